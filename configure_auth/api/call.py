@@ -1,0 +1,45 @@
+"""One request to Configure and the reader of its answer, as a value: whoever holds a client can send it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Call", "Reply"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer as it came: at most 256 KiB, not yet believed. `headers` has lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T_co]):
+    """A request with its parser. `headers` and `content` carry keys and tokens and stay out of the repr.
+
+    `parse` returns the value of a good answer, or raises `ConfigureError`.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    parse: Callable[[Reply], T_co] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+
+    def map(self, convert: Callable[[T_co], Any]) -> Call[Any]:
+        """The same request with another reading of its value."""
+        read = self.parse
+        return Call(
+            method=self.method,
+            url=self.url,
+            headers=self.headers,
+            content=self.content,
+            parse=lambda reply: convert(read(reply)),
+        )

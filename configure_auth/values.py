@@ -1,0 +1,154 @@
+"""The frozen values that flows, stores, clients and apps hand to each other."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NoReturn
+
+__all__ = [
+    "Identity",
+    "Intent",
+    "Kind",
+    "LinkedAccount",
+    "PendingSignIn",
+    "Secret",
+    "SignInGrant",
+    "TokenGrant",
+    "TokenValidation",
+]
+
+Kind = Literal["agent", "oauth"]
+"""What a stored token is: an agent token of the link, or an OAuth token of the login."""
+
+Intent = Literal["link", "login"]
+"""What a state was made for; a link's callback can never end as a login."""
+
+
+class Secret:
+    """A string that hides itself: only `reveal()` gives it out.
+
+    It has no `__dict__`, can't be pickled, isn't JSON, and compares in constant time.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret can't be pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who signed in at Configure.
+
+    Only `user_id` is always there. `phone_last4` are the last four digits, which is all that Configure gives.
+    `email_verified` is true only where Configure says so in as many words. `local_user_id` is the id of the local
+    user who linked or signed in with this Configure user before; start `on_login` with it.
+    """
+
+    user_id: str
+    name: str | None = None
+    email: str | None = None
+    email_verified: bool = False
+    phone_last4: str | None = None
+    local_user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """The tokens of one OAuth sign-in or refresh.
+
+    `expires_at` is an aware UTC time, None where Configure gave no lifetime. `scopes` are those granted, not those
+    asked for. `next` is the page of the app that the person came from.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedAccount:
+    """One connection of a local user to a Configure user, without its token."""
+
+    user_id: str
+    configure_user_id: str
+    kind: Kind
+    scopes: tuple[str, ...]
+    linked_at: datetime
+    needs_reconnect: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInGrant:
+    """What Configure gives for a hosted sign-in code.
+
+    `token_use` and `approved` are None where the answer leaves them out.
+    """
+
+    token: Secret
+    user_id: str
+    agent: str
+    token_use: str | None = None
+    approved: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenValidation:
+    """What Configure says of a token from outside; every field but `valid` is None where it is left out."""
+
+    valid: bool
+    user_id: str | None = None
+    token_use: str | None = None
+    approved: bool | None = None
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingSignIn:
+    """One attempt, as the store keeps it: hashes of the state and the browser cookie, never the two themselves.
+
+    Times are Unix seconds of the flow's clock. `verifier` and `outcome` are sealed.
+    """
+
+    state_hash: str
+    browser_hash: str
+    intent: Intent
+    agent: str
+    user_id: str | None
+    next: str | None
+    verifier: str | None = field(repr=False)
+    redirect_uri: str
+    version: int | None
+    replace: bool
+    created_at: float
+    expires_at: float
+    claimed_at: float | None = None
+    finished_at: float | None = None
+    outcome: str | None = field(default=None, repr=False)
