@@ -1,0 +1,135 @@
+"""What is kept between requests, behind small Protocols. Whatever has the methods is a store.
+
+Each method is one atomic step in a short transaction of its own and raises `StoreError` when it can't be done now.
+An asynchronous store has the same methods, awaited. `agent` keeps two agents, or two apps, apart in one store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+from ..values import Intent, Kind, LinkedAccount, PendingSignIn
+
+__all__ = ["AccountStore", "Leases", "Saved", "StateStore", "StoredAccount", "Stores"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAccount:
+    """A connection with its sealed token. `serial` is new with every change, for compare-and-set.
+
+    Times are Unix seconds. `refresh_sent_at` is when a refresh was sent whose answer is not known yet.
+    """
+
+    agent: str
+    kind: Kind
+    user_id: str
+    configure_user_id: str
+    token: str = field(repr=False)
+    expires_at: float | None
+    scopes: tuple[str, ...]
+    linked_at: float
+    needs_reconnect: bool = False
+    refresh_sent_at: float | None = None
+    serial: str = ""
+
+    @property
+    def public(self) -> LinkedAccount:
+        return LinkedAccount(
+            user_id=self.user_id,
+            configure_user_id=self.configure_user_id,
+            kind=self.kind,
+            scopes=self.scopes,
+            linked_at=datetime.fromtimestamp(self.linked_at, UTC),
+            needs_reconnect=self.needs_reconnect,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How a save ended; only "saved" changed anything.
+
+    "stale": the user's version was raised since (an unlink, a deleted user). "taken": `owner` has this Configure user.
+    "connected": this local user has another Configure user. `unlinked` are the rows that a save removed.
+    """
+
+    end: Literal["saved", "stale", "taken", "connected"]
+    owner: str | None = None
+    unlinked: tuple[StoredAccount, ...] = ()
+
+
+class StateStore(Protocol):
+    """The open and the ended attempts, by the hash of their state."""
+
+    def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
+        """Keep a new attempt; of the same browser and agent the oldest open ones beyond `limit` go."""
+
+    def claim(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        """Take an open attempt that matches all of these and has not ended; exactly one caller ever gets it."""
+
+    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
+        """The attempt as it stands, for its own browser only."""
+
+    def finish(self, state_hash: str, *, outcome: str, now: float) -> None:
+        """Remember how a claimed attempt ended."""
+
+    def forget(self, agent: str, user_id: str) -> None:
+        """Delete every attempt of a local user."""
+
+    def purge(self, *, now: float) -> int:
+        """Delete what has ended; the number of records deleted."""
+
+
+class AccountStore(Protocol):
+    """Who is connected to whom. One Configure user has one local user, and the reverse for each kind."""
+
+    def version(self, agent: str, user_id: str) -> int:
+        """The user's version, made at random where there is none yet."""
+
+    def owner(self, agent: str, configure_user_id: str) -> str | None:
+        """The local user of a Configure user."""
+
+    def find(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        """The user's connections, "agent" before "oauth"."""
+
+    def save(
+        self, account: StoredAccount, *, version: int | None, replace: bool = False, move_from: str | None = None
+    ) -> Saved:
+        """Insert or renew a connection, if the user's version is still `version` (None: whatever it is).
+
+        `replace` lets another Configure user take the place of the present one. `move_from` names the local user who
+        may lose this Configure user, if it's still the owner; that user is unlinked in the same transaction.
+        """
+
+    def update(self, account: StoredAccount, *, serial: str) -> bool:
+        """Replace a connection that still has this serial; False where it changed or is gone."""
+
+    def unlink(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        """Delete the user's connections and raise the version; what was deleted."""
+
+    def forget(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        """Delete all there is of the user, the version too; the connections deleted."""
+
+
+class Leases(Protocol):
+    """Who may do a thing alone, for a while."""
+
+    def acquire(self, name: str, *, owner: str, until: float, now: float) -> bool:
+        """Take the lease if nobody holds it, or its time is over."""
+
+    def release(self, name: str, *, owner: str) -> None:
+        """Give it back, if it's still the owner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one app. `close` gives back what they hold open."""
+
+    states: StateStore
+    accounts: AccountStore
+    leases: Leases
+    close: Callable[[], None] = field(default=lambda: None, repr=False)

@@ -1,0 +1,176 @@
+"""How the SQL store reaches its database: short transactions, blocking or awaited, from one set of statements."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ..errors import SettingsError, StoreError
+from .schema import SCHEMA, metadata, parameters
+
+__all__ = ["AsyncDatabase", "Database"]
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 2.0
+"""How long a locked SQLite file is waited for before the person is told to try again."""
+
+_attempts = 3
+"""Tries of a transaction that met another one's insert, or a serialization failure."""
+
+
+class _Preparation:
+    """What is checked once, in the first transaction: tables, schema number, keys."""
+
+    def __init__(self, agent: str, fingerprints: tuple[str, ...]) -> None:
+        self.done = False
+        self.lock = threading.Lock()
+        self._agent = agent
+        self._fingerprints = fingerprints
+
+    def __call__(self, connection: Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            metadata.create_all(connection)
+        elif not connection.dialect.has_table(connection, parameters.name):
+            raise SettingsError("the store has no tables of ours; make them with: configure_auth tables")
+        rows = dict(connection.execute(select(parameters.c.name, parameters.c.value)).tuples().all())
+        if "schema" not in rows:
+            connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
+        elif rows["schema"] != str(SCHEMA):
+            raise SettingsError(
+                f"the store's tables are of schema {rows['schema'][:8]!a}, this version needs {SCHEMA}; "
+                "run the migration of the release notes"
+            )
+        prefix = f"key {self._agent} "
+        known = {name.removeprefix(prefix) for name in rows if name.startswith(prefix)}
+        if known and known.isdisjoint(self._fingerprints):
+            raise SettingsError(
+                "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is in "
+                "the store; put the key that did back into the list"
+            )
+        for fingerprint in set(self._fingerprints) - known:
+            connection.execute(insert(parameters).values(name=prefix + fingerprint, value=""))
+
+
+def _store_error(error: SQLAlchemyError) -> StoreError:
+    # The driver's text may quote a row; its class name says enough.
+    cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+    return StoreError(f"the store could not do its work now ({cause}); it is locked, full or out of reach")
+
+
+def _may_repeat(error: SQLAlchemyError, attempt: int) -> bool:
+    return isinstance(error, IntegrityError) and attempt < _attempts
+
+
+def _on_sqlite(engine: Engine) -> None:
+    """Real transactions that take the write lock at their start, so that a read in them stays true."""
+
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", begin)
+
+
+_databases: weakref.WeakSet[Database | AsyncDatabase] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    # A socket or file that was opened before a fork belongs to the parent: forget it, don't close it.
+    for database in _databases:
+        database.forget_connections()
+
+
+os.register_at_fork(after_in_child=_forget_connections)
+
+
+class Database:
+    """A blocking engine. Threads share it; every `perform` is one transaction."""
+
+    def __init__(self, engine: Engine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
+        self._engine = engine
+        self._prepare = _Preparation(agent, fingerprints)
+        _databases.add(self)
+
+    @classmethod
+    def at(cls, url: str, *, agent: str, fingerprints: tuple[str, ...]) -> Database:
+        sqlite = url.startswith("sqlite")
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+        if sqlite:
+            _on_sqlite(engine)
+        return cls(engine, agent=agent, fingerprints=fingerprints)
+
+    def perform(self, operation: Callable[[Connection], T]) -> T:
+        attempt = 1
+        while True:
+            try:
+                if not self._prepare.done:
+                    with self._prepare.lock, self._engine.begin() as connection:
+                        self._prepare(connection)
+                    self._prepare.done = True
+                with self._engine.begin() as connection:
+                    return operation(connection)
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                if not isinstance(error, SQLAlchemyError):
+                    raise StoreError("the store could not be opened") from error
+                if not _may_repeat(error, attempt):
+                    raise _store_error(error) from None
+                attempt += 1
+
+    def forget_connections(self) -> None:
+        self._engine.dispose(close=False)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+class AsyncDatabase:
+    """An engine on the event loop, driving the same statements through `run_sync`."""
+
+    def __init__(self, engine: AsyncEngine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
+        self._engine = engine
+        self._prepare = _Preparation(agent, fingerprints)
+        _databases.add(self)
+
+    @classmethod
+    def at(cls, url: str, *, agent: str, fingerprints: tuple[str, ...]) -> AsyncDatabase:
+        sqlite = url.startswith("sqlite")
+        engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+        if sqlite:
+            _on_sqlite(engine.sync_engine)
+        return cls(engine, agent=agent, fingerprints=fingerprints)
+
+    async def perform(self, operation: Callable[[Connection], T]) -> T:
+        attempt = 1
+        while True:
+            try:
+                if not self._prepare.done:
+                    async with self._engine.begin() as connection:
+                        await connection.run_sync(self._prepare)
+                    self._prepare.done = True
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(operation)
+            except SQLAlchemyError as error:
+                if not _may_repeat(error, attempt):
+                    raise _store_error(error) from None
+                attempt += 1
+
+    def forget_connections(self) -> None:
+        self._engine.sync_engine.dispose(close=False)
+
+    async def close(self) -> None:
+        await self._engine.dispose()

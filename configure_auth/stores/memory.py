@@ -1,0 +1,194 @@
+"""Stores in this process's memory: for development and tests. A second worker knows nothing of them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace as changed
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ..values import Intent, PendingSignIn
+from . import Saved, StoredAccount, Stores
+
+__all__ = ["memory_stores"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LINGER = 120.0
+"""Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
+
+
+def _alone(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    @wraps(method)
+    def locked(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+class MemoryStates:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: dict[str, PendingSignIn] = {}
+
+    @_alone
+    def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
+        self._drop_ended(now)
+        mine = [
+            other
+            for other in self._records.values()
+            if other.browser_hash == record.browser_hash and other.agent == record.agent and other.claimed_at is None
+        ]
+        for other in sorted(mine, key=lambda other: other.created_at)[: max(0, len(mine) - limit + 1)]:
+            del self._records[other.state_hash]
+        self._records[record.state_hash] = record
+
+    @_alone
+    def claim(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        record = self._mine(state_hash, browser_hash, intent, agent)
+        if record is None or record.claimed_at is not None or record.expires_at <= now:
+            return None
+        self._records[state_hash] = claimed = changed(record, claimed_at=now)
+        return claimed
+
+    @_alone
+    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
+        return self._mine(state_hash, browser_hash, intent, agent)
+
+    @_alone
+    def finish(self, state_hash: str, *, outcome: str, now: float) -> None:
+        record = self._records.get(state_hash)
+        if record is not None and record.claimed_at is not None:
+            self._records[state_hash] = changed(record, outcome=outcome, finished_at=now)
+
+    @_alone
+    def forget(self, agent: str, user_id: str) -> None:
+        for record in [r for r in self._records.values() if r.agent == agent and r.user_id == user_id]:
+            del self._records[record.state_hash]
+
+    @_alone
+    def purge(self, *, now: float) -> int:
+        return self._drop_ended(now)
+
+    def _mine(self, state_hash: str, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
+        record = self._records.get(state_hash)
+        if record is None or (record.browser_hash, record.intent, record.agent) != (browser_hash, intent, agent):
+            return None
+        return record
+
+    def _drop_ended(self, now: float) -> int:
+        ended = [key for key, record in self._records.items() if record.expires_at + LINGER <= now]
+        for key in ended:
+            del self._records[key]
+        return len(ended)
+
+
+class MemoryAccounts:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._versions: dict[tuple[str, str], int] = {}
+        self._accounts: dict[tuple[str, str, str], StoredAccount] = {}
+
+    @_alone
+    def version(self, agent: str, user_id: str) -> int:
+        return self._versions.setdefault((agent, user_id), secrets.randbits(62))
+
+    @_alone
+    def owner(self, agent: str, configure_user_id: str) -> str | None:
+        return self._owner(agent, configure_user_id)
+
+    @_alone
+    def find(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return self._of(agent, user_id)
+
+    @_alone
+    def save(
+        self, account: StoredAccount, *, version: int | None, replace: bool = False, move_from: str | None = None
+    ) -> Saved:
+        agent, user_id = account.agent, account.user_id
+        current = self._versions.setdefault((agent, user_id), secrets.randbits(62)) if version is None else version
+        if self._versions.get((agent, user_id)) != current:
+            return Saved("stale")
+        owner = self._owner(agent, account.configure_user_id)
+        if owner not in (None, user_id, move_from):
+            return Saved("taken", owner=owner)
+        others = tuple(
+            other
+            for other in self._of(agent, user_id)
+            if other.kind == account.kind and other.configure_user_id != account.configure_user_id
+        )
+        if others and not replace:
+            return Saved("connected")
+        unlinked: tuple[StoredAccount, ...] = ()
+        if owner is not None and owner != user_id:
+            unlinked = self._unlink(agent, owner, account.configure_user_id)
+        for other in others:
+            del self._accounts[agent, other.user_id, other.kind]
+        self._accounts[agent, user_id, account.kind] = changed(account, serial=secrets.token_hex(8))
+        return Saved("saved", unlinked=unlinked + others)
+
+    @_alone
+    def update(self, account: StoredAccount, *, serial: str) -> bool:
+        key = (account.agent, account.user_id, account.kind)
+        present = self._accounts.get(key)
+        if present is None or present.serial != serial:
+            return False
+        self._accounts[key] = account
+        return True
+
+    @_alone
+    def unlink(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return self._unlink(agent, user_id)
+
+    @_alone
+    def forget(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        gone = self._unlink(agent, user_id)
+        self._versions.pop((agent, user_id), None)
+        return gone
+
+    def _owner(self, agent: str, configure_user_id: str) -> str | None:
+        for account in self._accounts.values():
+            if (account.agent, account.configure_user_id) == (agent, configure_user_id):
+                return account.user_id
+        return None
+
+    def _of(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        found = (self._accounts.get((agent, user_id, kind)) for kind in ("agent", "oauth"))
+        return tuple(account for account in found if account is not None)
+
+    def _unlink(self, agent: str, user_id: str, configure_user_id: str | None = None) -> tuple[StoredAccount, ...]:
+        gone = tuple(a for a in self._of(agent, user_id) if configure_user_id in (None, a.configure_user_id))
+        for account in gone:
+            del self._accounts[agent, user_id, account.kind]
+        self._versions[agent, user_id] = secrets.randbits(62)
+        return gone
+
+
+class MemoryLeases:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[str, float]] = {}
+
+    @_alone
+    def acquire(self, name: str, *, owner: str, until: float, now: float) -> bool:
+        held = self._held.get(name)
+        if held is not None and held[1] > now:
+            return False
+        self._held[name] = (owner, until)
+        return True
+
+    @_alone
+    def release(self, name: str, *, owner: str) -> None:
+        if self._held.get(name, ("", 0.0))[0] == owner:
+            del self._held[name]
+
+
+def memory_stores() -> Stores:
+    """A new, empty set of stores."""
+    return Stores(MemoryStates(), MemoryAccounts(), MemoryLeases())

@@ -1,0 +1,268 @@
+"""The stores in SQL: each method is one transaction; `transaction` hands it a connection, blocking or awaited."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from ..values import Intent, PendingSignIn
+from . import Saved, StoredAccount, Stores
+from .database import AsyncDatabase, Database
+from .memory import LINGER
+from .schema import accounts, leases, owners, states, users
+
+__all__ = ["sql_stores"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SWEEP = 20
+"""How many ended attempts a new one takes with it, so that the table stays small without a job."""
+
+
+def transaction(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Run a method in a transaction of its own. On an asynchronous database the result is awaited."""
+
+    @wraps(method)
+    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast(T, self._database.perform(lambda connection: method(self, connection, *args, **kwargs)))
+
+    return perform
+
+
+class _Sql:
+    def __init__(self, database: Database | AsyncDatabase) -> None:
+        self._database = database
+
+
+class SqlStates(_Sql):
+    @transaction
+    def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
+        connection.execute(_ended(now, SWEEP))
+        mine = and_(
+            states.c.browser_hash == record.browser_hash,
+            states.c.agent == record.agent,
+            states.c.claimed_at.is_(None),
+        )
+        newest_first = select(states.c.state_hash).where(mine).order_by(states.c.created_at.desc())
+        surplus = connection.execute(newest_first.offset(limit - 1)).scalars().all()
+        if surplus:
+            connection.execute(delete(states).where(states.c.state_hash.in_(surplus)))
+        connection.execute(insert(states).values(**asdict(record)))
+
+    @transaction
+    def claim(
+        self,
+        connection: Connection,
+        state_hash: str,
+        *,
+        browser_hash: str,
+        intent: Intent,
+        agent: str,
+        now: float,
+    ) -> PendingSignIn | None:
+        mine = _mine(state_hash, browser_hash, intent, agent)
+        taken = connection.execute(
+            update(states).where(mine, states.c.claimed_at.is_(None), states.c.expires_at > now).values(claimed_at=now)
+        )
+        if taken.rowcount != 1:
+            return None
+        return _record(connection.execute(select(states).where(mine)).one())
+
+    @transaction
+    def read(
+        self, connection: Connection, state_hash: str, *, browser_hash: str, intent: Intent, agent: str
+    ) -> PendingSignIn | None:
+        row = connection.execute(select(states).where(_mine(state_hash, browser_hash, intent, agent))).one_or_none()
+        return None if row is None else _record(row)
+
+    @transaction
+    def finish(self, connection: Connection, state_hash: str, *, outcome: str, now: float) -> None:
+        connection.execute(
+            update(states)
+            .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
+            .values(outcome=outcome, finished_at=now)
+        )
+
+    @transaction
+    def forget(self, connection: Connection, agent: str, user_id: str) -> None:
+        connection.execute(delete(states).where(states.c.agent == agent, states.c.user_id == user_id))
+
+    @transaction
+    def purge(self, connection: Connection, *, now: float) -> int:
+        return connection.execute(_ended(now, None)).rowcount
+
+
+class SqlAccounts(_Sql):
+    @transaction
+    def version(self, connection: Connection, agent: str, user_id: str) -> int:
+        return _version(connection, agent, user_id)
+
+    @transaction
+    def owner(self, connection: Connection, agent: str, configure_user_id: str) -> str | None:
+        return _owner(connection, agent, configure_user_id)
+
+    @transaction
+    def find(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return _of(connection, agent, user_id)
+
+    @transaction
+    def save(
+        self,
+        connection: Connection,
+        account: StoredAccount,
+        *,
+        version: int | None,
+        replace: bool = False,
+        move_from: str | None = None,
+    ) -> Saved:
+        agent, user_id, identity = account.agent, account.user_id, account.configure_user_id
+        if version is None:
+            version = _version(connection, agent, user_id)
+        # Locked until the commit: an unlink, or a second save for this user, waits or comes first.
+        held = select(users.c.version).where(users.c.agent == agent, users.c.user_id == user_id).with_for_update()
+        if connection.execute(held).scalar_one_or_none() != version:
+            return Saved("stale")
+        owner = _owner(connection, agent, identity)
+        if owner not in (None, user_id, move_from):
+            return Saved("taken", owner=owner)
+        present = _of(connection, agent, user_id)
+        others = tuple(a for a in present if a.kind == account.kind and a.configure_user_id != identity)
+        if others and not replace:
+            return Saved("connected")
+        unlinked: tuple[StoredAccount, ...] = ()
+        if owner is not None and owner != user_id:
+            unlinked = _unlink(connection, agent, owner, identity)
+        for other in others:
+            _delete(connection, other)
+        if owner != user_id:
+            connection.execute(insert(owners).values(agent=agent, configure_user_id=identity, user_id=user_id))
+        for same in present:
+            if (same.kind, same.configure_user_id) == (account.kind, identity):
+                _delete(connection, same, keep_owner=True)
+        _insert(connection, account)
+        return Saved("saved", unlinked=unlinked + others)
+
+    @transaction
+    def update(self, connection: Connection, account: StoredAccount, *, serial: str) -> bool:
+        changed = connection.execute(
+            update(accounts).where(_row(account), accounts.c.serial == serial).values(**_columns(account))
+        )
+        return changed.rowcount == 1
+
+    @transaction
+    def unlink(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return _unlink(connection, agent, user_id, None)
+
+    @transaction
+    def forget(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        gone = _unlink(connection, agent, user_id, None)
+        connection.execute(delete(users).where(users.c.agent == agent, users.c.user_id == user_id))
+        return gone
+
+
+class SqlLeases(_Sql):
+    @transaction
+    def acquire(self, connection: Connection, name: str, *, owner: str, until: float, now: float) -> bool:
+        connection.execute(delete(leases).where(leases.c.name == name, leases.c.until <= now))
+        if connection.execute(select(leases.c.name).where(leases.c.name == name)).first() is not None:
+            return False
+        connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+        return True
+
+    @transaction
+    def release(self, connection: Connection, name: str, *, owner: str) -> None:
+        connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
+
+
+def sql_stores(database: Database | AsyncDatabase) -> Stores:
+    """The stores in one database. On an `AsyncDatabase` each method is awaited."""
+    return Stores(
+        SqlStates(database), SqlAccounts(database), SqlLeases(database), cast("Callable[[], None]", database.close)
+    )
+
+
+def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any:
+    return and_(
+        states.c.state_hash == state_hash,
+        states.c.browser_hash == browser_hash,
+        states.c.intent == intent,
+        states.c.agent == agent,
+    )
+
+
+def _ended(now: float, limit: int | None) -> Any:
+    old = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
+    # The inner select is wrapped once more because MySQL refuses a LIMIT directly inside IN.
+    return delete(states).where(states.c.state_hash.in_(select(old.subquery().c.state_hash)))
+
+
+def _record(row: Row[Any]) -> PendingSignIn:
+    return PendingSignIn(**row._mapping)
+
+
+def _version(connection: Connection, agent: str, user_id: str) -> int:
+    mine = and_(users.c.agent == agent, users.c.user_id == user_id)
+    version = connection.execute(select(users.c.version).where(mine)).scalar_one_or_none()
+    if version is None:
+        version = secrets.randbits(62)
+        connection.execute(insert(users).values(agent=agent, user_id=user_id, version=version))
+    return version
+
+
+def _owner(connection: Connection, agent: str, configure_user_id: str) -> str | None:
+    found = select(owners.c.user_id).where(owners.c.agent == agent, owners.c.configure_user_id == configure_user_id)
+    return connection.execute(found).scalar_one_or_none()
+
+
+def _of(connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+    rows = connection.execute(
+        select(accounts).where(accounts.c.agent == agent, accounts.c.user_id == user_id).order_by(accounts.c.kind)
+    )
+    return tuple(StoredAccount(**{**row._mapping, "scopes": tuple(row.scopes.split())}) for row in rows)
+
+
+def _row(account: StoredAccount) -> Any:
+    return and_(
+        accounts.c.agent == account.agent, accounts.c.kind == account.kind, accounts.c.user_id == account.user_id
+    )
+
+
+def _columns(account: StoredAccount) -> dict[str, Any]:
+    values = {f.name: getattr(account, f.name) for f in fields(account)}
+    return {**values, "scopes": " ".join(account.scopes)}
+
+
+def _insert(connection: Connection, account: StoredAccount) -> None:
+    connection.execute(insert(accounts).values(**_columns(replace(account, serial=secrets.token_hex(8)))))
+
+
+def _delete(connection: Connection, account: StoredAccount, *, keep_owner: bool = False) -> None:
+    connection.execute(delete(accounts).where(_row(account)))
+    left = select(accounts.c.kind).where(
+        accounts.c.agent == account.agent, accounts.c.configure_user_id == account.configure_user_id
+    )
+    if not keep_owner and connection.execute(left).first() is None:
+        connection.execute(
+            delete(owners).where(
+                owners.c.agent == account.agent, owners.c.configure_user_id == account.configure_user_id
+            )
+        )
+
+
+def _unlink(
+    connection: Connection, agent: str, user_id: str, configure_user_id: str | None
+) -> tuple[StoredAccount, ...]:
+    # The version first: it's the row that a save in flight holds or waits for.
+    connection.execute(
+        update(users).where(users.c.agent == agent, users.c.user_id == user_id).values(version=secrets.randbits(62))
+    )
+    gone = tuple(a for a in _of(connection, agent, user_id) if configure_user_id in (None, a.configure_user_id))
+    for account in gone:
+        _delete(connection, account)
+    return gone
