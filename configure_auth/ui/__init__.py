@@ -1,0 +1,20 @@
+"""What people see: the "Continue with Configure" button, and the small pages of a sign-in."""
+
+from configure_auth.ui.buttons import Theme, button
+from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, render
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, WaitPage
+from configure_auth.ui.wording import Text, texts
+
+__all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "ConfirmPage",
+    "ErrorPage",
+    "Page",
+    "ReloadPage",
+    "Text",
+    "Theme",
+    "WaitPage",
+    "button",
+    "render",
+    "texts",
+]

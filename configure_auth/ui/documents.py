@@ -1,0 +1,57 @@
+"""Pages as whole HTML documents, and the policy they are served with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import assert_never
+
+from markupsafe import Markup
+
+from configure_auth.ui.buttons import button
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, WaitPage
+from configure_auth.ui.templating import fill
+from configure_auth.ui.wording import texts
+
+__all__ = ["CONTENT_SECURITY_POLICY", "render"]
+
+_STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{_STYLE_HASH}'",
+        "img-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""The `Content-Security-Policy` header of every page of ours: nothing loads, and only our own style applies."""
+
+
+def render(page: Page) -> str:
+    """Turn a page into a whole HTML document.
+
+    Serve it with `CONTENT_SECURITY_POLICY` as its header, and as `no-store`.
+
+    Args:
+        page: one of the values of `configure_auth.ui.pages`.
+
+    Returns:
+        The document. It loads nothing and runs nothing.
+    """
+    values: dict[str, object] = {"style": Markup(_STYLE)}  # noqa: S704  # a file of this package
+    match page:
+        case ConfirmPage():
+            return fill("confirm.html", values | {"page": page, "button": button(page.href, theme="auto")})
+        case ReloadPage():
+            return fill("reload.html", values)
+        case WaitPage():
+            return fill("wait.html", values)
+        case ErrorPage():
+            return fill("error.html", values | {"page": page, "text": texts[page.code]})
+        case _:
+            assert_never(page)
