@@ -1,0 +1,51 @@
+# make demo   the sandbox and an example app, on this machine, without credentials
+# make test   every check and every test
+#
+# PYTHON, PORT, SANDBOX_PORT and APP can be set: make demo PORT=3001
+
+PYTHON ?= python3
+PORT ?= 3000
+SANDBOX_PORT ?= 4010
+APP ?= flask
+export PORT SANDBOX_PORT APP
+
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet -c tests/constraints.txt
+INPUTS := pyproject.toml tests/constraints.txt
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+demo: .venv/demo.stamp
+	@exec $(BIN)/python example_apps/demo.py
+
+test: lint
+	@$(BIN)/python -m pytest -p randomly
+
+lint: .venv/test.stamp
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
+
+.venv/demo.stamp: $(INPUTS)
+	$(call install,-e '.[flask,sandbox]' flask-login flask-sqlalchemy flask-wtf)
+
+.venv/test.stamp: $(INPUTS)
+	$(call install,-e '.[flask,starlette,sandbox]' --group test)
+	@touch .venv/demo.stamp
+
+# $(call install,what): makes the environment if there is none; what pip says is kept, and of a failure one line shown.
+define install
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+  { echo "$(PYTHON) isn't Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv >/dev/null 2>&1 || \
+  { echo "$(PYTHON) can't make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+@echo "Installing into .venv ..."
+@{ $(INSTALL) 'pip>=25.1' && $(INSTALL) $(1); } >.venv/pip.log 2>&1 || \
+  { echo "pip couldn't install what is needed; is there a network? (pip's own words: .venv/pip.log)" >&2; exit 1; }
+@touch $@
+endef

@@ -1,0 +1,197 @@
+"""`make demo`: the sandbox and one example app, started together and ended together.
+
+Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask).
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30.0
+END_SECONDS = 5.0
+
+
+class Stop(BaseException):
+    """Ctrl-C, or somebody asked the demo to end."""
+
+
+# ── the parent: starts both, watches both, ends both ──────────────────────────────────────────────────────────────────
+
+
+def main() -> int:
+    port, sandbox_port = port_from("PORT", 3000), port_from("SANDBOX_PORT", 4010)
+    app = os.environ.get("APP", "flask")
+    if app not in APPS:
+        fail(f"APP={app} isn't an example; there is: {', '.join(APPS)}")
+    sandbox_ports = range(sandbox_port, sandbox_port + 3)
+    if port in sandbox_ports:
+        fail(f"PORT={port} is one of the sandbox's ports, {sandbox_ports[0]} to {sandbox_ports[-1]}")
+    for variable, number in [("PORT", port), *(("SANDBOX_PORT", number) for number in sandbox_ports)]:
+        if trouble := unusable(number):
+            fail(f"port {number} can't be used, {trouble}; choose another one: make demo {variable}=...")
+
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job starts with SIGINT ignored
+        signal.signal(name, stop)
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        children["sandbox"] = start("sandbox", port, sandbox_port)
+        children[f"{app} app"] = start(app, port, sandbox_port)
+        await_answer("127.0.0.1", sandbox_port, children)
+        await_answer("127.0.0.1", port, children)
+        print(
+            f"\n  The app:      http://localhost:{port}\n"
+            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (a Configure of your own)\n\n"
+            "  Open the app and press Continue with Configure: any phone number, code 000000.\n"
+            "  Or sign up with a password first, and connect Configure in the settings.\n\n"
+            "  Ctrl-C ends both.",
+            flush=True,
+        )
+        while True:
+            check_alive(children)
+            time.sleep(0.2)
+    except Stop:
+        return 0
+    finally:
+        end(children)
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a second Ctrl-C doesn't interrupt the ending
+        signal.signal(name, signal.SIG_IGN)
+    raise Stop
+
+
+def start(server: str, port: int, sandbox_port: int) -> subprocess.Popen[bytes]:
+    """Start a child that lives no longer than we do, and doesn't hear the terminal's Ctrl-C."""
+    command = [sys.executable, "-m", "example_apps.demo", server, str(port), str(sandbox_port)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+
+
+def await_answer(host: str, port: int, children: dict[str, subprocess.Popen[bytes]]) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up:
+        check_alive(children)
+        connection = http.client.HTTPConnection(host, port, timeout=2)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.1)
+        else:
+            return
+        finally:
+            connection.close()
+    fail(f"http://{host}:{port} didn't answer within {START_SECONDS:.0f} seconds")
+
+
+def check_alive(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name, child in children.items():
+        if child.poll() is not None:
+            fail(f"the {name} ended by itself (exit code {child.returncode}), so the demo ends; its words are above")
+
+
+def end(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    for child in children.values():
+        child.terminate()
+    for child in children.values():
+        try:
+            child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def port_from(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65533:
+        fail(f"{variable}={text} isn't a port")
+    return int(text)
+
+
+def unusable(port: int) -> str | None:
+    try:
+        for listener in listen(port):
+            listener.close()
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def listen(port: int) -> list[socket.socket]:
+    """Listen on every address that "localhost" may mean to a browser, which tries ::1 first."""
+    listeners = []
+    for family, host in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")):
+        try:
+            listeners.append(socket.create_server((host, port), family=family))
+        except OSError as error:
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue  # a machine without ::1
+            for listener in listeners:
+                listener.close()
+            raise OSError(f"{host}: {os.strerror(error.errno or 0)}") from error
+    return listeners
+
+
+def fail(sentence: str) -> NoReturn:
+    sys.exit(f"demo: {sentence}")
+
+
+# ── the children ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def child(server: str, port: int, sandbox_port: int) -> None:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    SERVERS[server](port, sandbox_port)
+
+
+def end_with_parent() -> None:
+    """The pipe from the parent closes when it ends, however it ends."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+def serve_sandbox(port: int, sandbox_port: int) -> None:
+    from configure_auth import sandbox
+
+    sandbox.serve(sandbox_port, app_url=f"http://localhost:{port}", announce=lambda *_: None)
+
+
+def serve_flask(port: int, sandbox_port: int) -> None:
+    import logging
+
+    from werkzeug.serving import make_server
+
+    from configure_auth import sandbox
+
+    os.environ.update(sandbox.environment(sandbox_port, f"http://localhost:{port}"))
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+
+    from example_apps.flask_app import create_app
+
+    app = create_app()
+    for listener in listen(port):
+        server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())
+        threading.Thread(target=server.serve_forever).start()
+
+
+APPS = {"flask": serve_flask}
+SERVERS = {"sandbox": serve_sandbox, **APPS}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        child(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        sys.exit(main())

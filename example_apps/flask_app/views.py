@@ -1,0 +1,116 @@
+"""The app's pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_login import current_user, login_required, login_user, logout_user
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from werkzeug import Response
+
+from configure_auth import ConfigureError
+
+from .configure import configure_auth
+from .models import User, db
+
+__all__ = ["pages"]
+
+pages = Blueprint("pages", __name__)
+
+Page = str | tuple[str, int] | Response
+
+
+@pages.get("/")
+def home() -> Page:
+    return render_template("home.html")
+
+
+@pages.route("/sign-up", methods=["GET", "POST"])
+def sign_up() -> Page:
+    if request.method == "GET":
+        return render_template("sign_up.html")
+    username, password = posted_credentials()
+    if not 1 <= len(username) <= 40 or not 8 <= len(password) <= 200:
+        error = "Choose a username of up to 40 characters and a password of at least 8."
+        return render_template("sign_up.html", error=error), 400
+    user = User(username=username)
+    user.set_password(password)
+    db.session.add(user)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return render_template("sign_up.html", error="That username is taken."), 409
+    return start_session(user)
+
+
+@pages.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> Page:
+    if request.method == "GET":
+        return render_template("sign_in.html")
+    username, password = posted_credentials()
+    user = db.session.scalar(select(User).filter_by(username=username))
+    if user is None or not user.check_password(password):
+        return render_template("sign_in.html", error="That username and password don't match."), 401
+    return start_session(user)
+
+
+@pages.post("/sign-out")
+def sign_out() -> Page:
+    logout_user()
+    session.clear()
+    return redirect(url_for("pages.home"))
+
+
+@pages.get("/settings")
+@login_required  # type: ignore[untyped-decorator]
+def settings() -> Page:
+    profile, error = None, None
+    account = configure_auth.account()
+    if account and not account.needs_reconnect:
+        profile, error = read_profile()
+        account = configure_auth.account()  # the read may have found that Configure took the access back
+    return render_template("settings.html", account=account, profile=profile, error=error)
+
+
+@pages.post("/delete-account")
+@login_required  # type: ignore[untyped-decorator]
+def delete_account() -> Page:
+    user = current_user._get_current_object()
+    configure_auth.forget_user(str(user.id))  # first: a connection must not outlive its person
+    db.session.delete(user)
+    db.session.commit()
+    return sign_out()
+
+
+def posted_credentials() -> tuple[str, str]:
+    return request.form.get("username", "").strip().lower(), request.form.get("password", "")
+
+
+def start_session(user: User) -> Response:
+    next_page = session.get("next") or url_for("pages.home")
+    session.clear()
+    login_user(user)
+    return redirect(next_page)
+
+
+def read_profile() -> tuple[dict[str, Any] | None, str | None]:
+    """What the person shares with this app, or why there is nothing to show just now."""
+    try:
+        profile = configure_auth.profile().read(sections=["identity", "preferences", "summary"])
+    except ConfigureError:
+        return None, "Configure can't be reached just now, so your profile isn't shown. Everything else works."
+    identity = profile.get("identity", {})
+    return {
+        "name": plain(identity.get("name")),
+        "phone_last4": plain(identity.get("phone_last4")),
+        "summary": plain(profile.get("summary")),
+        "preferences": [plain(preference) for preference in profile.get("preferences", [])],
+    }, None
+
+
+def plain(value: Any) -> Any:
+    """Configure gives a field as it is, or as an object with a `value`."""
+    return value.get("value") if isinstance(value, dict) else value

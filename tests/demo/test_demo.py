@@ -1,0 +1,131 @@
+"""`make demo` as a person runs it: what it says, that it answers, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# A background job of a shell begins with SIGINT ignored; the demo has to end by it all the same.
+COMMAND = ["sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, "example_apps/demo.py"]
+
+
+class Demo:
+    """One run of the demo. Its children share its pipes, so `end` returns only when none of them is left."""
+
+    def __init__(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            COMMAND,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def await_line(self, words: str) -> str:
+        assert self.process.stdout
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if words in line:
+                return said
+        pytest.fail(f"the demo ended without saying {words!r}: {said}{self.end()[1]}")
+
+    def end(self, number: int | None = None) -> tuple[int, str]:
+        if number is not None:
+            self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@contextlib.contextmanager
+def demo(port: int, sandbox_port: int) -> Iterator[Demo]:
+    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.end(signal.SIGTERM)
+
+
+def free(port: int) -> bool:
+    try:
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            socket.create_server((host, port), family=family).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    """A port for the app and one for the sandbox, which takes the two after it as well."""
+    for port in range(21000 + os.getpid() % 5000, 32000, 4):
+        if all(free(port + step) for step in range(4)):
+            return port, port + 1
+    pytest.fail("no four free ports in a row")
+
+
+def body(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as response:
+        text: str = response.read().decode()
+    return text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int) -> None:
+    port, sandbox_port = ports
+    with demo(port, sandbox_port) as run:
+        said = run.await_line("Ctrl-C")
+        assert f"http://localhost:{port}\n" in said
+        assert f"http://127.0.0.1:{sandbox_port} " in said
+        for host in ("127.0.0.1", "[::1]"):
+            assert "Continue with Configure" in body(f"http://{host}:{port}/")
+        assert "Sandbox" in body(f"http://127.0.0.1:{sandbox_port}/")
+
+        assert run.end(number) == (0, "")
+
+    assert all(free(sandbox_port + step) for step in (-1, 0, 1, 2))
+
+
+def test_children_do_not_outlive_a_demo_that_was_killed(ports: tuple[int, int]) -> None:
+    with demo(*ports) as run:
+        run.await_line("Ctrl-C")
+        assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+@pytest.mark.parametrize("step", [0, 1, 3])
+def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str) -> None:
+    port, sandbox_port = ports
+    with socket.create_server((host, port + step), family=family), demo(port, sandbox_port) as run:
+        status, errors = run.end()
+    variable = "SANDBOX_PORT" if step else "PORT"
+    assert status == 1
+    assert errors == (
+        f"demo: port {port + step} can't be used, {host}: Address already in use; "
+        f"choose another one: make demo {variable}=...\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"PORT": "many"}, "PORT=many isn't a port"),
+        ({"PORT": "4012", "SANDBOX_PORT": "4010"}, "PORT=4012 is one of the sandbox's ports, 4010 to 4012"),
+        ({"APP": "django"}, "APP=django isn't an example; there is: flask"),
+    ],
+)
+def test_settings_that_cannot_work_are_one_line(environment: dict[str, str], sentence: str) -> None:
+    assert Demo(**environment).end() == (1, f"demo: {sentence}\n")
