@@ -1,0 +1,103 @@
+"""Who calls the API: the key, the agent and the subject of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .ledger import Token
+from .profiles import Subject
+from .wire import Incoming, Refusal, forbidden, invalid, missing, unauthenticated
+from .world import Agent, World
+
+
+def agent_of_key(world: World, incoming: Incoming) -> Agent:
+    """The agent behind `X-API-Key`. A publishable key is refused with 403, anything unknown with 401."""
+    keys = incoming.headers.getlist("x-api-key")
+    if not keys or not keys[0].strip():
+        raise unauthenticated("api_key_missing", "X-API-Key is required")
+    if len(keys) > 1:
+        raise invalid("X-API-Key is repeated", "X-API-Key")
+    if keys[0].startswith("pk_"):
+        raise forbidden("secret_key_required", "a publishable key can't be used here; use the secret key")
+    agent = world.agent_with_key(keys[0])
+    if agent is None:
+        raise unauthenticated("api_key_invalid", "the API key is not valid")
+    return agent
+
+
+def acting_agent(world: World, incoming: Incoming) -> Agent:
+    """The agent behind the key, which `X-Agent` must name."""
+    agent = agent_of_key(world, incoming)
+    named = incoming.headers.getlist("x-agent")
+    if not named or not named[0]:
+        raise missing("X-Agent")
+    if named != [agent.handle]:
+        raise forbidden("agent_forbidden", "the API key does not belong to the agent in X-Agent")
+    return agent
+
+
+def bearer(incoming: Incoming) -> str | None:
+    """The bearer token of a request, None without one. Raises Refusal for another scheme."""
+    values = incoming.headers.getlist("authorization")
+    if not values:
+        return None
+    scheme, _, token = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or token != token.strip():
+        raise unauthenticated("token_invalid", "Authorization must be one bearer token", "reauthenticate")
+    return token
+
+
+def live_token(world: World, token: str) -> Token:
+    """An agent or OAuth access token that is good. Raises Refusal for any other."""
+    found = world.ledger.live(token, "agent", "access")
+    if found is not None:
+        return found
+    known = world.ledger.tokens.get(token)
+    if known is not None and known.kind in {"agent", "access"} and not known.revoked:
+        raise unauthenticated("token_expired", "the token has expired", "reauthenticate")
+    raise unauthenticated("token_invalid", "the token is not valid", "reauthenticate")
+
+
+def agent_of_token(world: World, token: Token) -> str | None:
+    """The agent a token was issued for."""
+    if token.agent is not None:
+        return token.agent
+    client = world.client(token.client_id) if token.client_id is not None else None
+    return client.credentials.agent if client is not None else None
+
+
+def subject_of(world: World, incoming: Incoming, fields: Mapping[str, object], scope: str) -> Subject:
+    """Whose profile a call is about, and whether it may.
+
+    Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. Strict where
+    nothing is documented: `user_id` alone is not enough, and an OAuth client of another agent is refused.
+    """
+    agent = acting_agent(world, incoming)
+    token = bearer(incoming)
+    ids = incoming.headers.getlist("x-user-id")
+    if token is not None and ids:
+        raise invalid("send a bearer token or X-User-Id, not both", "X-User-Id", "subject_conflict")
+    if token is None and not ids:
+        raise invalid("a bearer token or X-User-Id is required", "X-User-Id", "subject_missing")
+    if token is None:
+        if len(ids) > 1 or not ids[0].strip() or len(ids[0]) > 512:
+            raise invalid("X-User-Id must be one id of up to 512 characters", "X-User-Id")
+        subject = Subject(agent.handle, None, ids[0])
+        own_id: str | None = ids[0]
+    else:
+        found = live_token(world, token)
+        if agent_of_token(world, found) != agent.handle:
+            raise forbidden("agent_mismatch", "the token was issued for another agent")
+        if scope not in found.scopes:
+            raise Refusal(
+                403,
+                "permission_error",
+                "insufficient_scope",
+                f"the token does not have the scope {scope}",
+                suggested_action="check_permissions",
+            )
+        subject = Subject(agent.handle, found.user_id, None)
+        own_id = found.user_id
+    if fields.get("user_id") not in {None, own_id}:
+        raise invalid("user_id is not the subject of this call", "user_id", "subject_conflict")
+    return subject

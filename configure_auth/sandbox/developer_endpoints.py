@@ -1,0 +1,54 @@
+"""The developer's view of its OAuth clients."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from .callers import agent_of_key
+from .uris import redirect_uri_fault
+from .wire import Incoming, Refusal, answer, invalid, missing
+from .world import OAuthClient, World
+
+
+def list_clients(world: World, incoming: Incoming) -> Response:
+    agent = agent_of_key(world, incoming)
+    return answer({"clients": [_client_body(agent.client)]})
+
+
+def update_client(world: World, incoming: Incoming) -> Response:
+    """Adds or removes redirect URIs; never replaces the list, never changes the id."""
+    agent = agent_of_key(world, incoming)
+    client = agent.client
+    if incoming.path_params["client_id"] != client.credentials.client_id:
+        raise Refusal(404, "invalid_request_error", "client_not_found", "there is no such OAuth client")
+    body = incoming.json()
+    added = _uris(body.get("add_redirect_uris"), "add_redirect_uris")
+    removed = _uris(body.get("remove_redirect_uris"), "remove_redirect_uris")
+    if not added and not removed:
+        raise missing("add_redirect_uris")
+    if added and removed:
+        raise invalid("add and remove in two requests", "remove_redirect_uris")
+    for uri in added:
+        if fault := redirect_uri_fault(uri):
+            raise invalid(fault, "add_redirect_uris", "invalid_redirect_uri")
+    before = list(client.redirect_uris)
+    client.redirect_uris.extend(uri for uri in dict.fromkeys(added) if uri not in before)
+    client.redirect_uris[:] = [uri for uri in client.redirect_uris if uri not in removed]
+    return answer({**_client_body(client), "changed": client.redirect_uris != before})
+
+
+def _uris(value: object, name: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(uri, str) and len(uri) <= 2048 for uri in value):
+        raise invalid(f"{name} must be a list of URLs", name)
+    return value
+
+
+def _client_body(client: OAuthClient) -> dict[str, object]:
+    return {
+        "client_id": client.credentials.client_id,
+        "client_name": client.name,
+        "agent": client.credentials.agent,
+        "redirect_uris": list(client.redirect_uris),
+    }

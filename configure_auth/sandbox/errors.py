@@ -1,0 +1,29 @@
+"""What can go wrong for the program that runs a sandbox (answers over HTTP are in `wire`)."""
+
+
+class SandboxError(Exception):
+    """Root of this package's own errors."""
+
+
+class PortInUse(SandboxError):
+    """One of the three ports is taken, on 127.0.0.1 or on ::1."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} on this machine is already in use; choose another one with --port")
+        self.port = port
+
+
+class NotRunning(SandboxError):
+    """The sandbox was asked for an address before `start()`."""
+
+
+class SignInFailed(SandboxError):
+    """The sandbox showed an error page, or a page that the walk could not pass.
+
+    Arguments: the page's text, and its HTTP status.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(f"HTTP {status}: {text}")
+        self.text = text
+        self.status = status

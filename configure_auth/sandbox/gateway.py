@@ -1,0 +1,170 @@
+"""What every request passes before an endpoint sees it: body limit, journal, holds, faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final, cast
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .faults import Fault, Faults
+from .journal import Journal
+from .values import Call, Origin
+from .wire import Refusal
+
+MAX_BODY: Final = 256 * 1024
+
+
+class Gateway:
+    """ASGI middleware around one origin. `now` gives Unix seconds."""
+
+    def __init__(
+        self, app: ASGIApp, origin: Origin, journal: Journal, faults: Faults, now: Callable[[], float]
+    ) -> None:
+        self._app = app
+        self._origin = origin
+        self._journal = journal
+        self._faults = faults
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body = await _read(receive)
+        entry = self._journal.record(self._call(scope, body or b""))
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Before the bytes leave, so that a test that has the answer also sees its status here.
+                entry.answered(message["status"])
+            await send(message)
+
+        if body is None:
+            await _too_large()(scope, receive, answer)
+            return
+        hold = self._faults.hold_for(self._origin, scope["method"], scope["path"])
+        if hold is not None:
+            await hold.wait()
+        fault = self._faults.take(self._origin, scope["method"], scope["path"])
+        if fault is None:
+            await self._app(scope, _replay(body), answer)
+            return
+        await self._play(fault, scope, receive, answer, body)
+
+    async def _play(self, fault: Fault, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        response: Response | None = None
+        if fault.handled or not (fault.drop or fault.replaces):
+            response = await _answer_of(self._app, scope, body)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop:
+            await _hang_up(scope, receive)
+            return
+        if fault.replaces or response is None:
+            response = _forced(fault)
+        for name, value in fault.headers.items():
+            response.headers[name] = value
+        if fault.cut is not None:
+            await _cut(fault.cut, response, scope, receive, send)
+        elif fault.drip:
+            await _drip(response, fault.drip)(scope, receive, send)
+        else:
+            await response(scope, receive, send)
+
+    def _call(self, scope: Scope, body: bytes) -> Call:
+        query = scope["query_string"].decode("latin-1")
+        headers = Headers(scope=scope)
+        return Call(
+            origin=self._origin,
+            method=scope["method"],
+            path=scope["path"],
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            query_string=query,
+            headers={name: ", ".join(headers.getlist(name)) for name in headers},
+            body=body,
+            connection=cast(int, scope["state"]["connection"]),
+            status=None,
+            at=self._now(),
+        )
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The request's body; None when it is too large, its rest then thrown away."""
+    body, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(body)
+        size += len(message.get("body", b""))
+        if size <= MAX_BODY:
+            body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body) if size <= MAX_BODY else None
+
+
+def _too_large() -> Response:
+    return Refusal(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB").response()
+
+
+def _replay(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
+    status, headers, chunks = 500, list[tuple[bytes, bytes]](), list[bytes]()
+
+    async def collect(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], list(message["headers"])
+        else:
+            chunks.append(message.get("body", b""))
+
+    await app(scope, _replay(body), collect)
+    response = Response(b"".join(chunks), status)
+    response.raw_headers = headers
+    return response
+
+
+def _forced(fault: Fault) -> Response:
+    status = fault.status or 200
+    if fault.body is not None:
+        return Response(fault.body, status, media_type=fault.content_type or "application/json")
+    if status < 400:
+        return Response(b"", status, media_type=fault.content_type)
+    kind, code = ("rate_limit_error", "rate_limited") if status == 429 else ("api_error", "internal_error")
+    if status < 500 and status != 429:
+        kind, code = "invalid_request_error", "scripted"
+    retryable = status >= 500 or status == 429
+    return Refusal(status, kind, code, "a scripted failure", retryable=retryable).response()
+
+
+def _drip(response: Response, seconds: float) -> Response:
+    async def single_bytes() -> AsyncIterator[bytes]:
+        for byte in bytes(response.body):
+            yield bytes([byte])
+            await asyncio.sleep(seconds)
+
+    slow = StreamingResponse(single_bytes(), response.status_code)
+    slow.raw_headers = list(response.raw_headers)
+    return slow
+
+
+async def _cut(size: int, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": list(response.raw_headers)})
+    await send({"type": "http.response.body", "body": bytes(response.body)[:size], "more_body": True})
+    await _hang_up(scope, receive)
+
+
+async def _hang_up(scope: Scope, receive: Receive) -> None:
+    scope["state"]["hang_up"]()
+    # Returning before the server noticed would make it send an answer after all.
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,103 @@
+"""GET /{agent}: the hosted sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from .directory import canonical_phone
+from .interactions import HostedRequest
+from .pages import error_page
+from .uris import is_web_address, read_return_destination
+from .values import CONNECTORS
+from .visits import begin
+from .wire import Incoming, Refusal, invalid
+from .world import Agent, World
+
+
+def hosted_sign_in(world: World, incoming: Incoming) -> Response:
+    """Shows the first page of a hosted sign-in, for `/{agent}` and `/{agent}/reconnect`.
+
+    What the real page does with a wrong parameter is unknown; here each of them is an error page.
+    """
+    agent = world.agents.get(incoming.path_params["agent"])
+    if agent is None:
+        return error_page("No such agent", "Nobody has registered this agent.", 404, code="unknown_agent")
+    try:
+        request = _checked(agent, incoming)
+    except Refusal as refusal:
+        return error_page("This sign-in can't start", refusal.message, refusal.status, code=refusal.code)
+    return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
+
+
+def minted_sign_in(world: World, incoming: Incoming) -> Response:
+    """Shows the first page behind a link that `message-url` minted. The link carries everything; a query is refused."""
+    link = world.minted.get(incoming.path_params["code"])
+    if link is None or link.agent != incoming.path_params["agent"] or incoming.query:
+        return error_page("No such link", "This link is not one of this agent.", 404, code="unknown_link")
+    if world.now() >= link.expires_at:
+        return error_page("This link has expired", "Ask for a new one in your messages.", 410, code="expired")
+    agent = world.agents[link.agent]
+    request = _read(agent, dict(link.query), reconnect=link.reason == "reconnect")
+    return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
+
+
+def _checked(agent: Agent, incoming: Incoming) -> HostedRequest:
+    params = {name: value for name, value in incoming.params.items() if value}
+    return _read(agent, params, reconnect=incoming.path.endswith("/reconnect"))
+
+
+def _read(agent: Agent, params: Mapping[str, str], *, reconnect: bool) -> HostedRequest:
+    key = params.get("pk")
+    if key is not None and key.startswith("sk_"):
+        raise invalid("a secret key must never be in a URL", "pk", "publishable_key_required")
+    if key is not None and key != agent.credentials.publishable_key:
+        raise invalid("the publishable key is not the one of this agent", "pk", "publishable_key_invalid")
+    if params.get("agent") not in {None, agent.handle}:
+        raise invalid("the agent is named by the path alone", "agent")
+    return_to = _return_to(agent, params.get("return_to"))
+    complete_url = params.get("message_complete_url")
+    if complete_url is not None and not is_web_address(complete_url):
+        raise invalid("message_complete_url must be https, or http on localhost", "message_complete_url")
+    logo = params.get("agent_logo")
+    if logo is not None and not is_web_address(logo):
+        raise invalid("agent_logo must be https, or http on localhost", "agent_logo")
+    line = params.get("message_line_phone")
+    if line is not None and canonical_phone(line) is None:
+        raise invalid("message_line_phone is not a phone number", "message_line_phone")
+    theme = params.get("theme")
+    if theme not in {None, "light", "dark"}:
+        raise invalid("theme must be light or dark", "theme")
+    connectors = tuple(name.strip() for name in params.get("connectors", "").split(",") if name.strip())
+    for name in connectors:
+        if name not in CONNECTORS:
+            raise invalid(f"connector {name!r} is not known", "connectors")
+    return HostedRequest(
+        agent=agent.handle,
+        reconnect=reconnect,
+        return_to=return_to,
+        state=params.get("state"),
+        journey=params.get("journey"),
+        agent_name=params.get("agent_name"),
+        agent_logo=logo,
+        delivery=params.get("delivery"),
+        message_line_phone=canonical_phone(line) if line is not None else None,
+        message_body=params.get("message_body"),
+        message_complete_url=complete_url,
+        connectors=connectors,
+        theme="light" if theme == "light" else "dark" if theme == "dark" else None,
+    )
+
+
+def _return_to(agent: Agent, text: str | None) -> str | None:
+    if text is None:
+        return None
+    destination = read_return_destination(text)
+    if destination is None or destination not in agent.return_destinations:
+        raise invalid(
+            "return_to is not registered for this agent: allow it with the secret key first",
+            "return_to",
+            "return_destination_not_allowed",
+        )
+    return destination

@@ -1,0 +1,247 @@
+"""Codes and tokens: what is issued, spent, rotated and revoked. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from .wire import OAuthRefusal
+
+OAUTH_CODE_SECONDS: Final = 300.0
+"""A guess: only "short-lived" is known."""
+RETURN_CODE_SECONDS: Final = 300.0
+"""A guess, for `cfgsic_` codes."""
+ACCESS_TOKEN_SECONDS: Final = 3600.0
+REFRESH_TOKEN_SECONDS: Final = 30 * 86400.0
+"""A guess: no lifetime is documented."""
+AGENT_TOKEN_SECONDS: Final = 30 * 86400.0
+"""A guess, after the old documents' 30 days."""
+
+TokenKind = Literal["access", "refresh", "agent", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    code: str = field(repr=False)
+    user_id: str
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    code_challenge: str
+    resource: str | None
+    expires_at: float
+    family: str | None = None
+    """Set once the code is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnCode:
+    """A `cfgsic_` code of the hosted sign-in."""
+
+    code: str = field(repr=False)
+    user_id: str
+    agent: str
+    expires_at: float
+    spent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An issued token. `agent` is set for agent tokens, `client_id` and `family` for OAuth tokens."""
+
+    token: str = field(repr=False)
+    kind: TokenKind
+    user_id: str
+    scopes: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+    agent: str | None = None
+    client_id: str | None = None
+    family: str | None = None
+    rotated_at: float | None = None
+    successor: str | None = field(default=None, repr=False)
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a person agreed to, once: for an OAuth client or for an agent."""
+
+    kind: Literal["oauth", "agent"]
+    user_id: str
+    agent: str
+    scopes: tuple[str, ...]
+    connectors: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    access: Token
+    refresh: Token
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything issued. `now` gives Unix seconds."""
+
+    now: Callable[[], float]
+    codes: dict[str, AuthorizationCode] = field(default_factory=dict)
+    return_codes: dict[str, ReturnCode] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+    grants: list[Grant] = field(default_factory=list)
+
+    def issue_code(
+        self,
+        *,
+        user_id: str,
+        client_id: str,
+        redirect_uri: str,
+        scopes: tuple[str, ...],
+        code_challenge: str,
+        resource: str | None,
+    ) -> str:
+        code = f"cfgoac_{secrets.token_urlsafe(32)}"
+        self.codes[code] = AuthorizationCode(
+            code, user_id, client_id, redirect_uri, scopes, code_challenge, resource, self.now() + OAUTH_CODE_SECONDS
+        )
+        return code
+
+    def resolve_code(self, code: str) -> AuthorizationCode:
+        """The code, if it can still be exchanged. A second use revokes what the first one gave.
+
+        That happens whoever presents it: the code is resolved before the client is authenticated.
+        """
+        found = self.codes.get(code)
+        if found is None:
+            raise OAuthRefusal("invalid_grant", "the authorization code is unknown")
+        if found.family is not None:
+            self.revoke_family(found.family)
+            raise OAuthRefusal("invalid_grant", "the authorization code was already used")
+        if self.now() >= found.expires_at:
+            raise OAuthRefusal("invalid_grant", "the authorization code has expired")
+        return found
+
+    def spend_code(self, code: AuthorizationCode) -> str:
+        """Marks the code used and returns the name of the token family that grows from it."""
+        family = secrets.token_hex(8)
+        self.codes[code.code] = replace(code, family=family)
+        return family
+
+    def issue_pair(self, *, user_id: str, client_id: str, scopes: tuple[str, ...], family: str) -> TokenPair:
+        access = self._issue("access", user_id, scopes, ACCESS_TOKEN_SECONDS, client_id=client_id, family=family)
+        refresh = self._issue("refresh", user_id, scopes, REFRESH_TOKEN_SECONDS, client_id=client_id, family=family)
+        return TokenPair(access, refresh)
+
+    def rotate(self, refresh: Token, scopes: tuple[str, ...], *, grace: float) -> TokenPair:
+        """A new pair for a refresh token.
+
+        A token that was rotated already gets another pair within `grace` seconds, as a client whose answer was lost
+        needs; the pair that got lost is then as used as the token itself. The strict part: if its successor was
+        already used, the answer was not lost, and the whole family goes.
+        """
+        if refresh.rotated_at is not None:
+            successor = self.tokens[refresh.successor] if refresh.successor else None
+            used = successor is None or successor.rotated_at is not None
+            if used or self.now() - refresh.rotated_at > grace:
+                self.reused(refresh)
+            assert successor is not None
+            self.tokens[successor.token] = replace(successor, rotated_at=refresh.rotated_at)
+        assert refresh.client_id is not None
+        assert refresh.family is not None
+        pair = self.issue_pair(
+            user_id=refresh.user_id, client_id=refresh.client_id, scopes=refresh.scopes, family=refresh.family
+        )
+        if scopes != refresh.scopes:
+            access = replace(pair.access, scopes=scopes)
+            self.tokens[access.token] = access
+            pair = TokenPair(access, pair.refresh)
+        rotated_at = refresh.rotated_at if refresh.rotated_at is not None else self.now()
+        self.tokens[refresh.token] = replace(refresh, rotated_at=rotated_at, successor=pair.refresh.token)
+        return pair
+
+    def reused(self, refresh: Token) -> None:
+        """Revokes the family of a refresh token that came back. Always raises."""
+        assert refresh.family is not None
+        self.revoke_family(refresh.family)
+        raise OAuthRefusal("invalid_grant", "the refresh token was already used; its whole family is revoked")
+
+    def issue_return_code(self, user_id: str, agent: str) -> str:
+        code = f"cfgsic_{secrets.token_urlsafe(32)}"
+        self.return_codes[code] = ReturnCode(code, user_id, agent, self.now() + RETURN_CODE_SECONDS)
+        return code
+
+    def spend_return_code(self, code: str, agent: str) -> ReturnCode | None:
+        """The code if this agent may still exchange it, else None."""
+        found = self.return_codes.get(code)
+        if found is None or found.agent != agent or found.spent or self.now() >= found.expires_at:
+            return None
+        self.return_codes[code] = replace(found, spent=True)
+        return found
+
+    def issue_agent_token(self, user_id: str, agent: str, scopes: tuple[str, ...]) -> Token:
+        return self._issue("agent", user_id, scopes, AGENT_TOKEN_SECONDS, agent=agent)
+
+    def issue_user_token(self, user_id: str) -> Token:
+        """The raw token of a one-time password: it proves a phone and is no agent token."""
+        return self._issue("user", user_id, (), AGENT_TOKEN_SECONDS)
+
+    def approve(self, grant: Grant) -> None:
+        self.grants.append(grant)
+
+    def approved(self, user_id: str, agent: str) -> bool:
+        """Whether this person said yes to this agent on the hosted sign-in."""
+        return any(g.kind == "agent" and g.user_id == user_id and g.agent == agent for g in self.grants)
+
+    def live(self, token: str, *kinds: TokenKind) -> Token | None:
+        """The token, if it is one of these kinds and neither expired nor revoked."""
+        found = self.tokens.get(token)
+        if found is None or found.kind not in kinds or found.revoked or self.now() >= found.expires_at:
+            return None
+        return found
+
+    def revoke(self, token: str) -> bool:
+        """Revokes one token; False when there is no such token."""
+        found = self.tokens.get(token)
+        if found is None:
+            return False
+        self.tokens[token] = replace(found, revoked=True)
+        return True
+
+    def revoke_family(self, family: str) -> None:
+        for token in [t for t in self.tokens.values() if t.family == family]:
+            self.tokens[token.token] = replace(token, revoked=True)
+
+    def revoke_approval(self, user_id: str, agent: str) -> None:
+        """As if the person had removed the agent: its tokens and its approval go."""
+        self.grants = [g for g in self.grants if (g.user_id, g.agent, g.kind) != (user_id, agent, "agent")]
+        for token in [t for t in self.tokens.values() if t.user_id == user_id and t.agent == agent]:
+            self.tokens[token.token] = replace(token, revoked=True)
+
+    def _issue(
+        self,
+        kind: TokenKind,
+        user_id: str,
+        scopes: tuple[str, ...],
+        seconds: float,
+        *,
+        agent: str | None = None,
+        client_id: str | None = None,
+        family: str | None = None,
+    ) -> Token:
+        now = self.now()
+        token = Token(
+            f"cfg{kind[0]}t_local_{secrets.token_urlsafe(32)}",
+            kind,
+            user_id,
+            scopes,
+            now,
+            now + seconds,
+            agent=agent,
+            client_id=client_id,
+            family=family,
+        )
+        self.tokens[token.token] = token
+        return token

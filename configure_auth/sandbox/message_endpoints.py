@@ -1,0 +1,164 @@
+"""Message lines, and sign-in links for message agents."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response
+
+from .callers import acting_agent
+from .directory import canonical_phone
+from .sign_in_endpoints import spelled, timestamp
+from .uris import is_web_address
+from .values import CONNECTORS
+from .variants import OWN
+from .wire import Incoming, answer, invalid, missing, optional_text, text_field
+from .world import Agent, MintedLink, World
+
+LINK_SECONDS: Final = 600.0
+REASONS: Final = ("signin", "reconnect", "permissions")
+
+
+def add_line(world: World, incoming: Incoming) -> Response:
+    """Registers a phone that the agent writes from; again is no error, and brings a revoked one back."""
+    agent = acting_agent(world, incoming)
+    body = incoming.json()
+    key = _line_key(body)
+    metadata = body.get("metadata", {})
+    if not isinstance(metadata, dict) or _names_a_phone(metadata):
+        raise invalid("metadata must be an object without phone numbers", "metadata")
+    known = agent.message_lines.get(key)
+    channel, phone = key
+    line = {
+        "id": known["id"] if known else f"line_{secrets.token_hex(8)}",
+        "channel": channel,
+        spelled(world, "phoneLast4"): phone[-4:],
+        "label": optional_text(body, "label", limit=200),
+        "status": "active",
+        "metadata": metadata,
+        spelled(world, "createdAt"): timestamp(world.now()),
+        spelled(world, "updatedAt"): timestamp(world.now()),
+    }
+    agent.message_lines[key] = line
+    return answer({"line": line})
+
+
+def list_lines(world: World, incoming: Incoming) -> Response:
+    return answer({"lines": _active(acting_agent(world, incoming))})
+
+
+def revoke_line(world: World, incoming: Incoming) -> Response:
+    agent = acting_agent(world, incoming)
+    line = agent.message_lines.get(_line_key(incoming.json()))
+    deleted = line is not None and line["status"] == "active"
+    if line is not None:
+        line["status"] = "revoked"
+    return answer({"deleted": deleted, "lines": _active(agent)})
+
+
+def message_url(world: World, incoming: Incoming) -> Response:
+    """A sign-in link for a message's sender: plain, as the service is said to answer always, or minted."""
+    agent = acting_agent(world, incoming)
+    body = incoming.json()
+    reason = text_field(body, "reason")
+    if reason not in REASONS:
+        raise invalid(f"reason must be one of {', '.join(REASONS)}", "reason")
+    text_field(body, "channel")
+    subject = body.get("subject")
+    if not isinstance(subject, dict):
+        raise missing("subject")
+    text_field(subject, "key")
+    text_field(subject, "externalId")
+    if body.get("returnMode") != "message":
+        raise invalid("returnMode must be message", "returnMode")
+    query = _link_query(agent, body)
+    shown_reason = reason if world.variants.message_url_reason == OWN else world.variants.message_url_reason
+    idempotency_key = optional_text(body, "idempotencyKey")
+    path = f"{quote(agent.handle, safe='')}{'/reconnect' if reason == 'reconnect' else ''}"
+    if world.variants.message_url_mode == "plain":
+        url = f"{world.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
+        return answer(
+            {
+                "mode": "plain",
+                "url": url,
+                "reason": shown_reason,
+                spelled(world, "fallbackReason"): world.variants.message_url_fallback,
+                spelled(world, "idempotencyKey"): idempotency_key,
+            }
+        )
+    code = _minted_code(world, agent, query, reason, idempotency_key)
+    return answer(
+        {
+            "mode": "minted",
+            "url": f"{world.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
+            "code": code,
+            "reason": shown_reason,
+            spelled(world, "expiresAt"): timestamp(world.minted[code].expires_at),
+            spelled(world, "idempotencyKey"): idempotency_key,
+        }
+    )
+
+
+def _link_query(agent: Agent, body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    line = optional_text(body, "messageLinePhone")
+    phone = canonical_phone(line) if line is not None else None
+    if line is not None and (phone is None or not _is_registered(agent, phone)):
+        raise invalid("messageLinePhone is not a registered line", "messageLinePhone", "message_line_not_registered")
+    complete_url = optional_text(body, "messageCompleteUrl")
+    if complete_url is not None and not is_web_address(complete_url):
+        raise invalid("messageCompleteUrl must be https, or http on localhost", "messageCompleteUrl")
+    connectors = body.get("connectors") or []
+    if not isinstance(connectors, list) or not set(connectors) <= set(CONNECTORS):
+        raise invalid("connectors has one that is not known", "connectors")
+    pairs = {
+        "journey": optional_text(body, "journeyId"),
+        "agent_name": optional_text(body, "displayName"),
+        "agent_logo": optional_text(body, "agentLogo"),
+        "delivery": "message",
+        "message_line_phone": phone,
+        # Shown only beside a line that was accepted.
+        "message_body": optional_text(body, "messageBody") if phone is not None else None,
+        "message_complete_url": complete_url,
+        "connectors": ",".join(connectors),
+        "theme": optional_text(body, "theme"),
+    }
+    return tuple((name, value) for name, value in pairs.items() if value)
+
+
+def _minted_code(
+    world: World, agent: Agent, query: tuple[tuple[str, str], ...], reason: str, idempotency_key: str | None
+) -> str:
+    if idempotency_key is not None:
+        earlier = world.minted_for.get((agent.handle, idempotency_key))
+        if earlier is not None and world.now() < world.minted[earlier].expires_at:
+            return earlier
+    code = secrets.token_urlsafe(16)
+    world.minted[code] = MintedLink(agent.handle, query, reason, world.now() + LINK_SECONDS)
+    if idempotency_key is not None:
+        world.minted_for[agent.handle, idempotency_key] = code
+    return code
+
+
+def _line_key(body: dict[str, Any]) -> tuple[str, str]:
+    phone = canonical_phone(text_field(body, "phone"))
+    if phone is None:
+        raise invalid("phone is not a phone number", "phone")
+    return (optional_text(body, "channel", limit=64) or "imessage").lower(), phone
+
+
+def _is_registered(agent: Agent, phone: str) -> bool:
+    return any(key[1] == phone and line["status"] == "active" for key, line in agent.message_lines.items())
+
+
+def _active(agent: Agent) -> list[dict[str, Any]]:
+    return [line for line in agent.message_lines.values() if line["status"] == "active"]
+
+
+def _names_a_phone(value: object) -> bool:
+    if isinstance(value, dict):
+        return any("phone" in str(name).lower() or _names_a_phone(item) for name, item in value.items())
+    if isinstance(value, list):
+        return any(map(_names_a_phone, value))
+    return isinstance(value, str) and value.startswith("+") and canonical_phone(value) is not None

@@ -1,0 +1,130 @@
+"""The three origins and their paths. Each serves its own and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import (
+    developer_endpoints,
+    message_endpoints,
+    phone_endpoints,
+    profile_endpoints,
+    sign_in_endpoints,
+    token_endpoints,
+)
+from .authorize import authorize
+from .hosted import hosted_sign_in, minted_sign_in
+from .script import hosted_script
+from .values import Completion, Origin
+from .visits import advance
+from .wire import Incoming, Refusal
+from .world import World
+
+Endpoint = Callable[[World, Incoming], Response]
+COMPLETION_SECONDS = 10.0
+
+_SIGN_IN = "/v1/auth/sign-in"
+
+API: tuple[tuple[str, str, Endpoint], ...] = (
+    ("GET", "/oauth/authorize", authorize),
+    ("POST", "/oauth/authorize", advance),
+    ("POST", "/oauth/token", token_endpoints.token),
+    ("POST", "/oauth/introspect", token_endpoints.introspect),
+    ("POST", f"{_SIGN_IN}/exchange", sign_in_endpoints.exchange),
+    ("POST", f"{_SIGN_IN}/validate", sign_in_endpoints.validate),
+    ("POST", f"{_SIGN_IN}/recognize-phone", sign_in_endpoints.recognize_phone),
+    ("POST", f"{_SIGN_IN}/return-destinations", sign_in_endpoints.add_return_destination),
+    ("GET", f"{_SIGN_IN}/return-destinations", sign_in_endpoints.list_return_destinations),
+    ("DELETE", f"{_SIGN_IN}/return-destinations", sign_in_endpoints.remove_return_destination),
+    ("POST", f"{_SIGN_IN}/message-lines", message_endpoints.add_line),
+    ("GET", f"{_SIGN_IN}/message-lines", message_endpoints.list_lines),
+    ("DELETE", f"{_SIGN_IN}/message-lines", message_endpoints.revoke_line),
+    ("POST", f"{_SIGN_IN}/message-url", message_endpoints.message_url),
+    ("POST", "/v1/auth/otp/start", phone_endpoints.start),
+    ("POST", "/v1/auth/otp/verify", phone_endpoints.verify),
+    ("POST", "/v1/embed/approve", phone_endpoints.approve),
+    ("GET", "/v1/profile", profile_endpoints.read),
+    ("GET", "/v1/profile/search", profile_endpoints.search),
+    ("POST", "/v1/profile/remember", profile_endpoints.remember),
+    ("POST", "/v1/profile/forget", profile_endpoints.forget),
+    ("POST", "/v1/profile/commit", profile_endpoints.commit),
+    ("GET", "/v1/developer/oauth/clients", developer_endpoints.list_clients),
+    ("PATCH", "/v1/developer/oauth/clients/{client_id}", developer_endpoints.update_client),
+)
+ACCOUNTS: tuple[tuple[str, str, Endpoint], ...] = (
+    ("GET", "/oauth/authorize", authorize),
+    ("POST", "/oauth/authorize", advance),
+)
+SIGN_IN: tuple[tuple[str, str, Endpoint], ...] = (
+    ("GET", "/js/configure.js", hosted_script),
+    ("GET", "/{agent}", hosted_sign_in),
+    ("POST", "/{agent}", advance),
+    ("GET", "/{agent}/reconnect", hosted_sign_in),
+    ("POST", "/{agent}/reconnect", advance),
+    ("GET", "/{agent}/{code}", minted_sign_in),
+    ("POST", "/{agent}/{code}", advance),
+)
+
+
+def application(world: World, origin: Origin) -> Starlette:
+    """The ASGI application of one origin."""
+    table = {"api": API, "accounts": ACCOUNTS, "sign-in": SIGN_IN}[origin]
+
+    async def not_served(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        if status == 405:
+            return Refusal(405, "invalid_request_error", "method_not_allowed", "no such method here").response()
+        return Refusal(404, "invalid_request_error", "not_found", "this origin has no such path").response()
+
+    app = Starlette(
+        routes=[Route(path, _served(world, origin, endpoint), methods=[m]) for m, path, endpoint in table],
+        exception_handlers={404: not_served, 405: not_served},
+    )
+    # A client that doubles or adds a slash must see that it did.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _served(world: World, origin: Origin, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(request: Request) -> Response:
+        incoming = Incoming(
+            origin=origin,
+            method=request.method,
+            path=request.url.path,
+            path_params=request.path_params,
+            query=tuple(request.query_params.multi_items()),
+            headers=request.headers,
+            cookies=request.cookies,
+            body=await request.body(),
+        )
+        with world.lock:
+            try:
+                response = endpoint(world, incoming)
+            except Refusal as refusal:
+                response = refusal.response(flat=world.variants.error_shape == "flat")
+            outbox, world.outbox = world.outbox, []
+        for completion in outbox:
+            await _deliver(world, completion)
+        return response
+
+    return serve
+
+
+async def _deliver(world: World, completion: Completion) -> None:
+    """Posts a completion, once: whether the service tries again is unknown."""
+    status: int | None = None
+    error: str | None = None
+    try:
+        async with httpx2.AsyncClient(timeout=COMPLETION_SECONDS, trust_env=False) as client:
+            status = (await client.post(completion.url, json=dict(completion.body))).status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as failure:
+        error = repr(failure)
+    with world.lock:
+        world.completions.append(Completion(completion.url, completion.body, status, error))

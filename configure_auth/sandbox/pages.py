@@ -1,0 +1,78 @@
+"""The HTML that people see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.responses import HTMLResponse, Response
+
+from .directory import show_phone
+from .interactions import CODE_TRIES, HostedRequest, Interaction
+from .world import World
+
+SCOPE_SENTENCES: Final[Mapping[str, str]] = {
+    "profile.read": "Read your profile: your name, the last four digits of your phone, your preferences",
+    "profile.search": "Search what you have saved",
+    "profile.remember": "Save new facts about you, and forget them",
+    "profile.commit": "Keep what you talk about with it",
+}
+CONNECTOR_NAMES: Final[Mapping[str, str]] = {
+    "gmail": "Gmail",
+    "calendar": "Calendar",
+    "drive": "Drive",
+    "notion": "Notion",
+    "sheets": "Sheets",
+    "outlook": "Outlook",
+}
+
+# No form-action: browsers apply it to the redirect after a form as well, which leads to the app.
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_templates = Environment(
+    loader=PackageLoader(__package__), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+)
+
+
+def page(template: str, status: int = 200, *, script: bool = False, **values: object) -> Response:
+    """Renders a page. `script` lets the page run its one inline script."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'none'"
+    if script:
+        policy += "; script-src 'unsafe-inline'; connect-src *"
+    html = _templates.get_template(template).render(values)
+    return HTMLResponse(html, status, {**_HEADERS, "Content-Security-Policy": policy})
+
+
+def error_page(title: str, text: str, status: int = 400, *, code: str = "") -> Response:
+    """An error that ends a visit: there is no safe address to send the person back to."""
+    return page("error.html", status, title=title, text=text, code=code, theme=None)
+
+
+def step_page(world: World, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
+    """The page of the step that a visit stands at. A mistake is shown with 422."""
+    hosted = interaction.request if isinstance(interaction.request, HostedRequest) else None
+    scopes = () if hosted else interaction.request.scopes  # type: ignore[union-attr]
+    person = world.directory.get(interaction.user_id) if interaction.user_id else None
+    shown_phone = interaction.phone or (person.phone if person else None)
+    return page(
+        f"{interaction.step}.html",
+        422 if error else 200,
+        script=interaction.page_completion is not None,
+        interaction=interaction,
+        hosted=hosted,
+        agent_name=interaction.agent_name,
+        theme=hosted.theme if hosted else None,
+        scopes=[SCOPE_SENTENCES.get(scope, scope) for scope in scopes],
+        scope_names=scopes,
+        connectors=[(name, CONNECTOR_NAMES[name]) for name in (hosted.connectors if hosted else ())],
+        person=person,
+        phone=show_phone(shown_phone) if shown_phone else "",
+        phone_text=phone_text,
+        error=error,
+        tries_left=CODE_TRIES - interaction.tries,
+    )

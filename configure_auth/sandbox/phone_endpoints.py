@@ -1,0 +1,66 @@
+"""One-time passwords by phone, and the embedded page's approval."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from .callers import bearer
+from .directory import canonical_phone
+from .interactions import RIGHT_CODE
+from .ledger import Grant
+from .sign_in_endpoints import spelled
+from .values import SCOPES
+from .wire import Incoming, Refusal, answer, invalid, missing, text_field, unauthenticated
+from .world import Agent, World
+
+
+def start(world: World, incoming: Incoming) -> Response:
+    """Pretends to send a code."""
+    _any_key(world, incoming)
+    _phone(incoming)
+    return answer({"ok": True, "mocked": True})
+
+
+def verify(world: World, incoming: Incoming) -> Response:
+    """Gives the raw user token for a right code. It proves the phone and approves no agent."""
+    _any_key(world, incoming)
+    phone = _phone(incoming)
+    if text_field(incoming.json(), "code") != RIGHT_CODE:
+        raise unauthenticated("invalid_code", "the code is wrong")
+    person = world.directory.sign_up(phone)
+    return answer({"token": world.ledger.issue_user_token(person.user_id).token, "user_id": person.user_id})
+
+
+def approve(world: World, incoming: Incoming) -> Response:
+    """Turns a user token into an agent token, as the embedded page does after the person agreed."""
+    token = bearer(incoming)
+    found = world.ledger.live(token, "user") if token is not None else None
+    if found is None:
+        raise unauthenticated("token_invalid", "a user token is required", "reauthenticate")
+    agent = world.agents.get(text_field(incoming.json(), "agent"))
+    if agent is None:
+        raise Refusal(404, "invalid_request_error", "agent_not_found", "there is no such agent", param="agent")
+    world.ledger.approve(Grant("agent", found.user_id, agent.handle, SCOPES, (), world.now()))
+    issued = world.ledger.issue_agent_token(found.user_id, agent.handle, SCOPES)
+    return answer({"token": issued.token, spelled(world, "userId"): found.user_id})
+
+
+def _any_key(world: World, incoming: Incoming) -> Agent:
+    """The agent behind a secret or a publishable key: these calls also come from browsers."""
+    key = incoming.headers.get("x-api-key", "")
+    if not key:
+        raise unauthenticated("api_key_missing", "X-API-Key is required")
+    for agent in world.agents.values():
+        if key in {agent.credentials.api_key, agent.credentials.publishable_key}:
+            return agent
+    raise unauthenticated("api_key_invalid", "the API key is not valid")
+
+
+def _phone(incoming: Incoming) -> str:
+    text = incoming.json().get("phone")
+    if not isinstance(text, str) or not text:
+        raise missing("phone")
+    phone = canonical_phone(text)
+    if phone is None:
+        raise invalid("phone is not a phone number", "phone")
+    return phone

@@ -1,0 +1,121 @@
+"""Memories of the subjects, and the commits that linked reads owe. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    id: str
+    text: str
+    agent: str
+    kind: str | None
+    saved_at: float
+
+    @property
+    def saved_on(self) -> str:
+        return datetime.fromtimestamp(self.saved_at, UTC).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose profile it is: a linked person, or an external id within one developer's account."""
+
+    agent: str
+    user_id: str | None
+    external_id: str | None
+
+    @property
+    def linked(self) -> bool:
+        return self.user_id is not None
+
+    @property
+    def key(self) -> str:
+        return f"user:{self.user_id}" if self.linked else f"external:{self.agent}:{self.external_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read that a commit is owed for."""
+
+    read_id: str
+    session_id: str
+    runtime_scope_id: str
+    subject: str
+    agent: str
+
+
+@dataclass(slots=True)
+class Profiles:
+    now: Callable[[], float]
+    memories: dict[str, list[Memory]] = field(default_factory=dict)
+    owed: list[Read] = field(default_factory=list)
+
+    def remember(self, subject: Subject, text: str, kind: str | None = None) -> Memory:
+        memory = Memory(f"mem_{secrets.token_hex(8)}", text, subject.agent, kind, self.now())
+        self.memories.setdefault(subject.key, []).append(memory)
+        return memory
+
+    def forget(self, subject: Subject, matches: Callable[[Memory], bool]) -> list[Memory]:
+        kept: list[Memory] = []
+        gone: list[Memory] = []
+        for memory in self.memories.get(subject.key, []):
+            (gone if matches(memory) else kept).append(memory)
+        self.memories[subject.key] = kept
+        return gone
+
+    def search(self, subject: Subject, query: str, limit: int) -> list[Memory]:
+        words = query.casefold().split()
+        everything = query in {"", "*"}
+        found = [
+            memory
+            for memory in reversed(self.memories.get(subject.key, []))
+            if everything or any(word in memory.text.casefold() for word in words)
+        ]
+        return found[:limit]
+
+    def blocked(self, subject: Subject, runtime_scope_id: str | None) -> bool:
+        """Whether an owed commit stands in the way of another read.
+
+        A scope of one's own is only blocked by its own reads; a read without one by any of this agent's.
+        """
+        return any(
+            read.subject == subject.key
+            and read.agent == subject.agent
+            and (runtime_scope_id is None or read.runtime_scope_id == runtime_scope_id)
+            for read in self.owed
+        )
+
+    def read(self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, *, owes: bool) -> Read:
+        read = Read(
+            f"read_{secrets.token_hex(8)}",
+            session_id or f"session_{secrets.token_hex(16)}",
+            runtime_scope_id or f"scope_{secrets.token_hex(16)}",
+            subject.key,
+            subject.agent,
+        )
+        if owes:
+            self.owed.append(read)
+        return read
+
+    def commit(
+        self, subject: Subject, *, read_id: str | None, session_id: str | None, runtime_scope_id: str | None
+    ) -> int:
+        """Settles the reads that the given ids name, all of this agent's without any. Returns how many."""
+
+        def named(read: Read) -> bool:
+            return (
+                read.subject == subject.key
+                and read.agent == subject.agent
+                and (read_id is None or read.read_id == read_id)
+                and (session_id is None or read.session_id == session_id)
+                and (runtime_scope_id is None or read.runtime_scope_id == runtime_scope_id)
+            )
+
+        settled = [read for read in self.owed if named(read)]
+        self.owed = [read for read in self.owed if not named(read)]
+        return len(settled)

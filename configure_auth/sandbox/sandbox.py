@@ -1,0 +1,398 @@
+"""The sandbox, as a program or a test holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from . import server
+from .directory import read_phone, user_id_of
+from .errors import NotRunning
+from .faults import Body, Fault, Faults, Hold, body_bytes
+from .gateway import Gateway
+from .journal import Journal
+from .ledger import Grant, Token
+from .origins import application
+from .robot import Robot
+from .uris import read_return_destination, redirect_uri_fault
+from .values import SCOPES, Call, Completion, Credentials, Origin, Person
+from .variants import Variants
+from .world import Urls, World
+
+ORIGINS: tuple[Origin, ...] = ("api", "accounts", "sign-in")
+
+
+class Sandbox:
+    """A local Configure on three loopback ports.
+
+    Arguments:
+        port: the API's port; accounts gets the next, the hosted sign-in the one after. 0 takes three free ones.
+        agent: the handle of the one agent that is there from the start.
+        clock: Unix seconds; `advance()` adds to it.
+
+    Start it once (`with Sandbox() as sandbox:`) and `reset()` between tests.
+    """
+
+    def __init__(self, port: int = 0, *, agent: str = "demo-agent", clock: Callable[[], float] | None = None) -> None:
+        self._port = port
+        self._world = World(agent, clock or time.time)
+        self._journal = Journal()
+        self._faults = Faults()
+        self._servers: server.Servers | None = None
+
+    # Running
+
+    def start(self) -> Sandbox:
+        """Serves until `stop()`. Raises PortInUse."""
+        if self._servers is not None:
+            return self
+        sockets = server.bind(self._port)
+        self._world.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
+        self._servers = server.Servers(
+            {
+                sock: Gateway(application(self._world, origin), origin, self._journal, self._faults, self.now)
+                for sock, origin in zip(sockets, ORIGINS, strict=True)
+            }
+        )
+        self._servers.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends the servers; requests that are held are let go first."""
+        if self._servers is not None:
+            self._faults.release_all()
+            self._servers.stop()
+            self._servers = None
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def reset(self) -> None:
+        """Forgets people, grants, codes, tokens, calls, faults, holds, registered addresses, variants, the offset."""
+        self._faults.release_all()
+        self._faults.clear()
+        self._world.reset()
+        self._journal.clear()
+
+    # Where it is
+
+    @property
+    def api_url(self) -> str:
+        return self._urls.api
+
+    @property
+    def accounts_url(self) -> str:
+        return self._urls.accounts
+
+    @property
+    def sign_in_url(self) -> str:
+        return self._urls.sign_in
+
+    @property
+    def script_url(self) -> str:
+        """The origin of the hosted script, `/js/configure.js`."""
+        return self._urls.sign_in
+
+    @property
+    def agent(self) -> str:
+        return self._world.primary.handle
+
+    @property
+    def credentials(self) -> Credentials:
+        return self._world.primary.credentials
+
+    def environment(self, app_url: str = "http://localhost:3000") -> dict[str, str]:
+        """The variables of an app that uses this sandbox."""
+        credentials = self.credentials
+        return {
+            "CONFIGURE_API_KEY": credentials.api_key,
+            "CONFIGURE_PUBLISHABLE_KEY": credentials.publishable_key,
+            "CONFIGURE_AGENT": credentials.agent,
+            "CONFIGURE_OAUTH_CLIENT_ID": credentials.client_id,
+            "CONFIGURE_OAUTH_CLIENT_SECRET": credentials.client_secret,
+            "CONFIGURE_BASE_URL": self.api_url,
+            "CONFIGURE_ACCOUNTS_URL": self.accounts_url,
+            "CONFIGURE_SIGN_IN_URL": self.sign_in_url,
+            "CONFIGURE_SCRIPT_URL": self.script_url,
+            "CONFIGURE_APP_URL": app_url,
+        }
+
+    # Time
+
+    def now(self) -> float:
+        """The sandbox's time in Unix seconds."""
+        return self._world.now()
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """`now`, to hand to the app under test."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Moves the sandbox's time on."""
+        with self._world.lock:
+            self._world.offset += seconds
+
+    # People, agents, what is registered
+
+    def add_person(
+        self,
+        phone: str = "+15550100001",
+        *,
+        user_id: str | None = None,
+        name: str | None = None,
+        email: str | None = None,
+        email_verified: bool | None = None,
+        preferences: tuple[str, ...] = (),
+        summary: str | None = None,
+        occupation: str | None = None,
+        location: str | None = None,
+        bio: str | None = None,
+        interests: tuple[str, ...] = (),
+        hidden: tuple[str, ...] = (),
+    ) -> Person:
+        """Makes a person, or changes the one with this phone. Raises ValueError for what is no phone."""
+        number = read_phone(phone)
+        if number is None:
+            raise ValueError(f"{phone!r} is not a phone number")
+        person = Person(
+            user_id=user_id or user_id_of(number),
+            phone=number,
+            name=name,
+            email=email,
+            email_verified=email_verified,
+            preferences=tuple(preferences),
+            summary=summary,
+            occupation=occupation,
+            location=location,
+            bio=bio,
+            interests=tuple(interests),
+            hidden=tuple(hidden),
+        )
+        with self._world.lock:
+            return self._world.directory.put(person)
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        with self._world.lock:
+            return self._world.directory.all()
+
+    def add_agent(self, handle: str) -> Credentials:
+        """Another agent with keys and an OAuth client of its own."""
+        with self._world.lock:
+            return self._world.add_agent(handle).credentials
+
+    def register_redirect_uri(self, uri: str, *, agent: str | None = None) -> None:
+        """Registers a callback of the OAuth client. Raises ValueError for one that Configure refuses."""
+        if fault := redirect_uri_fault(uri):
+            raise ValueError(fault)
+        with self._world.lock:
+            uris = self._world.agents[agent or self.agent].client.redirect_uris
+            if uri not in uris:
+                uris.append(uri)
+
+    @property
+    def redirect_uris(self) -> tuple[str, ...]:
+        with self._world.lock:
+            return tuple(self._world.primary.client.redirect_uris)
+
+    def register_return_to(self, uri: str, *, agent: str | None = None) -> None:
+        """Allows the hosted sign-in to return there. Raises ValueError for one that Configure refuses."""
+        destination = read_return_destination(uri)
+        if destination is None:
+            raise ValueError(f"{uri!r} can't be a return destination")
+        with self._world.lock:
+            self._world.agents[agent or self.agent].return_destinations.setdefault(destination, self.now())
+
+    @property
+    def return_destinations(self) -> tuple[str, ...]:
+        with self._world.lock:
+            return tuple(self._world.primary.return_destinations)
+
+    def register_scopes(self, *scopes: str) -> None:
+        """What the OAuth client may ask for; all four scopes unless set."""
+        with self._world.lock:
+            self._world.primary.client.scopes = scopes
+
+    # Signing in
+
+    def sign_in(
+        self,
+        url: str,
+        phone: str = "+15550100001",
+        *,
+        cancel: bool = False,
+        name: str | None = None,
+        email: str | None = None,
+        code: str = "000000",
+    ) -> str:
+        """Walks an authorize or hosted sign-in URL as a fresh visitor, by plain HTTP.
+
+        Returns the redirect to the app without fetching it (or the last page's address when there is none). `name`
+        and `email` are given to the person first. Raises SignInFailed with the text of an error page.
+        """
+        if name is not None or email is not None:
+            number = read_phone(phone) or phone
+            known = next((p for p in self.people if p.phone == number), None) or self.add_person(phone)
+            with self._world.lock:
+                self._world.directory.put(replace(known, name=name or known.name, email=email or known.email))
+        with Robot() as robot:
+            return robot.sign_in(url, phone, code=code, cancel=cancel)
+
+    def issue_agent_token(self, person: Person, *, agent: str | None = None) -> str:
+        """An agent token as a hosted sign-in gives, approval included, without walking the pages."""
+        handle = agent or self.agent
+        with self._world.lock:
+            self._world.ledger.approve(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
+            return self._world.ledger.issue_agent_token(person.user_id, handle, SCOPES).token
+
+    def issue_return_code(self, person: Person, *, agent: str | None = None) -> str:
+        """A `cfgsic_` code as the hosted sign-in sends back, without walking the pages."""
+        with self._world.lock:
+            return self._world.ledger.issue_return_code(person.user_id, agent or self.agent)
+
+    def issue_user_token(self, person: Person) -> str:
+        """The raw token of a one-time password, which is no agent token."""
+        with self._world.lock:
+            return self._world.ledger.issue_user_token(person.user_id).token
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        with self._world.lock:
+            return tuple(self._world.ledger.grants)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Every token issued, the revoked and expired ones too."""
+        with self._world.lock:
+            return tuple(self._world.ledger.tokens.values())
+
+    def token(self, token: str) -> Token | None:
+        with self._world.lock:
+            return self._world.ledger.tokens.get(token)
+
+    def is_live(self, token: str) -> bool:
+        """Whether a token of any kind is neither expired nor revoked."""
+        with self._world.lock:
+            return self._world.ledger.live(token, "access", "refresh", "agent", "user") is not None
+
+    def revoke_token(self, token: str) -> bool:
+        """Revokes one token of any kind; False when it is unknown."""
+        with self._world.lock:
+            return self._world.ledger.revoke(token)
+
+    def revoke_approval(self, person: Person, *, agent: str | None = None) -> None:
+        """As if the person had removed the agent at Configure: its agent tokens and its approval go."""
+        with self._world.lock:
+            self._world.ledger.revoke_approval(person.user_id, agent or self.agent)
+
+    # What happened
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every request so far, in the order of arrival."""
+        return self._journal.calls()
+
+    def calls_to(self, method: str, path: str, *, origin: Origin | None = None) -> list[Call]:
+        return [
+            call for call in self.calls if (call.method, call.path) == (method, path) and origin in {None, call.origin}
+        ]
+
+    @property
+    def completions(self) -> list[Completion]:
+        """The completions posted to apps, with their answers."""
+        with self._world.lock:
+            return list(self._world.completions)
+
+    @property
+    def commits_owed(self) -> int:
+        """How many reads wait for a commit."""
+        with self._world.lock:
+            return len(self._world.profiles.owed)
+
+    def memories(self, person: Person) -> tuple[str, ...]:
+        """What was remembered about a person."""
+        with self._world.lock:
+            return tuple(m.text for m in self._world.profiles.memories.get(f"user:{person.user_id}", []))
+
+    @property
+    def variants(self) -> Variants:
+        """Settings for what is unknown about the wire; set their fields."""
+        return self._world.variants
+
+    # Trouble
+
+    def fault(
+        self,
+        path: str,
+        *,
+        method: str | None = None,
+        status: int | None = None,
+        body: Body | None = None,
+        content_type: str | None = None,
+        delay: float | None = None,
+        drip: float | None = None,
+        drop: bool = False,
+        cut: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int | None = None,
+        handled: bool = False,
+        origin: Origin = "api",
+    ) -> None:
+        """Makes an endpoint misbehave. Of several faults for a request, the oldest that has uses left is played.
+
+        Arguments:
+            status, body, content_type: the answer, instead of the endpoint's own (a status of 400 and more without a
+                body gets a structured error). Without a status or a body the endpoint answers, late or slowly.
+            delay: seconds before the answer.
+            drip: seconds after each single byte of the answer's body.
+            drop: close the connection without an answer.
+            cut: close the connection after so many bytes of the answer's body.
+            headers: added to the answer.
+            times: how often; None until `clear_faults()`.
+            handled: let the endpoint do its work first, so that only its answer is lost or replaced.
+        """
+        self._faults.add(
+            Fault(
+                origin=origin,
+                path=path,
+                method=method,
+                status=status,
+                body=body_bytes(body),
+                content_type=content_type,
+                headers=dict(headers or {}),
+                delay=delay or 0.0,
+                drip=drip or 0.0,
+                drop=drop,
+                cut=cut,
+                handled=handled,
+                left=times,
+            )
+        )
+
+    def clear_faults(self) -> None:
+        self._faults.clear()
+
+    @contextmanager
+    def hold(self, path: str, *, method: str | None = None, origin: Origin = "api") -> Iterator[Hold]:
+        """Keeps requests waiting before the endpoint until `held.release()` or the end of the block.
+
+        `held.arrived.wait(n)` returns when n requests are there.
+        """
+        held = Hold(origin, path, method)
+        self._faults.add_hold(held)
+        try:
+            yield held
+        finally:
+            self._faults.remove_hold(held)
+
+    @property
+    def _urls(self) -> Urls:
+        if self._servers is None:
+            raise NotRunning("the sandbox is not running: start() it first")
+        return self._world.urls

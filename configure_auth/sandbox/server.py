@@ -1,0 +1,140 @@
+"""Three ports, one thread, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .errors import PortInUse, SandboxError
+
+HOST: Final = "127.0.0.1"
+BACKLOG: Final = 128
+START_SECONDS: Final = 10.0
+KEEP_ALIVE_SECONDS: Final = 60
+
+_connections: Iterator[int] = itertools.count(1)
+
+
+class _NumberedConnection(H11Protocol):
+    """Tells the application which connection a request came on, and lets it hang up."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "connection": next(_connections), "hang_up": transport.close}
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+
+def bind(port: int) -> list[socket.socket]:
+    """Three listening sockets on 127.0.0.1: `port` and the next two, or three free ones for 0.
+
+    Raises PortInUse when one of them is taken on 127.0.0.1 or on ::1, where a browser that is sent to "localhost"
+    would meet another program.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for number in (0, 0, 0) if port == 0 else (port, port + 1, port + 2):
+            if number:
+                _refuse_taken_on_ipv6(number)
+            bound.append(_listen(socket.AF_INET, HOST, number))
+    except PortInUse:
+        for taken in bound:
+            taken.close()
+        raise
+    return bound
+
+
+def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(port) from None
+        raise
+    return sock
+
+
+def _refuse_taken_on_ipv6(port: int) -> None:
+    # A machine without IPv6 has nobody there.
+    if not socket.has_ipv6:
+        return
+    try:
+        _listen(socket.AF_INET6, "::1", port).close()
+    except OSError as error:
+        if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            raise
+
+
+class Servers:
+    """The running servers. `start` returns when all of them listen."""
+
+    def __init__(self, applications: Mapping[socket.socket, ASGIApp]) -> None:
+        self._applications = applications
+        self._listening = [threading.Event() for _ in applications]
+        self._servers = [
+            _Server(_config(app), event) for app, event in zip(applications.values(), self._listening, strict=True)
+        ]
+        self._thread = threading.Thread(target=self._run, name="configure-sandbox", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        for event in self._listening:
+            if not event.wait(START_SECONDS):
+                raise SandboxError("the sandbox did not start")
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        await asyncio.gather(
+            *(server.serve([sock]) for server, sock in zip(self._servers, self._applications, strict=True))
+        )
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    options: dict[str, Any] = {
+        "http": _NumberedConnection,
+        "loop": "asyncio",
+        "lifespan": "off",
+        "ws": "none",
+        "log_config": None,
+        "access_log": False,
+        "log_level": "warning",
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": 1,
+    }
+    return uvicorn.Config(app, **options)

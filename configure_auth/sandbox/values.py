@@ -1,0 +1,108 @@
+"""The values a sandbox hands out: people, credentials, recorded calls."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl
+
+Origin = Literal["api", "accounts", "sign-in"]
+
+SCOPES: Final = ("profile.read", "profile.search", "profile.remember", "profile.commit")
+CONNECTORS: Final = ("gmail", "calendar", "drive", "notion", "sheets", "outlook")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a phone who can sign in. Everything but the phone may be missing, as with Configure.
+
+    `email_verified` is sent only when it is not None. `hidden` names the fields of the identity that this person does
+    not let apps see.
+    """
+
+    user_id: str
+    phone: str = field(repr=False)
+    name: str | None = None
+    email: str | None = None
+    email_verified: bool | None = None
+    preferences: tuple[str, ...] = ()
+    summary: str | None = None
+    occupation: str | None = None
+    location: str | None = None
+    bio: str | None = None
+    interests: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def phone_last4(self) -> str:
+        return self.phone[-4:]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The five values that Configure gives a developer for one agent. Constant for a handle, good for nothing else."""
+
+    agent: str
+    api_key: str
+    publishable_key: str
+    client_id: str
+    client_secret: str
+
+    @classmethod
+    def of(cls, agent: str) -> Credentials:
+        def constant(kind: str) -> str:
+            return hashlib.sha256(f"configure sandbox {kind} {agent}".encode()).hexdigest()[:32]
+
+        return cls(
+            agent=agent,
+            api_key=f"sk_local_{constant('secret key')}",
+            publishable_key=f"pk_local_{constant('publishable key')}",
+            client_id=f"oc_local_{constant('client id')[:20]}",
+            client_secret=f"ocs_local_{constant('client secret')}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that a sandbox got.
+
+    `connection` numbers the TCP connections from 1, so that reuse can be counted. `status` is None while there is no
+    answer, and stays None when the connection was dropped instead. `at` is the sandbox's time in Unix seconds.
+    """
+
+    origin: Origin
+    method: str
+    path: str
+    query: Mapping[str, str]
+    query_string: str
+    headers: Mapping[str, str]
+    body: bytes
+    connection: int
+    status: int | None
+    at: float
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body read as a form."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON. Raises ValueError when it isn't."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A completion posted (or to be posted) to an app's `message_complete_url`.
+
+    `status` is the app's answer; None with `error` set when the app could not be reached.
+    """
+
+    url: str
+    body: Mapping[str, str]
+    status: int | None = None
+    error: str | None = None

@@ -1,0 +1,190 @@
+"""Requests as the endpoints see them, and the shapes of answers and errors."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+
+from .values import Origin
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Refusal(Exception):
+    """An endpoint refuses a request; answered in Configure's structured envelope."""
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retryable: bool = False,
+        suggested_action: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.code = code
+        self.message = message
+        self.param = param
+        self.retryable = retryable
+        self.suggested_action = suggested_action
+
+    def response(self, *, flat: bool = False) -> Response:
+        if flat:
+            return JSONResponse({"error": self.message, "code": self.code}, self.status)
+        error: dict[str, object] = {
+            "type": self.type,
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+        if self.param is not None:
+            error["param"] = self.param
+        if self.suggested_action is not None:
+            error["suggested_action"] = self.suggested_action
+        return JSONResponse({"error": error, "request_id": f"req_{secrets.token_hex(8)}"}, self.status)
+
+
+class OAuthRefusal(Exception):
+    """An OAuth endpoint refuses a request; answered as RFC 6749, section 5.2."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+
+    def response(self) -> Response:
+        headers = dict(NO_STORE)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="Configure sandbox"'
+        body = {"error": self.error, "error_description": self.description}
+        return JSONResponse(body, self.status, headers)
+
+
+def invalid(message: str, param: str | None = None, code: str = "invalid_field") -> Refusal:
+    """A 400 for a request that is wrong in itself."""
+    return Refusal(400, "invalid_request_error", code, message, param=param)
+
+
+def missing(param: str) -> Refusal:
+    """A 400 for a field that is absent or blank."""
+    return invalid(f"{param} is required", param, "missing_field")
+
+
+def unauthenticated(code: str, message: str, action: str | None = None) -> Refusal:
+    return Refusal(401, "authentication_error", code, message, suggested_action=action)
+
+
+def forbidden(code: str, message: str) -> Refusal:
+    return Refusal(403, "permission_error", code, message)
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is repeated")
+    return members
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request with its body, as an endpoint gets it."""
+
+    origin: Origin
+    method: str
+    path: str
+    path_params: Mapping[str, str]
+    query: tuple[tuple[str, str], ...]
+    headers: Headers
+    cookies: Mapping[str, str]
+    body: bytes
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query's parameters. Raises Refusal when one is repeated."""
+        params = dict(self.query)
+        if len(params) != len(self.query):
+            raise invalid("a query parameter is repeated")
+        return params
+
+    def repeated(self) -> str | None:
+        """The name of a repeated query parameter, if there is one."""
+        seen: set[str] = set()
+        for name, _ in self.query:
+            if name in seen:
+                return name
+            seen.add(name)
+        return None
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def wants_html(self) -> bool:
+        return "text/html" in self.headers.get("accept", "")
+
+    def form(self) -> list[tuple[str, str]]:
+        """The form's fields in order, repeated ones included. Raises Refusal for another content type."""
+        if self.content_type != "application/x-www-form-urlencoded":
+            raise invalid("the body must be application/x-www-form-urlencoded", code="unsupported_content_type")
+        try:
+            return parse_qsl(
+                self.body.decode(), keep_blank_values=True, strict_parsing=bool(self.body), errors="strict"
+            )
+        except ValueError:
+            raise invalid("the body is not a form") from None
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object of the body. Raises Refusal for anything else."""
+        if self.content_type != "application/json":
+            raise invalid("the body must be application/json", code="unsupported_content_type")
+        try:
+            value = json.loads(self.body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        except ValueError:
+            raise invalid("the body is not JSON", code="invalid_json") from None
+        if not isinstance(value, dict):
+            raise invalid("the body must be a JSON object", code="invalid_json")
+        return cast(dict[str, Any], value)
+
+
+def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str:
+    """A required string of a body. Raises Refusal when it is absent, blank, too long or not a string."""
+    value = optional_text(body, name, limit=limit)
+    if value is None:
+        raise missing(name)
+    return value
+
+
+def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str | None:
+    """A string of a body, None when absent or blank. Raises Refusal when it is too long or not a string."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise invalid(f"{name} must be a string", name)
+    if len(value) > limit:
+        raise invalid(f"{name} is longer than {limit} characters", name)
+    return value if value.strip() else None
+
+
+def answer(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer; members that are None are left out."""
+    members = {name: value for name, value in body.items() if value is not None}
+    return JSONResponse(members, status, {**NO_STORE, **(headers or {})})

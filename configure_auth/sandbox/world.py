@@ -1,0 +1,114 @@
+"""Everything one sandbox remembers, under one lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .directory import Directory
+from .interactions import Interaction
+from .ledger import Ledger
+from .profiles import Profiles
+from .values import SCOPES, Completion, Credentials
+from .variants import Variants
+
+
+@dataclass(slots=True)
+class OAuthClient:
+    """An agent's OAuth client. `scopes` is what it is registered for."""
+
+    credentials: Credentials
+    name: str
+    redirect_uris: list[str] = field(default_factory=list)
+    scopes: tuple[str, ...] = SCOPES
+
+
+@dataclass(slots=True)
+class Agent:
+    """A developer's agent: its keys, its OAuth client, where its hosted sign-in may return to, its message lines."""
+
+    credentials: Credentials
+    client: OAuthClient
+    return_destinations: dict[str, float] = field(default_factory=dict)
+    message_lines: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def handle(self) -> str:
+        return self.credentials.agent
+
+
+@dataclass(frozen=True, slots=True)
+class MintedLink:
+    """A link of `message-url` in its minted mode."""
+
+    agent: str
+    query: tuple[tuple[str, str], ...]
+    reason: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    api: str
+    accounts: str
+    sign_in: str
+
+
+class World:
+    """The state behind the three origins.
+
+    An endpoint runs as one step under `lock`, so of two requests at once one comes first, as behind a database.
+    """
+
+    def __init__(self, agent: str, clock: Callable[[], float]) -> None:
+        self.lock = threading.RLock()
+        self.urls = Urls("", "", "")
+        self._primary = agent
+        self._clock = clock
+        self._forget()
+
+    def reset(self) -> None:
+        with self.lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.offset = 0.0
+        self.variants = Variants()
+        self.directory = Directory()
+        self.ledger = Ledger(self.now)
+        self.profiles = Profiles(self.now)
+        self.interactions: dict[str, Interaction] = {}
+        self.browsers: dict[str, str] = {}
+        """The user id behind the cookie of a signed-in browser."""
+        self.minted: dict[str, MintedLink] = {}
+        self.minted_for: dict[tuple[str, str], str] = {}
+        self.outbox: list[Completion] = []
+        self.completions: list[Completion] = []
+        self.agents: dict[str, Agent] = {}
+        self.add_agent(self._primary)
+
+    def now(self) -> float:
+        return self._clock() + self.offset
+
+    @property
+    def primary(self) -> Agent:
+        return self.agents[self._primary]
+
+    def add_agent(self, handle: str) -> Agent:
+        credentials = Credentials.of(handle)
+        name = handle.replace("-", " ").title()
+        self.agents[handle] = Agent(credentials, OAuthClient(credentials, name))
+        return self.agents[handle]
+
+    def client(self, client_id: str) -> OAuthClient | None:
+        clients = (agent.client for agent in self.agents.values())
+        return next((c for c in clients if c.credentials.client_id == client_id), None)
+
+    def agent_with_key(self, api_key: str) -> Agent | None:
+        return next((a for a in self.agents.values() if a.credentials.api_key == api_key), None)
+
+    def subject(self, user_id: str) -> str:
+        """OAuth's `sub` for a person."""
+        return f"sub_{user_id}" if self.variants.sub_differs else user_id
