@@ -16,6 +16,7 @@ from configure_auth.ui.wording import texts
 
 __all__ = ["CONTENT_SECURITY_POLICY", "render"]
 
+# A browser turns CRLF into LF before it hashes, so we do too.
 _STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -52,6 +53,8 @@ def render(page: Page) -> str:
         case WaitPage():
             return fill("wait.html", values)
         case ErrorPage():
-            return fill("error.html", values | {"page": page, "text": texts[page.code]})
+            text = texts[page.code]
+            sentence = (page.sentence or "").strip() or text.sentence
+            return fill("error.html", values | {"page": page, "text": text, "sentence": sentence})
         case _:
             assert_never(page)

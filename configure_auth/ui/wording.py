@@ -79,7 +79,8 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.CROSS_SITE: Text(
             "That didn’t come from this site",
-            "Another site asked us to do this for you, so we didn’t. Nothing was changed, and nothing is lost.",
+            "It looks as if another site asked us to do this in your name, so we didn’t. "
+            "Nothing was changed, and nothing is lost.",
             "If it was you who wanted it, go back and do it from here.",
         ),
         Code.INVALID_REQUEST: Text(
@@ -128,7 +129,7 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.UPSTREAM_UNAVAILABLE: Text(
             "Configure can’t be reached right now",
-            "The trouble is there, not with you. The rest of this site works as usual, and nothing you had is lost.",
+            "The trouble isn’t on your side. The rest of this site works as usual, and nothing you had is lost.",
             "Please try again in a few minutes.",
         ),
         Code.UPSTREAM_TIMEOUT: Text(
