@@ -134,7 +134,7 @@ class TokenValidation:
 class PendingSignIn:
     """One attempt, as the store keeps it: hashes of the state and the browser cookie, never the two themselves.
 
-    Times are Unix seconds of the flow's clock. `verifier` and `outcome` are sealed.
+    Times are Unix seconds of the flow's clock. `verifier`, `outcome` and `replay` are sealed.
     """
 
     state_hash: str
@@ -152,3 +152,4 @@ class PendingSignIn:
     claimed_at: float | None = None
     finished_at: float | None = None
     outcome: str | None = field(default=None, repr=False)
+    replay: str | None = field(default=None, repr=False)

@@ -13,7 +13,13 @@ from typing import Literal, Protocol
 
 from ..values import Intent, Kind, LinkedAccount, PendingSignIn
 
-__all__ = ["AccountStore", "Leases", "Saved", "StateStore", "StoredAccount", "Stores"]
+__all__ = ["LINGER", "REPLAY", "AccountStore", "Leases", "Saved", "StateStore", "StoredAccount", "Stores"]
+
+LINGER = 120.0
+"""Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
+
+REPLAY = 30.0
+"""Seconds after its end that a login may be played again for the same browser; then its `replay` is wiped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +80,8 @@ class StateStore(Protocol):
     def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
         """The attempt as it stands, for its own browser only."""
 
-    def finish(self, state_hash: str, *, outcome: str, now: float) -> None:
-        """Remember how a claimed attempt ended."""
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
+        """Remember how a claimed attempt ended; `replay` goes `REPLAY` s later, with a `put` or `purge`."""
 
     def forget(self, agent: str, user_id: str) -> None:
         """Delete every attempt of a local user."""

@@ -10,15 +10,12 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..values import Intent, PendingSignIn
-from . import Saved, StoredAccount, Stores
+from . import LINGER, REPLAY, Saved, StoredAccount, Stores
 
 __all__ = ["memory_stores"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-LINGER = 120.0
-"""Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
 
 
 def _alone(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
@@ -62,10 +59,10 @@ class MemoryStates:
         return self._mine(state_hash, browser_hash, intent, agent)
 
     @_alone
-    def finish(self, state_hash: str, *, outcome: str, now: float) -> None:
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
         record = self._records.get(state_hash)
         if record is not None and record.claimed_at is not None:
-            self._records[state_hash] = changed(record, outcome=outcome, finished_at=now)
+            self._records[state_hash] = changed(record, outcome=outcome, replay=replay, finished_at=now)
 
     @_alone
     def forget(self, agent: str, user_id: str) -> None:
@@ -86,6 +83,9 @@ class MemoryStates:
         ended = [key for key, record in self._records.items() if record.expires_at + LINGER <= now]
         for key in ended:
             del self._records[key]
+        for key, record in self._records.items():
+            if record.replay is not None and record.finished_at is not None and record.finished_at + REPLAY <= now:
+                self._records[key] = changed(record, replay=None)
         return len(ended)
 
 

@@ -37,9 +37,12 @@ states = Table(
     Column("claimed_at", Float(53)),
     Column("finished_at", Float(53)),
     Column("outcome", Text),
+    Column("replay", Text),
+    Column("replay_until", Float(53)),
     Index("configure_states_browser", "browser_hash", "agent", "created_at"),
     Index("configure_states_user", "agent", "user_id"),
     Index("configure_states_end", "expires_at"),
+    Index("configure_states_replay", "replay_until"),
 )
 
 users = Table(

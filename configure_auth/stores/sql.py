@@ -11,9 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from ..values import Intent, PendingSignIn
-from . import Saved, StoredAccount, Stores
+from . import LINGER, REPLAY, Saved, StoredAccount, Stores
 from .database import AsyncDatabase, Database
-from .memory import LINGER
 from .schema import accounts, leases, owners, states, users
 
 __all__ = ["sql_stores"]
@@ -44,6 +43,7 @@ class SqlStates(_Sql):
     @transaction
     def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
         connection.execute(_ended(now, SWEEP))
+        connection.execute(_played(now))
         mine = and_(
             states.c.browser_hash == record.browser_hash,
             states.c.agent == record.agent,
@@ -82,11 +82,13 @@ class SqlStates(_Sql):
         return None if row is None else _record(row)
 
     @transaction
-    def finish(self, connection: Connection, state_hash: str, *, outcome: str, now: float) -> None:
+    def finish(self, connection: Connection, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
         connection.execute(
             update(states)
             .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
-            .values(outcome=outcome, finished_at=now)
+            .values(
+                outcome=outcome, finished_at=now, replay=replay, replay_until=None if replay is None else now + REPLAY
+            )
         )
 
     @transaction
@@ -95,6 +97,7 @@ class SqlStates(_Sql):
 
     @transaction
     def purge(self, connection: Connection, *, now: float) -> int:
+        connection.execute(_played(now))
         return connection.execute(_ended(now, None)).rowcount
 
 
@@ -202,8 +205,12 @@ def _ended(now: float, limit: int | None) -> Any:
     return delete(states).where(states.c.state_hash.in_(select(old.subquery().c.state_hash)))
 
 
+def _played(now: float) -> Any:
+    return update(states).where(states.c.replay_until <= now).values(replay=None, replay_until=None)
+
+
 def _record(row: Row[Any]) -> PendingSignIn:
-    return PendingSignIn(**row._mapping)
+    return PendingSignIn(**{name: value for name, value in row._mapping.items() if name != "replay_until"})
 
 
 def _version(connection: Connection, agent: str, user_id: str) -> int:

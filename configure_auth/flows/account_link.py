@@ -1,0 +1,216 @@
+"""Connecting Configure to the account of a signed-in user, and disconnecting it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from ..api.sign_in import exchange_sign_in_code, sign_in_url
+from ..errors import ApiCode, Code, ConfigureError, SettingsError, SignInError
+from ..events import AccountLinked, AccountUnlinked
+from ..stores import Saved, StoredAccount
+from ..values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
+from .answer import Answer
+from .app import Hook
+from .attempts import Feature, Outcome, check_path, current_user, guarded
+from .effects import Flow, ask, send, tell, use
+from .site import Site
+from .visit import Visit
+
+__all__ = ["AccountLink", "disconnect", "stale", "status", "unlink"]
+
+OnConflict = Literal["reject", "move"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountLink(Feature):
+    """The link's routes. `on_conflict` says what happens when the Configure user belongs to another local user."""
+
+    intent: ClassVar[Intent] = "link"
+
+    on_conflict: OnConflict | Hook = "reject"
+    can_disconnect: Hook | None = None
+    hosted: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.site.destinations.require("after_link", self.after)
+        if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
+            raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
+
+    def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
+        return sign_in_url(
+            self.site.settings,
+            publishable_key=self.site.settings.publishable_key,
+            return_to=redirect_uri,
+            state=state,
+            **self.hosted,
+        )
+
+    def admit(self, user_id: str | None) -> bool:
+        if user_id is None:
+            raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
+        return True
+
+    def needs_session(self) -> bool:
+        return True
+
+    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        if user_id is None:
+            raise SignInError(Code.SIGNED_OUT, "the person signed out before coming back")
+        if user_id != record.user_id:
+            raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
+        return True
+
+    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+        assert record.user_id is not None
+        site = self.site
+        try:
+            grant = yield from send(exchange_sign_in_code(site.settings, code))
+        except ConfigureError as error:
+            if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
+                raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
+            raise
+        _check(grant, site.agent)
+        identity = grant.user_id
+        account = StoredAccount(
+            agent=site.agent,
+            kind="agent",
+            user_id=record.user_id,
+            configure_user_id=identity,
+            token=site.sealer.seal(
+                json.dumps({"access_token": grant.token.reveal()}), "agent", site.agent, record.user_id, identity
+            ),
+            expires_at=None,
+            scopes=(),
+            linked_at=site.clock(),
+        )
+        saved = yield from use(
+            lambda stores: stores.accounts.save(account, version=record.version, replace=record.replace)
+        )
+        if saved.end == "taken":
+            saved = yield from self._resolve(account, record, saved)
+        if saved.end != "saved":
+            raise stale(saved)
+        for gone in saved.unlinked:
+            yield from tell(_unlinked(gone))
+        moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != record.user_id), None)
+        yield from tell(AccountLinked(account=account.public, moved_from=moved_from))
+        location = record.next or self.after
+        return Outcome(location=location), Answer.redirect(location)
+
+    def _resolve(self, account: StoredAccount, record: PendingSignIn, taken: Saved) -> Flow[Saved]:
+        verdict = self.on_conflict
+        if callable(verdict):
+            hook, public = verdict, account.public
+            verdict = yield from ask(lambda app: app.call(hook, public, taken.owner))
+            if verdict not in ("reject", "move"):
+                raise SettingsError('on_conflict must return "reject" or "move"')
+        if verdict == "reject":
+            return taken
+        return (
+            yield from use(
+                lambda stores: stores.accounts.save(
+                    account, version=record.version, replace=record.replace, move_from=taken.owner
+                )
+            )
+        )
+
+    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
+        yield from ()
+        return Answer.redirect(outcome.location or self.after)
+
+
+def _check(grant: SignInGrant, agent: str) -> None:
+    """Refuse what is not an agent token of ours for a person who approved us."""
+    if grant.agent != agent:
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another agent")
+    # `approved` and `token_use` may be left out: the only reader known takes their absence for true and "agent", and
+    # the code can have come from our own agent's page only. To be strict, compare with True and "agent" here.
+    if grant.approved is False:
+        raise SignInError(Code.NOT_APPROVED, "the person did not approve this agent")
+    if grant.token_use not in (None, "agent"):
+        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "Configure gave a token for another use")
+
+
+def stale(saved: Saved) -> SignInError:
+    """Why a connection was not saved."""
+    if saved.end == "taken":
+        return SignInError(Code.ACCOUNT_TAKEN, "this Configure user belongs to another user of the app")
+    if saved.end == "connected":
+        return SignInError(
+            Code.ALREADY_CONNECTED, "the user has another Configure user already; start with replace=1 to change it"
+        )
+    return SignInError(Code.INTERRUPTED, "the account was disconnected or deleted while the sign-in was on its way")
+
+
+def _unlinked(account: StoredAccount) -> AccountUnlinked:
+    return AccountUnlinked(user_id=account.user_id, configure_user_id=account.configure_user_id, kinds=(account.kind,))
+
+
+def disconnect(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+    """`POST /disconnect`: delete the connection, in the app only. Idempotent; the answer says what was deleted."""
+    return (yield from guarded(feature, visit, _disconnect(feature, visit)))
+
+
+def _disconnect(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+    site = feature.site
+    app_url = site.app_url(visit)
+    check_path(feature, visit, app_url, "/disconnect")
+    if not site.sent(visit, app_url):
+        raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from elsewhere")
+    user_id = yield from current_user(site)
+    if user_id is None:
+        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    if found and not (yield from _may_disconnect(feature, user_id, found)):
+        raise SignInError(
+            Code.LAST_SIGN_IN,
+            "the user signs in with Configure and may have no other way; say otherwise with can_disconnect=",
+        )
+    gone = yield from unlink(site, user_id)
+    if visit.wants_json:
+        return Answer(status=200, json={"disconnected": bool(gone)})
+    return Answer.redirect(feature.after)
+
+
+def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> Flow[bool]:
+    hook = feature.can_disconnect
+    if hook is None:
+        # Only the app knows whether there is another way in; without its word nobody is locked out.
+        return all(account.kind != "oauth" for account in found)
+    return bool((yield from ask(lambda app: app.call(hook, user_id))))
+
+
+def unlink(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
+    """Delete a user's connections of every kind; attempts and refreshes in flight can't bring them back."""
+    gone = yield from use(lambda stores: stores.accounts.unlink(site.agent, user_id))
+    for account in gone:
+        yield from tell(_unlinked(account))
+    return tuple(account.public for account in gone)
+
+
+def status(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+    """`GET /status`: what is connected, as JSON, never a token."""
+    return (yield from guarded(feature, visit, _status(feature)))
+
+
+def _status(feature: AccountLink) -> Flow[Answer]:
+    site = feature.site
+    user_id = yield from current_user(site)
+    if user_id is None:
+        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    accounts = [
+        {
+            "kind": account.kind,
+            "configure_user_id": account.configure_user_id,
+            "scopes": list(account.scopes),
+            "linked_at": account.linked_at.isoformat(),
+            "needs_reconnect": account.needs_reconnect,
+        }
+        for account in (stored.public for stored in found)
+    ]
+    return Answer(status=200, json={"connected": bool(accounts), "accounts": accounts})

@@ -1,0 +1,83 @@
+"""What a flow answers a request with, and its one rendering for every framework."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import ui
+
+__all__ = ["Answer", "BrowserCookie", "Reply"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserCookie:
+    """Our binding cookie: 256 opaque bits, unsigned, never read by a script. Lives an hour beyond the last start."""
+
+    name: str
+    value: str = field(repr=False)
+    secure: bool
+
+    @property
+    def header(self) -> str:
+        secure = "; Secure" if self.secure else ""
+        return f"{self.name}={self.value}; Path=/; Max-Age=4500; HttpOnly; SameSite=Lax{secure}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Status, headers and body: all that an adapter has to put into its framework's response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One of: a redirect, a page of ours, JSON, the app's own response, or nothing but a status."""
+
+    status: int = 204
+    location: str | None = field(default=None, repr=False)
+    page: ui.Page | None = None
+    json: Mapping[str, Any] | None = None
+    response: object = None
+    cookie: BrowserCookie | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Answer:
+        # 303: the method becomes GET, so a form's body is never sent on (RFC 9700, section 4.12).
+        return cls(status=303, location=location, cookie=cookie)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every response near a sign-in carries, the app's own ones too."""
+        return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+    def reply(self) -> Reply:
+        """The response in full, for every answer but the app's own."""
+        headers = [
+            *self.headers.items(),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Content-Security-Policy", ui.CONTENT_SECURITY_POLICY),
+        ]
+        if self.location is not None:
+            headers.append(("Location", self.location))
+        if self.cookie is not None:
+            headers.append(("Set-Cookie", self.cookie.header))
+        if self.retry_after is not None:
+            headers.append(("Retry-After", str(max(1, round(self.retry_after)))))
+        body = ""
+        if self.page is not None:
+            headers.append(("Content-Type", "text/html; charset=utf-8"))
+            body = ui.render(self.page)
+        elif self.json is not None:
+            headers.append(("Content-Type", "application/json"))
+            body = json.dumps(dict(self.json))
+        else:
+            headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        return Reply(status=self.status, headers=tuple(headers), body=body)

@@ -1,0 +1,49 @@
+"""What a flow may ask of the web app around it; each adapter has one small object a request that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..errors import SettingsError
+
+__all__ = ["App", "AppResponse", "Hook", "local_id"]
+
+Hook = Callable[..., Any]
+"""A function of the app. Starlette's take the request first and may be coroutines."""
+
+
+class App(Protocol):
+    """The duties of an adapter towards a flow, for one request."""
+
+    def call(self, hook: Hook, *args: object) -> Any:
+        """Call a function of the app; a response that it raises (`abort(403)`) comes as `AppResponse`."""
+
+    def renew_session(self, keep: tuple[str, ...]) -> None:
+        """Clear the session but for these keys and give it a new id where the session interface can.
+
+        Whoever knew the session before the sign-in must not know it afterwards (session fixation).
+        """
+
+
+class AppResponse(Exception):
+    """A response that the app made by raising it; the flow hands it on untouched."""
+
+    def __init__(self, response: object) -> None:
+        super().__init__("the app answered by an exception of its framework")
+        self.response = response
+
+
+def local_id(value: object, source: str) -> str | None:
+    """A user id as the app gave it, as a string; None where nobody is signed in.
+
+    Raises:
+        SettingsError: it is neither a non-empty string of at most 255 characters nor a whole number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\0" in value:
+        raise SettingsError(f"{source} must give the user's id (a string or a whole number), or None for nobody")
+    return value

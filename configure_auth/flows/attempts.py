@@ -1,0 +1,403 @@
+"""A sign-in from its start to its end, the same for link and login: what is checked, and in which order.
+
+    start     host -> path -> who sent it -> user -> `next` -> cookie -> record -> off to Configure
+    callback  shape -> prefetch -> cookie -> claim (state, browser, intent and time, in one statement) -> same user
+              -> Configure's `error` -> only now the code is exchanged -> outcome remembered
+
+Nothing is sent to Configure before the claim succeeded and the user is the one who started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import urlencode, urlsplit
+
+from .. import ui
+from ..errors import Code, ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError
+from ..events import LinkFailed, SignInStarted
+from ..stores import REPLAY
+from ..values import Intent, PendingSignIn, Secret
+from .answer import Answer
+from .app import AppResponse, Hook, local_id
+from .effects import Flow, ask, pause, tell, use
+from .site import Site, digest
+from .visit import Visit
+
+__all__ = ["Feature", "Outcome", "callback", "start"]
+
+log = logging.getLogger("configure_auth")
+
+LIFETIME = 15 * 60.0
+"""Seconds that a state is good for: long enough for a code by SMS that comes late."""
+
+OPEN_LIMIT = 10
+"""Attempts that one browser may have open at once; the oldest goes."""
+
+ABANDONED = 30.0
+"""Seconds after which a claim without an outcome counts as interrupted. The deadline of our own calls is shorter."""
+
+_POLLS, _POLL = 20, 0.1
+"""How often, and after how many seconds each, the loser of a race looks for the winner's outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended, as it is remembered: a place to go, or a code. `user_id` is whom a login signed in."""
+
+    location: str | None = None
+    code: Code | None = None
+    sentence: str | None = None
+    user_id: str | None = None
+    replay: str | None = field(default=None, repr=False)
+
+    def sealed(self, site: Site, state_hash: str) -> tuple[str, str | None]:
+        plain = {"location": self.location, "code": self.code, "sentence": self.sentence, "user_id": self.user_id}
+        replay = None if self.replay is None else site.sealer.seal(self.replay, "replay", state_hash)
+        return site.sealer.seal(json.dumps(plain), "outcome", state_hash), replay
+
+    @classmethod
+    def of(cls, site: Site, record: PendingSignIn) -> Outcome:
+        assert record.outcome is not None
+        plain = json.loads(site.sealer.open(record.outcome, "outcome", record.state_hash))
+        fresh = record.finished_at is not None and site.clock() < record.finished_at + REPLAY
+        replay = site.sealer.open(record.replay, "replay", record.state_hash) if record.replay and fresh else None
+        code = None if plain["code"] is None else Code(plain["code"])
+        return cls(**{**plain, "code": code, "replay": replay})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature(ABC):
+    """One of our sets of routes, with the app's options; link and login say here how they differ."""
+
+    intent: ClassVar[Intent]
+
+    site: Site
+    path: str
+    after: str
+    on_error: Hook | None = None
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or self.path.endswith("/") or not self.site.destinations.accepts(self.path):
+            raise SettingsError('path must begin with a slash and not end with one, such as "/configure"')
+
+    def url(self, app_url: str, route: str) -> str:
+        return f"{app_url}{self.path}{route}"
+
+    @abstractmethod
+    def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
+        """Where at Configure the person goes."""
+
+    @abstractmethod
+    def admit(self, user_id: str | None) -> bool:
+        """Whether a start makes sense for this user; False goes on to the app, an error says why not."""
+
+    @abstractmethod
+    def needs_session(self) -> bool:
+        """Whether a callback without a session user is worth a reload that brings a strict session cookie."""
+
+    @abstractmethod
+    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        """Whether the session still is the starter's; False ends it at `next` without an exchange."""
+
+    @abstractmethod
+    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+        """Exchange the code and store what came of it."""
+
+    @abstractmethod
+    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
+        """Answer the same browser again after a success, without a second exchange."""
+
+
+def start(feature: Feature, visit: Visit) -> Flow[Answer]:
+    """`GET|POST /sign-in`. Query: `next`; `replace=1` lets another Configure user take the present one's place."""
+    return (yield from guarded(feature, visit, _start(feature, visit)))
+
+
+def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
+    """`GET /callback`, where Configure sends the person back."""
+    return (yield from guarded(feature, visit, _callback(feature, visit)))
+
+
+def _start(feature: Feature, visit: Visit) -> Flow[Answer]:
+    site = feature.site
+    if visit.touches_nothing:
+        return Answer()
+    asked = visit.parameters(next=2048, replace=1, confirm=64, moved=1)
+    app_url = site.app_url(visit)
+    again = {name: value for name, value in asked.items() if name in ("next", "replace")}
+    if visit.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
+        # Cookies of this host would not be there at the callback. Sent on once only: behind a proxy that rewrites
+        # the Host header the second request looks the same, and is served.
+        log.warning(
+            "wrong_host: a sign-in began at host %.100r, not at CONFIGURE_APP_URL (%s); behind a proxy, make it pass "
+            "the Host header on",
+            visit.host,
+            app_url,
+        )
+        return Answer.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
+    check_path(feature, visit, app_url, "/sign-in")
+    cookie = site.cookie(app_url, visit.browser(site.cookie(app_url, "").name) or secrets.token_urlsafe(32))
+    confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), site.confirmation(cookie.value).encode())
+    if not confirmed and not site.sent(visit, app_url):
+        if visit.method != "GET":
+            raise SignInError(Code.CROSS_SITE, f"a start that was posted from elsewhere than {app_url}")
+        again |= {"moved": "1"} if "moved" in asked else {}
+        query = urlencode({**again, "confirm": site.confirmation(cookie.value)})
+        page = ui.ConfirmPage(feature.intent, f"{feature.url(app_url, '/sign-in')}?{query}")
+        return Answer(status=200, page=page, cookie=cookie)
+    user_id = yield from current_user(site)
+    destination = site.destinations.judge(asked.get("next"))
+    if not feature.admit(user_id):
+        return _onward(visit, destination or feature.after)
+    url = yield from mint(
+        feature,
+        browser=cookie.value,
+        redirect_uri=feature.url(app_url, "/callback"),
+        user_id=user_id,
+        next=destination,
+        replace=asked.get("replace") == "1",
+    )
+    if visit.wants_json:
+        return Answer(status=200, json={"url": url}, cookie=cookie)
+    return Answer.redirect(url, cookie=cookie)
+
+
+def mint(
+    feature: Feature, *, browser: str, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
+) -> Flow[str]:
+    """Make and keep a state for this browser; the URL at Configure that carries it."""
+    site = feature.site
+    # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
+    state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
+    url = feature.hosted_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
+    agent, now, state_hash = site.agent, site.clock(), digest("state", state)
+    version = None
+    if user_id is not None:
+        version = yield from use(lambda stores: stores.accounts.version(agent, user_id))
+    record = PendingSignIn(
+        state_hash=state_hash,
+        browser_hash=digest("browser", browser),
+        intent=feature.intent,
+        agent=agent,
+        user_id=user_id,
+        next=next,
+        verifier=site.sealer.seal(verifier.reveal(), "verifier", state_hash),
+        redirect_uri=redirect_uri,
+        version=version,
+        replace=replace,
+        created_at=now,
+        expires_at=now + LIFETIME,
+    )
+    yield from use(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=now))
+    yield from tell(SignInStarted(intent=feature.intent, user_id=user_id))
+    return url
+
+
+def _callback(feature: Feature, visit: Visit) -> Flow[Answer]:
+    site = feature.site
+    app_url = site.app_url(visit)
+    check_path(feature, visit, app_url, "/callback")
+    # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
+    # mix-up as well, and no document says what Configure would put there.
+    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    if visit.touches_nothing:
+        return Answer()
+    browser = visit.browser(site.cookie(app_url, "").name)
+    if browser is None:
+        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
+    state = given.get("state", "")
+    if not visit.is_token(state):
+        raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
+    user_id = yield from current_user(site)
+    if user_id is None and visit.is_cross_site and feature.needs_session():
+        return Answer(status=200, page=ui.ReloadPage())
+    attempt = yield from claim(feature, state, browser)
+    if attempt is None:
+        return Answer(status=202, page=ui.WaitPage(), retry_after=1)
+    if attempt.outcome is not None:
+        return (yield from _again(feature, visit, attempt, user_id))
+    return (yield from settle(feature, attempt, given, user_id))
+
+
+def claim(feature: Feature, state: str, browser: str) -> Flow[PendingSignIn | None]:
+    """Take the attempt, or find how it ended; None while another request is still ending it.
+
+    An unknown state and another browser's state get the same answer, so that nobody learns which states exist.
+    """
+    site = feature.site
+    state_hash, browser_hash, agent, intent = (
+        digest("state", state),
+        digest("browser", browser),
+        site.agent,
+        feature.intent,
+    )
+    record = yield from use(
+        lambda stores: stores.states.claim(
+            state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
+        )
+    )
+    if record is not None:
+        return record
+    for _ in range(_POLLS):
+        seen = yield from use(
+            lambda stores: stores.states.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent)
+        )
+        if seen is None:
+            raise SignInError(Code.WRONG_BROWSER, "no attempt of this browser has this state")
+        if seen.claimed_at is None:
+            raise SignInError(Code.EXPIRED, "the attempt is older than 15 minutes", next=seen.next)
+        if seen.outcome is not None:
+            return seen
+        if site.clock() >= seen.claimed_at + ABANDONED:
+            raise SignInError(Code.INTERRUPTED, "an earlier callback was cut off before its end", next=seen.next)
+        yield from pause(_POLL)
+    return None
+
+
+def settle(feature: Feature, record: PendingSignIn, given: dict[str, str], user_id: str | None) -> Flow[Answer]:
+    """End an attempt that was claimed, and remember how."""
+    site = feature.site
+    assert record.verifier is not None
+    try:
+        if not feature.same_user(record, user_id):
+            outcome = Outcome(location=record.next or feature.after)
+            answer = Answer.redirect(record.next or feature.after)
+        else:
+            code = _code(given)
+            verifier = Secret(site.sealer.open(record.verifier, "verifier", record.state_hash))
+            outcome, answer = yield from feature.redeem(record, code, verifier)
+    except AppResponse:
+        yield from _remember(site, record, Outcome(code=Code.LOGIN_REFUSED))
+        raise
+    except Exception as error:  # whatever it was, the person gets a page and the attempt an end
+        refusal = as_refusal(error)
+        refusal.next = refusal.next or record.next
+        sentence = refusal.sentence if isinstance(refusal, LoginRefused) else None
+        yield from _remember(site, record, Outcome(code=Code(refusal.code), sentence=sentence))
+        yield from tell(LinkFailed(intent=feature.intent, code=Code(refusal.code), user_id=record.user_id))
+        if refusal is error:
+            raise
+        raise refusal from error
+    yield from _remember(site, record, outcome)
+    return answer
+
+
+def _code(given: dict[str, str]) -> str:
+    # An error wins over a code that comes along with it (RFC 6749, section 4.1.2.1).
+    if "error" in given:
+        if given["error"] == "access_denied":
+            raise SignInError(Code.CANCELLED, "the person cancelled at Configure")
+        busy = given["error"] in ("server_error", "temporarily_unavailable")
+        raise SignInError(
+            Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED,
+            f"Configure came back with error={given['error'][:64]!a}",
+        )
+    code = given.get("code", "")
+    if not code.isascii() or not code.isprintable() or " " in code or not code:
+        raise SignInError(Code.INVALID_REQUEST, "the callback has no well-formed code")
+    return code
+
+
+def _again(feature: Feature, visit: Visit, record: PendingSignIn, user_id: str | None) -> Flow[Answer]:
+    outcome = Outcome.of(feature.site, record)
+    if outcome.code is Code.LOGIN_REFUSED and outcome.sentence is not None:
+        raise LoginRefused(outcome.sentence)
+    if outcome.code is not None:
+        raise SignInError(outcome.code, "the attempt had ended so before", next=record.next)
+    return (yield from feature.repeat(record, outcome, user_id))
+
+
+def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> Flow[None]:
+    sealed, replay = outcome.sealed(site, record.state_hash)
+    try:
+        yield from use(
+            lambda stores: stores.states.finish(record.state_hash, outcome=sealed, replay=replay, now=site.clock())
+        )
+    except ConfigureAuthError as error:
+        # The end itself stands; only a reload of the callback will say `interrupted` instead of repeating it.
+        log.warning("the outcome of a sign-in could not be kept: %s", error)
+
+
+def check_path(feature: Feature, visit: Visit, app_url: str, route: str) -> None:
+    """Refuse a request that came to another path than the one that Configure is told of."""
+    expected = urlsplit(feature.url(app_url, route)).path
+    if visit.path != expected:
+        raise SettingsError(
+            f"this request came to {visit.path[:200]!a}, but CONFIGURE_APP_URL and path= say {expected!a}; put the "
+            "prefix that the app is mounted under into CONFIGURE_APP_URL, or mend path="
+        )
+
+
+def current_user(site: Site) -> Flow[str | None]:
+    value = yield from ask(lambda app: app.call(site.user_id))
+    return local_id(value, "user_id")
+
+
+def guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
+    """Every failure of a flow ends here: at the app's hook, as JSON, or on a page, never as a bare 500."""
+    try:
+        return (yield from flow)
+    except AppResponse as made:
+        return Answer(response=made.response)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can get a page
+        refusal = as_refusal(error)
+    if feature.on_error is not None:
+        hook = feature.on_error
+        try:
+            response = yield from ask(lambda app: app.call(hook, refusal))
+        except AppResponse as made:
+            response = made.response
+        except Exception:  # a broken hook must not hide the page
+            log.exception("on_error failed")
+            response = None
+        if response is not None:
+            return Answer(response=response)
+    return _refused(feature, visit, refusal)
+
+
+def as_refusal(error: Exception) -> SignInError:
+    """Any failure in a flow, in the words of a sign-in; what is the app's or our own fault is logged with its trace."""
+    if isinstance(error, SignInError):
+        return error
+    if isinstance(error, ConfigureError):
+        log.warning("Configure failed a sign-in: %s", error)
+        return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
+    if isinstance(error, SettingsError):
+        log.error("misconfigured: %s", error)
+        return SignInError(Code.MISCONFIGURED, str(error))
+    if isinstance(error, ConfigureAuthError):
+        log.error("%s: %s", error.code, error)
+        return SignInError(Code(error.code), str(error), retry_after=2)
+    log.error("a hook of the app, or configure_auth itself, failed in a sign-in", exc_info=error)
+    return SignInError(Code.MISCONFIGURED, f"an unexpected {type(error).__name__}")
+
+
+def _refused(feature: Feature, visit: Visit, error: SignInError) -> Answer:
+    code = Code(error.code)
+    onward = error.next or feature.after
+    if visit.wants_json:
+        body = {"error": code.value, "message": ui.texts[code].sentence}
+        return Answer(status=error.status, json=body, retry_after=error.retry_after)
+    if code is Code.CANCELLED:
+        mark = "&" if "?" in onward else "?"
+        return Answer.redirect(f"{onward}{mark}configure=cancelled")
+    retry = None
+    if code not in (Code.MISCONFIGURED, Code.SIGNED_OUT, Code.LAST_SIGN_IN, Code.ALREADY_CONNECTED):
+        query = urlencode({"next": error.next}) if error.next else ""
+        retry = f"{_mount(feature)}{feature.path}/sign-in" + (f"?{query}" if query else "")
+    page = ui.ErrorPage(code, retry, onward, error.sentence if isinstance(error, LoginRefused) else None)
+    return Answer(status=error.status, page=page, retry_after=error.retry_after)
+
+
+def _mount(feature: Feature) -> str:
+    app_url = feature.site.settings.app_url
+    return urlsplit(app_url).path if app_url else ""
+
+
+def _onward(visit: Visit, location: str) -> Answer:
+    return Answer(status=200, json={"url": location}) if visit.wants_json else Answer.redirect(location)

@@ -1,0 +1,50 @@
+"""Where a person may be sent after a flow: a path of the app, or a page of an origin that the app listed."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ..errors import SettingsError
+from ..settings import require_origin
+
+__all__ = ["Destinations"]
+
+# Browsers drop tabs and newlines and read a backslash as a slash, so none of them may pass (WHATWG URL, section 4.4).
+_PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,2048}", re.ASCII)
+
+
+class Destinations:
+    """Judges `next`.
+
+    Args:
+        allowed: origins such as "https://app.example.com" whose pages are the app's own too.
+        ours: paths under which our routes lie; sending a person there again would go in a circle.
+    """
+
+    def __init__(self, allowed: tuple[str, ...] = ()) -> None:
+        if isinstance(allowed, str):
+            raise SettingsError('allowed_next is a tuple of origins, such as ("https://app.example.com",)')
+        self.allowed = tuple(require_origin("allowed_next", origin) for origin in allowed)
+
+    def accepts(self, target: str) -> bool:
+        if not _PLAIN.fullmatch(target):
+            return False
+        if target.startswith("/"):
+            return not target.startswith("//")
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            return False
+        # The text of the origin must be equal, so that user info, a port or a look-alike host can't slip in.
+        return f"{parts.scheme}://{parts.netloc}" in self.allowed and target.startswith(f"{parts.scheme}://")
+
+    def judge(self, target: str | None) -> str | None:
+        """The target if it's one of ours, else None; a bad one is nobody's error, just not followed."""
+        return target if target is not None and self.accepts(target) else None
+
+    def require(self, option: str, target: str) -> str:
+        """The same for an option of the app, where a bad one is refused."""
+        if not self.accepts(target):
+            raise SettingsError(f'{option} must be a path of the app, such as "/settings", or a page of allowed_next')
+        return target

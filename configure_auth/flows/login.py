@@ -1,0 +1,258 @@
+"""Signing in with Configure: who is it, and which local user does the app make of that."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from ..api.oauth import Introspection, TokenAnswer, exchange_authorization_code, introspect
+from ..api.profile import Profile, RuntimeScope, Subject, read_profile
+from ..errors import Code, ConfigureError, SettingsError, SignInError
+from ..events import LoggedIn
+from ..oauth import authorization_url, code_challenge
+from ..settings import Settings
+from ..stores import StoredAccount
+from ..values import Identity, Intent, PendingSignIn, Secret, TokenGrant
+from .account_link import stale
+from .answer import Answer
+from .app import Hook, local_id
+from .attempts import Feature, Outcome
+from .effects import Flow, ask, both, send, tell, use
+from .site import Site
+
+__all__ = ["SCOPES", "Login", "OAuthClient", "identify"]
+
+SCOPES = ("profile.read", "profile.search")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OAuthClient:
+    """The app as an OAuth client of Configure.
+
+    `resource` (RFC 8707) is where the tokens are meant for; it goes on authorize, token and refresh requests alike.
+    """
+
+    settings: Settings
+    scopes: tuple[str, ...] = SCOPES
+    resource: str
+
+    @classmethod
+    def of(cls, settings: Settings, scopes: tuple[str, ...] | None = None, resource: str | None = None) -> OAuthClient:
+        """
+        Raises:
+            SettingsError: a credential of the login is missing, or a scope isn't one word.
+        """
+        settings.required_api_key, settings.required_agent  # noqa: B018  # said now, not at the first sign-in
+        settings.required_oauth_client_id, settings.required_oauth_client_secret  # noqa: B018
+        scopes = SCOPES if scopes is None else scopes
+        if isinstance(scopes, str) or not scopes or any(not s.isascii() or s.split() != [s] for s in scopes):
+            raise SettingsError('scopes is a tuple of words, such as ("profile.read", "profile.search")')
+        return cls(settings=settings, scopes=tuple(scopes), resource=resource or settings.base_url)
+
+    def authorize(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
+        # Two hosts are known to serve authorize; the sign-in helper that people meet in life asks the accounts origin.
+        return authorization_url(
+            f"{self.settings.accounts_url}/oauth/authorize",
+            client_id=self.settings.required_oauth_client_id,
+            redirect_uri=redirect_uri,
+            scopes=self.scopes,
+            code_challenge=code_challenge(verifier),
+            state=state,
+            resource=self.resource,
+        )
+
+
+def identify(
+    client: OAuthClient, *, code: str, redirect_uri: str, verifier: Secret, site: Site
+) -> Flow[tuple[Identity, TokenGrant, int | None]]:
+    """Code -> tokens -> who it is: one call, then two at the same time.
+
+    Returns:
+        the identity, the grant, and the version of the local user whose it is (None where it's nobody's yet).
+    """
+    settings = client.settings
+    try:
+        tokens = yield from send(
+            exchange_authorization_code(
+                settings,
+                code=code,
+                redirect_uri=redirect_uri,
+                code_verifier=verifier,
+                resource=client.resource,
+                scopes=client.scopes,
+            )
+        )
+    except ConfigureError as error:
+        if error.backend_code == "invalid_grant":
+            raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
+        raise
+    if "profile.read" in tokens.scopes:
+        # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
+        reading = read_profile(
+            settings, Subject(token=tokens.access_token), sections=("identity",), scope=RuntimeScope()
+        )
+        introspection, profile = yield from both(introspect(settings, tokens.access_token), reading)
+    else:
+        introspection, profile = (yield from send(introspect(settings, tokens.access_token))), None
+    user_id = _one_person(settings, introspection, profile, site.clock())
+    owner = yield from use(lambda stores: stores.accounts.owner(settings.required_agent, user_id))
+    version = None
+    if owner is not None:
+        version = yield from use(lambda stores: stores.accounts.version(settings.required_agent, owner))
+    who = profile.identity if profile is not None else None
+    identity = Identity(
+        user_id=user_id,
+        name=who.name if who else None,
+        email=who.email if who else None,
+        email_verified=bool(who and who.email and who.email_verified),
+        phone_last4=who.phone_last4 if who else None,
+        local_user_id=owner,
+    )
+    return identity, _grant(tokens, site.clock()), version
+
+
+def _one_person(settings: Settings, introspection: Introspection, profile: Profile | None, now: float) -> str:
+    """The Configure user of a token, as introspection says, where nothing that came along contradicts it.
+
+    The introspected `sub` and the hosted exchange's `user_id` are taken as ids of one kind here and nowhere else. No
+    document says so; if they should differ, a person who linked is not found by the login, and nobody is merged.
+    """
+    if not introspection.active or introspection.sub is None:
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure calls the token it just gave inactive")
+    if introspection.exp is not None and introspection.exp <= now:
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token that has ended already")
+    if introspection.client_id not in (None, settings.oauth_client_id) or introspection.agent not in (
+        None,
+        settings.agent,
+    ):
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another client")
+    if profile is not None and profile.identity.claimed_user_id not in (None, introspection.sub):
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave the profile of somebody else")
+    return introspection.sub
+
+
+def _grant(tokens: TokenAnswer, now: float) -> TokenGrant:
+    ends = None if tokens.expires_in is None else datetime.fromtimestamp(now + tokens.expires_in, UTC)
+    return TokenGrant(
+        access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_at=ends, scopes=tokens.scopes
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login(Feature):
+    """The login's routes. `on_login(identity, grant)` signs the app's user in and returns its id."""
+
+    intent: ClassVar[Intent] = "login"
+
+    client: OAuthClient
+    on_login: Hook
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.site.destinations.require("after_login", self.after)
+        settings = self.site.settings
+        if settings.sso_redirect_uri is not None:
+            expected = self.url(settings.app_url or "", "/callback")
+            if settings.sso_redirect_uri != expected:
+                raise SettingsError(
+                    f"CONFIGURE_SSO_REDIRECT_URI is not {expected!a}, which CONFIGURE_APP_URL and path= make; unset "
+                    "it, or mend one of the three"
+                )
+
+    def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
+        return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
+
+    def admit(self, user_id: str | None) -> bool:
+        # Whoever is signed in stays who they are: another sign-in never takes a session over.
+        return user_id is None
+
+    def needs_session(self) -> bool:
+        return self.site.strict_session
+
+    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        # A second tab whose first one has signed in meanwhile: go on, without an exchange.
+        return user_id is None
+
+    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+        site = self.site
+        identity, grant, version = yield from identify(
+            self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=site
+        )
+        location = record.next or self.after
+        grant = replace(grant, next=location)
+        user_id, answer = yield from self._sign_in(identity, grant)
+        account = StoredAccount(
+            agent=site.agent,
+            kind="oauth",
+            user_id=user_id,
+            configure_user_id=identity.user_id,
+            token=site.sealer.seal(_tokens(grant), "oauth", site.agent, user_id, identity.user_id),
+            expires_at=grant.expires_at.timestamp() if grant.expires_at else None,
+            scopes=grant.scopes,
+            linked_at=site.clock(),
+        )
+        known = version if user_id == identity.local_user_id else None
+        saved = yield from use(lambda stores: stores.accounts.save(account, version=known))
+        if saved.end != "saved":
+            # The app signed somebody in whose this Configure user isn't: it must not stay so.
+            yield from ask(lambda app: app.renew_session(site.keep_session))
+            raise stale(saved)
+        yield from tell(LoggedIn(account=account.public))
+        return Outcome(location=location, user_id=user_id, replay=_replay(identity, grant)), answer
+
+    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
+        """Browsers drop the winner's response, and its session cookie with it: for 30 s sign in again."""
+        location = outcome.location or self.after
+        if outcome.replay is None or user_id is not None:
+            return Answer.redirect(location)
+        identity, grant = _replayed(outcome.replay)
+        owner = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        if owner is None or owner != outcome.user_id:
+            return Answer.redirect(location)
+        again, answer = yield from self._sign_in(replace(identity, local_user_id=owner), grant)
+        if again != owner:
+            yield from ask(lambda app: app.renew_session(self.site.keep_session))
+            raise SignInError(Code.ACCOUNT_TAKEN, "on_login gave another user than identity.local_user_id")
+        return answer
+
+    def _sign_in(self, identity: Identity, grant: TokenGrant) -> Flow[tuple[str, Answer]]:
+        yield from ask(lambda app: app.renew_session(self.site.keep_session))
+        result = yield from ask(lambda app: app.call(self.on_login, identity, grant))
+        answer = Answer.redirect(grant.next or self.after)
+        if isinstance(result, tuple) and len(result) == 2:
+            result, response = result
+            answer = Answer(response=response)
+        user_id = local_id(result, "on_login")
+        if user_id is None:
+            raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")
+        return user_id, answer
+
+
+def _tokens(grant: TokenGrant) -> str:
+    return json.dumps(
+        {
+            "access_token": grant.access_token.reveal(),
+            "refresh_token": grant.refresh_token.reveal() if grant.refresh_token else None,
+        }
+    )
+
+
+def _replay(identity: Identity, grant: TokenGrant) -> str:
+    ends = grant.expires_at.isoformat() if grant.expires_at else None
+    rest = {"expires_at": ends, "scopes": grant.scopes, "next": grant.next}
+    return json.dumps({"identity": asdict(identity), "tokens": _tokens(grant), "grant": rest})
+
+
+def _replayed(replay: str) -> tuple[Identity, TokenGrant]:
+    plain: dict[str, Any] = json.loads(replay)
+    tokens, rest = json.loads(plain["tokens"]), plain["grant"]
+    grant = TokenGrant(
+        access_token=Secret(tokens["access_token"]),
+        refresh_token=Secret(tokens["refresh_token"]) if tokens["refresh_token"] else None,
+        expires_at=datetime.fromisoformat(rest["expires_at"]) if rest["expires_at"] else None,
+        scopes=tuple(rest["scopes"]),
+        next=rest["next"],
+    )
+    return Identity(**plain["identity"]), grant

@@ -1,0 +1,80 @@
+"""What is the same for every flow of one app: its settings, keys, clock and addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ..errors import SettingsError
+from ..settings import Settings, is_loopback
+from ..stores.sealing import Sealer
+from .answer import BrowserCookie
+from .destination import Destinations
+from .visit import Visit
+
+__all__ = ["Clock", "Site", "digest"]
+
+Clock = Callable[[], float]
+"""Unix seconds; `time.time`, or a test's own."""
+
+
+def digest(purpose: str, value: str) -> str:
+    """The only form in which a state or a browser cookie is stored. Purposes keep the two apart."""
+    return hashlib.sha256(f"{purpose}:{value}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One app with its Configure settings, frozen.
+
+    `strict_session`: the app's session cookie is SameSite=Strict, so it isn't there when a person comes back from
+    Configure. `keep_session`: session keys that survive a sign-in.
+    """
+
+    settings: Settings
+    sealer: Sealer = field(repr=False)
+    destinations: Destinations = field(default_factory=Destinations)
+    clock: Clock = time.time
+    user_id: Callable[..., object]
+    keep_session: tuple[str, ...] = ()
+    strict_session: bool = False
+
+    @property
+    def agent(self) -> str:
+        return self.settings.required_agent
+
+    def app_url(self, visit: Visit) -> str:
+        """The app's own URL: the setting, never the Host header; without the setting, loopback only."""
+        if self.settings.app_url is not None:
+            return self.settings.app_url
+        try:
+            parts = urlsplit(f"//{visit.host}")
+            loopback = is_loopback(parts.hostname) and parts.netloc == visit.host and (parts.port or 80) > 0
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise SettingsError(
+                "CONFIGURE_APP_URL is not set: it is the https URL at which people reach this app, and it can be left "
+                "out on localhost only"
+            )
+        return f"http://{visit.host}"
+
+    def sent(self, visit: Visit, app_url: str) -> bool:
+        """Whether a page of the app itself, or for a POST one of `allowed_next`, made the browser send this."""
+        parts = urlsplit(app_url)
+        trusted = self.destinations.allowed if visit.method == "POST" else ()
+        return visit.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
+
+    def cookie(self, app_url: str, value: str) -> BrowserCookie:
+        # The prefix makes browsers refuse the cookie from a subdomain or over http (RFC 6265bis, section 4.1.3.2).
+        secure = app_url.startswith("https:")
+        return BrowserCookie(name="__Host-configure" if secure else "configure_dev", value=value, secure=secure)
+
+    @staticmethod
+    def confirmation(browser: str) -> str:
+        """Shows that a link was made by us for this browser, where the browser sends no Fetch Metadata."""
+        return hmac.new(browser.encode(), b"confirm", hashlib.sha256).hexdigest()

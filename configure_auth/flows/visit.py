@@ -1,0 +1,91 @@
+"""One request to one of our routes, as an adapter read it, and what may be believed of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from ..errors import Code, SignInError
+
+__all__ = ["Visit"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+"""256 bits in base64url, the shape of every state and browser cookie of ours."""
+
+_QUERY_LIMIT = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request: `host` is its Host header, `path` is where it came to, with whatever the app is mounted under.
+
+    `headers` has lower-case names; several Cookie headers are joined by "; ".
+    """
+
+    method: str
+    host: str
+    path: str
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+    def parameters(self, **limits: int) -> dict[str, str]:
+        """The named query parameters, each at most once and at most as many characters long; others are ignored.
+
+        RFC 6749 section 3.1: a parameter must not be included more than once. An empty one counts as left out.
+        """
+        try:
+            if len(self.query) > _QUERY_LIMIT:
+                raise ValueError
+            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=100)
+        except ValueError:
+            raise SignInError(Code.INVALID_REQUEST, "the query is too long or not well-formed") from None
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in limits:
+                continue
+            if name in found or len(value) > limits[name]:
+                raise SignInError(Code.INVALID_REQUEST, f"the parameter {name} is repeated or too long")
+            found[name] = value
+        return {name: value for name, value in found.items() if value}
+
+    def browser(self, cookie_name: str) -> str | None:
+        """The value of our binding cookie; None where it is missing, malformed or doubled."""
+        values = [
+            value
+            for name, _, value in (part.strip().partition("=") for part in self.headers.get("cookie", "").split(";"))
+            if name == cookie_name
+        ]
+        return values[0] if len(values) == 1 and _TOKEN.fullmatch(values[0]) else None
+
+    @staticmethod
+    def is_token(value: str) -> bool:
+        """Whether a string has the shape of a state."""
+        return _TOKEN.fullmatch(value) is not None
+
+    @property
+    def touches_nothing(self) -> bool:
+        """HEAD, and a page that a browser fetches before anybody asked for it."""
+        purpose = " ".join(self.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"))
+        return self.method == "HEAD" or any(word in purpose.lower() for word in ("prefetch", "prerender", "preview"))
+
+    @property
+    def is_cross_site(self) -> bool:
+        return self.headers.get("sec-fetch-site") == "cross-site"
+
+    def is_from(self, origin: str, trusted: tuple[str, ...] = ()) -> bool:
+        """Whether a page of `origin` sent this, or a page of a trusted origin.
+
+        Fetch Metadata decides where the browser sends it, else the Origin header; a script can set neither.
+        """
+        came_from = self.headers.get("origin")
+        if came_from in trusted:
+            return True
+        site = self.headers.get("sec-fetch-site")
+        return site == "same-origin" if site is not None else came_from == origin
+
+    @property
+    def wants_json(self) -> bool:
+        accept = self.headers.get("accept", "")
+        return "application/json" in accept and "text/html" not in accept
