@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -46,13 +47,15 @@ def main() -> int:
         signal.signal(name, stop)
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        children["sandbox"] = start("sandbox", port, sandbox_port)
-        children[f"{app} app"] = start(app, port, sandbox_port)
+        children["sandbox"] = start("sandbox", port, sandbox_port, stdout=subprocess.PIPE)
+        settings = announced(children["sandbox"])
+        check_alive(children)
+        children[f"{app} app"] = start(app, port, sandbox_port, env={**os.environ, **settings})
         await_answer("127.0.0.1", sandbox_port, children)
         await_answer("127.0.0.1", port, children)
         print(
             f"\n  The app:      http://localhost:{port}\n"
-            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (a Configure of your own)\n\n"
+            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; its pages come up when you sign in)\n\n"
             "  Open the app and press Continue with Configure: any phone number, code 000000.\n"
             "  Or sign up with a password first, and connect Configure in the settings.\n\n"
             "  Ctrl-C ends both.",
@@ -73,10 +76,21 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
     raise Stop
 
 
-def start(server: str, port: int, sandbox_port: int) -> subprocess.Popen[bytes]:
+def start(
+    server: str, port: int, sandbox_port: int, *, stdout: int | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a child that lives no longer than we do, and doesn't hear the terminal's Ctrl-C."""
     command = [sys.executable, "-m", "example_apps.demo", server, str(port), str(sandbox_port)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=stdout, env=env, start_new_session=True
+    )
+
+
+def announced(sandbox: subprocess.Popen[bytes]) -> dict[str, str]:
+    """The settings of an app that uses the sandbox: it prints them, a line each, and closes its output."""
+    assert sandbox.stdout
+    lines = sandbox.stdout.read().decode().splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines) if value}
 
 
 def await_answer(host: str, port: int, children: dict[str, subprocess.Popen[bytes]]) -> None:
@@ -165,7 +179,11 @@ def end_with_parent() -> None:
 def serve_sandbox(port: int, sandbox_port: int) -> None:
     from configure_auth import sandbox
 
-    sandbox.serve(sandbox_port, app_url=f"http://localhost:{port}", announce=lambda *_: None)
+    def announce(settings: str) -> None:
+        print(settings, flush=True)
+        os.dup2(2, 1)  # closes the pipe: that was all
+
+    sandbox.serve(sandbox_port, app_url=f"http://localhost:{port}", announce=announce)
 
 
 def serve_flask(port: int, sandbox_port: int) -> None:
@@ -173,13 +191,9 @@ def serve_flask(port: int, sandbox_port: int) -> None:
 
     from werkzeug.serving import make_server
 
-    from configure_auth import sandbox
-
-    os.environ.update(sandbox.environment(sandbox_port, f"http://localhost:{port}"))
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-
     from example_apps.flask_app import create_app
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     app = create_app()
     for listener in listen(port):
         server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())

@@ -35,6 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     CSRFProtect(app)
     login_manager = LoginManager(app)
     login_manager.login_view = "pages.sign_in"
+    login_manager.login_message = None
     login_manager.user_loader(User.by_id)
     app.register_blueprint(pages)
     add_link(app)
@@ -60,6 +61,7 @@ def secret_key(folder: Path) -> str:
 def secure(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", CSP)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")  # Back after signing out shows nothing
     return response
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,11 +76,11 @@ def ports() -> tuple[int, int]:
     pytest.fail("no four free ports in a row")
 
 
-def body(url: str) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as response:
-        text: str = response.read().decode()
-    return text
+def get(host: str, port: int, path: str) -> tuple[int, str]:
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -90,9 +90,11 @@ def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, in
         said = run.await_line("Ctrl-C")
         assert f"http://localhost:{port}\n" in said
         assert f"http://127.0.0.1:{sandbox_port} " in said
-        for host in ("127.0.0.1", "[::1]"):
-            assert "Continue with Configure" in body(f"http://{host}:{port}/")
-        assert "Sandbox" in body(f"http://127.0.0.1:{sandbox_port}/")
+        for host in ("127.0.0.1", "::1"):
+            status, page = get(host, port, "/")
+            assert status == 200
+            assert "Continue with Configure" in page
+        assert get("127.0.0.1", sandbox_port, "/v1/profile")[0] == 401
 
         assert run.end(number) == (0, "")
 
