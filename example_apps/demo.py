@@ -55,7 +55,7 @@ def main() -> int:
         await_answer("127.0.0.1", port, children)
         print(
             f"\n  The app:      http://localhost:{port}\n"
-            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; its pages come up when you sign in)\n\n"
+            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; you meet it when you sign in)\n\n"
             "  Open the app and press Continue with Configure: any phone number, code 000000.\n"
             "  Or sign up with a password first, and connect Configure in the settings.\n\n"
             "  Ctrl-C ends both.",
