@@ -1,0 +1,390 @@
+"""Two clients for Configure, blocking and awaited. Every verb is written once, as a function that makes a `Call`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+import anyio
+
+from ..errors import SettingsError
+from ..settings import Settings
+from ..values import Secret
+from . import sign_in
+from .call import Call
+from .profile import ProfileAnswer, RuntimeScope, Subject, read_profile
+from .transport import CALL_TIMEOUT, AsyncTransport, Transport
+
+__all__ = ["AsyncAuth", "AsyncConfigure", "AsyncPerform", "AsyncProfile", "Auth", "Configure", "Perform", "Profile"]
+
+B = TypeVar("B")
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+
+# Of one sync client, for the second of two calls at once.
+_SECOND_CALLS = 8
+
+
+class Perform(Protocol):
+    """What sends a call and gives its value: `Configure.send`, or a function that does something first."""
+
+    def __call__(self, call: Call[T], /) -> T: ...
+
+
+class AsyncPerform(Protocol):
+    """`Perform`, awaited."""
+
+    async def __call__(self, call: Call[T], /) -> T: ...
+
+
+class _Sync(Generic[B]):
+    """The owner of blocking verbs. `binding` is the first argument of the functions behind them."""
+
+    def __init__(self, binding: B, perform: Perform) -> None:
+        self._binding = binding
+        self._perform = perform
+
+
+class _Async(Generic[B]):
+    """The owner of awaited verbs."""
+
+    def __init__(self, binding: B, perform: AsyncPerform) -> None:
+        self._binding = binding
+        self._perform = perform
+
+
+class _Described:
+    """Shows `help()` the function behind a descriptor, without its first parameter."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__.lstrip("_")
+        self._annotations = function.__annotations__
+        signature = inspect.signature(function)
+        self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    def _describe(self, bound: Any) -> Any:
+        bound.__doc__, bound.__name__, bound.__qualname__ = self.__doc__, self.__name__, self.__name__
+        bound.__signature__ = self.__signature__
+        return bound
+
+
+class Verb(_Described, Generic[B, P, T]):
+    """A function that makes a `Call`, as a method that sends it: blocking or awaited, as its owner is."""
+
+    def __init__(self, build: Callable[Concatenate[B, P], Call[T]]) -> None:
+        super().__init__(build)
+        self._build = build
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        # The arguments may be codes and tokens. They are let go before anything can fail, so that a traceback that
+        # prints locals has none of them.
+        if isinstance(owner, _Sync):
+
+            def verb(*args: P.args, **kwargs: P.kwargs) -> T:
+                call = self._build(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return owner._perform(call)
+
+            return self._describe(verb)
+        if isinstance(owner, _Async):
+
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+                call = self._build(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return await owner._perform(call)
+
+            return self._describe(awaited)
+        return self
+
+
+class Local(_Described, Generic[B, P, T]):
+    """A function that needs nobody's answer, as a method; the same on both sides."""
+
+    def __init__(self, function: Callable[Concatenate[B, P], T]) -> None:
+        super().__init__(function)
+        self._function = function
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B] | _Async[B], cls: type) -> Callable[P, T]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        if owner is None:
+            return self
+
+        def local(*args: P.args, **kwargs: P.kwargs) -> T:
+            return self._function(owner._binding, *args, **kwargs)
+
+        return self._describe(local)
+
+
+class _AuthVerbs:
+    sign_in_url = Local(sign_in.sign_in_url)
+    exchange_sign_in_code = Verb(sign_in.exchange_sign_in_code)
+    validate_sign_in_token = Verb(sign_in.validate_sign_in_token)
+    allow_sign_in_return_to = Verb(sign_in.allow_sign_in_return_to)
+    list_sign_in_return_destinations = Verb(sign_in.list_sign_in_return_destinations)
+    remove_sign_in_return_to = Verb(sign_in.remove_sign_in_return_to)
+
+
+class Auth(_AuthVerbs, _Sync[Settings]):
+    """The hosted sign-in, of `Configure.auth`."""
+
+
+class AsyncAuth(_AuthVerbs, _Async[Settings]):
+    """The hosted sign-in, of `AsyncConfigure.auth`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfileBinding:
+    settings: Settings
+    subject: Subject
+    scope: RuntimeScope
+
+
+def _read(bound: _ProfileBinding, *, sections: Sequence[str] | None = None) -> Call[ProfileAnswer]:
+    return read_profile(bound.settings, bound.subject, sections=sections, scope=bound.scope)
+
+
+_read.__doc__ = read_profile.__doc__
+
+
+class _ProfileVerbs:
+    read = Verb(_read)
+
+
+class Profile(_ProfileVerbs, _Sync[_ProfileBinding]):
+    """The profile of one subject, in a session and runtime scope of its own.
+
+    Args:
+        perform: sends the calls; `Configure.send`, or a function that does something first.
+    """
+
+    def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
+        super().__init__(_ProfileBinding(settings, subject, RuntimeScope()), perform)
+
+
+class AsyncProfile(_ProfileVerbs, _Async[_ProfileBinding]):
+    """`Profile`, awaited."""
+
+    def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
+        super().__init__(_ProfileBinding(settings, subject, RuntimeScope()), perform)
+
+
+class Configure:
+    """A client that blocks. Threads may share it, and it opens nothing before its first call.
+
+    Args:
+        settings: the app's settings; or else the four below.
+        api_key: the secret key, `sk_...`.
+        agent: the agent's handle.
+        base_url: another origin of the API.
+        timeout: seconds for a whole call, at most 300.
+
+    Without settings and without a key, an agent and a base URL, `Settings.from_env()` is read now.
+
+    Raises:
+        SettingsError: settings together with one of the other three, or a malformed one.
+    """
+
+    @overload
+    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        self.settings = _settings(settings, api_key, agent, base_url)
+        self.auth = Auth(self.settings, self.send)
+        self._transport = Transport(timeout)
+        self._forget()
+        _clients.add(self)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def profile(self, *, token: str | Secret | None = None, external_id: str | None = None) -> Profile:
+        """The profile of a linked person (`token`) or of one of the app's own users (`external_id`); exactly one."""
+        return Profile(self.send, self.settings, Subject(token=token, external_id=external_id))
+
+    def send(self, call: Call[T], /) -> T:
+        """Send one call and read its answer.
+
+        Raises:
+            ConfigureError: whatever went wrong.
+        """
+        return call.parse(self._transport.send(call))
+
+    def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+        """Send two calls at once, the second from a thread; both end by one deadline. A failure of either is raised."""
+        deadline = time.monotonic() + self._transport.timeout
+
+        def finish() -> U:
+            return second.parse(self._transport.send(second, deadline=deadline))
+
+        future: Future[U] = self._threads().submit(finish)
+        try:
+            value = first.parse(self._transport.send(first, deadline=deadline))
+        except BaseException:
+            future.cancel()
+            raise
+        # Where all threads are busy the second call hasn't begun; then it is made here.
+        return value, finish() if future.cancel() else future.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(_SECOND_CALLS, thread_name_prefix="configure_auth")
+            return self._executor
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncConfigure:
+    """`Configure`, awaited, on asyncio and on trio. One may be used from several event loops, one after the other too.
+
+    The arguments and errors are those of `Configure`.
+    """
+
+    @overload
+    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        self.settings = _settings(settings, api_key, agent, base_url)
+        self.auth = AsyncAuth(self.settings, self.send)
+        self._transport = AsyncTransport(timeout)
+
+    def profile(self, *, token: str | Secret | None = None, external_id: str | None = None) -> AsyncProfile:
+        """The profile of a linked person (`token`) or of one of the app's own users (`external_id`); exactly one."""
+        return AsyncProfile(self.send, self.settings, Subject(token=token, external_id=external_id))
+
+    async def send(self, call: Call[T], /) -> T:
+        """Send one call and read its answer.
+
+        Raises:
+            ConfigureError: whatever went wrong.
+        """
+        return call.parse(await self._transport.send(call))
+
+    async def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+        """Send two calls at once. The first failure of the two is raised as it is, and the other call given up."""
+        values: dict[int, Any] = {}
+        failures: list[Exception] = []
+
+        async def send(place: int, call: Call[Any]) -> None:
+            try:
+                values[place] = await self.send(call)
+            except Exception as error:  # noqa: BLE001  # raised below, outside of the task group's wrapping
+                failures.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send, 0, first)
+            tasks.start_soon(send, 1, second)
+        if failures:
+            raise failures[0]
+        return values[0], values[1]
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop. A later call opens new ones."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _settings(
+    settings: Settings | None, api_key: str | Secret | None, agent: str | None, base_url: str | None
+) -> Settings:
+    if settings is not None:
+        if (api_key, agent, base_url) != (None, None, None):
+            raise SettingsError("give either settings, or api_key, agent and base_url; settings have these in them")
+        return settings
+    if (api_key, agent, base_url) == (None, None, None):
+        return Settings.from_env()
+    return Settings(
+        api_key=Secret(api_key) if isinstance(api_key, str) else api_key,
+        agent=agent,
+        base_url=Settings.base_url if base_url is None else base_url,
+    )
+
+
+_clients: weakref.WeakSet[Configure] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The threads of an executor aren't there after a fork.
+    for client in list(_clients):
+        client._forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

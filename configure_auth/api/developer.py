@@ -1,0 +1,90 @@
+"""The OAuth clients of a developer account: which callbacks they are registered with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ..errors import ApiCode, ConfigureError
+from ..settings import Settings
+from .call import Call
+from .wire import Answer, json_body, read_answer, require_text, require_token
+
+__all__ = ["OAuthClient", "RegisteredCallbacks", "add_redirect_uris", "list_oauth_clients"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClient:
+    """An OAuth client, as Configure lists it; its secret is shown once, at its making, and never here."""
+
+    client_id: str
+    client_name: str | None = None
+    agent: str | None = None
+    redirect_uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredCallbacks:
+    """The callbacks of a client after a change. `changed` is false where there was nothing to do."""
+
+    redirect_uris: tuple[str, ...]
+    changed: bool
+
+
+def list_oauth_clients(settings: Settings) -> Call[tuple[OAuthClient, ...]]:
+    """The OAuth clients of the account that the secret key belongs to.
+
+    Raises:
+        ConfigureError: AUTH_REQUIRED where the key is refused, ACCESS_DENIED where it isn't a secret key.
+    """
+    return Call(
+        method="GET",
+        url=f"{settings.base_url}/v1/developer/oauth/clients",
+        headers={"X-API-Key": settings.required_api_key.reveal()},
+        parse=lambda reply: tuple(
+            _client(item) for item in read_answer(reply, "the list of OAuth clients").objects("clients") or ()
+        ),
+    )
+
+
+def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequence[str]) -> Call[RegisteredCallbacks]:
+    """Register callbacks with a client that exists; none is taken away, and no client is made.
+
+    Args:
+        client_id: the client, `oc_...`.
+        redirect_uris: absolute URLs, which Configure will compare byte for byte.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; NOT_FOUND where the client isn't the account's;
+            SERVER_ERROR for an answer that doesn't list the client's callbacks.
+    """
+    require_token("client_id", client_id, 255)
+    if isinstance(redirect_uris, str) or not redirect_uris:
+        raise ConfigureError(ApiCode.INVALID_INPUT, "redirect_uris must be a list of at least one URL")
+    for uri in redirect_uris:
+        require_text("redirect_uri", uri)
+    return Call(
+        method="PATCH",
+        url=f"{settings.base_url}/v1/developer/oauth/clients/{quote(client_id, safe='')}",
+        headers={"Content-Type": "application/json", "X-API-Key": settings.required_api_key.reveal()},
+        content=json_body({"add_redirect_uris": list(redirect_uris)}),
+        parse=lambda reply: _callbacks(read_answer(reply, "the registration of callbacks")),
+    )
+
+
+def _client(answer: Answer) -> OAuthClient:
+    return OAuthClient(
+        client_id=answer.required_text("client_id"),
+        client_name=answer.text("client_name"),
+        agent=answer.text("agent"),
+        redirect_uris=answer.texts("redirect_uris") or (),
+    )
+
+
+def _callbacks(answer: Answer) -> RegisteredCallbacks:
+    redirect_uris = answer.texts("redirect_uris")
+    if redirect_uris is None:
+        answer.refuse("redirect_uris")
+    # Configure's own client takes anything but false for a change.
+    return RegisteredCallbacks(redirect_uris=redirect_uris, changed=answer.boolean("changed") is not False)

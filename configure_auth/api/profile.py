@@ -1,0 +1,199 @@
+"""The profile that a person lets our agent read."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import ApiCode, ConfigureError
+from ..settings import Settings
+from ..values import Secret
+from .call import Call
+from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
+
+__all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_profile"]
+
+_SECTION = re.compile(r"[a-z_]{1,64}")
+_LAST4 = re.compile(r"[0-9]{4}")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Letters that turn the text around them; names in right-to-left scripts need none of them.
+_OVERRIDES = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+_LONGEST_LINE = 256
+_LONGEST_TEXT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose profile: a linked person's, by token, or one of the app's own users, by the app's id for them.
+
+    Args:
+        token: an agent or OAuth token.
+        external_id: the app's id, 1 to 255 characters of Latin-1 (it goes in a header).
+
+    Raises:
+        ConfigureError: INVALID_INPUT for both, for neither, and for a value that a header can't carry. Configure
+            refuses an id beside a token, so one would silently win.
+    """
+
+    token: Secret | None = None
+    external_id: str | None = None
+
+    def __init__(self, *, token: str | Secret | None = None, external_id: str | None = None) -> None:
+        if (token is None) == (external_id is None):
+            raise ConfigureError(ApiCode.INVALID_INPUT, "give exactly one of token= and external_id=")
+        if token is not None:
+            require_token("token", token)
+            token = Secret(plain(token))
+        else:
+            require_text("external_id", external_id, 255)
+        object.__setattr__(self, "token", token)
+        object.__setattr__(self, "external_id", external_id)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The one header that names the subject."""
+        if self.token is not None:
+            return {"Authorization": f"Bearer {self.token.reveal()}"}
+        return {"X-User-Id": self.external_id or ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeScope:
+    """The session and the runtime scope of one profile client.
+
+    Configure counts a read of a linked profile as owing a commit within its scope. A scope that nobody shares leaves no
+    debt for the next reader.
+    """
+
+    session_id: str = field(default_factory=lambda: f"session_{uuid.uuid4()}")
+    runtime_scope_id: str = field(default_factory=lambda: f"scope_{uuid.uuid4()}")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The two headers that carry it."""
+        return {"X-Configure-Session-Id": self.session_id, "X-Configure-Runtime-Scope-Id": self.runtime_scope_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileIdentity:
+    """The identity section. Every field may be hidden by the person and is None then.
+
+    `claimed_user_id` is an id inside the section, kept apart so that a caller can refuse one that differs from the
+    introspected subject; it never identifies anybody by itself. `email_verified` is true only where Configure says so.
+    """
+
+    name: str | None = None
+    email: str | None = None
+    email_verified: bool = False
+    phone_last4: str | None = None
+    occupation: str | None = None
+    location: str | None = None
+    bio: str | None = None
+    interests: tuple[str, ...] = ()
+    claimed_user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileAnswer:
+    """A profile as read: the identity section typed, and every section as it came in `sections`.
+
+    `hidden_sources` are those the person keeps from our agent. `user_id` is the id at the top of the answer, if any.
+    """
+
+    identity: ProfileIdentity
+    sections: Mapping[str, Any] = field(repr=False)
+    user_id: str | None = None
+    portable: bool = False
+    filtered: bool = False
+    hidden_sources: tuple[str, ...] = ()
+
+
+def read_profile(
+    settings: Settings,
+    subject: Subject,
+    *,
+    sections: Sequence[str] | None = None,
+    scope: RuntimeScope | None = None,
+) -> Call[ProfileAnswer]:
+    """Read a profile.
+
+    Args:
+        sections: of identity, preferences, integrations, imports, agents, summary, soul and context; all that Configure
+            gives by default if absent.
+        scope: the caller's; a fresh one if absent.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for a section name that can't be one; later Configure's refusal
+            (`insufficient_scope` in `backend_code` where the person didn't grant `profile.read`).
+    """
+    if isinstance(sections, str) or not all(_SECTION.fullmatch(name) for name in sections or ()):
+        raise ConfigureError(ApiCode.INVALID_INPUT, 'sections must be a list of section names such as ["identity"]')
+    query = f"?{form([('sections', ','.join(sections))])}" if sections else ""
+    headers = api_headers(settings) | subject.headers | (scope or RuntimeScope()).headers
+    return Call(
+        method="GET",
+        url=f"{settings.base_url}/v1/profile{query}",
+        headers=headers,
+        parse=lambda reply: _profile(read_answer(reply, "the profile read"), linked=subject.token is not None),
+    )
+
+
+def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
+    fields = answer.fields
+    identity = fields.get("identity")
+    portable = fields.get("portable", fields.get("linked"))
+    return ProfileAnswer(
+        identity=_identity(identity if isinstance(identity, dict) else {}),
+        sections=MappingProxyType(dict(fields)),
+        user_id=answer.text("user_id"),
+        portable=portable if isinstance(portable, bool) else linked,
+        filtered=fields.get("filtered") is True,
+        hidden_sources=answer.texts("hidden_sources") or (),
+    )
+
+
+def _identity(section: Mapping[str, Any]) -> ProfileIdentity:
+    email = _line(section, "email")
+    last4 = _line(section, "phone_last4", "phoneLast4")
+    interests = section.get("interests")
+    return ProfileIdentity(
+        name=_line(section, "name"),
+        email=email if email is not None and len(email) < 255 and _EMAIL.fullmatch(email) else None,
+        email_verified=_says_true(section, "email_verified", "emailVerified"),
+        phone_last4=last4 if last4 is not None and _LAST4.fullmatch(last4) else None,
+        occupation=_line(section, "occupation"),
+        location=_line(section, "location"),
+        bio=_line(section, "bio", longest=_LONGEST_TEXT),
+        interests=tuple(
+            text for item in (interests if isinstance(interests, list) else [])[:100] if (text := _text(item))
+        ),
+        claimed_user_id=_line(section, "sub", "user_id", "userId", "id"),
+    )
+
+
+def _line(section: Mapping[str, Any], *names: str, longest: int = _LONGEST_LINE) -> str | None:
+    return next((text for name in names if (text := _text(section.get(name), longest))), None)
+
+
+def _text(value: Any, longest: int = _LONGEST_LINE) -> str | None:
+    """A scalar of the identity, which is a string or an object with `value`; what can't be shown is dropped."""
+    if isinstance(value, dict):
+        value = value.get("value")
+    if not isinstance(value, str) or len(value) > 64 * 1024:
+        return None
+    allowed = value.replace("\n", " ").replace("\t", " ") if longest == _LONGEST_TEXT else value
+    if _CONTROL.search(allowed):
+        return None
+    return _OVERRIDES.sub("", value).strip()[:longest] or None
+
+
+def _says_true(section: Mapping[str, Any], *names: str) -> bool:
+    """Whether Configure says so in as many words, and nowhere the contrary."""
+    said = [section[name] for name in names if name in section]
+    said = [item.get("value") if isinstance(item, dict) else item for item in said]
+    return bool(said) and all(item is True for item in said)

@@ -1,0 +1,255 @@
+"""The hosted sign-in: the URL that a person is sent to, and the server's side of what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from ..errors import ApiCode, ConfigureError, SettingsError
+from ..settings import Settings, require_origin
+from ..values import Secret, SignInGrant, TokenValidation
+from .call import Call
+from .wire import Answer, api_headers, form, json_body, plain, read_answer, require_text, require_token
+
+__all__ = [
+    "ReturnDestination",
+    "allow_sign_in_return_to",
+    "exchange_sign_in_code",
+    "list_sign_in_return_destinations",
+    "remove_sign_in_return_to",
+    "sign_in_url",
+    "validate_sign_in_token",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnDestination:
+    """A page or app link that a hosted sign-in may return to.
+
+    `destination` is as Configure stores it, without a fragment. `created_at` and `deleted` are None where the answer
+    leaves them out.
+    """
+
+    destination: str
+    created_at: str | None = None
+    deleted: bool | None = None
+
+
+def sign_in_url(
+    settings: Settings,
+    *,
+    publishable_key: str | None = None,
+    return_to: str | None = None,
+    state: str | None = None,
+    journey_id: str | None = None,
+    display_name: str | None = None,
+    agent_name: str | None = None,
+    agent_logo: str | None = None,
+    delivery: str | None = None,
+    message_line_phone: str | None = None,
+    agent_phone: str | None = None,
+    message_body: str | None = None,
+    message_complete_url: str | None = None,
+    connectors: str | Sequence[str] | None = None,
+    sign_in_origin: str | None = None,
+    theme: Literal["light", "dark"] | None = None,
+) -> str:
+    """Build the URL of the hosted sign-in for our agent. Nothing is sent.
+
+    What is None or blank is left out. Configure finds the agent's browser key by itself when `publishable_key` is left
+    out.
+
+    Args:
+        publishable_key: the `pk_` key; a secret key is refused, so that none gets into a URL.
+        return_to: where the person comes back with `code` and `state`: https, http on loopback, or an app link such as
+            `myapp://signed-in`. It must be among the allowed return destinations.
+        state: opaque to Configure; it comes back with the code.
+        journey_id: ties a sign-in from a message to its thread.
+        display_name: what the page calls the agent; `agent_name` is its older spelling.
+        agent_logo: URL of an image.
+        delivery: how the person got the link: browser, message, messages, imessage, sms or opener.
+        message_line_phone: the agent's registered number; `agent_phone` is its older spelling.
+        message_body: the text that the person sends back to that number.
+        message_complete_url: where Configure reports that the journey is done.
+        connectors: names of connectors to offer, as a list or with commas.
+        sign_in_origin: instead of `settings.sign_in_url`.
+        theme: "light" or "dark".
+
+    Raises:
+        ConfigureError: INVALID_INPUT for a value that can't be right, or two spellings that differ.
+        SettingsError: the agent is not set, or `sign_in_origin` isn't an https (or loopback) origin.
+    """
+    if publishable_key and not (publishable_key.startswith("pk_") and publishable_key.isascii()):
+        raise _refused("publishable_key must be the key that begins with pk_; no other key may be in a URL")
+    if return_to:
+        _require_return_to(return_to)
+    if message_complete_url and not _is_web_url(message_complete_url):
+        raise _refused("message_complete_url must be an absolute URL: https, or http on loopback")
+    if theme and theme not in ("light", "dark"):
+        raise _refused('theme must be "light" or "dark"')
+    origin = settings.sign_in_url if not sign_in_origin else require_origin("sign_in_origin", sign_in_origin)
+    listed = [connectors] if isinstance(connectors, str) else connectors or ()
+    parameters = {
+        "pk": publishable_key,
+        "return_to": return_to,
+        "state": state,
+        "journey": journey_id,
+        "agent_name": _one_of("display_name", display_name, "agent_name", agent_name),
+        "agent_logo": agent_logo,
+        "delivery": delivery,
+        "message_line_phone": _one_of("message_line_phone", message_line_phone, "agent_phone", agent_phone),
+        "message_body": message_body,
+        "message_complete_url": message_complete_url,
+        "connectors": ",".join(name.strip() for name in listed if name.strip()),
+        "theme": theme,
+    }
+    query = form((name, value) for name, value in parameters.items() if value)
+    url = f"{origin}/{quote(settings.required_agent, safe='')}"
+    return f"{url}?{query}" if query else url
+
+
+def exchange_sign_in_code(settings: Settings, code: str | Secret) -> Call[SignInGrant]:
+    """Exchange the code of a hosted sign-in (`cfgsic_...`) for the agent token of the person.
+
+    A code is good once. The call is never repeated by the client, and a second try after an error can only fail.
+    Whether the grant is for our agent and approved is for the caller to judge.
+
+    Args:
+        code: the `code` parameter of the return, 1 to 2048 visible ASCII characters.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; later what Configure says of the code or the key;
+            SERVER_ERROR for an answer without token, user id or agent.
+    """
+    require_token("code", code, 2048)
+    return Call(
+        method="POST",
+        url=f"{settings.base_url}/v1/auth/sign-in/exchange",
+        headers=api_headers(settings),
+        content=json_body({"code": plain(code)}),
+        parse=lambda reply: _grant(read_answer(reply, "the code exchange")),
+    )
+
+
+def _grant(answer: Answer) -> SignInGrant:
+    return SignInGrant(
+        token=answer.required_secret("token"),
+        user_id=answer.required_text("user_id"),
+        agent=answer.required_text("agent"),
+        token_use=answer.text("token_use"),
+        approved=answer.boolean("approved"),
+    )
+
+
+def validate_sign_in_token(settings: Settings, token: str | Secret) -> Call[TokenValidation]:
+    """Ask Configure what an agent token is worth.
+
+    Args:
+        token: the token, 1 to 8192 visible ASCII characters.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for an answer that says neither true nor
+            false.
+    """
+    require_token("token", token)
+    return Call(
+        method="POST",
+        url=f"{settings.base_url}/v1/auth/sign-in/validate",
+        headers=api_headers(settings),
+        content=json_body({"token": plain(token)}),
+        parse=lambda reply: _validation(read_answer(reply, "the token validation")),
+    )
+
+
+def _validation(answer: Answer) -> TokenValidation:
+    return TokenValidation(
+        valid=answer.required_boolean("valid"),
+        user_id=answer.text("user_id"),
+        token_use=answer.text("token_use"),
+        approved=answer.boolean("approved"),
+        agent=answer.text("agent"),
+    )
+
+
+def allow_sign_in_return_to(settings: Settings, return_to: str) -> Call[ReturnDestination]:
+    """Let hosted sign-ins of our agent return to a URL or app link (`myapp://...`).
+
+    Raises:
+        ConfigureError: INVALID_INPUT for something that can't be a destination.
+    """
+    _require_return_to(return_to)
+    return _return_destination_call(settings, "POST", return_to)
+
+
+def remove_sign_in_return_to(settings: Settings, return_to: str) -> Call[ReturnDestination]:
+    """Take a return destination back; `deleted` of the result says whether there was one.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for something that isn't text.
+    """
+    require_text("return_to", return_to)
+    return _return_destination_call(settings, "DELETE", return_to)
+
+
+def list_sign_in_return_destinations(settings: Settings) -> Call[tuple[ReturnDestination, ...]]:
+    """The return destinations that our agent may use."""
+    return Call(
+        method="GET",
+        url=f"{settings.base_url}/v1/auth/sign-in/return-destinations",
+        headers=api_headers(settings, content=False),
+        parse=lambda reply: tuple(
+            _destination(item)
+            for item in read_answer(reply, "the list of return destinations").objects("destinations") or ()
+        ),
+    )
+
+
+def _return_destination_call(settings: Settings, method: str, return_to: str) -> Call[ReturnDestination]:
+    return Call(
+        method=method,
+        url=f"{settings.base_url}/v1/auth/sign-in/return-destinations",
+        headers=api_headers(settings),
+        content=json_body({"return_to": return_to}),
+        parse=lambda reply: _destination(read_answer(reply, "the change of return destinations")),
+    )
+
+
+def _destination(answer: Answer) -> ReturnDestination:
+    return ReturnDestination(
+        destination=answer.required_text("destination", 2048),
+        created_at=answer.text("created_at", 64),
+        deleted=answer.boolean("deleted"),
+    )
+
+
+def _require_return_to(return_to: str) -> None:
+    require_text("return_to", return_to)
+    scheme = return_to.partition(":")[0].lower()
+    if scheme in ("http", "https"):
+        good = _is_web_url(return_to)
+    else:
+        # An app link has a scheme of its own; these four run or read what follows them.
+        good = "://" in return_to and scheme not in ("javascript", "vbscript", "data", "file", "blob")
+    if not good or " " in return_to:
+        raise _refused("return_to must be an absolute URL: https, http on loopback, or a link of your own app")
+
+
+def _is_web_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        require_origin("url", f"{parts.scheme}://{parts.netloc}")
+    except (ValueError, SettingsError):
+        return False
+    return True
+
+
+def _one_of(name: str, value: str | None, older_name: str, older: str | None) -> str | None:
+    if value and older and value != older:
+        raise _refused(f"{name} and {older_name} mean the same; give one of them")
+    return value or older
+
+
+def _refused(sentence: str) -> ConfigureError:
+    return ConfigureError(ApiCode.INVALID_INPUT, sentence)

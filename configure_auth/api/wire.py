@@ -1,0 +1,429 @@
+"""How an answer is read: strictly, field by field, and without believing a word of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+from urllib.parse import quote_plus
+
+from ..errors import ApiCode, ConfigureError
+from ..settings import Settings
+from ..values import Secret
+from .call import Reply
+
+__all__ = [
+    "Answer",
+    "api_headers",
+    "error_from",
+    "form",
+    "is_token",
+    "json_body",
+    "plain",
+    "read_answer",
+    "require_text",
+    "require_token",
+]
+
+_DEEPEST = 64
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_BACKEND_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)", re.ASCII)
+_UTF8 = re.compile(r"""charset\s*=\s*"?utf-?8"?""", re.ASCII)
+
+TOKEN_LIMIT = 8192
+"""Characters of the longest token, code or verifier that is sent or believed."""
+
+
+# What we send.
+
+
+def plain(value: str | Secret) -> str:
+    """The string of a token or code that may be wrapped."""
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def is_token(value: object, limit: int = TOKEN_LIMIT) -> bool:
+    """Whether a value is a string of 1 to `limit` visible ASCII characters (RFC 6749 appendix A)."""
+    return isinstance(value, str) and len(value) <= limit and _PRINTABLE.fullmatch(value) is not None
+
+
+def require_token(name: str, value: str | Secret, limit: int = TOKEN_LIMIT) -> None:
+    """Refuse, before anything is sent, a token or code that can't be one."""
+    if not is_token(plain(value) if isinstance(value, str | Secret) else None, limit):
+        raise ConfigureError(
+            ApiCode.INVALID_INPUT, f"{name} must be 1 to {limit} visible ASCII characters, without a space"
+        )
+
+
+def require_text(name: str, value: object, limit: int = 2048) -> None:
+    """Refuse, before anything is sent, a value that is no text or has control characters in it."""
+    if not isinstance(value, str) or not value.strip() or len(value) > limit or _CONTROL.search(value):
+        raise ConfigureError(
+            ApiCode.INVALID_INPUT, f"{name} must be a string of 1 to {limit} characters without control characters"
+        )
+
+
+def api_headers(settings: Settings, *, content: bool = True) -> dict[str, str]:
+    """The headers of every call that the secret key vouches for."""
+    headers = {"Content-Type": "application/json"} if content else {}
+    headers["X-API-Key"] = settings.required_api_key.reveal()
+    headers["X-Agent"] = settings.required_agent
+    return headers
+
+
+def json_body(value: Mapping[str, Any]) -> bytes:
+    """A JSON body, byte for byte as JavaScript's `JSON.stringify` writes it.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for a lone surrogate, which UTF-8 can't carry.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encode(text)
+
+
+def form(pairs: Iterable[tuple[str, str]]) -> str:
+    """A query string, byte for byte as JavaScript's `URLSearchParams` writes it (`~` encoded, `*` not)."""
+    return "&".join(f"{_form_quote(name)}={_form_quote(value)}" for name, value in pairs)
+
+
+def _form_quote(value: str) -> str:
+    return quote_plus(_encode(value), safe="*").replace("~", "%7E")
+
+
+def _encode(text: str) -> bytes:
+    if re.search(r"[\ud800-\udfff]", text):
+        raise ConfigureError(ApiCode.INVALID_INPUT, "a lone surrogate can't be sent; give well-formed text")
+    return text.encode()
+
+
+# What comes back.
+
+
+class Answer:
+    """The JSON object of an answer. Its getters give a field of the right shape, or raise SERVER_ERROR.
+
+    Configure writes some fields in camelCase and some in snake_case. Every getter takes the snake_case name and reads
+    both; where both are there they must agree. null and blank strings count as absent.
+    """
+
+    __slots__ = ("_fields", "_reply", "_what")
+
+    def __init__(self, fields: Mapping[str, Any], what: str, reply: Reply) -> None:
+        self._fields = fields
+        self._what = what
+        self._reply = reply
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Everything, as it came."""
+        return self._fields
+
+    def _get(self, name: str) -> Any:
+        first, second = (_present(self._fields.get(spelling)) for spelling in (name, _camel(name)))
+        if first is not None and second is not None and (type(first) is not type(second) or first != second):
+            return _CONTRADICTION
+        return second if first is None else first
+
+    def has(self, name: str) -> bool:
+        """Whether a field is there in either spelling, blank or not."""
+        return self._fields.get(name) is not None or self._fields.get(_camel(name)) is not None
+
+    def text(self, name: str, limit: int = 255) -> str | None:
+        """A string of at most `limit` characters without control characters."""
+        if not _is_text_or_absent(self._get(name), limit):
+            self.refuse(name)
+        value: str | None = self._get(name)
+        return value
+
+    def required_text(self, name: str, limit: int = 255) -> str:
+        """`text`, which must be there."""
+        value = self.text(name, limit)
+        if value is None:
+            self.refuse(name)
+        return value
+
+    def secret(self, name: str, limit: int = TOKEN_LIMIT) -> Secret | None:
+        """A token: visible ASCII characters only."""
+        if self._get(name) is None:
+            return None
+        if not is_token(self._get(name), limit):
+            self.refuse(name)
+        return Secret(self._get(name))
+
+    def required_secret(self, name: str, limit: int = TOKEN_LIMIT) -> Secret:
+        """`secret`, which must be there."""
+        value = self.secret(name, limit)
+        if value is None:
+            self.refuse(name)
+        return value
+
+    def boolean(self, name: str) -> bool | None:
+        """true or false; neither 1 nor "true"."""
+        value = self._get(name)
+        if value is not None and not isinstance(value, bool):
+            self.refuse(name)
+        return value
+
+    def required_boolean(self, name: str) -> bool:
+        """`boolean`, which must be there."""
+        value = self.boolean(name)
+        if value is None:
+            self.refuse(name)
+        return value
+
+    def number(self, name: str, least: float = 0, most: float = math.inf) -> float | None:
+        """A finite number within bounds; not a boolean, not a string of digits."""
+        value = self._get(name)
+        if value is None:
+            return None
+        if not _is_number(value) or not least <= value <= most:
+            self.refuse(name)
+        return float(value)
+
+    def texts(self, name: str, limit: int = 2048, most: int = 1000) -> tuple[str, ...] | None:
+        """A list of strings."""
+        value = self._get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) > most or not all(_is_text(item, limit) for item in value):
+            self.refuse(name)
+        return tuple(value)
+
+    def text_or_texts(self, name: str, limit: int = 2048) -> tuple[str, ...]:
+        """One string or a list of them, as RFC 7519 section 4.1.3 lets `aud` be; empty where it is absent."""
+        value = self._get(name)
+        if isinstance(value, list):
+            return self.texts(name, limit) or ()
+        text = self.text(name, limit)
+        return () if text is None else (text,)
+
+    def objects(self, name: str, most: int = 1000) -> tuple[Answer, ...] | None:
+        """A list of objects, each to be read the same way."""
+        value = self._get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
+            self.refuse(name)
+        return tuple(Answer(item, self._what, self._reply) for item in value)
+
+    def refuse(self, name: str) -> NoReturn:
+        """Raise the error for a field that is missing or not what it should be."""
+        raise ConfigureError(
+            ApiCode.SERVER_ERROR,
+            f"Configure's answer to {self._what} has no usable {name}",
+            status_code=self._reply.status,
+            request_id=_request_id(None, self._reply),
+        )
+
+
+_CONTRADICTION = object()
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _present(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _is_text(value: object, limit: int) -> bool:
+    return isinstance(value, str) and len(value) <= limit and _CONTROL.search(value) is None
+
+
+def _is_text_or_absent(value: object, limit: int) -> bool:
+    return value is None or _is_text(value, limit)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200, 300)) -> Answer:
+    """Read a good answer.
+
+    Args:
+        what: what was asked, for the error's sentence, such as "the code exchange".
+        statuses: the statuses that mean success.
+
+    Raises:
+        ConfigureError: the mapped error of a refusal (see `error_from`); SERVER_ERROR for a redirect, and for a body
+            that isn't one JSON object under a JSON content type, in UTF-8, without duplicate keys, NaN, a byte order
+            mark or more than 64 levels.
+    """
+    if not 200 <= reply.status < 300:
+        raise error_from(reply)
+    fields = _json_object(reply) if reply.status in statuses else None
+    if fields is None:
+        raise ConfigureError(
+            ApiCode.SERVER_ERROR,
+            f"Configure's answer to {what} isn't the JSON object that it should be",
+            status_code=reply.status,
+            request_id=_request_id(None, reply),
+        )
+    return Answer(fields, what, reply)
+
+
+def _json_object(reply: Reply) -> dict[str, Any] | None:
+    media_type, _, parameters = reply.headers.get("content-type", "").partition(";")
+    parameters = parameters.strip().lower()
+    if not _JSON_TYPE.fullmatch(media_type.strip().lower()) or (parameters and not _UTF8.fullmatch(parameters)):
+        return None
+    try:
+        value = json.loads(
+            reply.content.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and _is_shallow(value) else None
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key is there twice")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _is_shallow(value: object) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return True
+    return False
+
+
+# Errors.
+
+_BY_TYPE = {
+    "authentication_error": ApiCode.AUTH_REQUIRED,
+    "invalid_request_error": ApiCode.INVALID_INPUT,
+    "permission_error": ApiCode.ACCESS_DENIED,
+    "tool_error": ApiCode.TOOL_ERROR,
+    "rate_limit_error": ApiCode.RATE_LIMITED,
+}
+_BY_TYPE_AND_CODE = {
+    ("permission_error", "commit_required"): ApiCode.COMMIT_REQUIRED,
+    ("tool_error", "tool_not_connected"): ApiCode.TOOL_NOT_CONNECTED,
+    ("rate_limit_error", "quota_exceeded"): ApiCode.PAYMENT_REQUIRED,
+}
+_SENTENCES = {
+    ApiCode.API_KEY_MISSING: "Configure got no API key",
+    ApiCode.AUTH_REQUIRED: "Configure doesn't take the key, the client's credentials or the token",
+    ApiCode.INVALID_INPUT: "Configure refused what was sent",
+    ApiCode.TOOL_NOT_CONNECTED: "the tool isn't connected for this user at Configure",
+    ApiCode.RATE_LIMITED: "Configure asks for fewer calls",
+    ApiCode.NOT_FOUND: "Configure doesn't know what was asked for",
+    ApiCode.SERVER_ERROR: "Configure failed",
+    ApiCode.ACCESS_DENIED: "Configure doesn't allow this",
+    ApiCode.TOOL_ERROR: "the tool failed at Configure",
+    ApiCode.PAYMENT_REQUIRED: "the quota at Configure is used up",
+    ApiCode.COMMIT_REQUIRED: "Configure wants the profile read before to be committed first",
+}
+
+
+def error_from(reply: Reply) -> ConfigureError:
+    """The error that a refusal means, in any of the envelopes that Configure is known to send.
+
+    The structured one counts as such only with both `type` and `code` as strings; all others go by the status, as in
+    Configure's own clients. `str(error)` is our sentence with the code, the status and the request id, and nothing of
+    the other side's text. `retry_after` is clamped to 1 to 60 seconds; the body's goes before the `Retry-After` header.
+    """
+    body = _json_object(reply) or {}
+    envelope = body.get("error")
+    nested: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
+    kind, backend_code = nested.get("type"), nested.get("code")
+    if isinstance(kind, str) and isinstance(backend_code, str):
+        code = _BY_TYPE_AND_CODE.get((kind, backend_code)) or _BY_TYPE.get(kind, ApiCode.SERVER_ERROR)
+    else:
+        told = envelope if isinstance(envelope, str) else body.get("message")
+        code = _by_status(reply.status, told if isinstance(told, str) else "")
+        backend_code = _first_code(backend_code, body.get("code"), envelope)
+    if 300 <= reply.status < 400:
+        code = ApiCode.SERVER_ERROR
+    retryable = nested.get("retryable")
+    if not isinstance(retryable, bool):
+        retryable = code is ApiCode.RATE_LIMITED or reply.status >= 500
+    request_id = _request_id(body, reply)
+    return ConfigureError(
+        code,
+        f"{_SENTENCES[code]} ({code}, HTTP {reply.status}{f', request {request_id}' if request_id else ''})",
+        status_code=reply.status,
+        retryable=retryable,
+        retry_after=_retry_after(nested.get("retry_after"), reply.headers.get("retry-after")),
+        request_id=request_id,
+        suggested_action=_action(nested.get("suggested_action")) or _action(body.get("suggested_action")),
+        doc_url=_doc_url(nested.get("doc_url")),
+        backend_code=_first_code(backend_code),
+    )
+
+
+def _by_status(status: int, told: str) -> ApiCode:
+    told = told.lower()
+    if status in (401, 403):
+        return ApiCode.AUTH_REQUIRED
+    if status == 404:
+        return ApiCode.NOT_FOUND
+    if status == 409 and "commit" in told:
+        return ApiCode.COMMIT_REQUIRED
+    if status == 429:
+        return ApiCode.RATE_LIMITED
+    if status >= 500:
+        return ApiCode.SERVER_ERROR
+    if "not connected" in told or "not linked" in told:
+        return ApiCode.TOOL_NOT_CONNECTED
+    return ApiCode.INVALID_INPUT
+
+
+def _first_code(*candidates: object) -> str | None:
+    for candidate in candidates:
+        if isinstance(candidate, str) and _BACKEND_CODE.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def _retry_after(told: object, header: str | None) -> float | None:
+    if isinstance(told, int | float) and _is_number(told):
+        seconds = float(told)
+    elif header is not None and re.fullmatch(r"[0-9]{1,9}", header):
+        # The other form of RFC 9110 section 10.2.3, a date, would need both clocks to agree.
+        seconds = float(header)
+    else:
+        return None
+    return min(max(seconds, 1.0), 60.0)
+
+
+def _request_id(body: Mapping[str, Any] | None, reply: Reply) -> str | None:
+    for candidate in ((body or {}).get("request_id"), reply.headers.get("x-request-id")):
+        if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def _action(value: object) -> str | dict[str, Any] | None:
+    if isinstance(value, str):
+        return value if value and _is_text(value, 64) else None
+    if isinstance(value, dict):
+        known = ("type", "app", "reason", "url")
+        return {name: value[name] for name in known if _is_text(value.get(name), 2048)} or None
+    return None
+
+
+def _doc_url(value: object) -> str | None:
+    return value if isinstance(value, str) and is_token(value, 2048) and value.startswith("https://") else None
