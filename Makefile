@@ -31,21 +31,24 @@ lint: .venv/test.stamp
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
 
+.venv/demo.stamp: WHAT := -e '.[flask,sandbox]' flask-login flask-sqlalchemy flask-wtf
+.venv/test.stamp: WHAT := -e '.[flask,starlette,sandbox]' --group test
+
 .venv/demo.stamp: $(INPUTS)
-	$(call install,-e '.[flask,sandbox]' flask-login flask-sqlalchemy flask-wtf)
+	$(install)
 
 .venv/test.stamp: $(INPUTS)
-	$(call install,-e '.[flask,starlette,sandbox]' --group test)
+	$(install)
 	@touch .venv/demo.stamp
 
-# $(call install,what): makes the environment if there is none; what pip says is kept, and of a failure one line shown.
+# Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
   { echo "$(PYTHON) isn't Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 @test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv >/dev/null 2>&1 || \
   { echo "$(PYTHON) can't make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 @echo "Installing into .venv ..."
-@{ $(INSTALL) 'pip>=25.1' && $(INSTALL) $(1); } >.venv/pip.log 2>&1 || \
+@{ $(INSTALL) 'pip>=25.1' && $(INSTALL) $(WHAT); } >.venv/pip.log 2>&1 || \
   { echo "pip couldn't install what is needed; is there a network? (pip's own words: .venv/pip.log)" >&2; exit 1; }
 @touch $@
 endef
