@@ -17,11 +17,12 @@ from .views import pages
 
 __all__ = ["create_app"]
 
+INSTANCE = Path(__file__).parent / "instance"  # the databases and the key, kept between runs
 CSP = "default-src 'self'; form-action 'self'; frame-ancestors 'none'"
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    app = Flask(__name__, instance_path=str(Path(__file__).parent / "instance"))
+def create_app(config: Mapping[str, Any] | None = None, *, instance_path: Path = INSTANCE) -> Flask:
+    app = Flask(__name__, instance_path=str(instance_path))
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI="sqlite:///app.db",  # in the instance folder
         SESSION_COOKIE_NAME="flask_app_session",  # cookies don't know ports: other apps live on localhost too
@@ -29,7 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         USE_SESSION_FOR_NEXT=True,  # the page to go back to is kept by us, not in a link that anybody can write
     )
     app.config.from_mapping(config)
-    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secret_key(Path(app.instance_path))
+    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secret_key(instance_path)
 
     db.init_app(app)
     CSRFProtect(app)
@@ -52,7 +53,7 @@ def secret_key(folder: Path) -> str:
     """The key that signs sessions: made once, kept beside the database."""
     path = folder / "secret_key"
     if not path.exists():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(32))
     return path.read_text()
