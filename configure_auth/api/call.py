@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Call", "Reply"]
+__all__ = ["Call", "Reply", "is_header_value"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -43,3 +44,14 @@ class Call(Generic[T_co]):
             content=self.content,
             parse=lambda reply: convert(read(reply)),
         )
+
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
+
+
+def is_header_value(value: str) -> bool:
+    """Whether a header can carry a string as it is: Latin-1, no control character, no space at either end.
+
+    RFC 9110 section 5.5.
+    """
+    return _HEADER_VALUE.fullmatch(value) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import threading
 import time
 import weakref
@@ -68,9 +69,11 @@ class _Described:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__.lstrip("_")
-        self._annotations = function.__annotations__
         signature = inspect.signature(function)
-        self.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+        returns = re.sub(r"^Call\[(.*)\]$", r"\1", str(signature.return_annotation))
+        self.__signature__ = signature.replace(
+            parameters=list(signature.parameters.values())[1:], return_annotation=returns
+        )
 
     def _describe(self, bound: Any) -> Any:
         bound.__doc__, bound.__name__, bound.__qualname__ = self.__doc__, self.__name__, self.__name__

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
-from .call import Call
+from .call import Call, is_header_value
 from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
 
 __all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_profile"]
@@ -51,6 +51,11 @@ class Subject:
             token = Secret(plain(token))
         else:
             require_text("external_id", external_id, 255)
+            if not is_header_value(external_id or ""):
+                raise ConfigureError(
+                    ApiCode.INVALID_INPUT,
+                    "external_id goes in a header, so it must be Latin-1 without a space at either end",
+                )
         object.__setattr__(self, "token", token)
         object.__setattr__(self, "external_id", external_id)
 
@@ -153,25 +158,24 @@ def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
         user_id=answer.text("user_id"),
         portable=portable if isinstance(portable, bool) else linked,
         filtered=fields.get("filtered") is True,
-        hidden_sources=answer.texts("hidden_sources") or (),
+        hidden_sources=_names(fields.get("hidden_sources", fields.get("hiddenSources"))),
     )
 
 
 def _identity(section: Mapping[str, Any]) -> ProfileIdentity:
     email = _line(section, "email")
+    if email is not None and not (len(email) < 255 and _EMAIL.fullmatch(email)):
+        email = None
     last4 = _line(section, "phone_last4", "phoneLast4")
-    interests = section.get("interests")
     return ProfileIdentity(
         name=_line(section, "name"),
-        email=email if email is not None and len(email) < 255 and _EMAIL.fullmatch(email) else None,
-        email_verified=_says_true(section, "email_verified", "emailVerified"),
+        email=email,
+        email_verified=email is not None and _says_true(section, "email_verified", "emailVerified"),
         phone_last4=last4 if last4 is not None and _LAST4.fullmatch(last4) else None,
         occupation=_line(section, "occupation"),
         location=_line(section, "location"),
         bio=_line(section, "bio", longest=_LONGEST_TEXT),
-        interests=tuple(
-            text for item in (interests if isinstance(interests, list) else [])[:100] if (text := _text(item))
-        ),
+        interests=_names(section.get("interests")),
         claimed_user_id=_line(section, "sub", "user_id", "userId", "id"),
     )
 
@@ -190,6 +194,11 @@ def _text(value: Any, longest: int = _LONGEST_LINE) -> str | None:
     if _CONTROL.search(allowed):
         return None
     return _OVERRIDES.sub("", value).strip()[:longest] or None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    items = value[:100] if isinstance(value, list) else []
+    return tuple(text for item in items if (text := _text(item)))
 
 
 def _says_true(section: Mapping[str, Any], *names: str) -> bool:

@@ -85,6 +85,8 @@ def sign_in_url(
         raise _refused("publishable_key must be the key that begins with pk_; no other key may be in a URL")
     if return_to:
         _require_return_to(return_to)
+    if message_complete_url:
+        require_text("message_complete_url", message_complete_url)
     if message_complete_url and not _is_web_url(message_complete_url):
         raise _refused("message_complete_url must be an absolute URL: https, or http on loopback")
     if theme and theme not in ("light", "dark"):

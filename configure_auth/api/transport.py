@@ -13,7 +13,6 @@ import ipaddress
 import math
 import os
 import queue
-import re
 import socket
 import ssl
 import threading
@@ -28,7 +27,7 @@ import anyio.lowlevel
 import httpcore2
 
 from ..errors import ApiCode, ConfigureError, SettingsError
-from .call import Call, Reply
+from .call import Call, Reply, is_header_value
 
 __all__ = ["ANSWER_LIMIT", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "AsyncTransport", "Transport"]
 
@@ -45,7 +44,6 @@ ANSWER_LIMIT = 256 * 1024
 # a connection that is being closed.
 _KEEPALIVE = 4.0
 _LARGEST_TIMEOUT = 300.0
-_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _ALWAYS = {
     "Accept": "application/json",
     # A compressed answer could unfold to any size; it isn't asked for and is refused when it comes.
@@ -109,17 +107,16 @@ class Transport:
         token = _deadline.set(time.monotonic() + self.timeout if deadline is None else deadline)
         try:
             while True:
-                failure: Exception
-                # Nothing is raised inside `except`: what httpcore2 raises carries the request in its frames.
+                # The error is raised outside of `except`: the frames of what httpcore2 raises have the request in them.
                 try:
                     return self._attempt(request)
-                except (httpcore2.TimeoutException, *_BROKEN) as error:
-                    failure = error
-                if not request.may_repeat(failure):
+                except _FAILURES as error:
+                    failure, again = _failed(error), request.may_repeat(error)
+                if not again:
                     break
         finally:
             _deadline.reset(token)
-        raise _failed(failure)
+        raise failure
 
     def _attempt(self, request: _Request) -> Reply:
         timeouts = request.timeouts(_remaining(None))
@@ -161,8 +158,9 @@ class AsyncTransport:
         loop = _Loop.running()
         if loop not in self._pools:
             # A loop that was closed without its generators being finished can't close a connection any more.
-            for other in [other for other in self._pools if other.is_closed]:
-                self._pools.pop(other, None)
+            for other in list(self._pools):
+                if other.is_closed:
+                    self._pools.pop(other, None)
             pool = httpcore2.AsyncConnectionPool(ssl_context=_shared_ssl_context(), **_POOL)
             keeper = self._keep(loop, pool)
             self._pools[loop] = pool, keeper
@@ -181,17 +179,16 @@ class AsyncTransport:
     async def send(self, call: Call[Any]) -> Reply:
         """`Transport.send`, awaited; a cancelled call gives its connection up."""
         request = _Request(call)
-        failure: Exception
         ends = time.monotonic() + self.timeout
         while True:
             try:
                 with anyio.fail_after(ends - time.monotonic()):
                     return await self._attempt(request, ends)
-            except (httpcore2.TimeoutException, *_BROKEN) as error:
-                failure = error
-            if not request.may_repeat(failure):
+            except _FAILURES as error:
+                failure, again = _failed(error), request.may_repeat(error)
+            if not again:
                 break
-        raise _failed(failure)
+        raise failure
 
     async def _attempt(self, request: _Request, ends: float) -> Reply:
         pool = await self._opened()
@@ -206,7 +203,7 @@ class AsyncTransport:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A later call opens new ones."""
-        opened = self._pools.get(_Loop.running())
+        opened = self._pools.pop(_Loop.running(), None)
         if opened is not None:
             await opened[1].aclose()
 
@@ -218,7 +215,7 @@ class _Request:
         self._call = call
         self._connected = False
         self._answered = False
-        if not all(_is_field_value(value) for value in call.headers.values()):
+        if not all(is_header_value(value) for value in call.headers.values()):
             raise ConfigureError(
                 ApiCode.INVALID_INPUT,
                 "a header of the call has a line break, a space at its end or a letter outside Latin-1; "
@@ -262,8 +259,9 @@ class _Request:
 
     def may_repeat(self, failure: Exception) -> bool:
         """Whether the request met a kept connection that the server had closed; RFC 9110 section 9.2.2."""
-        stale = isinstance(failure, _BROKEN) and not self._connected and not self._answered
-        return stale and self._call.method == "GET"
+        if isinstance(failure, _TIMEOUTS) or self._call.method != "GET":
+            return False
+        return not self._connected and not self._answered
 
 
 class _Body:
@@ -298,19 +296,16 @@ class _Body:
         return Reply(status=self._status, headers=self._headers, content=bytes(self._content))
 
 
-_BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
+_TIMEOUTS = (httpcore2.TimeoutException, TimeoutError)
+_FAILURES = (*_TIMEOUTS, httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
 
 
 def _failed(failure: Exception) -> ConfigureError:
-    if isinstance(failure, httpcore2.TimeoutException | TimeoutError):
+    if isinstance(failure, _TIMEOUTS):
         return ConfigureError(ApiCode.TIMEOUT, "Configure didn't answer in time", retryable=True)
     return ConfigureError(
         ApiCode.NETWORK_ERROR, f"Configure can't be reached ({type(failure).__name__})", retryable=True
     )
-
-
-def _is_field_value(value: str) -> bool:
-    return _FIELD_VALUE.fullmatch(value) is not None and value == value.strip(" \t")
 
 
 def _require_timeout(timeout: float) -> float:
@@ -328,7 +323,13 @@ def _shared_ssl_context() -> ssl.SSLContext:
     global _ssl_context
     with _ssl_lock:
         if _ssl_context is None:
-            _ssl_context = httpcore2.default_ssl_context()
+            try:
+                _ssl_context = httpcore2.default_ssl_context()
+            except OSError as error:
+                raise SettingsError(
+                    "the certificates that Configure's are checked with can't be read; look at SSL_CERT_FILE "
+                    "and SSL_CERT_DIR"
+                ) from error
         return _ssl_context
 
 
@@ -456,6 +457,8 @@ _abandoned: list[object] = []
 
 
 def _after_fork() -> None:
+    global _ssl_lock
+    _ssl_lock = threading.Lock()
     for transport in list(_transports):
         transport._abandon()
 

@@ -242,7 +242,8 @@ def _is_text_or_absent(value: object, limit: int) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # An integer of hundreds of digits is no float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
 def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200, 300)) -> Answer:
@@ -259,7 +260,7 @@ def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200,
     """
     if not 200 <= reply.status < 300:
         raise error_from(reply)
-    fields = _json_object(reply) if reply.status in statuses else None
+    fields = _json_object(reply) if reply.status in statuses and _is_json(reply) else None
     if fields is None:
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
@@ -270,11 +271,13 @@ def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200,
     return Answer(fields, what, reply)
 
 
+def _is_json(reply: Reply) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in reply.headers.get("content-type", "").split(";"))
+    charsets = (parameter for parameter in parameters if parameter.startswith("charset"))
+    return _JSON_TYPE.fullmatch(media_type) is not None and all(_UTF8.fullmatch(charset) for charset in charsets)
+
+
 def _json_object(reply: Reply) -> dict[str, Any] | None:
-    media_type, _, parameters = reply.headers.get("content-type", "").partition(";")
-    parameters = parameters.strip().lower()
-    if not _JSON_TYPE.fullmatch(media_type.strip().lower()) or (parameters and not _UTF8.fullmatch(parameters)):
-        return None
     try:
         value = json.loads(
             reply.content.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
@@ -345,6 +348,7 @@ def error_from(reply: Reply) -> ConfigureError:
     Configure's own clients. `str(error)` is our sentence with the code, the status and the request id, and nothing of
     the other side's text. `retry_after` is clamped to 1 to 60 seconds; the body's goes before the `Retry-After` header.
     """
+    # The label isn't looked at here: nothing of a refusal is believed but the kind of error that it is.
     body = _json_object(reply) or {}
     envelope = body.get("error")
     nested: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
