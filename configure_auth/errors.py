@@ -141,8 +141,9 @@ class ConfigureError(ConfigureAuthError):
     """A call to Configure failed.
 
     `code` is one of the SDK's thirteen (`ApiCode`); `backend_code` is Configure's own word where it gave one.
-    `status_code` is the HTTP status, None where no answer came. `retry_after` is in seconds. Neither the key nor
-    the token of the call is kept here, and `str(error)` is our sentence, not the other side's text.
+    `status_code` is the HTTP status, None where no answer came; `sent` is false where the request never left.
+    `retry_after` is in seconds. Neither the key nor the token of the call is kept here, and `str(error)` is our
+    sentence, not the other side's text.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class ConfigureError(ConfigureAuthError):
         suggested_action: str | dict[str, Any] | None = None,
         doc_url: str | None = None,
         backend_code: str | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -167,6 +169,7 @@ class ConfigureError(ConfigureAuthError):
         self.suggested_action = suggested_action
         self.doc_url = doc_url
         self.backend_code = backend_code
+        self.sent = sent
 
     @property
     def sign_in_code(self) -> Code:
@@ -192,11 +195,17 @@ class SignInError(ConfigureAuthError):
     """A flow ended without success. `code` is one of `Code`; `next` is the page of the app to go on with."""
 
     def __init__(
-        self, code: Code, message: str = "", *, next: str | None = None, retry_after: float | None = None
+        self,
+        code: Code,
+        message: str = "",
+        *,
+        next: str | None = None,
+        retry_after: float | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(message or code.value)
         self.code = code
-        self.status = code.status
+        self.status = code.status if status is None else status
         self.blame = code.blame
         self.next = next
         self.retry_after = retry_after

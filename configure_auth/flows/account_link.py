@@ -14,12 +14,12 @@ from ..stores import Saved, StoredAccount
 from ..values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from .answer import Answer
 from .app import Hook
-from .attempts import Feature, Outcome, check_path, current_user, guarded
+from .attempts import SIGN_IN_ROUTES, Feature, Outcome, Route, current_user
 from .effects import Flow, ask, send, tell, use
 from .site import Site
 from .visit import Visit
 
-__all__ = ["AccountLink", "disconnect", "stale", "status", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "stale", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 
@@ -152,14 +152,8 @@ def _unlinked(account: StoredAccount) -> AccountUnlinked:
 
 def disconnect(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     """`POST /disconnect`: delete the connection, in the app only. Idempotent; the answer says what was deleted."""
-    return (yield from guarded(feature, visit, _disconnect(feature, visit)))
-
-
-def _disconnect(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     site = feature.site
-    app_url = site.app_url(visit)
-    check_path(feature, visit, app_url, "/disconnect")
-    if not site.sent(visit, app_url):
+    if not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from elsewhere")
     user_id = yield from current_user(site)
     if user_id is None:
@@ -194,10 +188,6 @@ def unlink(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
 
 def status(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     """`GET /status`: what is connected, as JSON, never a token."""
-    return (yield from guarded(feature, visit, _status(feature)))
-
-
-def _status(feature: AccountLink) -> Flow[Answer]:
     site = feature.site
     user_id = yield from current_user(site)
     if user_id is None:
@@ -214,3 +204,10 @@ def _status(feature: AccountLink) -> Flow[Answer]:
         for account in (stored.public for stored in found)
     ]
     return Answer(status=200, json={"connected": bool(accounts), "accounts": accounts})
+
+
+LINK_ROUTES = (
+    *SIGN_IN_ROUTES,
+    Route("status", "/status", ("GET",), status),
+    Route("disconnect", "/disconnect", ("POST",), disconnect),
+)

@@ -13,8 +13,9 @@ import json
 import logging
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from .. import ui
@@ -28,7 +29,18 @@ from .effects import Flow, ask, pause, tell, use
 from .site import Site, digest
 from .visit import Visit
 
-__all__ = ["Feature", "Outcome", "callback", "start"]
+__all__ = [
+    "METHODS",
+    "SIGN_IN_ROUTES",
+    "Feature",
+    "Outcome",
+    "Route",
+    "callback",
+    "current_user",
+    "reload_first",
+    "serve",
+    "start",
+]
 
 log = logging.getLogger("configure_auth")
 
@@ -88,6 +100,12 @@ class Feature(ABC):
     def url(self, app_url: str, route: str) -> str:
         return f"{app_url}{self.path}{route}"
 
+    def start_href(self, next: str | None = None, **more: str) -> str:
+        """The path of the start, as a page of the app links to it."""
+        mount = urlsplit(self.site.settings.app_url or "").path
+        query = urlencode(({"next": next} if next else {}) | more)
+        return f"{mount}{self.path}/sign-in{'?' if query else ''}{query}"
+
     @abstractmethod
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         """Where at Configure the person goes."""
@@ -113,17 +131,35 @@ class Feature(ABC):
         """Answer the same browser again after a success, without a second exchange."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One of our routes: adapters register it under `endpoint` and hand each request to `serve`."""
+
+    endpoint: str
+    rule: str
+    methods: tuple[str, ...]
+    flow: Callable[[Any, Visit], Flow[Answer]]
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Adapters register every route for all of these, so that a wrong one gets an answer with a code as well."""
+
+
+def serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
+    """Answer a request to one of the feature's routes; no failure gets past this."""
+    answer = yield from _guarded(feature, visit, _serve(feature, route, visit))
+    return answer
+
+
+def _serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
+    if visit.method not in route.methods and not (visit.method == "HEAD" and "GET" in route.methods):
+        raise SignInError(Code.INVALID_REQUEST, f"{visit.method} is not for this route", status=405)
+    check_path(feature, visit, feature.site.app_url(visit), route.rule)
+    return (yield from route.flow(feature, visit))
+
+
 def start(feature: Feature, visit: Visit) -> Flow[Answer]:
     """`GET|POST /sign-in`. Query: `next`; `replace=1` lets another Configure user take the present one's place."""
-    return (yield from guarded(feature, visit, _start(feature, visit)))
-
-
-def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
-    """`GET /callback`, where Configure sends the person back."""
-    return (yield from guarded(feature, visit, _callback(feature, visit)))
-
-
-def _start(feature: Feature, visit: Visit) -> Flow[Answer]:
     site = feature.site
     if visit.touches_nothing:
         return Answer()
@@ -140,15 +176,13 @@ def _start(feature: Feature, visit: Visit) -> Flow[Answer]:
             app_url,
         )
         return Answer.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
-    check_path(feature, visit, app_url, "/sign-in")
     cookie = site.cookie(app_url, visit.browser(site.cookie(app_url, "").name) or secrets.token_urlsafe(32))
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), site.confirmation(cookie.value).encode())
     if not confirmed and not site.sent(visit, app_url):
         if visit.method != "GET":
             raise SignInError(Code.CROSS_SITE, f"a start that was posted from elsewhere than {app_url}")
         again |= {"moved": "1"} if "moved" in asked else {}
-        query = urlencode({**again, "confirm": site.confirmation(cookie.value)})
-        page = ui.ConfirmPage(feature.intent, f"{feature.url(app_url, '/sign-in')}?{query}")
+        page = ui.ConfirmPage(feature.intent, feature.start_href(confirm=site.confirmation(cookie.value), **again))
         return Answer(status=200, page=page, cookie=cookie)
     user_id = yield from current_user(site)
     destination = site.destinations.judge(asked.get("next"))
@@ -165,6 +199,20 @@ def _start(feature: Feature, visit: Visit) -> Flow[Answer]:
     if visit.wants_json:
         return Answer(status=200, json={"url": url}, cookie=cookie)
     return Answer.redirect(url, cookie=cookie)
+
+
+SIGN_IN_ROUTES = (
+    Route("sign_in", "/sign-in", ("GET", "POST"), lambda feature, visit: start(feature, visit)),
+    Route("callback", "/callback", ("GET",), lambda feature, visit: callback(feature, visit)),
+)
+
+
+def reload_first(feature: Feature, route: Route, visit: Visit, session_cookie: str) -> Answer | None:
+    """The reload for a strict session cookie, before anything of the app, such as a login guard, sees the request."""
+    sent = any(part.strip().startswith(f"{session_cookie}=") for part in visit.headers.get("cookie", "").split(";"))
+    if route.endpoint != "callback" or not feature.site.strict_session or sent or not visit.is_cross_site:
+        return None
+    return None if visit.touches_nothing else Answer(status=200, page=ui.ReloadPage())
 
 
 def mint(
@@ -198,10 +246,10 @@ def mint(
     return url
 
 
-def _callback(feature: Feature, visit: Visit) -> Flow[Answer]:
+def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
+    """`GET /callback`, where Configure sends the person back."""
     site = feature.site
     app_url = site.app_url(visit)
-    check_path(feature, visit, app_url, "/callback")
     # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
     # mix-up as well, and no document says what Configure would put there.
     given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
@@ -338,7 +386,7 @@ def current_user(site: Site) -> Flow[str | None]:
     return local_id(value, "user_id")
 
 
-def guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
+def _guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
     """Every failure of a flow ends here: at the app's hook, as JSON, or on a page, never as a bare 500."""
     try:
         return (yield from flow)
@@ -388,15 +436,9 @@ def _refused(feature: Feature, visit: Visit, error: SignInError) -> Answer:
         return Answer.redirect(f"{onward}{mark}configure=cancelled")
     retry = None
     if code not in (Code.MISCONFIGURED, Code.SIGNED_OUT, Code.LAST_SIGN_IN, Code.ALREADY_CONNECTED):
-        query = urlencode({"next": error.next}) if error.next else ""
-        retry = f"{_mount(feature)}{feature.path}/sign-in" + (f"?{query}" if query else "")
+        retry = feature.start_href(error.next)
     page = ui.ErrorPage(code, retry, onward, error.sentence if isinstance(error, LoginRefused) else None)
     return Answer(status=error.status, page=page, retry_after=error.retry_after)
-
-
-def _mount(feature: Feature) -> str:
-    app_url = feature.site.settings.app_url
-    return urlsplit(app_url).path if app_url else ""
 
 
 def _onward(visit: Visit, location: str) -> Answer:

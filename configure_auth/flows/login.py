@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from ..api.oauth import Introspection, TokenAnswer, exchange_authorization_code, introspect
-from ..api.profile import Profile, RuntimeScope, Subject, read_profile
+from ..api.profile import ProfileAnswer, RuntimeScope, Subject, read_profile
 from ..errors import Code, ConfigureError, SettingsError, SignInError
 from ..events import LoggedIn
 from ..oauth import authorization_url, code_challenge
@@ -58,7 +58,7 @@ class OAuthClient:
             client_id=self.settings.required_oauth_client_id,
             redirect_uri=redirect_uri,
             scopes=self.scopes,
-            code_challenge=code_challenge(verifier),
+            code_challenge=code_challenge(verifier.reveal()),
             state=state,
             resource=self.resource,
         )
@@ -113,7 +113,7 @@ def identify(
     return identity, _grant(tokens, site.clock()), version
 
 
-def _one_person(settings: Settings, introspection: Introspection, profile: Profile | None, now: float) -> str:
+def _one_person(settings: Settings, introspection: Introspection, profile: ProfileAnswer | None, now: float) -> str:
     """The Configure user of a token, as introspection says, where nothing that came along contradicts it.
 
     The introspected `sub` and the hosted exchange's `user_id` are taken as ids of one kind here and nowhere else. No
@@ -121,14 +121,15 @@ def _one_person(settings: Settings, introspection: Introspection, profile: Profi
     """
     if not introspection.active or introspection.sub is None:
         raise SignInError(Code.UPSTREAM_REJECTED, "Configure calls the token it just gave inactive")
-    if introspection.exp is not None and introspection.exp <= now:
+    if introspection.expires_at is not None and introspection.expires_at <= now:
         raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token that has ended already")
     if introspection.client_id not in (None, settings.oauth_client_id) or introspection.agent not in (
         None,
         settings.agent,
     ):
         raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another client")
-    if profile is not None and profile.identity.claimed_user_id not in (None, introspection.sub):
+    claimed = (None, None) if profile is None else (profile.user_id, profile.identity.claimed_user_id)
+    if any(user_id not in (None, introspection.sub) for user_id in claimed):
         raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave the profile of somebody else")
     return introspection.sub
 

@@ -1,0 +1,400 @@
+"""The Flask extension: where the session is, who the user is, how to redirect. It decides nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.blueprints import BlueprintSetupState
+from markupsafe import Markup
+
+from .. import flows, ui
+from ..api.client import Configure, Profile
+from ..api.profile import Subject
+from ..errors import ConfigureAuthError, SettingsError
+from ..flows import AccountLink, Feature, Flow, Hook, Login, OAuthClient, Route, Runtime, Site
+from ..settings import Settings
+from ..stores import Stores
+from ..stores.opening import open_stores
+from ..stores.sealing import Sealer
+from ..values import Kind, LinkedAccount, Secret
+from .request import FlaskApp, respond, visit
+from .signals import emit
+
+__all__ = ["ConfigureAuth"]
+
+log = logging.getLogger("configure_auth")
+
+T = TypeVar("T")
+
+_KEY = "configure_auth"
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """What one Flask app has of one `ConfigureAuth`."""
+
+    site: Site
+    client: Configure
+    stores: Stores
+    has_session: bool
+    features: dict[str, Feature] = field(default_factory=dict)
+
+    def runtime(self, app: Flask) -> Runtime:
+        return Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app))
+
+
+class ConfigureAuth:
+    """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
+
+    Args:
+        settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
+        store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "memory://" for development,
+            or a `Stores` of your own.
+        user_id: a function that gives the id of the signed-in user (a string or a whole number), None for nobody.
+            An id must never be given out twice; call `forget_user` where the app deletes a user.
+        name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
+        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start.
+        session: False for an app without a Flask session.
+        keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        clock: Unix seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: str | Stores = "sqlite:///configure.db",
+        user_id: Callable[[], object],
+        name: str = "configure",
+        allowed_next: tuple[str, ...] = (),
+        session: bool = True,
+        keep_session: tuple[str, ...] = (),
+        clock: flows.Clock | None = None,
+    ) -> None:
+        if not callable(user_id):
+            raise SettingsError("user_id must be a function that gives the signed-in user's id, or None")
+        if isinstance(keep_session, str):
+            raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
+        if not name.isidentifier():
+            raise SettingsError('name must be a plain word, such as "configure"')
+        self._settings = settings
+        self._store = store
+        self._user_id = user_id
+        self._name = name
+        self._destinations = flows.Destinations(allowed_next)
+        self._session = session
+        self._keep_session = keep_session
+        self._clock = clock
+        self._builders: dict[str, Callable[[Site], Feature]] = {}
+
+    def init_app(self, app: Flask, settings: Settings | None = None) -> None:
+        """Install into an app, before or after its blueprints are registered.
+
+        Raises:
+            SettingsError: something needed is missing or contradictory; the message names it.
+        """
+        settings = settings or self._settings or Settings.from_mapping(_configuration(app))
+        sealer = Sealer(_keys(app, settings))
+        installed = _Installed(
+            site=Site(
+                settings=settings,
+                sealer=sealer,
+                destinations=self._destinations,
+                user_id=self._user_id,
+                keep_session=self._keep_session,
+                strict_session=self._session and app.config.get("SESSION_COOKIE_SAMESITE") == "Strict",
+                **({} if self._clock is None else {"clock": self._clock}),
+            ),
+            client=Configure(settings),
+            stores=self._open(app, settings, sealer),
+            has_session=self._session,
+        )
+        app.extensions.setdefault(_KEY, {})[self._name] = installed
+        for name, build in self._builders.items():
+            if name in app.blueprints:
+                installed.features[name] = build(installed.site)
+        app.context_processor(self._template_names)
+
+    def account_link(
+        self,
+        *,
+        path: str = "/configure",
+        after_link: str = "/",
+        on_conflict: Literal["reject", "move"] | Hook = "reject",
+        on_error: Hook | None = None,
+        can_disconnect: Hook | None = None,
+        connectors: tuple[str, ...] = (),
+        display_name: str | None = None,
+    ) -> Blueprint:
+        """The routes by which a signed-in user connects Configure, and disconnects it.
+
+        Args:
+            path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
+            after_link: the page to go on to, where the start had no `next`.
+            on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
+                `(account, owner_user_id) -> "reject" | "move"`.
+            on_error: `(error) -> response | None`; None shows our page.
+            can_disconnect: `(user_id) -> bool`, whether the user has another way to sign in. Without it, whoever
+                signs in with Configure can't disconnect it.
+            connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
+            display_name: the app's name on Configure's page.
+        """
+        hosted = {"connectors": list(connectors) or None, "display_name": display_name}
+
+        def build(site: Site) -> Feature:
+            return AccountLink(
+                site=site,
+                path=path,
+                after=after_link,
+                on_error=on_error,
+                on_conflict=on_conflict,
+                can_disconnect=can_disconnect,
+                hosted={name: value for name, value in hosted.items() if value is not None},
+            )
+
+        return self._blueprint(self._name, path, flows.LINK_ROUTES, build)
+
+    def login(
+        self,
+        *,
+        on_login: Hook,
+        path: str = "/auth/configure",
+        after_login: str = "/",
+        on_error: Hook | None = None,
+        scopes: tuple[str, ...] | None = None,
+        resource: str | None = None,
+    ) -> Blueprint:
+        """The routes by which people sign in with Configure.
+
+        Args:
+            on_login: `(identity, grant)`: find or make the local user, beginning with `identity.local_user_id`;
+                commit; sign it in; return its id, or `(id, response)`. It may be called again for the same person.
+                Raise `LoginRefused(sentence)` to turn somebody away.
+            path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
+            after_login: the page to go on to, where the start had no `next`.
+            on_error: `(error) -> response | None`; None shows our page.
+            scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
+            resource: what the tokens are for; Configure's API unless told otherwise.
+        """
+        if not callable(on_login):
+            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
+
+        def build(site: Site) -> Feature:
+            return Login(
+                site=site,
+                path=path,
+                after=after_login,
+                on_error=on_error,
+                on_login=on_login,
+                client=OAuthClient.of(site.settings, scopes, resource),
+            )
+
+        return self._blueprint(f"{self._name}_login", path, flows.SIGN_IN_ROUTES, build)
+
+    # In a request: the signed-in user's connection.
+
+    def account(self) -> LinkedAccount | None:
+        """The signed-in user's connection, the link's before the login's; None where there is none."""
+        return self.account_for(self._current_user())
+
+    def access_token(self, kind: Kind | None = None) -> Secret:
+        """A token of the signed-in user that is good now, refreshed if need be.
+
+        Raises:
+            ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
+        """
+        return self.access_token_for(self._current_user(), kind)
+
+    def profile(self, kind: Kind | None = None) -> Profile:
+        """A client for the signed-in user's profile; errors as for `access_token`."""
+        return self.profile_for(self._current_user(), kind)
+
+    def unlink(self) -> tuple[LinkedAccount, ...]:
+        """Delete the signed-in user's connections; what was deleted."""
+        user_id = self._current_user()
+        return () if user_id is None else self.unlink_for(user_id)
+
+    # The same for any user, in an application context.
+
+    def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
+        """`account` of a user by id."""
+        return self._run(lambda site: flows.account(site, _local(user_id)))
+
+    def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
+        """`access_token` of a user by id."""
+        return self._run(lambda site: flows.access_token(site, _local(user_id), self._resource(), kind))
+
+    def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> Profile:
+        """`profile` of a user by id."""
+        installed = self._installed()
+        opened = self._run(lambda site: flows.open_token(site, _local(user_id), self._resource(), kind))
+        runtime = installed.runtime(_app())
+
+        def perform(call: Any, /) -> Any:
+            return flows.run(flows.checked(installed.site, opened, call), runtime)
+
+        return Profile(perform, installed.site.settings, Subject(token=opened.token))
+
+    def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+        """`unlink` of a user by id."""
+        return self._run(lambda site: flows.unlink(site, str(user_id)))
+
+    def forget_user(self, user_id: str | int) -> bool:
+        """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
+        return self._run(lambda site: flows.forget_user(site, str(user_id)))
+
+    def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+        """All that is kept of a user, but for the tokens."""
+        return self._run(lambda site: flows.export_user(site, str(user_id)))
+
+    @property
+    def client(self) -> Configure:
+        """The API client of the current app."""
+        return self._installed().client
+
+    def button(self, flow: Literal["link", "login"] | None = None, next: str | None = None, **look: Any) -> Markup:
+        """The "Continue with Configure" button; `configure_button` in templates.
+
+        Args:
+            flow: by default the link for a signed-in user, the login otherwise.
+            next: the page to come back to.
+            look: `theme="light" | "dark" | "auto"`, and `label=`.
+        """
+        features = self._installed().features
+        user_id = self._current_user()
+        link, login = features.get(self._name), features.get(f"{self._name}_login")
+        chosen = {"link": link, "login": login, None: (login if user_id is None else link) or link or login}[flow]
+        if chosen is None:
+            raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
+        if "label" not in look and chosen is link and user_id is not None and self._needs_reconnect(user_id):
+            look["label"] = "Reconnect Configure"
+        return ui.button(chosen.start_href(next), **look)
+
+    def _needs_reconnect(self, user_id: str) -> bool:
+        try:
+            account = self.account_for(user_id)
+        except ConfigureAuthError as error:
+            log.warning("the button could not see the account: %s", error)
+            return False
+        return account is not None and account.needs_reconnect
+
+    def _template_names(self) -> dict[str, Any]:
+        return {"configure_button": self.button}
+
+    def _current_user(self) -> str | None:
+        return self._run(flows.current_user)
+
+    def _resource(self) -> str:
+        login = self._installed().features.get(f"{self._name}_login")
+        return login.client.resource if isinstance(login, Login) else self._installed().site.settings.base_url
+
+    def _installed(self) -> _Installed:
+        found: _Installed | None = current_app.extensions.get(_KEY, {}).get(self._name)
+        if found is None:
+            raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
+        return found
+
+    def _run(self, flow: Callable[[Site], Flow[T]]) -> T:
+        installed = self._installed()
+        return flows.run(flow(installed.site), installed.runtime(_app()))
+
+    def _blueprint(
+        self, name: str, path: str, routes: tuple[Route, ...], build: Callable[[Site], Feature]
+    ) -> Blueprint:
+        blueprint = Blueprint(name, __name__, url_prefix=path)
+        self._builders[name] = build
+        for route in routes:
+            blueprint.add_url_rule(
+                route.rule,
+                route.endpoint,
+                partial(self._serve, name, route),
+                methods=flows.METHODS,
+                provide_automatic_options=False,
+            )
+        by_endpoint = {f"{name}.{route.endpoint}": route for route in routes}
+
+        def registered(state: BlueprintSetupState) -> None:
+            app = state.app
+            if not isinstance(app, Flask) or state.url_prefix != path:
+                raise SettingsError("give path= to account_link or login, not url_prefix= to register_blueprint")
+            installed = app.extensions.get(_KEY, {}).get(self._name)
+            if installed is not None:
+                installed.features[name] = build(installed.site)
+
+            def early() -> Response | None:
+                route = by_endpoint.get(request.endpoint or "")
+                if route is None:
+                    return None
+                answer = flows.reload_first(self._feature(name), route, visit(), app.config["SESSION_COOKIE_NAME"])
+                return None if answer is None else respond(answer)
+
+            # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
+            app.before_request_funcs.setdefault(None, []).insert(0, early)
+
+        def exempt(endpoint: str | None, values: dict[str, Any] | None) -> None:
+            # Our routes judge where a request comes from by themselves (Fetch Metadata), without a token in a form.
+            csrf = current_app.extensions.get("csrf")
+            if csrf is not None and hasattr(csrf, "exempt"):
+                csrf.exempt(blueprint)
+
+        blueprint.record(registered)
+        blueprint.url_value_preprocessor(exempt)
+        return blueprint
+
+    def _feature(self, name: str) -> Feature:
+        return self._installed().features[name]
+
+    def _serve(self, name: str, route: Route) -> Response:
+        installed = self._installed()
+        flow = flows.serve(installed.features[name], route, visit())
+        return respond(flows.run(flow, installed.runtime(_app())))
+
+    def _open(self, app: Flask, settings: Settings, sealer: Sealer) -> Stores:
+        if isinstance(self._store, Stores):
+            return self._store
+        return open_stores(
+            self._store,
+            agent=settings.required_agent,
+            fingerprints=sealer.fingerprints,
+            folder=Path(app.instance_path),
+            extra="flask",
+        )
+
+
+def _app() -> Flask:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app
+
+
+def _local(user_id: str | int | None) -> str | None:
+    return None if user_id is None else str(user_id)
+
+
+def _configuration(app: Flask) -> dict[str, Any]:
+    mine = {name: value for name, value in app.config.items() if name.startswith("CONFIGURE_") and value is not None}
+    return {**os.environ, **mine}
+
+
+def _keys(app: Flask, settings: Settings) -> tuple[Secret, ...]:
+    if settings.token_keys:
+        return settings.token_keys
+    if not settings.is_local:
+        raise SettingsError(
+            "CONFIGURE_TOKEN_KEYS is not set: it seals the stored tokens and is needed off localhost. Make a key with: "
+            'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    plain = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    keys = tuple(Secret(key.decode("latin-1") if isinstance(key, bytes) else key) for key in plain if key)
+    if not keys:
+        raise SettingsError(
+            "set SECRET_KEY before init_app, or CONFIGURE_TOKEN_KEYS; nothing can be sealed without"
+        )
+    log.warning("CONFIGURE_TOKEN_KEYS is not set: tokens are sealed with a key derived from SECRET_KEY")
+    return keys

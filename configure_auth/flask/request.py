@@ -1,0 +1,60 @@
+"""Flask's request, session and responses, as the flows see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, current_app, make_response, request, session
+from werkzeug.exceptions import HTTPException
+
+from ..flows import Answer, AppResponse, Hook, Visit
+
+__all__ = ["FlaskApp", "respond", "visit"]
+
+
+def visit() -> Visit:
+    """The running request."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Visit(
+        method=request.method,
+        host=request.host,
+        path=request.root_path.rstrip("/") + request.path,
+        query=request.query_string.decode("latin-1"),
+        headers=headers,
+    )
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as a Flask response; the app's own gets our headers where it has none of them."""
+    if answer.response is not None:
+        made = make_response(answer.response)
+        for name, value in answer.headers.items():
+            made.headers.setdefault(name, value)
+        return made
+    reply = answer.reply()
+    return Response(reply.body, status=reply.status, headers=list(reply.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class FlaskApp:
+    """The duties of `flows.App`. `has_session` is false for an app that keeps no session."""
+
+    has_session: bool
+
+    def call(self, hook: Hook, *args: object) -> Any:
+        try:
+            return current_app.ensure_sync(hook)(*args)
+        except HTTPException as error:
+            raise AppResponse(error.get_response()) from error
+
+    def renew_session(self, keep: tuple[str, ...]) -> None:
+        if not self.has_session:
+            return
+        kept = {name: session[name] for name in keep if name in session}
+        session.clear()
+        session.update(kept)
+        # Server-side session interfaces have this; a cookie session is new by being rewritten.
+        regenerate = getattr(current_app.session_interface, "regenerate", None)
+        if regenerate is not None:
+            regenerate(session)

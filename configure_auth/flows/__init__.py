@@ -1,0 +1,48 @@
+"""Every decision, once: generators that yield effects and return values. No framework, no I/O, no clock."""
+
+from .account_link import LINK_ROUTES, AccountLink, unlink
+from .answer import Answer
+from .app import App, AppResponse, Hook
+from .attempts import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
+from .destination import Destinations
+from .effects import Flow, arun, run
+from .login import Login, OAuthClient
+from .runtime import AsyncRuntime, Runtime
+from .site import Clock, Site
+from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
+from .visit import Visit
+
+__all__ = [
+    "LINK_ROUTES",
+    "METHODS",
+    "SIGN_IN_ROUTES",
+    "AccountLink",
+    "Answer",
+    "App",
+    "AppResponse",
+    "AsyncRuntime",
+    "Clock",
+    "Destinations",
+    "Feature",
+    "Flow",
+    "Hook",
+    "Login",
+    "OAuthClient",
+    "OpenToken",
+    "Route",
+    "Runtime",
+    "Site",
+    "Visit",
+    "access_token",
+    "account",
+    "arun",
+    "checked",
+    "current_user",
+    "export_user",
+    "forget_user",
+    "open_token",
+    "reload_first",
+    "run",
+    "serve",
+    "unlink",
+]

@@ -1,0 +1,84 @@
+"""What performs the effects of a flow: a client, the stores, the app, and whoever wants to hear of events."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from ..api.client import AsyncConfigure, Configure
+from ..events import Event
+from ..stores import Stores
+from .effects import Ask, Both, Effect, Pause, Send, Tell, Use
+
+__all__ = ["AsyncRuntime", "Runtime"]
+
+log = logging.getLogger("configure_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Performs effects by blocking. `app` is the adapter's object for this request, None outside of one."""
+
+    client: Configure
+    stores: Stores
+    app: Any
+    tell: Callable[[Event], object]
+
+    def perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send(call):
+                return self.client.send(call)
+            case Both(first, second):
+                return self.client.send_both(first, second)
+            case Use(operation):
+                return operation(self.stores)
+            case Ask(question):
+                return question(self.app)
+            case Tell(event):
+                return _told(self.tell, event)
+            case Pause(seconds):
+                return time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncRuntime:
+    """`Runtime`, awaited. Stores, app and handlers may be synchronous or not."""
+
+    client: AsyncConfigure
+    stores: Any
+    app: Any
+    tell: Callable[[Event], Any]
+
+    async def perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send(call):
+                return await self.client.send(call)
+            case Both(first, second):
+                return await self.client.send_both(first, second)
+            case Use(operation):
+                return await _awaited(operation(self.stores))
+            case Ask(question):
+                return await _awaited(question(self.app))
+            case Tell(event):
+                return await _awaited(_told(self.tell, event))
+            case Pause(seconds):
+                return await anyio.sleep(seconds)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _told(tell: Callable[[Event], object], event: Event) -> Any:
+    # What the event tells of is committed; a handler that fails must not make it look undone.
+    try:
+        return tell(event)
+    except Exception:
+        log.exception("a handler of %s failed", type(event).__name__)
+        return None

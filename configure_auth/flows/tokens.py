@@ -1,0 +1,234 @@
+"""The stored tokens in use: fresh when asked for, refreshed once per user, and marked when Configure refuses them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ..api.call import Call
+from ..api.oauth import TokenAnswer, introspect, refresh_tokens
+from ..api.sign_in import validate_sign_in_token
+from ..errors import ApiCode, ConfigureError
+from ..events import ReconnectNeeded, TokenRefreshed
+from ..stores import StoredAccount
+from ..values import Kind, LinkedAccount, Secret
+from .effects import Flow, pause, send, tell, use
+from .site import Site
+
+__all__ = ["OpenToken", "access_token", "account", "checked", "export_user", "forget_user", "open_token"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenToken:
+    """A token that was good a moment ago, and whose it is."""
+
+    account: StoredAccount
+    token: Secret
+
+
+EARLY = 60.0
+"""Seconds before its end that a token is refreshed, so that it doesn't end on its way."""
+
+GRACE = 60.0
+"""Seconds in which a refresh whose answer was lost may be sent again; later Configure calls it reuse."""
+
+LEASE = 30.0
+_POLLS, _POLL = 120, 0.1
+
+
+def account(site: Site, user_id: str | None, kind: Kind | None = None) -> Flow[LinkedAccount | None]:
+    """The user's connection, the link's before the login's."""
+    found = yield from _find(site, user_id, kind)
+    return None if found is None else found.public
+
+
+def access_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Flow[Secret]:
+    """A token that is good now.
+
+    Raises:
+        ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again; else why a refresh
+            failed.
+    """
+    opened = yield from open_token(site, user_id, resource, kind)
+    return opened.token
+
+
+def open_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Flow[OpenToken]:
+    """The same, with the account that it belongs to, for `checked`."""
+    found = yield from _find(site, user_id, kind)
+    fresh = yield from _fresh(site, found, resource)
+    return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
+
+
+def checked(site: Site, opened: OpenToken, call: Call[T]) -> Flow[T]:
+    """Make a call that carries this token. One that Configure refuses, and again when asked, is marked."""
+    try:
+        return (yield from send(call))
+    except ConfigureError as error:
+        # A lack of scope is a permission, not a dead token.
+        if error.code is not ApiCode.AUTH_REQUIRED or (yield from _still_good(site, opened.account, opened.token)):
+            raise
+        yield from _mark(site, opened.account)
+        raise
+
+
+def export_user(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
+    """All that is kept of a local user, but for the tokens."""
+    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    return tuple(one.public for one in found)
+
+
+def forget_user(site: Site, user_id: str) -> Flow[bool]:
+    """Delete all there is of a local user, so that a reused id inherits nothing; whether anything was connected."""
+    agent = site.agent
+    gone = yield from use(lambda stores: stores.accounts.forget(agent, user_id))
+    yield from use(lambda stores: stores.states.forget(agent, user_id))
+    return bool(gone)
+
+
+def _find(site: Site, user_id: str | None, kind: Kind | None) -> Flow[StoredAccount | None]:
+    if user_id is None:
+        return None
+    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    return next((one for one in found if kind in (None, one.kind)), None)
+
+
+def _tokens(site: Site, account: StoredAccount) -> tuple[Secret, Secret | None]:
+    plain = json.loads(site.sealer.open(account.token, *_place(account)))
+    refresh = plain.get("refresh_token")
+    return Secret(plain["access_token"]), Secret(refresh) if refresh else None
+
+
+def _place(account: StoredAccount) -> tuple[str, str, str, str]:
+    return account.kind, account.agent, account.user_id, account.configure_user_id
+
+
+def _reconnect() -> ConfigureError:
+    return ConfigureError(
+        ApiCode.AUTH_REQUIRED,
+        "the user must connect Configure again",
+        suggested_action="reconnect",
+    )
+
+
+def _fresh(site: Site, account: StoredAccount | None, resource: str) -> Flow[StoredAccount]:
+    if account is None:
+        raise ConfigureError(
+            ApiCode.AUTH_REQUIRED, "the user has not connected Configure", suggested_action="reconnect"
+        )
+    if account.needs_reconnect:
+        raise _reconnect()
+    if _is_fresh(site, account):
+        return account
+    if _tokens(site, account)[1] is None:
+        yield from _mark(site, account)
+        raise _reconnect()
+    name, owner = f"refresh {account.agent} {account.user_id}", secrets.token_hex(16)
+    for _ in range(_POLLS):
+        held = yield from use(
+            lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
+        )
+        if held:
+            try:
+                return (yield from _refresh_alone(site, account, resource))
+            finally:
+                yield from use(lambda stores: stores.leases.release(name, owner=owner))
+        yield from pause(_POLL)
+        again = yield from _find(site, account.user_id, account.kind)
+        if again is None or again.needs_reconnect:
+            raise _reconnect()
+        if _is_fresh(site, again):
+            return again
+    raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
+
+
+def _is_fresh(site: Site, account: StoredAccount) -> bool:
+    return account.expires_at is None or account.expires_at > site.clock() + EARLY
+
+
+def _refresh_alone(site: Site, account: StoredAccount, resource: str) -> Flow[StoredAccount]:
+    """Refresh under the lease: note that it's sent, send it, save the new pair, only then use it."""
+    present = yield from _find(site, account.user_id, account.kind)
+    if present is None or present.needs_reconnect:
+        raise _reconnect()
+    if _is_fresh(site, present):
+        return present
+    if present.refresh_sent_at is not None and site.clock() >= present.refresh_sent_at + GRACE:
+        # An earlier answer was lost for good: to send the token again now would revoke its whole family.
+        yield from _mark(site, present)
+        raise _reconnect()
+    first_sent = present.refresh_sent_at or site.clock()
+    present = yield from _change(site, present, replace(present, refresh_sent_at=first_sent))
+    refresh_token = _tokens(site, present)[1]
+    assert refresh_token is not None
+    call = refresh_tokens(site.settings, refresh_token=refresh_token, resource=resource, scopes=present.scopes)
+    try:
+        answer = yield from _send_twice(site, call, first_sent)
+    except ConfigureError as error:
+        if error.backend_code in ("invalid_grant", "invalid_target"):
+            yield from _mark(site, present)
+            raise _reconnect() from error
+        if not _lost(error):
+            yield from _change(site, present, replace(present, refresh_sent_at=None))
+        raise
+    pair = {
+        "access_token": answer.access_token.reveal(),
+        # RFC 6749 section 6: without a new refresh token the old one stays.
+        "refresh_token": (answer.refresh_token or refresh_token).reveal(),
+    }
+    fresh = replace(
+        present,
+        token=site.sealer.seal(json.dumps(pair), *_place(present)),
+        expires_at=None if answer.expires_in is None else site.clock() + answer.expires_in,
+        scopes=answer.scopes,
+        refresh_sent_at=None,
+    )
+    fresh = yield from _change(site, present, fresh)
+    yield from tell(TokenRefreshed(account=fresh.public))
+    return fresh
+
+
+def _send_twice(site: Site, call: Call[TokenAnswer], first_sent: float) -> Flow[TokenAnswer]:
+    try:
+        return (yield from send(call))
+    except ConfigureError as error:
+        if not _lost(error) or site.clock() >= first_sent + GRACE:
+            raise
+    return (yield from send(call))
+
+
+def _lost(error: ConfigureError) -> bool:
+    """Whether the request may have been served although no answer came."""
+    return error.status_code is None and error.code in (ApiCode.NETWORK_ERROR, ApiCode.TIMEOUT) and error.sent
+
+
+def _change(site: Site, old: StoredAccount, new: StoredAccount) -> Flow[StoredAccount]:
+    """Save a change, unless the account was unlinked or changed meanwhile."""
+    new = replace(new, serial=secrets.token_hex(8))
+    kept = yield from use(lambda stores: stores.accounts.update(new, serial=old.serial))
+    if not kept:
+        raise _reconnect()
+    return new
+
+
+def _mark(site: Site, account: StoredAccount) -> Flow[None]:
+    marked = replace(account, needs_reconnect=True, serial=secrets.token_hex(8))
+    kept = yield from use(lambda stores: stores.accounts.update(marked, serial=account.serial))
+    if kept:
+        yield from tell(ReconnectNeeded(account=marked.public))
+
+
+def _still_good(site: Site, account: StoredAccount, token: Secret) -> Flow[bool]:
+    """Ask once more before a token is called dead; an outage while asking says nothing against it."""
+    try:
+        if account.kind == "agent":
+            validation = yield from send(validate_sign_in_token(site.settings, token))
+            return validation.valid and validation.user_id == account.configure_user_id
+        introspection = yield from send(introspect(site.settings, token))
+        return introspection.active and introspection.sub == account.configure_user_id
+    except ConfigureError:
+        return True
