@@ -11,7 +11,7 @@ from .interactions import HostedRequest
 from .pages import error_page
 from .uris import is_web_address, read_return_destination
 from .values import CONNECTORS
-from .visits import begin
+from .visits import advance, begin
 from .wire import Incoming, Refusal, invalid
 from .world import Agent, World
 
@@ -41,6 +41,13 @@ def minted_sign_in(world: World, incoming: Incoming) -> Response:
     agent = world.agents[link.agent]
     request = _read(agent, dict(link.query), reconnect=link.reason == "reconnect")
     return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
+
+
+def hosted_step(world: World, incoming: Incoming) -> Response:
+    """Handles a form of the hosted pages."""
+    if incoming.path_params["agent"] not in world.agents:
+        raise Refusal(404, "invalid_request_error", "not_found", "this origin has no such path")
+    return advance(world, incoming)
 
 
 def _checked(agent: Agent, incoming: Incoming) -> HostedRequest:

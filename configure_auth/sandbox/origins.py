@@ -20,7 +20,7 @@ from . import (
     token_endpoints,
 )
 from .authorize import authorize
-from .hosted import hosted_sign_in, minted_sign_in
+from .hosted import hosted_sign_in, hosted_step, minted_sign_in
 from .script import hosted_script
 from .values import Completion, Origin
 from .visits import advance
@@ -65,11 +65,11 @@ ACCOUNTS: tuple[tuple[str, str, Endpoint], ...] = (
 SIGN_IN: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/js/configure.js", hosted_script),
     ("GET", "/{agent}", hosted_sign_in),
-    ("POST", "/{agent}", advance),
+    ("POST", "/{agent}", hosted_step),
     ("GET", "/{agent}/reconnect", hosted_sign_in),
-    ("POST", "/{agent}/reconnect", advance),
+    ("POST", "/{agent}/reconnect", hosted_step),
     ("GET", "/{agent}/{code}", minted_sign_in),
-    ("POST", "/{agent}/{code}", advance),
+    ("POST", "/{agent}/{code}", hosted_step),
 )
 
 

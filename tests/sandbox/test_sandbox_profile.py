@@ -1,0 +1,289 @@
+"""The profile API, and the developer's OAuth clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from configure_auth.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import Developer
+
+CALLBACK = "http://localhost:3000/auth/configure/callback"
+SCOPE = "X-Configure-Runtime-Scope-Id"
+
+
+def test_a_key_alone_fails_but_is_told_from_a_wrong_key(developer: Developer, sandbox: Sandbox) -> None:
+    right = developer.get("/v1/profile", {"X-API-Key": sandbox.credentials.api_key})
+    assert (right.status_code, right.json()["error"]["code"]) == (400, "missing_field")
+    wrong = developer.get("/v1/profile", {"X-API-Key": "sk_local_wrong"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "api_key_invalid")
+    none = developer.get("/v1/profile", {})
+    assert (none.status_code, none.json()["error"]["code"]) == (401, "api_key_missing")
+    publishable = developer.get("/v1/profile", {"X-API-Key": sandbox.credentials.publishable_key})
+    assert publishable.status_code == 403
+
+
+def test_an_identity_has_what_the_person_has_and_never_the_whole_phone(developer: Developer, sandbox: Sandbox) -> None:
+    bare = sandbox.issue_agent_token(sandbox.add_person("+15550100007"))
+    response = developer.get("/v1/profile", developer.as_user(bare), sections="identity")
+    assert response.json()["identity"] == {"phone_last4": "0007"}
+    assert "preferences" not in response.json()
+    assert "5550100" not in response.text
+
+    ada = sandbox.add_person("+15550100001", name="Ada", email="ada@example.com", hidden=("email",), summary="Counts.")
+    body = developer.get("/v1/profile", developer.as_user(sandbox.issue_agent_token(ada))).json()
+    assert body["identity"] == {"name": "Ada", "phone_last4": "0001"}
+    assert (body["summary"], body["linked"], body["portable"]) == ("Counts.", True, True)
+
+
+def test_email_verified_is_sent_only_when_it_is_known(developer: Developer, sandbox: Sandbox) -> None:
+    for flag, sent in ((None, "absent"), (True, True), (False, False)):
+        person = sandbox.add_person(email="ada@example.com", email_verified=flag)
+        token = sandbox.issue_agent_token(person)
+        headers = developer.as_user(token, **{SCOPE: f"scope_{flag}"})
+        identity = developer.get("/v1/profile", headers, sections="identity").json()["identity"]
+        assert identity.get("email_verified", "absent") == sent
+
+
+def test_a_call_has_exactly_one_subject(developer: Developer) -> None:
+    token = developer.agent_token()
+    both = developer.get("/v1/profile", developer.as_user(token, **{"X-User-Id": "u1"}))
+    assert (both.status_code, both.json()["error"]["code"]) == (400, "subject_conflict")
+    neither = developer.get("/v1/profile", user_id="u1")
+    assert (neither.status_code, neither.json()["error"]["code"]) == (400, "subject_missing")
+    other = developer.get("/v1/profile", developer.as_user(token), user_id="somebody else")
+    assert (other.status_code, other.json()["error"]["code"]) == (400, "subject_conflict")
+    mismatch = developer.get("/v1/profile", {**developer.headers, "X-User-Id": "u1"}, user_id="u2")
+    assert mismatch.json()["error"]["code"] == "subject_conflict"
+    assert developer.get("/v1/profile", {**developer.headers, "X-User-Id": "u1"}, user_id="u1").status_code == 200
+
+
+def test_an_external_users_profile_belongs_to_its_developer_and_owes_nothing(
+    developer: Developer, sandbox: Sandbox
+) -> None:
+    headers = {**developer.headers, "X-User-Id": "u1"}
+    developer.post("/v1/profile/remember", {"fact": "Likes tea"}, headers)
+    for _ in range(2):
+        response = developer.get("/v1/profile", headers)
+        assert response.json()["linked"] is False
+        assert "x-configure-commit-required" not in response.headers
+    assert [hit["text"] for hit in developer.get("/v1/profile/search", headers).json()["results"]] == ["Likes tea"]
+    other = sandbox.add_agent("other-agent")
+    foreign = {"X-API-Key": other.api_key, "X-Agent": "other-agent", "X-User-Id": "u1"}
+    assert developer.get("/v1/profile/search", foreign).json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("profile.read", {"read"}),
+        ("profile.search", {"search"}),
+        ("profile.remember", {"remember", "forget"}),
+        ("profile.commit", {"commit"}),
+    ],
+)
+def test_oauth_tokens_reach_as_far_as_their_scope(developer: Developer, scope: str, allowed: set[str]) -> None:
+    headers = developer.as_user(developer.tokens(scope=scope)["access_token"])
+    responses = {
+        "read": developer.get("/v1/profile", {**headers, SCOPE: "a"}),
+        "search": developer.get("/v1/profile/search", {**headers, SCOPE: "b"}),
+        "remember": developer.post("/v1/profile/remember", {"fact": "x"}, headers),
+        "forget": developer.post("/v1/profile/forget", {"scope": "all"}, headers),
+        "commit": developer.post("/v1/profile/commit", {"memories": ["x"]}, headers),
+    }
+    assert {name for name, response in responses.items() if response.status_code == 200} == allowed
+    for name in responses.keys() - allowed:
+        assert responses[name].status_code == 403
+        assert responses[name].json()["error"]["code"] == "insufficient_scope"
+
+
+def test_tokens_that_are_not_good_are_a_401(developer: Developer, sandbox: Sandbox) -> None:
+    tokens = developer.tokens()
+    person = sandbox.people[0]
+    for token in ("unknown", tokens["refresh_token"], sandbox.issue_user_token(person)):
+        response = developer.get("/v1/profile", developer.as_user(token))
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "token_invalid")
+    sandbox.advance(3600)
+    expired = developer.get("/v1/profile", developer.as_user(tokens["access_token"]))
+    assert (expired.status_code, expired.json()["error"]["code"]) == (401, "token_expired")
+    basic = developer.get("/v1/profile", {**developer.headers, "Authorization": "Basic YTpi"})
+    assert basic.status_code == 401
+
+
+def test_a_token_of_another_agent_is_refused(developer: Developer, sandbox: Sandbox) -> None:
+    sandbox.add_agent("other-agent")
+    token = sandbox.issue_agent_token(sandbox.add_person(), agent="other-agent")
+    response = developer.get("/v1/profile", developer.as_user(token))
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "agent_mismatch")
+
+
+# What a read owes
+
+
+def test_a_second_read_is_blocked_until_the_commit(developer: Developer, sandbox: Sandbox) -> None:
+    headers = developer.as_user(developer.agent_token())
+    first = developer.get("/v1/profile", headers)
+    assert first.headers["x-configure-commit-required"] == "1"
+    blocked = developer.get("/v1/profile", headers)
+    assert (blocked.status_code, blocked.json()["error"]["code"]) == (409, "commit_required")
+    assert blocked.json()["error"]["suggested_action"] == "commit_profile"
+    assert developer.get("/v1/profile/search", headers).status_code == 409
+    assert sandbox.commits_owed == 1
+
+    correlation = {
+        name: first.headers[name]
+        for name in ("X-Configure-Read-Id", "X-Configure-Session-Id", "X-Configure-Runtime-Scope-Id")
+    }
+    body = {"messages": [{"role": "user", "content": "hello"}], "sync": True}
+    committed = developer.post("/v1/profile/commit", body, {**headers, **correlation}).json()
+    assert (committed["status"], committed["obligations_committed"]) == ("completed", 1)
+    assert developer.get("/v1/profile", headers).status_code == 200
+
+
+def test_a_scope_of_its_own_is_blocked_by_its_own_reads_only(developer: Developer) -> None:
+    headers = developer.as_user(developer.agent_token())
+    assert developer.get("/v1/profile", headers).status_code == 200
+    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 200
+    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 409
+    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_b"}).status_code == 200
+    assert developer.get("/v1/profile", headers).status_code == 409
+
+
+def test_a_commit_for_another_read_settles_nothing(developer: Developer, sandbox: Sandbox) -> None:
+    headers = developer.as_user(developer.agent_token())
+    developer.get("/v1/profile", headers)
+    body = {"memories": ["x"], "read_id": "read_of_somebody_else"}
+    assert developer.post("/v1/profile/commit", body, headers).json()["obligations_committed"] == 0
+    assert sandbox.commits_owed == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"messages": []},
+        {"memories": ["x" * 1001]},
+        {"memories": ["x"] * 21},
+        {"memories": [1]},
+        {"messages": [{"content": "x"}]},
+        {"messages": [{"role": "user", "content": "x" * 16_001}]},
+        {"messages": [{"role": "user", "content": "x" * 16_000}] * 4},
+    ],
+)
+def test_a_commit_has_limits(developer: Developer, body: dict[str, object]) -> None:
+    response = developer.post("/v1/profile/commit", body, developer.as_user(developer.agent_token()))
+    assert response.status_code == 400
+
+
+# Memories
+
+
+def test_remember_search_forget(developer: Developer, sandbox: Sandbox) -> None:
+    person = sandbox.add_person()
+    headers = developer.as_user(sandbox.issue_agent_token(person))
+    saved = developer.post("/v1/profile/remember", {"fact": "Likes green tea", "kind": "claim"}, headers).json()
+    developer.post("/v1/profile/remember", {"fact": "Lives in Leeds"}, headers)
+    assert (saved["saved"], saved["app"], saved["memory"]["kind"]) == (True, "demo-agent", "claim")
+    assert sandbox.memories(person) == ("Likes green tea", "Lives in Leeds")
+    hits = developer.get("/v1/profile/search", headers, query="TEA", limit="5").json()["results"]
+    assert [hit["id"] for hit in hits] == [saved["memory"]["id"]]
+
+    asked = developer.post("/v1/profile/forget", {"match": "leeds"}, headers).json()
+    assert asked["confirmation_required"] is True
+    assert developer.post("/v1/profile/forget", {"match": "leeds", "confirm": True}, headers).json()["forgotten"] == 1
+    assert developer.post("/v1/profile/forget", {"id": saved["memory"]["id"]}, headers).json()["forgotten"] == 1
+    assert developer.post("/v1/profile/forget", {"id": saved["memory"]["id"]}, headers).status_code == 404
+    assert sandbox.memories(person) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("remember", {}),
+        ("remember", {"fact": " "}),
+        ("remember", {"fact": 1}),
+        ("remember", {"fact": "x" * 1001}),
+        ("remember", {"fact": "x", "kind": "rumour"}),
+        ("forget", {}),
+        ("forget", {"id": "a", "scope": "all"}),
+        ("forget", {"scope": "everything"}),
+        ("forget", {"scope": "all", "reason": "why not"}),
+    ],
+)
+def test_wrong_writes_are_refused(developer: Developer, path: str, body: dict[str, object]) -> None:
+    response = developer.post(f"/v1/profile/{path}", body, developer.as_user(developer.agent_token()))
+    assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_wrong_queries_are_refused(developer: Developer, sandbox: Sandbox) -> None:
+    headers = developer.as_user(developer.agent_token())
+    assert developer.get("/v1/profile", headers, sections="identity,secrets").status_code == 400
+    assert developer.get("/v1/profile/search", headers, limit="many").status_code == 400
+    repeated = f"{sandbox.api_url}/v1/profile?sections=identity&sections=summary"
+    assert developer.http.get(repeated, headers=headers).status_code == 400
+
+
+# The developer's OAuth clients
+
+
+def _client_path(sandbox: Sandbox) -> str:
+    return f"{sandbox.api_url}/v1/developer/oauth/clients/{sandbox.credentials.client_id}"
+
+
+def test_redirect_uris_are_added_and_removed(developer: Developer, sandbox: Sandbox) -> None:
+    key = {"X-API-Key": sandbox.credentials.api_key}
+    uri = "https://app.example/auth/configure/callback"
+    for body, changed, uris in (
+        ({"add_redirect_uris": [uri]}, True, [CALLBACK, uri]),
+        ({"add_redirect_uris": [uri]}, False, [CALLBACK, uri]),
+        ({"remove_redirect_uris": [CALLBACK]}, True, [uri]),
+        ({"remove_redirect_uris": [CALLBACK]}, False, [uri]),
+    ):
+        answer = developer.http.patch(_client_path(sandbox), json=body, headers=key).json()
+        assert (answer["changed"], answer["redirect_uris"]) == (changed, uris)
+    listed = developer.get("/v1/developer/oauth/clients", key).json()["clients"]
+    assert [(client["client_id"], client["redirect_uris"]) for client in listed] == [
+        (sandbox.credentials.client_id, [uri])
+    ]
+    assert "client_secret" not in listed[0]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://app.example/callback",
+        "http://[::1]:3000/callback",
+        "https://app.example/callback#",
+        "https://app.example/*",
+        "https://app.example/a b",
+        "https://user@app.example/callback",
+        "https://@app.example/callback",
+        "ftp://localhost/callback",
+        "/callback",
+        "https://",
+        "https://app.example/callback\n",
+    ],
+)
+def test_a_redirect_uri_that_can_not_be_registered(developer: Developer, sandbox: Sandbox, uri: str) -> None:
+    key = {"X-API-Key": sandbox.credentials.api_key}
+    response = developer.http.patch(_client_path(sandbox), json={"add_redirect_uris": [uri]}, headers=key)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_redirect_uri")
+    with pytest.raises(ValueError, match="redirect_uri"):
+        sandbox.register_redirect_uri(uri)
+    assert sandbox.redirect_uris == (CALLBACK,)
+
+
+def test_the_clients_of_an_account_want_its_secret_key(developer: Developer, sandbox: Sandbox) -> None:
+    keys = sandbox.credentials
+    body = {"add_redirect_uris": ["https://app.example/callback"]}
+    for key, status in (
+        (keys.publishable_key, 403),
+        ("sk_local_wrong", 401),
+        (sandbox.add_agent("other").api_key, 404),
+    ):
+        response = developer.http.patch(_client_path(sandbox), json=body, headers={"X-API-Key": key})
+        assert response.status_code == status
+    assert developer.http.patch(_client_path(sandbox), json={}, headers={"X-API-Key": keys.api_key}).status_code == 400
