@@ -41,7 +41,7 @@ class _Preparation:
             metadata.create_all(connection)
         elif not connection.dialect.has_table(connection, parameters.name):
             raise SettingsError("the store has no tables of ours; make them with: configure_auth tables")
-        rows = dict(connection.execute(select(parameters.c.name, parameters.c.value)).tuples().all())
+        rows = {row.name: row.value for row in connection.execute(select(parameters))}
         if "schema" not in rows:
             connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
         elif rows["schema"] != str(SCHEMA):

@@ -1,0 +1,58 @@
+"""Every test that takes `make_web` or `web` runs on each adapter and each store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configure_auth.sandbox import Sandbox
+
+from ..support.web import Adapter, Browser, Options, Web, running
+
+ADAPTERS: tuple[Adapter, ...] = ("flask",)
+STORES = ("memory", "sqlite")
+
+MakeWeb = Callable[..., Web]
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    chosen: Adapter = request.param
+    return chosen
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def make_web(adapter: Adapter, store: str, configure_sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeWeb]:
+    """Start an app with `Options(...)` given as keywords; each gets a folder of its own unless `folder=` is given."""
+    with ExitStack() as stack:
+        made = iter(range(100))
+
+        def make(*, folder: Path | None = None, **options: Any) -> Web:
+            place = folder or tmp_path / f"app-{next(made)}"
+            return stack.enter_context(
+                running(adapter, configure_sandbox, place, replace(Options(store=store), **options))
+            )
+
+        yield make
+
+
+@pytest.fixture
+def web(make_web: MakeWeb) -> Web:
+    return make_web()
+
+
+@pytest.fixture
+def browser(web: Web) -> Iterator[Browser]:
+    with web.browser() as browser:
+        yield browser

@@ -1,0 +1,132 @@
+"""The app under test on Flask, served by Werkzeug's threaded server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, jsonify, session
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from configure_auth.events import EVENTS
+from configure_auth.flask import ConfigureAuth
+from configure_auth.flask.signals import SIGNALS
+
+from .web import Options, People, Serving, store_url
+
+
+def build(
+    settings: Mapping[str, str | None], options: Options, people: People, folder: Path, clock: Callable[[], float]
+) -> tuple[Flask, ConfigureAuth]:
+    app = Flask(__name__, instance_path=str(folder))
+    app.secret_key = "a secret key of the app, long enough"
+    app.config.update(settings, SESSION_COOKIE_SAMESITE=options.samesite)
+    constructor: dict[str, Any] = {
+        "user_id": lambda: session.get("user_id"),
+        "store": store_url(options.store, folder),
+        "clock": clock,
+        **options.constructor,
+    }
+    configure_auth = ConfigureAuth(**constructor)
+    configure_auth.init_app(app)
+
+    def on_login(identity: Any, grant: Any) -> Any:
+        result = (options.on_login or people.sign_in_or_up)(identity, grant)
+        session["user_id"] = result[0] if isinstance(result, tuple) else result
+        return result
+
+    if options.link is not None:
+        app.register_blueprint(configure_auth.account_link(**{"after_link": "/settings", **options.link}))
+    if options.login is not None:
+        app.register_blueprint(configure_auth.login(**{"on_login": on_login, "after_login": "/", **options.login}))
+    for event in EVENTS:
+        # Signals are of the process: listen to this app's only, as long as it lives.
+        SIGNALS[event].connect(_listener(people), sender=app, weak=False)
+
+    @app.post("/in/<user_id>")
+    def sign_in(user_id: str) -> str:
+        session["user_id"] = user_id
+        return "in"
+
+    @app.post("/out")
+    def sign_out() -> str:
+        session.clear()
+        return "out"
+
+    @app.get("/")
+    @app.get("/settings")
+    def page() -> str:
+        return f"<title>The app</title>{configure_auth.button()}"
+
+    @app.get("/who")
+    def who() -> Any:
+        return jsonify(user_id=session.get("user_id"))
+
+    @app.get("/account")
+    def account() -> Any:
+        found = configure_auth.account()
+        return jsonify(account=None if found is None else plain(found))
+
+    @app.get("/profile")
+    def profile() -> Any:
+        return jsonify(name=configure_auth.profile().read(sections=("identity",)).identity.name)
+
+    @app.get("/token")
+    def token() -> Any:
+        return jsonify(token=configure_auth.access_token().reveal())
+
+    @app.post("/unlink")
+    def unlink() -> Any:
+        return jsonify(unlinked=len(configure_auth.unlink()))
+
+    @app.post("/forget/<user_id>")
+    def forget(user_id: str) -> Any:
+        return jsonify(forgotten=configure_auth.forget_user(user_id))
+
+    if options.customise is not None:
+        options.customise(app, configure_auth)
+    return app, configure_auth
+
+
+def plain(account: Any) -> dict[str, Any]:
+    return {
+        "user_id": account.user_id,
+        "configure_user_id": account.configure_user_id,
+        "kind": account.kind,
+        "scopes": list(account.scopes),
+        "linked_at": account.linked_at.isoformat(),
+        "needs_reconnect": account.needs_reconnect,
+    }
+
+
+def _listener(people: People) -> Callable[..., None]:
+    def listen(_app: Flask, event: Any) -> None:
+        people.events.append(event)
+
+    return listen
+
+
+class _Later:
+    """The WSGI app behind the server, which is bound before the app knows its own URL."""
+
+    app: Flask
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+@contextmanager
+def listening() -> Iterator[tuple[int, Callable[[Flask], Serving]]]:
+    later = _Later()
+    server: BaseWSGIServer = make_server("127.0.0.1", 0, later, threaded=True)
+
+    def serve(app: Flask) -> Serving:
+        later.app = app
+        return Serving(lambda: server.serve_forever(poll_interval=0.01), server.shutdown)
+
+    try:
+        yield server.server_port, serve
+    finally:
+        server.server_close()

@@ -1,0 +1,194 @@
+"""A web app that exists, with Configure added, running on loopback; and a browser to use it with.
+
+The app is driven over HTTP only, so one behaviour suite runs on every adapter.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import httpx2
+
+from configure_auth.events import Event
+from configure_auth.sandbox import Sandbox
+
+Adapter = Literal["flask", "starlette"]
+
+
+@dataclass
+class People:
+    """The app's own users, and what its hooks were called with."""
+
+    names: dict[str, str | None] = field(default_factory=dict)
+    logins: list[tuple[Any, Any]] = field(default_factory=list)
+    errors: list[Any] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def sign_in_or_up(self, identity: Any, grant: Any) -> str:
+        """What a good `on_login` does: begin with `local_user_id`, else make a new user."""
+        self.logins.append((identity, grant))
+        user_id: str | None = identity.local_user_id
+        if user_id is None:
+            user_id = f"user-{secrets.token_hex(4)}"
+            self.names[user_id] = identity.name
+        return user_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an app under test differs from the plain one.
+
+    `constructor`, `link` and `login` are keyword arguments of `ConfigureAuth`, `account_link` and `login`; None leaves
+    the routes out. `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values.
+    """
+
+    store: str = "memory"
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    constructor: Mapping[str, Any] = field(default_factory=dict)
+    link: Mapping[str, Any] | None = field(default_factory=dict)
+    login: Mapping[str, Any] | None = field(default_factory=dict)
+    on_login: Callable[[Any, Any], Any] | None = None
+    samesite: Literal["Lax", "Strict"] = "Lax"
+    customise: Callable[[Any, Any], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """A running app. Beside our routes it has POST /in/<user>, POST /out, and GET pages that answer JSON:
+
+    /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, and "/" and "/settings".
+    """
+
+    url: str
+    adapter: Adapter
+    sandbox: Sandbox
+    people: People
+    configure_auth: Any
+    app: Any
+
+    def browser(self) -> Browser:
+        return Browser(self)
+
+
+class Browser:
+    """Cookies, and the Fetch Metadata that a browser would send; follows no redirect by itself."""
+
+    def __init__(self, web: Web, cookies: Mapping[str, str] | None = None) -> None:
+        self.web = web
+        self.http = httpx2.Client(base_url=web.url, cookies=dict(cookies or {}), timeout=30, trust_env=False)
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.http.close()
+
+    def copy(self) -> Browser:
+        """Another connection of the same browser: the same cookies at this moment."""
+        return Browser(self.web, {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar})
+
+    def get(self, url: str, *, site: str | None = "same-origin", **headers: str) -> httpx2.Response:
+        return self.request("GET", url, site=site, **headers)
+
+    def post(self, url: str, *, site: str | None = "same-origin", **headers: str) -> httpx2.Response:
+        return self.request("POST", url, site=site, **headers)
+
+    def request(self, method: str, url: str, *, site: str | None, **headers: str) -> httpx2.Response:
+        fetched = {} if site is None else {"sec-fetch-site": site}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.request(method, urljoin(self.web.url, url), headers={"accept": "text/html"} | fetched | named)
+
+    def sign_in_locally(self, user_id: str) -> None:
+        self.post(f"/in/{user_id}").raise_for_status()
+
+    def sign_out(self) -> None:
+        self.post("/out").raise_for_status()
+
+    def who(self) -> str | None:
+        user_id: str | None = self.get("/who").json()["user_id"]
+        return user_id
+
+    def account(self) -> dict[str, Any] | None:
+        account: dict[str, Any] | None = self.get("/account").json()["account"]
+        return account
+
+    def start(self, flow: Literal["link", "login"], query: str = "") -> str:
+        """Press the button; where at Configure that leads."""
+        answer = self.get(start_path(flow) + query)
+        assert answer.status_code == 303, (answer.status_code, answer.text)
+        return answer.headers["location"]
+
+    def at_configure(self, url: str, phone: str = "+15550100001", **choices: Any) -> str:
+        """Do what the hosted pages ask; the URL of the callback that they end at."""
+        return self.web.sandbox.sign_in(url, phone, **choices)
+
+    def come_back(self, callback: str, **headers: str) -> httpx2.Response:
+        return self.get(callback, site="cross-site", **headers)
+
+    def link(self, phone: str = "+15550100001", query: str = "") -> httpx2.Response:
+        """The whole link, from the button to the answer of the callback."""
+        return self.come_back(self.at_configure(self.start("link", query), phone))
+
+    def login(self, phone: str = "+15550100001", query: str = "") -> httpx2.Response:
+        """The whole login."""
+        return self.come_back(self.at_configure(self.start("login", query), phone))
+
+
+def start_path(flow: Literal["link", "login"]) -> str:
+    return {"link": "/configure/sign-in", "login": "/auth/configure/sign-in"}[flow]
+
+
+def callback_path(flow: Literal["link", "login"]) -> str:
+    return {"link": "/configure/callback", "login": "/auth/configure/callback"}[flow]
+
+
+def query_of(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+@contextmanager
+def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, bind: Any = None) -> Iterator[Web]:
+    """Serve an app with these options on a port of its own, as http://localhost:PORT."""
+    if adapter == "flask":
+        from . import flask_web as module
+    else:
+        raise NotImplementedError(adapter)
+    with module.listening() as (port, serve):
+        url = f"http://localhost:{port}"
+        settings = {**sandbox.environment(app_url=url), **options.settings}
+        sandbox.register_return_to(f"{url}/configure/callback")
+        sandbox.register_redirect_uri(f"{url}/auth/configure/callback")
+        people = People()
+        app, configure_auth = module.build(settings, options, people, folder, sandbox.clock)
+        with serve(app):
+            yield Web(url=url, adapter=adapter, sandbox=sandbox, people=people, configure_auth=configure_auth, app=app)
+
+
+def store_url(store: str, folder: Path) -> str:
+    return {"memory": "memory://", "sqlite": f"sqlite:///{folder / 'configure.db'}"}[store]
+
+
+class Serving:
+    """A server's thread, ended on the way out."""
+
+    def __init__(self, serve: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=serve, daemon=True)
+        self._stop = stop
+
+    def __enter__(self) -> Serving:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join()
