@@ -13,10 +13,10 @@ from .interactions import CODE_TRIES, HostedRequest, Interaction
 from .world import World
 
 SCOPE_SENTENCES: Final[Mapping[str, str]] = {
-    "profile.read": "Read your profile: your name, the last four digits of your phone, your preferences",
+    "profile.read": "Read your profile: your name, the end of your phone number, your preferences",
     "profile.search": "Search what you have saved",
     "profile.remember": "Save new facts about you, and forget them",
-    "profile.commit": "Keep what you talk about with it",
+    "profile.commit": "Keep what you tell {agent}",
 }
 CONNECTOR_NAMES: Final[Mapping[str, str]] = {
     "gmail": "Gmail",
@@ -67,8 +67,7 @@ def step_page(world: World, interaction: Interaction, *, error: str | None = Non
         hosted=hosted,
         agent_name=interaction.agent_name,
         theme=hosted.theme if hosted else None,
-        scopes=[SCOPE_SENTENCES.get(scope, scope) for scope in scopes],
-        scope_names=scopes,
+        scopes=[SCOPE_SENTENCES[scope].format(agent=interaction.agent_name) for scope in scopes],
         connectors=[(name, CONNECTOR_NAMES[name]) for name in (hosted.connectors if hosted else ())],
         person=person,
         phone=show_phone(shown_phone) if shown_phone else "",

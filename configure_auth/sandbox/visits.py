@@ -91,7 +91,7 @@ def _code(world: World, incoming: Incoming, interaction: Interaction, text: str)
         if interaction.tries >= CODE_TRIES:
             interaction.step = "failed"
             return _finished(world, interaction)
-        return step_page(world, interaction, error="That code is wrong. In the sandbox it is 000000.")
+        return step_page(world, interaction, error="That code is wrong.")
     person = world.directory.sign_up(interaction.phone)
     interaction.user_id = person.user_id
     interaction.step = "consent"
