@@ -194,6 +194,8 @@ def serve_flask(port: int, sandbox_port: int) -> None:
     from example_apps.flask_app import create_app
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    # A key derived from the app's own is right on this machine: no word of it at every start.
+    logging.getLogger("configure_auth").addFilter(lambda record: "CONFIGURE_TOKEN_KEYS" not in record.getMessage())
     app = create_app()
     for listener in listen(port):
         server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required, login_user, logout_user
 from sqlalchemy import select
@@ -11,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug import Response
 
 from configure_auth import ConfigureError
+from configure_auth.api.profile import ProfileAnswer
 
 from .configure import configure_auth
 from .models import User, db
@@ -96,21 +95,9 @@ def start_session(user: User) -> Response:
     return redirect(next_page)
 
 
-def read_profile() -> tuple[dict[str, Any] | None, str | None]:
+def read_profile() -> tuple[ProfileAnswer | None, str | None]:
     """What the person shares with this app, or why there is nothing to show just now."""
     try:
-        profile = configure_auth.profile().read(sections=["identity", "preferences", "summary"])
+        return configure_auth.profile().read(sections=["identity", "summary", "preferences"]), None
     except ConfigureError:
-        return None, "Configure can't be reached just now, so your profile isn't shown. Everything else works."
-    identity = profile.get("identity", {})
-    return {
-        "name": plain(identity.get("name")),
-        "phone_last4": plain(identity.get("phone_last4")),
-        "summary": plain(profile.get("summary")),
-        "preferences": [plain(preference) for preference in profile.get("preferences", [])],
-    }, None
-
-
-def plain(value: Any) -> Any:
-    """Configure gives a field as it is, or as an object with a `value`."""
-    return value.get("value") if isinstance(value, dict) else value
+        return None, "Configure doesn't answer just now, so your profile isn't shown. Everything else works."
