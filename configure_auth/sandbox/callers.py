@@ -69,11 +69,15 @@ def agent_of_token(world: World, token: Token) -> str | None:
 def subject_of(world: World, incoming: Incoming, fields: Mapping[str, object], scope: str) -> Subject:
     """Whose profile a call is about, and whether it may.
 
-    Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. Strict where
-    nothing is documented: `user_id` alone is not enough, and an OAuth client of another agent is refused.
+    Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. `X-Agent` may
+    be left out beside an OAuth token only, as Configure's own `verify` does. Strict where nothing is documented:
+    `user_id` alone is not enough, and an OAuth client of another agent is refused.
     """
-    agent = acting_agent(world, incoming)
+    agent = agent_of_key(world, incoming)
     token = bearer(incoming)
+    oauth = token is not None and world.ledger.live(token, "access") is not None
+    if not oauth or incoming.headers.getlist("x-agent"):
+        agent = acting_agent(world, incoming)
     ids = incoming.headers.getlist("x-user-id")
     if token is not None and ids:
         raise invalid("send a bearer token or X-User-Id, not both", "X-User-Id", "subject_conflict")

@@ -233,7 +233,7 @@ class Ledger:
     ) -> Token:
         now = self.now()
         token = Token(
-            f"cfg{kind[0]}t_local_{secrets.token_urlsafe(32)}",
+            f"{kind}_local_{secrets.token_urlsafe(32)}",
             kind,
             user_id,
             scopes,

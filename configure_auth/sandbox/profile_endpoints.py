@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from .callers import subject_of
 from .profiles import Memory, Read, Subject
+from .sign_in_endpoints import timestamp
 from .values import Person
 from .wire import Incoming, Refusal, answer, invalid, missing, optional_text, text_field
 from .world import World
@@ -110,13 +111,21 @@ def commit(world: World, incoming: Incoming) -> Response:
         session_id=_correlation(incoming, body, "session_id"),
         runtime_scope_id=_correlation(incoming, body, "runtime_scope_id"),
     )
-    for memory in memories:
-        world.profiles.remember(subject, memory)
+    written = [world.profiles.remember(subject, text) for text in memories]
     return answer(
         {
             "status": "completed" if body.get("sync") is True else "processing",
-            "facts_written": 0,
-            "memories_written": len(memories),
+            "facts_written": [],
+            "memories_written": [
+                {
+                    "id": memory.id,
+                    "path": f"/agents/{subject.agent}/{memory.id}",
+                    "source": "memories",
+                    "written_by": memory.agent,
+                    "created_at": timestamp(memory.saved_at),
+                }
+                for memory in written
+            ],
             "obligations_committed": settled,
             "rejected_memories": [],
         }

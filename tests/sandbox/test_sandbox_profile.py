@@ -61,6 +61,17 @@ def test_a_call_has_exactly_one_subject(developer: Developer) -> None:
     assert developer.get("/v1/profile", {**developer.headers, "X-User-Id": "u1"}, user_id="u1").status_code == 200
 
 
+def test_the_agent_may_go_unnamed_beside_an_oauth_token_only(developer: Developer, sandbox: Sandbox) -> None:
+    key = {"X-API-Key": sandbox.credentials.api_key}
+    oauth = {"Authorization": f"Bearer {developer.tokens()['access_token']}"}
+    agent = {"Authorization": f"Bearer {developer.agent_token()}"}
+    assert developer.get("/v1/profile", {**key, **oauth}).status_code == 200
+    assert developer.get("/v1/profile", {**key, **oauth, "X-Agent": "other-agent"}).status_code == 403
+    for subject in (agent, {"X-User-Id": "u1"}):
+        response = developer.get("/v1/profile", {**key, **subject})
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "missing_field")
+
+
 def test_an_external_users_profile_belongs_to_its_developer_and_owes_nothing(
     developer: Developer, sandbox: Sandbox
 ) -> None:
@@ -150,6 +161,14 @@ def test_a_scope_of_its_own_is_blocked_by_its_own_reads_only(developer: Develope
     assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 409
     assert developer.get("/v1/profile", {**headers, SCOPE: "scope_b"}).status_code == 200
     assert developer.get("/v1/profile", headers).status_code == 409
+
+
+def test_a_commit_keeps_its_memories(developer: Developer, sandbox: Sandbox) -> None:
+    person = sandbox.add_person()
+    headers = developer.as_user(sandbox.issue_agent_token(person))
+    body = developer.post("/v1/profile/commit", {"memories": ["Likes tea", {"text": "Has a cat"}]}, headers).json()
+    assert (body["status"], len(body["memories_written"]), body["facts_written"]) == ("processing", 2, [])
+    assert sandbox.memories(person) == ("Likes tea", "Has a cat")
 
 
 def test_a_commit_for_another_read_settles_nothing(developer: Developer, sandbox: Sandbox) -> None:
