@@ -19,6 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
@@ -196,9 +197,10 @@ class AsyncTransport:
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
             body = _Body(response)
             if body.wanted:
-                async for chunk in response.aiter_stream():
-                    if not body.take(chunk):
-                        break
+                async with aclosing(response.aiter_stream()) as chunks:
+                    async for chunk in chunks:
+                        if not body.take(chunk):
+                            break
         return body.reply()
 
     async def aclose(self) -> None:

@@ -1,0 +1,570 @@
+"""What the transport promises of time, size, redirects, connections, loops and forks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import ipaddress
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from configure_auth.api.call import Call, Reply
+from configure_auth.api.client import AsyncConfigure, Configure
+from configure_auth.api.sign_in import list_sign_in_return_destinations, validate_sign_in_token
+from configure_auth.api.transport import ANSWER_LIMIT, Transport
+from configure_auth.errors import ApiCode, ConfigureError, SettingsError
+
+from .conftest import CLOSE, http
+
+if TYPE_CHECKING:
+    from .conftest import Line, Received, Send, Server
+
+VALID = http({"valid": True})
+LISTED = http({"destinations": []})
+
+
+def raw(server: Server, method: str = "POST") -> Call[Reply]:
+    """A call whose value is the answer itself."""
+    return Call(method=method, url=f"{server.url}/somewhere", parse=lambda reply: reply, content=b"{}")
+
+
+class TestDeadline:
+    @pytest.mark.parametrize(
+        ("start", "more"),
+        [
+            pytest.param(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n", id="headers"),
+            pytest.param(b"HTTP/1.1 200 OK\r\nx: ", b"y", id="one header"),
+            pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", b" ", id="body"),
+            pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n", id="chunks"),
+            pytest.param(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", id="early hints"),
+        ],
+    )
+    def test_an_answer_that_drips_ends_with_the_call(
+        self, server: Server, send: Send, start: bytes, more: bytes
+    ) -> None:
+        def drip(line: Line, _: Received) -> None:
+            line.write(start)
+            line.drip(more)
+
+        server.answers(drip)
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server), timeout=0.3)
+        assert caught.value.code is ApiCode.TIMEOUT
+        assert caught.value.retryable
+
+    def test_a_server_that_says_nothing_is_a_timeout(self, server: Server, send: Send) -> None:
+        server.answers(lambda line, _: line.hold())
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server, "GET"), timeout=0.3)
+        assert caught.value.code is ApiCode.TIMEOUT
+        assert len(server.received) == 1
+
+    def test_a_timeout_on_a_kept_connection_is_not_repeated(self, server: Server) -> None:
+        server.answers(LISTED, lambda line, _: line.hold())
+        with Configure(server.settings, timeout=0.3) as configure:
+            configure.auth.list_sign_in_return_destinations()
+            with pytest.raises(ConfigureError) as caught:
+                configure.auth.list_sign_in_return_destinations()
+        assert caught.value.code is ApiCode.TIMEOUT
+        assert len(server.received) == 2
+
+    def test_an_awaited_timeout_on_a_kept_connection_is_not_repeated(self, server: Server) -> None:
+        server.answers(LISTED, lambda line, _: line.hold())
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings, timeout=0.3) as configure:
+                await configure.auth.list_sign_in_return_destinations()
+                with pytest.raises(ConfigureError) as caught:
+                    await configure.auth.list_sign_in_return_destinations()
+                assert caught.value.code is ApiCode.TIMEOUT
+
+        asyncio.run(main())
+        assert len(server.received) == 2
+
+    def test_a_tls_handshake_counts(self, server: Server, send: Send) -> None:
+        # The greeting of a TLS client has no line break that this server would wait for, so it never answers.
+        call = replace(raw(server), url=f"https://127.0.0.1:{server.port}/")
+        with pytest.raises(ConfigureError) as caught:
+            send(call, timeout=0.3)
+        assert caught.value.code in (ApiCode.TIMEOUT, ApiCode.NETWORK_ERROR)
+        assert server.received == []
+
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 301, True, "10"])
+    def test_a_timeout_out_of_range_is_refused(self, server: Server, timeout: float) -> None:
+        with pytest.raises(SettingsError, match="timeout must be a number of seconds"):
+            Configure(server.settings, timeout=timeout)
+
+
+class TestSize:
+    def test_the_largest_answer_is_read_whole(self, server: Server, send: Send) -> None:
+        server.answers(http(b" " * ANSWER_LIMIT))
+        assert len(send(raw(server)).content) == ANSWER_LIMIT
+
+    def test_an_endless_body_is_cut(self, server: Server, send: Send) -> None:
+        def pour(line: Line, _: Received) -> None:
+            line.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            line.drip(b"10000\r\n" + b" " * 0x10000 + b"\r\n", every=0)
+
+        server.answers(pour)
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server))
+        assert caught.value.code is ApiCode.SERVER_ERROR
+        assert caught.value.status_code == 200
+
+    def test_a_compressed_answer_is_not_asked_for_and_not_unfolded(self, server: Server, send: Send) -> None:
+        bomb = gzip.compress(b" " * 10_000_000)
+        server.answers(http(bomb, headers={"content-encoding": "gzip"}))
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server))
+        assert caught.value.code is ApiCode.SERVER_ERROR
+        assert server.received[0].headers["accept-encoding"] == "identity"
+
+    @pytest.mark.parametrize("headers", [{}, {"content-encoding": "br"}])
+    def test_a_refusal_counts_by_its_status_however_its_body_is(
+        self, server: Server, send: Send, headers: dict[str, str]
+    ) -> None:
+        body = b"x" * 1_000_000
+        server.answers(http(body, status=429, content_type="text/html", headers=headers | {"retry-after": "7"}))
+        with pytest.raises(ConfigureError) as caught:
+            send(validate_sign_in_token(server.settings, "token"))
+        assert caught.value.code is ApiCode.RATE_LIMITED
+        assert caught.value.retry_after == 7
+
+    def test_endless_headers_are_cut(self, server: Server, send: Send) -> None:
+        def pour(line: Line, _: Received) -> None:
+            line.write(b"HTTP/1.1 200 OK\r\n")
+            line.drip(b"x: " + b"y" * 10_000 + b"\r\n", every=0)
+
+        server.answers(pour)
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server))
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+
+
+class TestRedirect:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_a_redirect_is_an_error_and_its_target_hears_nothing(
+        self, new_server: Callable[[], Server], send: Send, status: int
+    ) -> None:
+        server, target = new_server(), new_server()
+        target.answers(VALID)
+        server.answers(http({"valid": True}, status=status, headers={"location": f"{target.url}/v1"}))
+        with pytest.raises(ConfigureError) as caught:
+            send(validate_sign_in_token(server.settings, "token"))
+        assert caught.value.code is ApiCode.SERVER_ERROR
+        assert caught.value.status_code == status
+        assert target.connections == 0
+
+    def test_no_proxy_is_read_from_the_environment(
+        self, new_server: Callable[[], Server], send: Send, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server, proxy = new_server(), new_server()
+        server.answers(VALID)
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        send(validate_sign_in_token(server.settings, "token"))
+        assert proxy.connections == 0
+
+
+class TestNetwork:
+    def test_nobody_there_is_a_network_error(self, server: Server, send: Send) -> None:
+        nobody = replace(raw(server), url="http://127.0.0.1:1/")
+        with pytest.raises(ConfigureError) as caught:
+            send(nobody)
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+        assert caught.value.retryable
+
+    def test_an_unknown_host_is_a_network_error(self, server: Server, send: Send) -> None:
+        with pytest.raises(ConfigureError) as caught:
+            send(replace(raw(server), url=f"http://{'x' * 64}.invalid/"))
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+
+    def test_a_name_is_looked_up(self, server: Server, send: Send) -> None:
+        server.answers(VALID)
+        send(replace(raw(server), url=f"http://localhost:{server.port}/"))
+        assert server.received[0].headers["host"] == f"localhost:{server.port}"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n"],
+    )
+    def test_half_an_answer_is_a_network_error_and_nothing_is_sent_twice(
+        self, server: Server, send: Send, answer: bytes
+    ) -> None:
+        def half(line: Line, _: Received) -> object:
+            line.write(answer)
+            return CLOSE
+
+        server.answers(half)
+        with pytest.raises(ConfigureError) as caught:
+            send(raw(server, "GET"))
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+        assert len(server.received) == 1
+
+    def test_a_certificate_that_nobody_vouches_for_is_refused(self, send: Send, tmp_path: Path) -> None:
+        server = _TlsServer(tmp_path)
+        call: Call[Reply] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
+        try:
+            with pytest.raises(ConfigureError) as caught:
+                send(call)
+        finally:
+            server.close()
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+        assert server.received == b""
+
+    @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\0b", "Łódź", " a", "a ", ""])
+    def test_a_header_that_cannot_be_sent_is_refused_first(self, server: Server, send: Send, value: str) -> None:
+        with pytest.raises(ConfigureError) as caught:
+            send(replace(raw(server), headers={"X-User-Id": value}))
+        assert caught.value.code is ApiCode.INVALID_INPUT
+        assert server.connections == 0
+
+
+class TestConnections:
+    def test_a_client_opens_nothing_before_its_first_call(self, server: Server) -> None:
+        configure = Configure(server.settings)
+        configure.profile(token="token")
+        AsyncConfigure(server.settings).profile(token="token")
+        configure.auth.sign_in_url()
+        assert server.connections == 0
+
+    def test_a_connection_is_kept(self, server: Server) -> None:
+        server.answers(VALID)
+        with Configure(server.settings) as configure:
+            for _ in range(3):
+                configure.auth.validate_sign_in_token("token")
+        assert [received.connection for received in server.received] == [1, 1, 1]
+
+    def test_an_awaited_connection_is_kept(self, server: Server) -> None:
+        server.answers(VALID)
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings) as configure:
+                for _ in range(3):
+                    await configure.auth.validate_sign_in_token("token")
+
+        asyncio.run(main())
+        assert [received.connection for received in server.received] == [1, 1, 1]
+
+    def test_a_get_that_met_a_closed_connection_is_repeated_once_on_a_new_one(self, server: Server) -> None:
+        server.answers(LISTED, lambda line, received: CLOSE, LISTED)
+        with Configure(server.settings) as configure:
+            configure.auth.list_sign_in_return_destinations()
+            configure.auth.list_sign_in_return_destinations()
+        assert [received.connection for received in server.received] == [1, 1, 2]
+
+    def test_an_awaited_get_is_repeated_too(self, server: Server) -> None:
+        server.answers(LISTED, lambda line, received: CLOSE, LISTED)
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings) as configure:
+                await configure.auth.list_sign_in_return_destinations()
+                await configure.auth.list_sign_in_return_destinations()
+
+        trio.run(main)
+        assert [received.connection for received in server.received] == [1, 1, 2]
+
+    def test_a_code_is_never_sent_twice(self, server: Server) -> None:
+        server.answers(LISTED, lambda line, received: CLOSE, LISTED)
+        with Configure(server.settings) as configure:
+            configure.auth.list_sign_in_return_destinations()
+            with pytest.raises(ConfigureError) as caught:
+                configure.auth.exchange_sign_in_code("cfgsic_once")
+        assert caught.value.code is ApiCode.NETWORK_ERROR
+        assert len(server.received) == 2
+
+    def test_after_an_answer_cut_short_the_connection_is_not_used_again(self, server: Server) -> None:
+        server.answers(http(b"x" * (ANSWER_LIMIT + 1)), VALID)
+        with Configure(server.settings) as configure:
+            with pytest.raises(ConfigureError):
+                configure.auth.validate_sign_in_token("token")
+            assert configure.auth.validate_sign_in_token("token").valid
+        assert [received.connection for received in server.received] == [1, 2]
+
+    def test_a_closed_client_opens_anew(self, server: Server) -> None:
+        server.answers(VALID)
+        configure = Configure(server.settings)
+        for _ in range(2):
+            configure.auth.validate_sign_in_token("token")
+            configure.close()
+            assert server.left.acquire(timeout=5)
+        assert server.connections == 2
+
+    def test_a_client_that_is_let_go_closes_its_connections(self, server: Server) -> None:
+        server.answers(VALID)
+        configure = Configure(server.settings)
+        configure.auth.validate_sign_in_token("token")
+        del configure
+        gc.collect()
+        assert server.left.acquire(timeout=5)
+
+
+class TestLoops:
+    @pytest.mark.parametrize("run", [asyncio.run, lambda main: trio.run(lambda: main)])
+    def test_one_client_lives_through_several_loops(self, server: Server, run: Callable[[object], object]) -> None:
+        server.answers(VALID)
+        configure = AsyncConfigure(server.settings)
+
+        async def twice() -> None:
+            for _ in range(2):
+                assert (await configure.auth.validate_sign_in_token("token")).valid
+
+        for _ in range(3):
+            run(twice())
+            # The loop's end has closed its connections, and left no warning of an unclosed one.
+            assert server.left.acquire(timeout=5)
+        assert [received.connection for received in server.received] == [1, 1, 2, 2, 3, 3]
+
+    def test_loops_in_two_threads_share_a_client_but_no_connection(self, server: Server) -> None:
+        both = threading.Barrier(2, timeout=5)
+
+        def meet(line: Line, _: Received) -> None:
+            both.wait()
+            line.write(VALID)
+
+        server.answers(meet)
+        configure = AsyncConfigure(server.settings)
+
+        async def main() -> None:
+            assert (await configure.auth.validate_sign_in_token("token")).valid
+            assert (await configure.auth.validate_sign_in_token("token")).valid
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(asyncio.run, [main(), main()]))
+        assert server.connections == 2
+
+    def test_a_cancelled_call_gives_its_connection_up(self, server: Server) -> None:
+        arrived = threading.Event()
+
+        def late(line: Line, _: Received) -> None:
+            arrived.set()
+            line.hold()
+
+        server.answers(late, VALID)
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings) as configure:
+                task = asyncio.create_task(configure.auth.validate_sign_in_token("one"))
+                await asyncio.to_thread(arrived.wait, 5)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert (await configure.auth.validate_sign_in_token("two")).valid
+
+        asyncio.run(main())
+        assert [received.connection for received in server.received] == [1, 2]
+
+    def test_a_loop_closed_without_ceremony_is_dropped(self, server: Server) -> None:
+        server.answers(VALID)
+        configure = AsyncConfigure(server.settings)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(configure.auth.validate_sign_in_token("token"))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        assert asyncio.run(_validate(configure))
+
+
+async def _validate(configure: AsyncConfigure) -> bool:
+    return (await configure.auth.validate_sign_in_token("token")).valid
+
+
+class TestTwoAtOnce:
+    def test_two_calls_are_on_their_way_together(self, server: Server) -> None:
+        both = threading.Barrier(2, timeout=5)
+
+        def meet(line: Line, received: Received) -> None:
+            both.wait()
+            line.write(LISTED if received.method == "GET" else VALID)
+
+        server.answers(meet)
+        first = validate_sign_in_token(server.settings, "token")
+        second = list_sign_in_return_destinations(server.settings)
+        with Configure(server.settings) as configure:
+            validation, listed = configure.send_both(first, second)
+        assert validation.valid
+        assert listed == ()
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings) as configure:
+                assert await configure.send_both(first, second) == (validation, listed)
+
+        asyncio.run(main())
+        trio.run(main)
+
+    @pytest.mark.parametrize("failing", [0, 1])
+    def test_a_failure_of_either_is_raised_as_it_is(self, server: Server, failing: int) -> None:
+        def answer(line: Line, received: Received) -> None:
+            line.write(http({}, status=401) if received.body == b'{"token":"bad"}' else VALID)
+
+        server.answers(answer)
+        tokens = ["good", "good"]
+        tokens[failing] = "bad"
+        first, second = (validate_sign_in_token(server.settings, token) for token in tokens)
+        with Configure(server.settings) as configure, pytest.raises(ConfigureError) as caught:
+            configure.send_both(first, second)
+        assert caught.value.code is ApiCode.AUTH_REQUIRED
+
+        async def main() -> None:
+            async with AsyncConfigure(server.settings) as configure:
+                with pytest.raises(ConfigureError) as caught:
+                    await configure.send_both(first, second)
+                assert caught.value.code is ApiCode.AUTH_REQUIRED
+
+        asyncio.run(main())
+        trio.run(main)
+
+    def test_more_pairs_than_threads_all_come_through(self, server: Server) -> None:
+        server.answers(VALID)
+        call = validate_sign_in_token(server.settings, "token")
+        with Configure(server.settings) as configure, ThreadPoolExecutor(20) as threads:
+            pairs = list(threads.map(lambda _: configure.send_both(call, call), range(60)))
+        assert all(first.valid and second.valid for first, second in pairs)
+        assert len(server.received) == 120
+
+
+FORK = """
+import asyncio, os, sys
+from configure_auth.api import AsyncConfigure, Configure
+
+options = dict(api_key="sk_key", agent="acme", base_url=sys.argv[1])
+configure, awaited = Configure(**options), AsyncConfigure(**options)
+other = asyncio.new_event_loop()
+
+def call(who):
+    assert configure.auth.validate_sign_in_token(who + "-1").valid
+    assert asyncio.run(validate(who + "-2")).valid
+
+async def validate(token):
+    return await awaited.auth.validate_sign_in_token(token)
+
+call("before")
+pair = configure.auth.validate_sign_in_token
+other.run_until_complete(validate("before-3"))
+child = os.fork()
+call("child" if child == 0 else "parent")
+if child == 0:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+other.run_until_complete(validate("parent-3"))
+other.run_until_complete(other.shutdown_asyncgens())
+other.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_after_a_fork_no_connection_is_shared(server: Server) -> None:
+    server.answers(VALID)
+    script = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(FORK), server.url],
+        timeout=30,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (script.returncode, script.stderr) == (0, "")
+    users: dict[int, set[bytes]] = {}
+    for received in server.received:
+        who = received.body.removeprefix(b'{"token":"').partition(b"-")[0]
+        users.setdefault(received.connection, set()).add(who)
+    # The parent goes on with its own connections, and the child has new ones.
+    assert {b"before", b"parent"} in users.values()
+    assert all(b"child" not in who or who == {b"child"} for who in users.values())
+
+
+def test_a_pair_of_calls_works_after_a_fork(server: Server) -> None:
+    server.answers(VALID)
+    script = """
+        import os, sys
+        from configure_auth.api import Configure
+        from configure_auth.api.sign_in import validate_sign_in_token
+        configure = Configure(api_key="sk_key", agent="acme", base_url=sys.argv[1])
+        call = validate_sign_in_token(configure.settings, "token")
+        assert configure.send_both(call, call)
+        child = os.fork()
+        assert configure.send_both(call, call)
+        if child == 0:
+            os._exit(0)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), server.url], timeout=30, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert len(server.received) == 6
+
+
+def test_the_tls_context_is_made_once() -> None:
+    one, two = Transport(), Transport()
+    assert one._opened()._ssl_context is two._opened()._ssl_context
+    one.close()
+    two.close()
+
+
+class _TlsServer:
+    """A server with a certificate that it made itself."""
+
+    def __init__(self, folder: Path) -> None:
+        import socket
+
+        self.received = b""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(_self_signed(folder))
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._context = context
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        sock, _ = self._socket.accept()
+        with sock:
+            sock.settimeout(5)
+            try:
+                with self._context.wrap_socket(sock, server_side=True) as secure:
+                    self.received = secure.recv(1000)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        self._thread.join(10)
+        self._socket.close()
+
+
+def _self_signed(folder: Path) -> Path:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "self-signed.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
