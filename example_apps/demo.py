@@ -56,8 +56,9 @@ def main() -> int:
         print(
             f"\n  The app:      http://localhost:{port}\n"
             f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; you meet it when you sign in)\n\n"
-            "  Open the app and press Continue with Configure: any phone number, code 000000.\n"
-            "  Or sign up with a password first, and connect Configure in the settings.\n\n"
+            "  Open the app and press Continue with Configure. Any phone number works, the code is 000000;\n"
+            "  +1 555 010 0001 has a profile to look at. Or sign up with a password first, and connect\n"
+            "  Configure in the settings.\n\n"
             "  Ctrl-C ends both.",
             flush=True,
         )
@@ -177,13 +178,22 @@ def end_with_parent() -> None:
 
 
 def serve_sandbox(port: int, sandbox_port: int) -> None:
-    from configure_auth import sandbox
+    from configure_auth.sandbox import Sandbox
 
-    def announce(settings: str) -> None:
-        print(settings, flush=True)
+    app_url = f"http://localhost:{port}"
+    with Sandbox(sandbox_port) as sandbox:
+        sandbox.register_return_to(f"{app_url}/configure/callback")
+        sandbox.register_redirect_uri(f"{app_url}/auth/configure/callback")
+        sandbox.add_person(
+            "+15550100001",
+            name="Ada Lovelace",
+            email="ada@example.com",
+            preferences=("Window seats on trains", "Vegetarian food", "Short answers"),
+            summary="Plans her trips by train, cooks on Sundays, and keeps notes on everything she reads.",
+        )
+        print("\n".join(f"{name}={value}" for name, value in sandbox.environment(app_url).items()), flush=True)
         os.dup2(2, 1)  # closes the pipe: that was all
-
-    sandbox.serve(sandbox_port, app_url=f"http://localhost:{port}", announce=announce)
+        threading.Event().wait()
 
 
 def serve_flask(port: int, sandbox_port: int) -> None:
@@ -197,9 +207,13 @@ def serve_flask(port: int, sandbox_port: int) -> None:
     # A key derived from the app's own is right on this machine: no word of it at every start.
     logging.getLogger("configure_auth").addFilter(lambda record: "CONFIGURE_TOKEN_KEYS" not in record.getMessage())
     app = create_app()
+    threads = []
     for listener in listen(port):
         server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())
-        threading.Thread(target=server.serve_forever).start()
+        threads.append(threading.Thread(target=server.serve_forever))
+        threads[-1].start()
+    for thread in threads:  # once the main thread ends, Python takes no new work into its pools
+        thread.join()
 
 
 APPS = {"flask": serve_flask}

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, redirect, render_template, request, session, url_for
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug import Response as WerkzeugResponse
 
 from .configure import add_link, add_login
 from .models import User, db
@@ -27,7 +28,6 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: Path =
         SQLALCHEMY_DATABASE_URI="sqlite:///app.db",  # in the instance folder
         SESSION_COOKIE_NAME="flask_app_session",  # cookies don't know ports: other apps live on localhost too
         SESSION_COOKIE_SAMESITE="Lax",
-        USE_SESSION_FOR_NEXT=True,  # the page to go back to is kept by us, not in a link that anybody can write
     )
     app.config.from_mapping(config)
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secret_key(instance_path)
@@ -35,8 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: Path =
     db.init_app(app)
     CSRFProtect(app)
     login_manager = LoginManager(app)
-    login_manager.login_view = "pages.sign_in"
-    login_manager.login_message = None
+    login_manager.unauthorized_handler(ask_to_sign_in)
     login_manager.user_loader(User.by_id)
     app.register_blueprint(pages)
     add_link(app)
@@ -64,6 +63,12 @@ def secure(response: Response) -> Response:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")  # Back after signing out shows nothing
     return response
+
+
+def ask_to_sign_in() -> WerkzeugResponse:
+    if request.method == "GET":  # the page to go on to is kept by us, not in a link that anybody can write
+        session["next"] = request.path
+    return redirect(url_for("pages.sign_in", configure=request.args.get("configure")))
 
 
 def stale_form(_: CSRFError) -> tuple[str, int]:

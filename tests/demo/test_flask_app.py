@@ -18,9 +18,15 @@ ADA = {"username": "Ada", "password": "analytical"}
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Flask:  # not `app`: pytest-flask would keep one context open through all requests
+def settings() -> dict[str, str]:
     with Sandbox() as sandbox:
-        settings = sandbox.environment()
+        return sandbox.environment()
+
+
+@pytest.fixture
+def example(
+    settings: dict[str, str], tmp_path: Path
+) -> Flask:  # not `app`: pytest-flask would keep one context open through all requests
     return create_app(settings, instance_path=tmp_path)
 
 
@@ -108,8 +114,12 @@ def test_every_page_forbids_what_it_does_not_need(browser: FlaskClient) -> None:
 def test_a_cancelled_sign_in_is_a_quiet_notice(browser: FlaskClient) -> None:
     assert "You cancelled." in browser.get("/?configure=cancelled").text
 
+    # On the way to a page that nobody sees signed out, it isn't lost, nor shown again after the sign-in.
+    assert "You cancelled." in browser.get("/settings?configure=cancelled", follow_redirects=True).text
+    assert submit(browser, "/sign-up", "/sign-up", **ADA).location == "/settings"
 
-def test_the_key_survives_a_restart(tmp_path: Path) -> None:
-    keys = {create_app(instance_path=tmp_path).secret_key for _ in range(2)}
+
+def test_the_key_survives_a_restart(settings: dict[str, str], tmp_path: Path) -> None:
+    keys = {create_app(settings, instance_path=tmp_path).secret_key for _ in range(2)}
 
     assert len(keys) == 1
