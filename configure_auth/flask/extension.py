@@ -393,8 +393,6 @@ def _keys(app: Flask, settings: Settings) -> tuple[Secret, ...]:
     plain = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
     keys = tuple(Secret(key.decode("latin-1") if isinstance(key, bytes) else key) for key in plain if key)
     if not keys:
-        raise SettingsError(
-            "set SECRET_KEY before init_app, or CONFIGURE_TOKEN_KEYS; nothing can be sealed without"
-        )
+        raise SettingsError("set SECRET_KEY before init_app, or CONFIGURE_TOKEN_KEYS; nothing can be sealed without")
     log.warning("CONFIGURE_TOKEN_KEYS is not set: tokens are sealed with a key derived from SECRET_KEY")
     return keys

@@ -1,5 +1,124 @@
-"""Configure as a provider in the app's own Authlib registry."""
+"""Configure as a provider in the app's own Authlib registry, beside Google and GitHub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Flask, Response, current_app, session
+
+from ..api.client import Configure
+from ..flows import Clock, Flow, Runtime, provider, run
+from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..settings import Settings
+from ..stores import Stores
+from ..stores.memory import MemoryAccounts, MemoryLeases
+from ..stores.opening import open_stores
+from ..stores.session import SessionStates
+from ..values import Secret
+from .request import FlaskApp, respond, visit
+
+__all__ = ["OAuthProvider", "register_oauth"]
+
+T = TypeVar("T")
 
 
-def register_oauth() -> None:
-    raise NotImplementedError
+class OAuthProvider:
+    """What `oauth.configure` is: Authlib's verbs, run by our login flow over one pool of connections."""
+
+    def __init__(
+        self, flow: provider.Provider, *, name: str, store: str | Stores | None, map_profile: MapProfile | None
+    ) -> None:
+        self._flow = flow
+        self._name = name
+        self._store = store
+        self._map_profile = map_profile
+        self._client = Configure(flow.client.settings)
+
+    def authorize_redirect(self, redirect_uri: str) -> Response:
+        """Send the person to Configure.
+
+        Args:
+            redirect_uri: the app's callback, an absolute URL exactly as it is registered at Configure.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
+        """
+        return respond(self._run(provider.authorize_redirect(self._flow, visit(), redirect_uri)))
+
+    def authorize_access_token(self) -> ConfigureToken:
+        """In the callback: check it, exchange its code once, and see who it is.
+
+        Returns:
+            a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
+            `email_verified` and `configure_phone_last4`.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
+        """
+        identity, grant = self._run(provider.authorize_access_token(self._flow, visit()))
+        return token_of(identity, grant, self._map_profile)
+
+    def userinfo(self, token: dict[str, Any]) -> Any:
+        """Who a token belongs to, as `token["userinfo"]` says it."""
+        scopes = tuple(str(token.get("scope", "")).split())
+        identity = self._run(provider.userinfo(self._flow, Secret(token["access_token"]), scopes))
+        return userinfo_of(identity, self._map_profile)
+
+    def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
+        """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
+        scopes = tuple(str(token.get("scope", "")).split())
+        grant = self._run(provider.refresh_token(self._flow, Secret(token["refresh_token"]), scopes))
+        return token_of(None, grant, None)
+
+    def _run(self, flow: Flow[T]) -> T:
+        runtime = Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None)
+        return run(provider.in_authlib_terms(flow), runtime)
+
+    def _stores(self) -> Stores:
+        if isinstance(self._store, Stores):
+            return self._store
+        site = self._flow.site
+        if self._store is None:
+            states = SessionStates(session, f"_{self._name}_sign_ins", site.sealer)
+            return Stores(states, MemoryAccounts(), MemoryLeases())
+        app: Flask = current_app
+        opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
+        if self._name not in opened:
+            opened[self._name] = open_stores(
+                self._store, agent=site.agent, fingerprints=(), folder=Path(app.instance_path), extra="flask"
+            )
+        return opened[self._name]
+
+
+def register_oauth(
+    oauth: Any,
+    settings: Settings,
+    *,
+    name: str = "configure",
+    store: str | Stores | None = None,
+    scopes: tuple[str, ...] | None = None,
+    resource: str | None = None,
+    map_profile: MapProfile | None = None,
+    clock: Clock | None = None,
+) -> OAuthProvider:
+    """Register Configure into `authlib.integrations.flask_client.OAuth`.
+
+    Args:
+        oauth: the app's registry; other providers in it are left as they are.
+        settings: with the OAuth client, the API key and the agent.
+        name: under which it is found: `oauth.configure`.
+        store: "sqlite:///configure.db" or another store keeps each attempt single-use. Without one the attempts lie in
+            the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a state twice.
+        scopes: ("profile.read", "profile.search") unless told otherwise.
+        resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
+        map_profile: makes `token["userinfo"]` from an `Identity`.
+        clock: Unix seconds, for tests.
+
+    Raises:
+        SettingsError: a credential is missing.
+    """
+    flow = provider.Provider.of(settings, scopes, resource, clock)
+    client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)
+    register(oauth, name, client)
+    return client

@@ -1,5 +1,6 @@
 """Every decision, once: generators that yield effects and return values. No framework, no I/O, no clock."""
 
+from . import provider
 from .account_link import LINK_ROUTES, AccountLink, unlink
 from .answer import Answer
 from .app import App, AppResponse, Hook
@@ -41,6 +42,7 @@ __all__ = [
     "export_user",
     "forget_user",
     "open_token",
+    "provider",
     "reload_first",
     "run",
     "serve",

@@ -83,14 +83,32 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feature(ABC):
-    """One of our sets of routes, with the app's options; link and login say here how they differ."""
+class Purpose(ABC):
+    """What attempts are made for; link, login and the bare OAuth provider say here how they differ."""
 
     intent: ClassVar[Intent]
 
     site: Site
+    after: str = "/"
+
+    @abstractmethod
+    def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
+        """Where at Configure the person goes."""
+
+    @abstractmethod
+    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        """Whether the session still is the starter's; False ends it at `next` without an exchange."""
+
+    @abstractmethod
+    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+        """Exchange the code and store what came of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature(Purpose):
+    """A purpose with routes of ours, under `path` of the app."""
+
     path: str
-    after: str
     on_error: Hook | None = None
 
     def __post_init__(self) -> None:
@@ -107,24 +125,12 @@ class Feature(ABC):
         return f"{mount}{self.path}/sign-in{'?' if query else ''}{query}"
 
     @abstractmethod
-    def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
-        """Where at Configure the person goes."""
-
-    @abstractmethod
     def admit(self, user_id: str | None) -> bool:
         """Whether a start makes sense for this user; False goes on to the app, an error says why not."""
 
     @abstractmethod
     def needs_session(self) -> bool:
         """Whether a callback without a session user is worth a reload that brings a strict session cookie."""
-
-    @abstractmethod
-    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        """Whether the session still is the starter's; False ends it at `next` without an exchange."""
-
-    @abstractmethod
-    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
-        """Exchange the code and store what came of it."""
 
     @abstractmethod
     def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
@@ -176,7 +182,7 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
             app_url,
         )
         return Answer.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
-    cookie = site.cookie(app_url, visit.browser(site.cookie(app_url, "").name) or secrets.token_urlsafe(32))
+    cookie = site.browser_cookie(visit, app_url)
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), site.confirmation(cookie.value).encode())
     if not confirmed and not site.sent(visit, app_url):
         if visit.method != "GET":
@@ -216,13 +222,13 @@ def reload_first(feature: Feature, route: Route, visit: Visit, session_cookie: s
 
 
 def mint(
-    feature: Feature, *, browser: str, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
+    purpose: Purpose, *, browser: str, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
 ) -> Flow[str]:
     """Make and keep a state for this browser; the URL at Configure that carries it."""
-    site = feature.site
+    site = purpose.site
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
     state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
-    url = feature.hosted_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
+    url = purpose.hosted_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
     agent, now, state_hash = site.agent, site.clock(), digest("state", state)
     version = None
     if user_id is not None:
@@ -230,7 +236,7 @@ def mint(
     record = PendingSignIn(
         state_hash=state_hash,
         browser_hash=digest("browser", browser),
-        intent=feature.intent,
+        intent=purpose.intent,
         agent=agent,
         user_id=user_id,
         next=next,
@@ -242,7 +248,7 @@ def mint(
         expires_at=now + LIFETIME,
     )
     yield from use(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=now))
-    yield from tell(SignInStarted(intent=feature.intent, user_id=user_id))
+    yield from tell(SignInStarted(intent=purpose.intent, user_id=user_id))
     return url
 
 
@@ -250,39 +256,51 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     """`GET /callback`, where Configure sends the person back."""
     site = feature.site
     app_url = site.app_url(visit)
-    # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
-    # mix-up as well, and no document says what Configure would put there.
-    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    given = read_callback(visit)
     if visit.touches_nothing:
         return Answer()
-    browser = visit.browser(site.cookie(app_url, "").name)
-    if browser is None:
-        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    state = given.get("state", "")
-    if not visit.is_token(state):
-        raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
+    browser = binding(site, visit, app_url)
     user_id = yield from current_user(site)
     if user_id is None and visit.is_cross_site and feature.needs_session():
         return Answer(status=200, page=ui.ReloadPage())
-    attempt = yield from claim(feature, state, browser)
+    attempt = yield from claim(feature, given["state"], browser)
     if attempt is None:
         return Answer(status=202, page=ui.WaitPage(), retry_after=1)
     if attempt.outcome is not None:
-        return (yield from _again(feature, visit, attempt, user_id))
-    return (yield from settle(feature, attempt, given, user_id))
+        return (yield from feature.repeat(attempt, remembered(site, attempt), user_id))
+    _outcome, answer = yield from settle(feature, attempt, given, user_id, feature.url(app_url, "/callback"))
+    return answer
 
 
-def claim(feature: Feature, state: str, browser: str) -> Flow[PendingSignIn | None]:
+def read_callback(visit: Visit) -> dict[str, str]:
+    """The parameters that Configure sends back, of a shape that a state of ours could have."""
+    # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
+    # mix-up as well, and no document says what Configure would put there.
+    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    if not visit.is_token(given.get("state", "")):
+        raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
+    return given
+
+
+def binding(site: Site, visit: Visit, app_url: str) -> str:
+    """Our cookie, without which nothing was started in this browser."""
+    browser = visit.browser(site.cookie(app_url, "").name)
+    if browser is None:
+        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
+    return browser
+
+
+def claim(purpose: Purpose, state: str, browser: str) -> Flow[PendingSignIn | None]:
     """Take the attempt, or find how it ended; None while another request is still ending it.
 
     An unknown state and another browser's state get the same answer, so that nobody learns which states exist.
     """
-    site = feature.site
+    site = purpose.site
     state_hash, browser_hash, agent, intent = (
         digest("state", state),
         digest("browser", browser),
         site.agent,
-        feature.intent,
+        purpose.intent,
     )
     record = yield from use(
         lambda stores: stores.states.claim(
@@ -307,32 +325,41 @@ def claim(feature: Feature, state: str, browser: str) -> Flow[PendingSignIn | No
     return None
 
 
-def settle(feature: Feature, record: PendingSignIn, given: dict[str, str], user_id: str | None) -> Flow[Answer]:
-    """End an attempt that was claimed, and remember how."""
-    site = feature.site
+def settle(
+    purpose: Purpose,
+    record: PendingSignIn,
+    given: dict[str, str],
+    user_id: str | None,
+    redirect_uri: str,
+) -> Flow[tuple[Outcome, Answer]]:
+    """End an attempt that was claimed, and remember how. `redirect_uri` is where it came back."""
+    site = purpose.site
     assert record.verifier is not None
     try:
-        if not feature.same_user(record, user_id):
-            outcome = Outcome(location=record.next or feature.after)
-            answer = Answer.redirect(record.next or feature.after)
+        if record.redirect_uri != redirect_uri:
+            raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
+        if not purpose.same_user(record, user_id):
+            outcome = Outcome(location=record.next or purpose.after)
+            answer = Answer.redirect(record.next or purpose.after)
         else:
             code = _code(given)
             verifier = Secret(site.sealer.open(record.verifier, "verifier", record.state_hash))
-            outcome, answer = yield from feature.redeem(record, code, verifier)
+            outcome, answer = yield from purpose.redeem(record, code, verifier)
     except AppResponse:
         yield from _remember(site, record, Outcome(code=Code.LOGIN_REFUSED))
+        yield from tell(LinkFailed(intent=purpose.intent, code=Code.LOGIN_REFUSED, user_id=record.user_id))
         raise
     except Exception as error:  # whatever it was, the person gets a page and the attempt an end
         refusal = as_refusal(error)
         refusal.next = refusal.next or record.next
         sentence = refusal.sentence if isinstance(refusal, LoginRefused) else None
         yield from _remember(site, record, Outcome(code=Code(refusal.code), sentence=sentence))
-        yield from tell(LinkFailed(intent=feature.intent, code=Code(refusal.code), user_id=record.user_id))
+        yield from tell(LinkFailed(intent=purpose.intent, code=Code(refusal.code), user_id=record.user_id))
         if refusal is error:
             raise
         raise refusal from error
     yield from _remember(site, record, outcome)
-    return answer
+    return outcome, answer
 
 
 def _code(given: dict[str, str]) -> str:
@@ -351,13 +378,14 @@ def _code(given: dict[str, str]) -> str:
     return code
 
 
-def _again(feature: Feature, visit: Visit, record: PendingSignIn, user_id: str | None) -> Flow[Answer]:
-    outcome = Outcome.of(feature.site, record)
+def remembered(site: Site, record: PendingSignIn) -> Outcome:
+    """The outcome of a success; how a failure ended is raised again."""
+    outcome = Outcome.of(site, record)
     if outcome.code is Code.LOGIN_REFUSED and outcome.sentence is not None:
         raise LoginRefused(outcome.sentence)
     if outcome.code is not None:
         raise SignInError(outcome.code, "the attempt had ended so before", next=record.next)
-    return (yield from feature.repeat(record, outcome, user_id))
+    return outcome
 
 
 def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> Flow[None]:

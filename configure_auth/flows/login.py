@@ -22,7 +22,7 @@ from .attempts import Feature, Outcome
 from .effects import Flow, ask, both, send, tell, use
 from .site import Site
 
-__all__ = ["SCOPES", "Login", "OAuthClient", "identify"]
+__all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "whose"]
 
 SCOPES = ("profile.read", "profile.search")
 
@@ -88,19 +88,22 @@ def identify(
         if error.backend_code == "invalid_grant":
             raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
         raise
-    if "profile.read" in tokens.scopes:
+    identity, version = yield from whose(client, tokens.access_token, tokens.scopes, site)
+    return identity, grant_of(tokens, site.clock()), version
+
+
+def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site) -> Flow[tuple[Identity, int | None]]:
+    """Who a token of ours belongs to, with the version of the local user."""
+    settings = client.settings
+    if "profile.read" in scopes:
         # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
-        reading = read_profile(
-            settings, Subject(token=tokens.access_token), sections=("identity",), scope=RuntimeScope()
-        )
-        introspection, profile = yield from both(introspect(settings, tokens.access_token), reading)
+        reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
+        introspection, profile = yield from both(introspect(settings, token), reading)
     else:
-        introspection, profile = (yield from send(introspect(settings, tokens.access_token))), None
+        introspection, profile = (yield from send(introspect(settings, token))), None
     user_id = _one_person(settings, introspection, profile, site.clock())
     owner = yield from use(lambda stores: stores.accounts.owner(settings.required_agent, user_id))
-    version = None
-    if owner is not None:
-        version = yield from use(lambda stores: stores.accounts.version(settings.required_agent, owner))
+    local_user_id, version = owner or (None, None)
     who = profile.identity if profile is not None else None
     identity = Identity(
         user_id=user_id,
@@ -108,9 +111,9 @@ def identify(
         email=who.email if who else None,
         email_verified=bool(who and who.email and who.email_verified),
         phone_last4=who.phone_last4 if who else None,
-        local_user_id=owner,
+        local_user_id=local_user_id,
     )
-    return identity, _grant(tokens, site.clock()), version
+    return identity, version
 
 
 def _one_person(settings: Settings, introspection: Introspection, profile: ProfileAnswer | None, now: float) -> str:
@@ -134,7 +137,7 @@ def _one_person(settings: Settings, introspection: Introspection, profile: Profi
     return introspection.sub
 
 
-def _grant(tokens: TokenAnswer, now: float) -> TokenGrant:
+def grant_of(tokens: TokenAnswer, now: float) -> TokenGrant:
     ends = None if tokens.expires_in is None else datetime.fromtimestamp(now + tokens.expires_in, UTC)
     return TokenGrant(
         access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_at=ends, scopes=tokens.scopes
@@ -201,15 +204,16 @@ class Login(Feature):
             yield from ask(lambda app: app.renew_session(site.keep_session))
             raise stale(saved)
         yield from tell(LoggedIn(account=account.public))
-        return Outcome(location=location, user_id=user_id, replay=_replay(identity, grant)), answer
+        return Outcome(location=location, user_id=user_id, replay=replay_of(identity, grant)), answer
 
     def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
         """Browsers drop the winner's response, and its session cookie with it: for 30 s sign in again."""
         location = outcome.location or self.after
         if outcome.replay is None or user_id is not None:
             return Answer.redirect(location)
-        identity, grant = _replayed(outcome.replay)
-        owner = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        identity, grant = play(outcome.replay)
+        found = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
             return Answer.redirect(location)
         again, answer = yield from self._sign_in(replace(identity, local_user_id=owner), grant)
@@ -240,13 +244,13 @@ def _tokens(grant: TokenGrant) -> str:
     )
 
 
-def _replay(identity: Identity, grant: TokenGrant) -> str:
+def replay_of(identity: Identity, grant: TokenGrant) -> str:
     ends = grant.expires_at.isoformat() if grant.expires_at else None
     rest = {"expires_at": ends, "scopes": grant.scopes, "next": grant.next}
     return json.dumps({"identity": asdict(identity), "tokens": _tokens(grant), "grant": rest})
 
 
-def _replayed(replay: str) -> tuple[Identity, TokenGrant]:
+def play(replay: str) -> tuple[Identity, TokenGrant]:
     plain: dict[str, Any] = json.loads(replay)
     tokens, rest = json.loads(plain["tokens"]), plain["grant"]
     grant = TokenGrant(

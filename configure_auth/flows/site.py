@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,11 @@ class Site:
         # The prefix makes browsers refuse the cookie from a subdomain or over http (RFC 6265bis, section 4.1.3.2).
         secure = app_url.startswith("https:")
         return BrowserCookie(name="__Host-configure" if secure else "configure_dev", value=value, secure=secure)
+
+    def browser_cookie(self, visit: Visit, app_url: str) -> BrowserCookie:
+        """The cookie that this browser has already, if it's well-formed, or a new one."""
+        known = visit.browser(self.cookie(app_url, "").name)
+        return self.cookie(app_url, known or secrets.token_urlsafe(32))
 
     @staticmethod
     def confirmation(browser: str) -> str:

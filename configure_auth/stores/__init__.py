@@ -96,8 +96,8 @@ class AccountStore(Protocol):
     def version(self, agent: str, user_id: str) -> int:
         """The user's version, made at random where there is none yet."""
 
-    def owner(self, agent: str, configure_user_id: str) -> str | None:
-        """The local user of a Configure user."""
+    def owner(self, agent: str, configure_user_id: str) -> tuple[str, int] | None:
+        """The local user of a Configure user, with that user's version at the same moment."""
 
     def find(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
         """The user's connections, "agent" before "oauth"."""

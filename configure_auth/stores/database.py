@@ -51,7 +51,7 @@ class _Preparation:
             )
         prefix = f"key {self._agent} "
         known = {name.removeprefix(prefix) for name in rows if name.startswith(prefix)}
-        if known and known.isdisjoint(self._fingerprints):
+        if known and self._fingerprints and known.isdisjoint(self._fingerprints):
             raise SettingsError(
                 "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is in "
                 "the store; put the key that did back into the list"

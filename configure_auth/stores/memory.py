@@ -100,8 +100,9 @@ class MemoryAccounts:
         return self._versions.setdefault((agent, user_id), secrets.randbits(62))
 
     @_alone
-    def owner(self, agent: str, configure_user_id: str) -> str | None:
-        return self._owner(agent, configure_user_id)
+    def owner(self, agent: str, configure_user_id: str) -> tuple[str, int] | None:
+        user_id = self._owner(agent, configure_user_id)
+        return None if user_id is None else (user_id, self._versions[agent, user_id])
 
     @_alone
     def find(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:

@@ -107,8 +107,13 @@ class SqlAccounts(_Sql):
         return _version(connection, agent, user_id)
 
     @transaction
-    def owner(self, connection: Connection, agent: str, configure_user_id: str) -> str | None:
-        return _owner(connection, agent, configure_user_id)
+    def owner(self, connection: Connection, agent: str, configure_user_id: str) -> tuple[str, int] | None:
+        found = connection.execute(
+            select(owners.c.user_id, users.c.version)
+            .join(users, and_(users.c.agent == owners.c.agent, users.c.user_id == owners.c.user_id))
+            .where(owners.c.agent == agent, owners.c.configure_user_id == configure_user_id)
+        ).one_or_none()
+        return None if found is None else (found.user_id, found.version)
 
     @transaction
     def find(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:

@@ -1,0 +1,75 @@
+"""States in the app's own session, for an OAuth provider without a store: as Authlib does, and as little safe.
+
+A session cookie can be put back by whoever kept a copy, so a state here is not single-use. What is in it is sealed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import MutableMapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..errors import SettingsError
+from ..values import Intent, PendingSignIn
+from .sealing import Sealer
+
+__all__ = ["SessionStates"]
+
+_LIMIT = 4
+"""A cookie holds 4 KiB, and the app wants most of it."""
+
+
+class SessionStates:
+    """A `StateStore` for one request.
+
+    Args:
+        session: the session of the running request.
+        key: of the session, under which the attempts lie.
+    """
+
+    def __init__(self, session: MutableMapping[str, Any], key: str, sealer: Sealer) -> None:
+        self._session = session
+        self._key = key
+        self._sealer = sealer
+
+    def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
+        kept = dict(list(self._open().items())[-(min(limit, _LIMIT) - 1) :])
+        plain = {name: value for name, value in asdict(record).items() if value is not None}
+        kept[record.state_hash] = self._sealer.seal(json.dumps(plain), "session", record.state_hash)
+        # Written whole: Starlette's session notices a change of a top-level key only.
+        self._session[self._key] = kept
+
+    def claim(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        record = self.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent)
+        if record is None or record.expires_at <= now:
+            return None
+        self._session[self._key] = {name: value for name, value in self._open().items() if name != state_hash}
+        return replace(record, claimed_at=now)
+
+    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
+        sealed = self._open().get(state_hash)
+        if not isinstance(sealed, str):
+            return None
+        try:
+            plain = json.loads(self._sealer.open(sealed, "session", state_hash))
+        except SettingsError:
+            return None  # of another client secret; the person starts again
+        record = PendingSignIn(**({"user_id": None, "next": None, "verifier": None, "version": None} | plain))
+        mine = (record.browser_hash, record.intent, record.agent) == (browser_hash, intent, agent)
+        return record if mine else None
+
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
+        """Nothing is kept: a token doesn't belong into a cookie."""
+
+    def forget(self, agent: str, user_id: str) -> None:
+        """Nothing of a user is kept."""
+
+    def purge(self, *, now: float) -> int:
+        return 0
+
+    def _open(self) -> dict[str, Any]:
+        kept = self._session.get(self._key)
+        return kept if isinstance(kept, dict) else {}
