@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from configure_auth.flask import ConfigureAuth
 from flask import Flask
 from flask_login import current_user, login_user
 
 from configure_auth import Identity, TokenGrant
+from configure_auth.flask import ConfigureAuth
 
 from .models import User, db
 
