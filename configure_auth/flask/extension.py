@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,8 +47,17 @@ class _Installed:
     has_session: bool
     features: dict[str, Feature] = field(default_factory=dict)
 
-    def runtime(self, app: Flask) -> Runtime:
-        return Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app))
+    def run(self, flow: Flow[T]) -> T:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app)))
+
+    def register_callbacks(self) -> tuple[flows.Registration, ...]:
+        return self.run(flows.register_callbacks(self.site, self.features.values()))
+
+
+def installations(app: Flask) -> tuple[_Installed, ...]:
+    """Every `ConfigureAuth` that was installed into an app."""
+    return tuple(app.extensions.get(_KEY, {}).values())
 
 
 class ConfigureAuth:
@@ -110,7 +120,7 @@ class ConfigureAuth:
                 user_id=self._user_id,
                 keep_session=self._keep_session,
                 strict_session=self._session and app.config.get("SESSION_COOKIE_SAMESITE") == "Strict",
-                **({} if self._clock is None else {"clock": self._clock}),
+                clock=self._clock or time.time,
             ),
             client=Configure(settings),
             stores=self._open(app, settings, sealer),
@@ -235,10 +245,9 @@ class ConfigureAuth:
         """`profile` of a user by id."""
         installed = self._installed()
         opened = self._run(lambda site: flows.open_token(site, _local(user_id), self._resource(), kind))
-        runtime = installed.runtime(_app())
 
         def perform(call: Any, /) -> Any:
-            return flows.run(flows.checked(installed.site, opened, call), runtime)
+            return installed.run(flows.checked(installed.site, opened, call))
 
         return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
@@ -303,7 +312,7 @@ class ConfigureAuth:
 
     def _run(self, flow: Callable[[Site], Flow[T]]) -> T:
         installed = self._installed()
-        return flows.run(flow(installed.site), installed.runtime(_app()))
+        return installed.run(flow(installed.site))
 
     def _blueprint(
         self, name: str, path: str, routes: tuple[Route, ...], build: Callable[[Site], Feature]
@@ -353,8 +362,7 @@ class ConfigureAuth:
 
     def _serve(self, name: str, route: Route) -> Response:
         installed = self._installed()
-        flow = flows.serve(installed.features[name], route, visit())
-        return respond(flows.run(flow, installed.runtime(_app())))
+        return respond(installed.run(flows.serve(installed.features[name], route, visit())))
 
     def _open(self, app: Flask, settings: Settings, sealer: Sealer) -> Stores:
         if isinstance(self._store, Stores):
@@ -366,11 +374,6 @@ class ConfigureAuth:
             folder=Path(app.instance_path),
             extra="flask",
         )
-
-
-def _app() -> Flask:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    return app
 
 
 def _local(user_id: str | int | None) -> str | None:

@@ -8,6 +8,7 @@ from .attempts import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, rel
 from .destination import Destinations
 from .effects import Flow, arun, run
 from .login import Login, OAuthClient
+from .registration import Registration, register_callbacks
 from .runtime import AsyncRuntime, Runtime
 from .site import Clock, Site
 from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
@@ -30,6 +31,7 @@ __all__ = [
     "Login",
     "OAuthClient",
     "OpenToken",
+    "Registration",
     "Route",
     "Runtime",
     "Site",
@@ -43,6 +45,7 @@ __all__ = [
     "forget_user",
     "open_token",
     "provider",
+    "register_callbacks",
     "reload_first",
     "run",
     "serve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
@@ -37,7 +38,7 @@ class Provider(Purpose):
     ) -> Provider:
         # What is sealed here lives 15 minutes, so the client's own secret will do where no other key is set.
         keys = settings.token_keys or (settings.required_oauth_client_secret,)
-        site = Site(settings=settings, sealer=Sealer(keys), user_id=lambda: None, **({"clock": clock} if clock else {}))
+        site = Site(settings=settings, sealer=Sealer(keys), user_id=lambda: None, clock=clock or time.time)
         return cls(site=site, client=OAuthClient.of(settings, scopes, resource))
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:

@@ -16,7 +16,7 @@ from .sealing import Sealer
 
 __all__ = ["SessionStates"]
 
-_LIMIT = 4
+_LIMIT = 3
 """A cookie holds 4 KiB, and the app wants most of it."""
 
 
