@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, jsonify, session
+from flask import Flask, Response, abort, jsonify, request, session
+from flask_wtf import CSRFProtect
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from configure_auth import ConfigureError
 from configure_auth.events import EVENTS
 from configure_auth.flask import ConfigureAuth
 from configure_auth.flask.signals import SIGNALS
 
+from .flask_sessions import ServerSessions
 from .web import Options, People, Serving, store_url
 
 
@@ -23,6 +26,8 @@ def build(
     app = Flask(__name__, instance_path=str(folder))
     app.secret_key = "a secret key of the app, long enough"
     app.config.update(settings, SESSION_COOKIE_SAMESITE=options.samesite)
+    if options.server_session:
+        app.session_interface = ServerSessions()
     constructor: dict[str, Any] = {
         "user_id": lambda: session.get("user_id"),
         "store": store_url(options.store, folder),
@@ -55,6 +60,19 @@ def build(
         session.clear()
         return "out"
 
+    @app.post("/keep/<key>/<value>")
+    def keep(key: str, value: str) -> str:
+        session[key] = value
+        return "kept"
+
+    @app.get("/session")
+    def kept() -> Any:
+        return jsonify({key: value for key, value in session.items() if key != "user_id"})
+
+    @app.errorhandler(ConfigureError)
+    def failed(error: ConfigureError) -> Any:
+        return jsonify(code=error.code, suggested_action=error.suggested_action), 502
+
     @app.get("/")
     @app.get("/settings")
     def page() -> str:
@@ -85,9 +103,25 @@ def build(
     def forget(user_id: str) -> Any:
         return jsonify(forgotten=configure_auth.forget_user(user_id))
 
+    if options.guard:
+        _guard(app)
     if options.customise is not None:
         options.customise(app, configure_auth)
     return app, configure_auth
+
+
+def _guard(app: Flask) -> None:
+    CSRFProtect(app).exempt(app.view_functions["sign_in"])
+
+    @app.before_request
+    def turn_away() -> None:
+        if session.get("user_id") is None and not request.path.startswith("/in/"):
+            abort(Response("sign in first", 401))
+
+
+def hurry(app: Flask, configure_auth: ConfigureAuth, seconds: float) -> None:
+    with app.app_context():
+        configure_auth.client._transport.timeout = seconds
 
 
 def plain(account: Any) -> dict[str, Any]:
@@ -113,13 +147,19 @@ class _Later:
 
     app: Flask
 
+    def __init__(self, mount: str) -> None:
+        self._mount = mount
+
     def __call__(self, environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"].startswith(f"{self._mount}/"):
+            environ["SCRIPT_NAME"] = self._mount
+            environ["PATH_INFO"] = environ["PATH_INFO"][len(self._mount) :]
         return self.app(environ, start_response)
 
 
 @contextmanager
-def listening() -> Iterator[tuple[int, Callable[[Flask], Serving]]]:
-    later = _Later()
+def listening(mount: str) -> Iterator[tuple[int, Callable[[Flask], Serving]]]:
+    later = _Later(mount)
     server: BaseWSGIServer = make_server("127.0.0.1", 0, later, threaded=True)
 
     def serve(app: Flask) -> Serving:

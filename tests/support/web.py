@@ -5,14 +5,16 @@ The app is driven over HTTP only, so one behaviour suite runs on every adapter.
 
 from __future__ import annotations
 
+import copy
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 
@@ -46,7 +48,10 @@ class Options:
     """How an app under test differs from the plain one.
 
     `constructor`, `link` and `login` are keyword arguments of `ConfigureAuth`, `account_link` and `login`; None leaves
-    the routes out. `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values.
+    the routes out. `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values,
+    in which "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns
+    away whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
+    to; `server_session` keeps the session at the server, under an id in the cookie.
     """
 
     store: str = "memory"
@@ -56,6 +61,9 @@ class Options:
     login: Mapping[str, Any] | None = field(default_factory=dict)
     on_login: Callable[[Any, Any], Any] | None = None
     samesite: Literal["Lax", "Strict"] = "Lax"
+    mount: str = ""
+    guard: bool = False
+    server_session: bool = False
     customise: Callable[[Any, Any], None] | None = None
 
 
@@ -63,7 +71,10 @@ class Options:
 class Web:
     """A running app. Beside our routes it has POST /in/<user>, POST /out, and GET pages that answer JSON:
 
-    /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, and "/" and "/settings".
+    /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, POST /keep/<key>/<value> and
+    /session (what else is in the session), and the pages "/" and "/settings" with the button. A `ConfigureError` on one
+    of them answers 502 with its `code` and `suggested_action`. `hurry(seconds)` shortens the deadline of calls to
+    Configure.
     """
 
     url: str
@@ -72,6 +83,7 @@ class Web:
     people: People
     configure_auth: Any
     app: Any
+    hurry: Callable[[float], None]
 
     def browser(self) -> Browser:
         return Browser(self)
@@ -80,9 +92,11 @@ class Web:
 class Browser:
     """Cookies, and the Fetch Metadata that a browser would send; follows no redirect by itself."""
 
-    def __init__(self, web: Web, cookies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, web: Web) -> None:
         self.web = web
-        self.http = httpx2.Client(base_url=web.url, cookies=dict(cookies or {}), timeout=30, trust_env=False)
+        # A context without certificates spares the time to load them; only plain HTTP is spoken here.
+        no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.http = httpx2.Client(base_url=web.url, timeout=30, trust_env=False, verify=no_tls)
 
     def __enter__(self) -> Browser:
         return self
@@ -93,9 +107,13 @@ class Browser:
     def close(self) -> None:
         self.http.close()
 
-    def copy(self) -> Browser:
-        """Another connection of the same browser: the same cookies at this moment."""
-        return Browser(self.web, {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar})
+    def copy(self, web: Web | None = None, *, without: tuple[str, ...] = ()) -> Browser:
+        """Another connection of the same browser: the same cookies at this moment, but for those of some names."""
+        other = Browser(web or self.web)
+        for cookie in self.http.cookies.jar:
+            if cookie.name not in without:
+                other.http.cookies.jar.set_cookie(copy.copy(cookie))
+        return other
 
     def get(self, url: str, *, site: str | None = "same-origin", **headers: str) -> httpx2.Response:
         return self.request("GET", url, site=site, **headers)
@@ -143,6 +161,12 @@ class Browser:
         """The whole login."""
         return self.come_back(self.at_configure(self.start("login", query), phone))
 
+    def end(self, start: str, **parameters: str) -> str:
+        """The callback of a start with its state, without a visit to Configure."""
+        sent = query_of(start)
+        callback = sent.get("return_to") or sent["redirect_uri"]
+        return f"{callback}?{urlencode({'state': sent['state'], **parameters})}"
+
 
 def start_path(flow: Literal["link", "login"]) -> str:
     return {"link": "/configure/sign-in", "login": "/auth/configure/sign-in"}[flow]
@@ -163,15 +187,24 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
         from . import flask_web as module
     else:
         raise NotImplementedError(adapter)
-    with module.listening() as (port, serve):
+    with module.listening(options.mount) as (port, serve):
         url = f"http://localhost:{port}"
-        settings = {**sandbox.environment(app_url=url), **options.settings}
+        chosen = {name: value and value.replace("{url}", url) for name, value in options.settings.items()}
+        settings = {**sandbox.environment(app_url=url), **chosen}
         sandbox.register_return_to(f"{url}/configure/callback")
         sandbox.register_redirect_uri(f"{url}/auth/configure/callback")
         people = People()
         app, configure_auth = module.build(settings, options, people, folder, sandbox.clock)
         with serve(app):
-            yield Web(url=url, adapter=adapter, sandbox=sandbox, people=people, configure_auth=configure_auth, app=app)
+            yield Web(
+                url=url,
+                adapter=adapter,
+                sandbox=sandbox,
+                people=people,
+                configure_auth=configure_auth,
+                app=app,
+                hurry=lambda seconds: module.hurry(app, configure_auth, seconds),
+            )
 
 
 def store_url(store: str, folder: Path) -> str:

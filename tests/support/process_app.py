@@ -1,0 +1,82 @@
+"""The app under test as a program: `python -m tests.support.process_app`, or gunicorn's `create()`.
+
+The variable TEST_APP is a JSON object: see `AppOptions`. Several processes with the same one are one app.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, jsonify, request
+
+from configure_auth import ConfigureAuthError
+
+from .flask_web import build, listening
+from .web import Options, People
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppOptions:
+    """`clock` is a file with the seconds by which the app's time is ahead. `warm` is a token to read a profile with
+    while the app is made, which under `gunicorn --preload` is before the fork."""
+
+    settings: dict[str, str]
+    folder: str
+    clock: str
+    warm: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONFIGURE_")}
+        return {**inherited, "TEST_APP": json.dumps(asdict(self))}
+
+
+def _ahead(clock: Path) -> Callable[[], float]:
+    return lambda: time.time() + float(clock.read_text())
+
+
+def create() -> Flask:
+    options = AppOptions(**json.loads(os.environ["TEST_APP"]))
+
+    def customise(app: Flask, configure_auth: Any) -> None:
+        @app.get("/pid")
+        def pid() -> Any:
+            return jsonify(pid=os.getpid())
+
+        @app.get("/read")
+        def read() -> Any:
+            answer = configure_auth.client.profile(token=request.args["token"]).read(sections=("identity",))
+            return jsonify(pid=os.getpid(), name=answer.identity.name)
+
+        @app.errorhandler(ConfigureAuthError)
+        def failed(error: ConfigureAuthError) -> Any:
+            return jsonify(error=str(error.code)), error.status
+
+    app, configure_auth = build(
+        options.settings,
+        Options(store="sqlite", customise=customise),
+        People(),
+        Path(options.folder),
+        _ahead(Path(options.clock)),
+    )
+    if options.warm is not None:
+        with app.app_context():
+            assert configure_auth.account_for("nobody") is None
+            configure_auth.client.profile(token=options.warm).read(sections=("identity",))
+    return app
+
+
+def main() -> None:
+    with listening() as (port, serve), serve(create()):
+        print(port, flush=True)
+        # Ends when the test lets go of the pipe.
+        input()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""A browser without a connection pool: every request is a connection of its own, to any port, and can be cut off."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from configure_auth.sandbox import Sandbox
+
+from .web import Web, start_path
+
+T = TypeVar("T")
+
+FlowName = Literal["link", "login"]
+EXCHANGE = "/v1/auth/sign-in/exchange"
+TOKEN = "/oauth/token"
+CODE_PATH: dict[FlowName, str] = {"link": EXCHANGE, "login": TOKEN}
+"""Where at Configure the code of each flow goes."""
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer. `cookies` are those it sets."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    text: str
+
+    @property
+    def location(self) -> str | None:
+        return next((value for name, value in self.headers if name.lower() == "location"), None)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        jar: SimpleCookie = SimpleCookie()
+        for name, value in self.headers:
+            if name.lower() == "set-cookie":
+                jar.load(value)
+        return {name: morsel.value for name, morsel in jar.items()}
+
+
+@dataclass
+class Visitor:
+    """Cookies, which `get` and `post` keep and `ask` only sends, and the Host that the app is known by."""
+
+    port: int
+    host: str
+    sandbox: Sandbox
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, web: Web) -> Visitor:
+        parts = urlsplit(web.url)
+        assert parts.port is not None
+        return cls(parts.port, parts.netloc, web.sandbox)
+
+    def fork(self, *names: str) -> Visitor:
+        """The same browser at this moment; with names, only those of its cookies."""
+        kept = {name: value for name, value in self.cookies.items() if not names or name in names}
+        return Visitor(self.port, self.host, self.sandbox, kept)
+
+    def _headers(self, site: str) -> dict[str, str]:
+        cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        named = {"Host": self.host, "Accept": "text/html", "Sec-Fetch-Site": site, "Origin": f"http://{self.host}"}
+        return named | (cookie if self.cookies else {})
+
+    def ask(
+        self, url: str, *, method: str = "GET", site: str = "same-origin", port: int | None = None, accept: str = ""
+    ) -> Got:
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        try:
+            target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            headers = self._headers(site) | ({"Accept": accept} if accept else {})
+            connection.request(method, target, headers=headers)
+            answer = connection.getresponse()
+            return Got(answer.status, tuple(answer.getheaders()), answer.read().decode())
+        finally:
+            connection.close()
+
+    def get(self, url: str, *, site: str = "same-origin", port: int | None = None) -> Got:
+        return self._keep(self.ask(url, site=site, port=port))
+
+    def post(self, url: str, *, port: int | None = None) -> Got:
+        return self._keep(self.ask(url, method="POST", port=port))
+
+    def _keep(self, got: Got) -> Got:
+        self.cookies |= got.cookies
+        return got
+
+    def leave_at(self, callback: str, port: int | None = None) -> socket.socket:
+        """Send the callback without waiting for the answer; close the socket to give it up."""
+        parts = urlsplit(callback)
+        lines = [f"GET {parts.path}?{parts.query} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in self._headers("cross-site").items()]
+        sock = socket.create_connection(("127.0.0.1", port or self.port), timeout=30)
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        return sock
+
+    def sign_in_locally(self, user_id: str) -> None:
+        assert self.post(f"/in/{user_id}").status == 200
+
+    def who(self, port: int | None = None) -> str:
+        """What the app says of its session user, as JSON."""
+        return self.ask("/who", port=port).text
+
+    def start(self, flow: FlowName, phone: str = "+15550100001", query: str = "") -> str:
+        """From the button to the end of Configure's pages: the URL of the callback."""
+        got = self.get(start_path(flow) + query)
+        assert got.location is not None, (got.status, got.text)
+        return self.sandbox.sign_in(got.location, phone)
+
+    def come_back(self, callback: str, port: int | None = None) -> Got:
+        return self.get(callback, site="cross-site", port=port)
+
+    def wait_for(self, callback: str, port: int | None = None) -> Got:
+        """The callback as the waiting page repeats it: until there is an end. Keeps no cookie."""
+        got = self.ask(callback, site="cross-site", port=port)
+        for _ in range(10):
+            if got.status != 202:
+                break
+            got = self.ask(callback, port=port)
+        return got
+
+    def run(self, flow: FlowName, phone: str = "+15550100001") -> Got:
+        return self.come_back(self.start(flow, phone))
+
+
+class Crowd:
+    """Many callers that begin in the same moment."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+        self._count = count
+        self._pool = ThreadPoolExecutor(count)
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def send(self, act: Callable[[int], T]) -> list[Future[T]]:
+        def begin(number: int) -> T:
+            self._barrier.wait(30)
+            return act(number)
+
+        return [self._pool.submit(begin, number) for number in range(self._count)]
+
+
+def at_once(count: int, act: Callable[[int], T]) -> list[T]:
+    """`act(0)` to `act(count - 1)`, begun together; what they return."""
+    with Crowd(count) as crowd:
+        return [future.result() for future in crowd.send(act)]
