@@ -47,9 +47,18 @@ API: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", f"{_SIGN_IN}/message-lines", message_endpoints.list_lines),
     ("DELETE", f"{_SIGN_IN}/message-lines", message_endpoints.revoke_line),
     ("POST", f"{_SIGN_IN}/message-url", message_endpoints.message_url),
-    ("POST", "/v1/auth/otp/start", phone_endpoints.start),
-    ("POST", "/v1/auth/otp/verify", phone_endpoints.verify),
-    ("POST", "/v1/embed/approve", phone_endpoints.approve),
+    *(
+        route
+        for path, endpoint in (
+            ("/v1/auth/otp/start", phone_endpoints.start),
+            ("/v1/auth/otp/verify", phone_endpoints.verify),
+            ("/v1/embed/approve", phone_endpoints.approve),
+        )
+        for route in (
+            ("POST", path, phone_endpoints.for_browsers(endpoint)),
+            ("OPTIONS", path, phone_endpoints.for_browsers(phone_endpoints.preflight)),
+        )
+    ),
     ("GET", "/v1/profile", profile_endpoints.read),
     ("GET", "/v1/profile/search", profile_endpoints.search),
     ("POST", "/v1/profile/remember", profile_endpoints.remember),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
 from .callers import bearer
 from .directory import canonical_phone
 from .interactions import RIGHT_CODE
 from .ledger import Grant
+from .profiles import Subject
 from .sign_in_endpoints import spelled
 from .values import SCOPES
-from .wire import Incoming, Refusal, answer, invalid, missing, text_field, unauthenticated
+from .wire import Incoming, Refusal, answer, forbidden, invalid, missing, optional_text, text_field, unauthenticated
 from .world import Agent, World
 
 
@@ -22,12 +25,22 @@ def start(world: World, incoming: Incoming) -> Response:
 
 
 def verify(world: World, incoming: Incoming) -> Response:
-    """Gives the raw user token for a right code. It proves the phone and approves no agent."""
-    _any_key(world, incoming)
+    """Gives the raw user token for a right code. It proves the phone and approves no agent.
+
+    What was kept under an `external_id` moves to the person, once and one way, as the older documents promise.
+    """
+    agent = _any_key(world, incoming)
     phone = _phone(incoming)
-    if text_field(incoming.json(), "code") != RIGHT_CODE:
+    body = incoming.json()
+    if body.get("agent") not in {None, "", agent.handle}:
+        raise forbidden("agent_forbidden", "the API key does not belong to this agent")
+    if text_field(body, "code") != RIGHT_CODE:
         raise unauthenticated("invalid_code", "the code is wrong")
     person = world.directory.sign_up(phone)
+    external_id = optional_text(body, "external_id", limit=512)
+    if external_id is not None:
+        unlinked = Subject(agent.handle, None, external_id)
+        world.profiles.merge(unlinked, Subject(agent.handle, person.user_id, None))
     return answer({"token": world.ledger.issue_user_token(person.user_id).token, "user_id": person.user_id})
 
 
@@ -43,6 +56,30 @@ def approve(world: World, incoming: Incoming) -> Response:
     world.ledger.approve(Grant("agent", found.user_id, agent.handle, SCOPES, (), world.now()))
     issued = world.ledger.issue_agent_token(found.user_id, agent.handle, SCOPES)
     return answer({"token": issued.token, spelled(world, "userId"): found.user_id})
+
+
+def preflight(world: World, incoming: Incoming) -> Response:
+    """Lets a page of any origin call the endpoints of this module, without its cookies. A guess."""
+    headers = {
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "authorization, content-type, x-api-key",
+        "Access-Control-Max-Age": "0",
+    }
+    return Response(status_code=204, headers=headers)
+
+
+def for_browsers(endpoint: Callable[[World, Incoming], Response]) -> Callable[[World, Incoming], Response]:
+    """The endpoint with answers, errors too, that a page of any origin may read."""
+
+    def readable(world: World, incoming: Incoming) -> Response:
+        try:
+            response = endpoint(world, incoming)
+        except Refusal as refusal:
+            response = refusal.response(flat=world.variants.error_shape == "flat")
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    return readable
 
 
 def _any_key(world: World, incoming: Incoming) -> Agent:

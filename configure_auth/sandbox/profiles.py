@@ -68,6 +68,11 @@ class Profiles:
         self.memories[subject.key] = kept
         return gone
 
+    def merge(self, unlinked: Subject, linked: Subject) -> None:
+        """Moves the memories of an external id to the person behind it; nothing of it stays."""
+        moved = self.memories.pop(unlinked.key, [])
+        self.memories.setdefault(linked.key, []).extend(moved)
+
     def search(self, subject: Subject, query: str, limit: int) -> list[Memory]:
         words = query.casefold().split()
         everything = query in {"", "*"}

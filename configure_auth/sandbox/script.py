@@ -11,6 +11,7 @@ from .world import World
 
 
 def hosted_script(world: World, incoming: Incoming) -> Response:
+    """The script, with the sandbox's own addresses in it."""
     text = files(__package__).joinpath("templates", "configure.js").read_text("utf-8")
-    text = text.replace("__SIGN_IN_URL__", world.urls.sign_in).replace("__ACCOUNTS_URL__", world.urls.accounts)
+    text = text.replace("__API_URL__", world.urls.api).replace("__ACCOUNTS_URL__", world.urls.accounts)
     return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-store"})

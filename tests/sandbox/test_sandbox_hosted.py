@@ -378,3 +378,15 @@ def test_a_one_time_password_gives_a_user_token_that_has_to_be_approved(develope
         "/v1/embed/approve", {"agent": "demo-agent"}, {"Authorization": f"Bearer {approved['token']}"}
     )
     assert twice.status_code == 401
+
+
+def test_an_external_ids_memories_move_to_the_person_once(developer: Developer, sandbox: Sandbox) -> None:
+    unlinked = {**developer.headers, "X-User-Id": "u1"}
+    developer.post("/v1/profile/remember", {"fact": "Likes tea"}, unlinked)
+    body = {"phone": "+15550100001", "code": "000000", "agent": "demo-agent", "external_id": "u1"}
+    for _ in range(2):
+        assert developer.post("/v1/auth/otp/verify", body).status_code == 200
+    assert sandbox.memories(sandbox.people[0]) == ("Likes tea",)
+    assert developer.get("/v1/profile/search", unlinked).json()["results"] == []
+    foreign = developer.post("/v1/auth/otp/verify", {**body, "agent": "other-agent"})
+    assert foreign.json()["error"]["code"] == "agent_forbidden"
