@@ -373,6 +373,7 @@ class ConfigureAuth:
             fingerprints=sealer.fingerprints,
             folder=Path(app.instance_path),
             extra="flask",
+            awaited=False,
         )
 
 

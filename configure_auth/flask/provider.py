@@ -86,7 +86,12 @@ class OAuthProvider:
         opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
         if self._name not in opened:
             opened[self._name] = open_stores(
-                self._store, agent=site.agent, fingerprints=(), folder=Path(app.instance_path), extra="flask"
+                self._store,
+                agent=site.agent,
+                fingerprints=(),
+                folder=Path(app.instance_path),
+                extra="flask",
+                awaited=False,
             )
         return opened[self._name]
 

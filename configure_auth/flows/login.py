@@ -173,7 +173,8 @@ class Login(Feature):
         return user_id is None
 
     def needs_session(self) -> bool:
-        return self.site.strict_session
+        # Nobody is signed in yet, but what the session keeps across the sign-in must be there.
+        return bool(self.site.keep_session)
 
     def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         # A second tab whose first one has signed in meanwhile: go on, without an exchange.

@@ -9,14 +9,18 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import anyio
+import anyio.to_thread
+import sniffio
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from ..errors import SettingsError, StoreError
 from .schema import SCHEMA, metadata, parameters
 
-__all__ = ["AsyncDatabase", "Database"]
+__all__ = ["AsyncDatabase", "Database", "ThreadedDatabase"]
 
 T = TypeVar("T")
 
@@ -138,8 +142,24 @@ class Database:
         self._engine.dispose()
 
 
+class ThreadedDatabase:
+    """A blocking `Database` for an event loop: each transaction runs whole in a worker thread, on asyncio and trio.
+
+    A cancelled task waits for its transaction, so that nothing is ever half done.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def perform(self, operation: Callable[[Connection], T]) -> T:
+        return await anyio.to_thread.run_sync(self._database.perform, operation)
+
+    def close(self) -> None:
+        self._database.close()
+
+
 class AsyncDatabase:
-    """An engine on the event loop, driving the same statements through `run_sync`."""
+    """An engine on asyncio's event loop, driving the same statements through `run_sync`."""
 
     def __init__(self, engine: AsyncEngine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
         self._engine = engine
@@ -149,12 +169,22 @@ class AsyncDatabase:
     @classmethod
     def at(cls, url: str, *, agent: str, fingerprints: tuple[str, ...]) -> AsyncDatabase:
         sqlite = url.startswith("sqlite")
-        engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+        # No pool: a connection belongs to its loop, and a test client may have a loop for each request.
+        engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
         if sqlite:
             _on_sqlite(engine.sync_engine)
         return cls(engine, agent=agent, fingerprints=fingerprints)
 
     async def perform(self, operation: Callable[[Connection], T]) -> T:
+        if sniffio.current_async_library() != "asyncio":
+            raise SettingsError(
+                f"{self._engine.dialect.driver} runs on asyncio only; under trio use sqlite:///... or memory://"
+            )
+        # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
+        with anyio.CancelScope(shield=True):
+            return await self._transact(operation)
+
+    async def _transact(self, operation: Callable[[Connection], T]) -> T:
         attempt = 1
         while True:
             try:

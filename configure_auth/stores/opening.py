@@ -10,31 +10,44 @@ from .memory import memory_stores
 
 __all__ = ["open_stores"]
 
+_FILE = "sqlite:///"
+_AIOSQLITE = "sqlite+aiosqlite:///"
 
-def open_stores(url: str, *, agent: str, fingerprints: tuple[str, ...], folder: Path, extra: str) -> Stores:
-    """Open a store for an app that may block.
+
+def open_stores(
+    url: str, *, agent: str, fingerprints: tuple[str, ...], folder: Path, extra: str, awaited: bool
+) -> Stores:
+    """Open a store.
 
     Args:
-        url: "memory://", or "sqlite:///configure.db" (a relative path lies in `folder`).
+        url: "memory://", or "sqlite:///configure.db" (a relative path lies in `folder`); on an event loop
+            "sqlite+aiosqlite:///configure.db" too.
         agent: whose records these are.
         fingerprints: of the keys that seal, so that a wrong key is noticed before it does harm.
         folder: the app's own folder for such files; made if it isn't there.
         extra: what to install where SQLAlchemy is missing.
+        awaited: whether the app runs on an event loop, where the store must not block.
 
     Raises:
         SettingsError: the URL is of no store that is known here.
     """
     if url == "memory://":
         return memory_stores()
-    if not url.startswith("sqlite:///"):
-        raise SettingsError(
-            f"store={url.partition(':')[0]!a}:... is not a store; use sqlite:///configure.db or memory://"
-        )
+    prefix = next((prefix for prefix in (_FILE, _AIOSQLITE) if url.startswith(prefix) and len(url) > len(prefix)), None)
+    if prefix is None or (prefix == _AIOSQLITE and not awaited):
+        known = f"{_FILE}configure.db or memory://"
+        raise SettingsError(f"store={url.partition(':')[0]!a}:... is no store for this app; use {known}")
     try:
-        from .database import Database
-        from .sql import sql_stores
+        from .database import AsyncDatabase, Database, ThreadedDatabase
+        from .sql import AnyDatabase, sql_stores
     except ImportError as error:
         raise SettingsError(f"the store needs SQLAlchemy: pip install 'configure_auth[{extra}]'") from error
-    path = folder / url.removeprefix("sqlite:///")
+    path = folder / url.removeprefix(prefix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return sql_stores(Database.at(f"sqlite:///{path}", agent=agent, fingerprints=fingerprints))
+    database: AnyDatabase
+    if prefix == _AIOSQLITE:
+        database = AsyncDatabase.at(f"{prefix}{path}", agent=agent, fingerprints=fingerprints)
+    else:
+        blocking = Database.at(f"{prefix}{path}", agent=agent, fingerprints=fingerprints)
+        database = ThreadedDatabase(blocking) if awaited else blocking
+    return sql_stores(database)

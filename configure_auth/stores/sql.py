@@ -6,16 +6,18 @@ import secrets
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
-from .database import AsyncDatabase, Database
+from .database import AsyncDatabase, Database, ThreadedDatabase
 from .schema import accounts, leases, owners, states, users
 
 __all__ = ["sql_stores"]
+
+AnyDatabase: TypeAlias = Database | ThreadedDatabase | AsyncDatabase
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +37,7 @@ def transaction(method: Callable[Concatenate[Any, Connection, P], T]) -> Callabl
 
 
 class _Sql:
-    def __init__(self, database: Database | AsyncDatabase) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
 
@@ -188,8 +190,8 @@ class SqlLeases(_Sql):
         connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 
 
-def sql_stores(database: Database | AsyncDatabase) -> Stores:
-    """The stores in one database. On an `AsyncDatabase` each method is awaited."""
+def sql_stores(database: AnyDatabase) -> Stores:
+    """The stores in one database. On a `ThreadedDatabase` or an `AsyncDatabase` each method is awaited."""
     return Stores(
         SqlStates(database), SqlAccounts(database), SqlLeases(database), cast("Callable[[], None]", database.close)
     )
