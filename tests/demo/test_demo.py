@@ -107,6 +107,20 @@ def test_children_do_not_outlive_a_demo_that_was_killed(ports: tuple[int, int]) 
         assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the children in /proc")
+@pytest.mark.parametrize(("place", "name"), [(0, "sandbox"), (1, "flask app")])
+def test_a_child_that_dies_ends_the_other(ports: tuple[int, int], place: int, name: str) -> None:
+    with demo(*ports) as run:
+        run.await_line("Ctrl-C")
+        children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
+        os.kill(int(children[place]), signal.SIGKILL)
+
+        assert run.end() == (
+            1,
+            f"demo: the {name} ended by itself (exit code -9), so the demo ends; its words are above\n",
+        )
+
+
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 @pytest.mark.parametrize("step", [0, 1, 3])
 def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str) -> None:
