@@ -1,15 +1,9 @@
-"""Ports, origins, the journal, faults, holds, variants, the clock."""
+"""Origins, the journal, faults, holds, variants, the clock."""
 
 from __future__ import annotations
 
 import ast
-import os
 import pathlib
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +13,7 @@ import httpx2
 import pytest
 
 import configure_auth.sandbox
-from configure_auth.sandbox import NotRunning, PortInUse, Sandbox, Variants, server
+from configure_auth.sandbox import Sandbox, Variants
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Developer
@@ -328,97 +322,6 @@ def test_flat_errors(developer: Developer, sandbox: Sandbox) -> None:
     body = developer.post(EXCHANGE, {"code": "x"}).json()
     assert isinstance(body["error"], str)
     assert body["code"] == "invalid_code"
-
-
-# Ports and the program
-
-
-def _three_free_ports() -> int:
-    """The first of three adjacent free ports."""
-    for port in range(21_000, 60_000, 7):
-        try:
-            for sock in server.bind(port):
-                sock.close()
-        except PortInUse:
-            continue
-        return port
-    raise AssertionError("no free ports")
-
-
-def test_there_are_no_addresses_before_the_start() -> None:
-    with pytest.raises(NotRunning):
-        _ = Sandbox().api_url
-
-
-def test_ports_are_adjacent_and_free_again_after_stop() -> None:
-    port = _three_free_ports()
-    for _ in range(2):
-        with Sandbox(port) as sandbox:
-            assert sandbox.api_url == f"http://127.0.0.1:{port}"
-            assert sandbox.accounts_url == f"http://127.0.0.1:{port + 1}"
-            assert sandbox.sign_in_url == f"http://127.0.0.1:{port + 2}"
-            assert httpx2.get(f"{sandbox.api_url}/v1/profile", trust_env=False).status_code == 401
-
-
-@pytest.mark.parametrize("offset", [0, 1, 2])
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
-def test_a_port_that_is_taken_is_named(host: str, offset: int) -> None:
-    port = _three_free_ports()
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        taken = socket.create_server((host, port + offset), family=family)
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    with taken, pytest.raises(PortInUse) as raised:
-        Sandbox(port).start()
-    assert raised.value.port == port + offset
-    assert str(port + offset) in str(raised.value)
-    Sandbox(port).start().stop()
-
-
-PROGRAM = """
-import sys
-from configure_auth.sandbox import serve
-serve(int(sys.argv[1]), app_url="http://localhost:5000/", announce=lambda text: print(text, flush=True))
-print("ended", flush=True)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("background", [False, True])
-def test_the_program_ends_cleanly_on_a_signal(number: signal.Signals, background: bool) -> None:
-    port = _three_free_ports()
-
-    def ignore_interrupts() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    program = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        preexec_fn=ignore_interrupts if background else None,
-    )
-    watchdog = threading.Timer(30, program.kill)
-    watchdog.start()
-    try:
-        assert program.stdout is not None
-        lines = [program.stdout.readline().strip() for _ in range(10)]
-        environment = dict(line.split("=", 1) for line in lines)
-        assert environment["CONFIGURE_APP_URL"] == "http://localhost:5000"
-        key = {"X-API-Key": environment["CONFIGURE_API_KEY"]}
-        clients = httpx2.get(
-            f"{environment['CONFIGURE_BASE_URL']}/v1/developer/oauth/clients", headers=key, trust_env=False
-        ).json()["clients"]
-        assert clients[0]["redirect_uris"] == ["http://localhost:5000/auth/configure/callback"]
-        program.send_signal(number)
-        output, errors = program.communicate()
-    finally:
-        watchdog.cancel()
-        program.kill()
-        program.communicate()
-    assert (program.returncode, output, errors) == (0, "ended\n", "")
 
 
 def test_stopping_lets_held_requests_go() -> None:
