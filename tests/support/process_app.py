@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -74,8 +75,8 @@ def create() -> Flask:
 def main() -> None:
     with listening() as (port, serve), serve(create()):
         print(port, flush=True)
-        # Ends when the test lets go of the pipe.
-        input()
+        # Until the test lets go of the pipe, or is no more.
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +38,24 @@ class Machine:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.database = folder / "configure.db"
+        self.log = folder / "errors.log"
         self._folder = folder
         self._clock = folder / "clock"
         self._stack = ExitStack()
-        self._ahead = 0.0
-        self.advance(0)
-        sandbox.register_return_to(f"http://{HOST}/configure/callback")
-        sandbox.register_redirect_uri(f"http://{HOST}/auth/configure/callback")
+        self.renew()
 
     def __enter__(self) -> Machine:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def renew(self) -> None:
+        """After the sandbox was reset: the clock as it is, and the app's callbacks registered."""
+        self._ahead = 0.0
+        self.advance(0)
+        self.sandbox.register_return_to(f"http://{HOST}/configure/callback")
+        self.sandbox.register_redirect_uri(f"http://{HOST}/auth/configure/callback")
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's time and that of every process on."""
@@ -72,38 +76,55 @@ class Machine:
     def start(self, count: int = 1) -> list[AppProcess]:
         """So many processes, begun together."""
         command = [sys.executable, "-W", "error", "-m", "tests.support.process_app"]
-        begun = [self._stack.enter_context(_running(command, self.options())) for _ in range(count)]
-        return [AppProcess(_port(process), process) for process in begun]
+        begun = [self._stack.enter_context(_running(command, self.options(), self.log)) for _ in range(count)]
+        return [AppProcess(_port(process, self.log), process) for process in begun]
 
-    def gunicorn(self, *arguments: str, warm: str | None = None) -> int:
-        """gunicorn's port, once it listens."""
-        command = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", *arguments]
-        log = self._folder / "gunicorn.log"
-        command += ["--log-file", str(log), "tests.support.process_app:create()"]
-        return 0
+    def gunicorn(self, *arguments: str, warm: str | None = None) -> AppProcess:
+        """gunicorn's parent, and the port of its workers."""
+        command = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--log-file", "-"]
+        command += [*arguments, "tests.support.process_app:create()"]
+        process = self._stack.enter_context(_running(command, self.options(warm), subprocess.STDOUT))
+        return AppProcess(_gunicorn_port(process), process)
 
     def visitor(self, process: AppProcess) -> Visitor:
         return Visitor(process.port, HOST, self.sandbox)
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _port(process: subprocess.Popen[str], log: Path) -> int:
     assert process.stdout is not None
-    return int(process.stdout.readline())
+    line = process.stdout.readline()
+    assert line, log.read_text()
+    return int(line)
+
+
+def _gunicorn_port(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line):
+            return int(found[1])
+    raise AssertionError("".join(said))
 
 
 @contextmanager
-def _running(command: list[str], options: AppOptions) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=options.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
+def _running(command: list[str], options: AppOptions, errors: Path | int) -> Iterator[subprocess.Popen[str]]:
+    with ExitStack() as stack:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=options.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stack.enter_context(errors.open("a")) if isinstance(errors, Path) else errors,
+            text=True,
+        )
+        stack.enter_context(process)
         try:
             yield process
         finally:
+            # TERM, so that gunicorn ends its workers; the program of one process has nothing to tidy up either.
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
             process.kill()
