@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +14,14 @@ from flask import Blueprint, Flask, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
-from .. import flows, ui
+from .. import flows
 from ..api.client import Configure, Profile
 from ..api.profile import Subject
-from ..errors import ConfigureAuthError, SettingsError
-from ..flows import AccountLink, Feature, Flow, Hook, Login, OAuthClient, Route, Runtime, Site
+from ..errors import SettingsError
+from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Runtime, Site
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import open_stores
-from ..stores.sealing import Sealer
 from ..values import Kind, LinkedAccount, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
@@ -50,6 +48,10 @@ class _Installed:
     def run(self, flow: Flow[T]) -> T:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app)))
+
+    @property
+    def all_features(self) -> Features:
+        return Features(self.site, self.features)
 
     def register_callbacks(self) -> tuple[flows.Registration, ...]:
         return self.run(flows.register_callbacks(self.site, self.features.values()))
@@ -88,21 +90,17 @@ class ConfigureAuth:
         keep_session: tuple[str, ...] = (),
         clock: flows.Clock | None = None,
     ) -> None:
-        if not callable(user_id):
-            raise SettingsError("user_id must be a function that gives the signed-in user's id, or None")
-        if isinstance(keep_session, str):
-            raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
-        if not name.isidentifier():
-            raise SettingsError('name must be a plain word, such as "configure"')
         self._settings = settings
         self._store = store
-        self._user_id = user_id
-        self._name = name
-        self._destinations = flows.Destinations(allowed_next)
-        self._session = session
-        self._keep_session = keep_session
-        self._clock = clock
-        self._builders: dict[str, Callable[[Site], Feature]] = {}
+        self._options = flows.AppOptions(
+            user_id=user_id,
+            name=name,
+            allowed_next=allowed_next,
+            session=session,
+            keep_session=keep_session,
+            clock=clock,
+        )
+        self._builders: dict[str, Callable[..., Feature]] = {}
 
     def init_app(self, app: Flask, settings: Settings | None = None) -> None:
         """Install into an app, before or after its blueprints are registered.
@@ -111,25 +109,18 @@ class ConfigureAuth:
             SettingsError: something needed is missing or contradictory; the message names it.
         """
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
-        sealer = Sealer(_keys(app, settings))
+        strict = app.config.get("SESSION_COOKIE_SAMESITE") == "Strict"
+        site = self._options.site(settings, _keys(app, settings), strict_session=strict)
         installed = _Installed(
-            site=Site(
-                settings=settings,
-                sealer=sealer,
-                destinations=self._destinations,
-                user_id=self._user_id,
-                keep_session=self._keep_session,
-                strict_session=self._session and app.config.get("SESSION_COOKIE_SAMESITE") == "Strict",
-                clock=self._clock or time.time,
-            ),
+            site=site,
             client=Configure(settings),
-            stores=self._open(app, settings, sealer),
-            has_session=self._session,
+            stores=self._open(app, site),
+            has_session=self._options.session,
         )
-        app.extensions.setdefault(_KEY, {})[self._name] = installed
+        app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         for name, build in self._builders.items():
             if name in app.blueprints:
-                installed.features[name] = build(installed.site)
+                installed.features[name] = build(site=installed.site)
         app.context_processor(self._template_names)
 
     def account_link(
@@ -156,20 +147,17 @@ class ConfigureAuth:
             connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
             display_name: the app's name on Configure's page.
         """
-        hosted = {"connectors": list(connectors) or None, "display_name": display_name}
-
-        def build(site: Site) -> Feature:
-            return AccountLink(
-                site=site,
-                path=path,
-                after=after_link,
-                on_error=on_error,
-                on_conflict=on_conflict,
-                can_disconnect=can_disconnect,
-                hosted={name: value for name, value in hosted.items() if value is not None},
-            )
-
-        return self._blueprint(self._name, path, flows.LINK_ROUTES, build)
+        build = partial(
+            AccountLink,
+            path=path,
+            after=after_link,
+            on_error=on_error,
+            on_conflict=on_conflict,
+            can_disconnect=can_disconnect,
+            connectors=connectors,
+            display_name=display_name,
+        )
+        return self._blueprint(self._options.name, path, flows.LINK_ROUTES, build)
 
     def login(
         self,
@@ -193,20 +181,16 @@ class ConfigureAuth:
             scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
             resource: what the tokens are for; Configure's API unless told otherwise.
         """
-        if not callable(on_login):
-            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
-
-        def build(site: Site) -> Feature:
-            return Login(
-                site=site,
-                path=path,
-                after=after_login,
-                on_error=on_error,
-                on_login=on_login,
-                client=OAuthClient.of(site.settings, scopes, resource),
-            )
-
-        return self._blueprint(f"{self._name}_login", path, flows.SIGN_IN_ROUTES, build)
+        build = partial(
+            Login,
+            path=path,
+            after=after_login,
+            on_error=on_error,
+            on_login=on_login,
+            scopes=scopes,
+            resource=resource,
+        )
+        return self._blueprint(f"{self._options.name}_login", path, flows.SIGN_IN_ROUTES, build)
 
     # In a request: the signed-in user's connection.
 
@@ -276,23 +260,8 @@ class ConfigureAuth:
             next: the page to come back to.
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
-        features = self._installed().features
-        user_id = self._current_user()
-        link, login = features.get(self._name), features.get(f"{self._name}_login")
-        chosen = {"link": link, "login": login, None: (login if user_id is None else link) or link or login}[flow]
-        if chosen is None:
-            raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
-        if "label" not in look and chosen is link and user_id is not None and self._needs_reconnect(user_id):
-            look["label"] = "Reconnect Configure"
-        return ui.button(chosen.start_href(next), **look)
-
-    def _needs_reconnect(self, user_id: str) -> bool:
-        try:
-            account = self.account_for(user_id)
-        except ConfigureAuthError as error:
-            log.warning("the button could not see the account: %s", error)
-            return False
-        return account is not None and account.needs_reconnect
+        installed = self._installed()
+        return installed.run(installed.all_features.button(flow, next, look))
 
     def _template_names(self) -> dict[str, Any]:
         return {"configure_button": self.button}
@@ -301,11 +270,10 @@ class ConfigureAuth:
         return self._run(flows.current_user)
 
     def _resource(self) -> str:
-        login = self._installed().features.get(f"{self._name}_login")
-        return login.client.resource if isinstance(login, Login) else self._installed().site.settings.base_url
+        return self._installed().all_features.resource
 
     def _installed(self) -> _Installed:
-        found: _Installed | None = current_app.extensions.get(_KEY, {}).get(self._name)
+        found: _Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
         if found is None:
             raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
         return found
@@ -314,9 +282,7 @@ class ConfigureAuth:
         installed = self._installed()
         return installed.run(flow(installed.site))
 
-    def _blueprint(
-        self, name: str, path: str, routes: tuple[Route, ...], build: Callable[[Site], Feature]
-    ) -> Blueprint:
+    def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         blueprint = Blueprint(name, __name__, url_prefix=path)
         self._builders[name] = build
         for route in routes:
@@ -333,9 +299,9 @@ class ConfigureAuth:
             app = state.app
             if not isinstance(app, Flask) or state.url_prefix != path:
                 raise SettingsError("give path= to account_link or login, not url_prefix= to register_blueprint")
-            installed = app.extensions.get(_KEY, {}).get(self._name)
+            installed = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None:
-                installed.features[name] = build(installed.site)
+                installed.features[name] = build(site=installed.site)
 
             def early() -> Response | None:
                 route = by_endpoint.get(request.endpoint or "")
@@ -364,13 +330,13 @@ class ConfigureAuth:
         installed = self._installed()
         return respond(installed.run(flows.serve(installed.features[name], route, visit())))
 
-    def _open(self, app: Flask, settings: Settings, sealer: Sealer) -> Stores:
+    def _open(self, app: Flask, site: Site) -> Stores:
         if isinstance(self._store, Stores):
             return self._store
         return open_stores(
             self._store,
-            agent=settings.required_agent,
-            fingerprints=sealer.fingerprints,
+            agent=site.agent,
+            fingerprints=site.sealer.fingerprints,
             folder=Path(app.instance_path),
             extra="flask",
             awaited=False,

@@ -7,10 +7,11 @@ from .app import App, AppResponse, Hook
 from .attempts import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .destination import Destinations
 from .effects import Flow, arun, run
+from .features import Features
 from .login import Login, OAuthClient
 from .registration import Registration, register_callbacks
 from .runtime import AsyncRuntime, Runtime
-from .site import Clock, Site
+from .site import AppOptions, Clock, Site
 from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
 from .visit import Visit
 
@@ -21,11 +22,13 @@ __all__ = [
     "AccountLink",
     "Answer",
     "App",
+    "AppOptions",
     "AppResponse",
     "AsyncRuntime",
     "Clock",
     "Destinations",
     "Feature",
+    "Features",
     "Flow",
     "Hook",
     "Login",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ..api.sign_in import exchange_sign_in_code, sign_in_url
 from ..errors import ApiCode, Code, ConfigureError, SettingsError, SignInError
@@ -32,11 +31,14 @@ class AccountLink(Feature):
 
     on_conflict: OnConflict | Hook = "reject"
     can_disconnect: Hook | None = None
-    hosted: Mapping[str, Any]
+    connectors: tuple[str, ...] = ()
+    display_name: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.site.destinations.require("after_link", self.after)
+        if isinstance(self.connectors, str):
+            raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
             raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
 
@@ -46,7 +48,8 @@ class AccountLink(Feature):
             publishable_key=self.site.settings.publishable_key,
             return_to=redirect_uri,
             state=state,
-            **self.hosted,
+            display_name=self.display_name,
+            connectors=self.connectors or None,
         )
 
     def admit(self, user_id: str | None) -> bool:

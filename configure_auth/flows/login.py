@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -150,13 +150,18 @@ class Login(Feature):
 
     intent: ClassVar[Intent] = "login"
 
-    client: OAuthClient
     on_login: Hook
+    scopes: tuple[str, ...] | None = None
+    resource: str | None = None
+    client: OAuthClient = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.site.destinations.require("after_login", self.after)
+        if not callable(self.on_login):
+            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
+        object.__setattr__(self, "client", OAuthClient.of(settings, self.scopes, self.resource))
         if settings.sso_redirect_uri is not None:
             expected = self.url(settings.app_url or "", "/callback")
             if settings.sso_redirect_uri != expected:

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from ..errors import SettingsError
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
+from ..values import Secret
 from .answer import BrowserCookie
 from .destination import Destinations
 from .visit import Visit
 
-__all__ = ["Clock", "Site", "digest"]
+__all__ = ["AppOptions", "Clock", "Site", "digest"]
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""
@@ -26,6 +27,45 @@ Clock = Callable[[], float]
 def digest(purpose: str, value: str) -> str:
     """The only form in which a state or a browser cookie is stored. Purposes keep the two apart."""
     return hashlib.sha256(f"{purpose}:{value}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppOptions:
+    """What an app chooses when it makes its `ConfigureAuth`; the same for every framework.
+
+    Raises:
+        SettingsError: an option can't work; the message says how it would.
+    """
+
+    user_id: Callable[..., object]
+    name: str = "configure"
+    allowed_next: tuple[str, ...] = ()
+    session: bool = True
+    keep_session: tuple[str, ...] = ()
+    clock: Clock | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.user_id):
+            raise SettingsError("user_id must be a function that gives the signed-in user's id, or None")
+        if isinstance(self.keep_session, str):
+            raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
+        if self.keep_session and not self.session:
+            raise SettingsError("keep_session has no meaning with session=False")
+        if not self.name.isidentifier():
+            raise SettingsError('name must be a plain word, such as "configure"')
+        Destinations(self.allowed_next)
+
+    def site(self, settings: Settings, keys: tuple[Secret, ...], *, strict_session: bool = False) -> Site:
+        """The app with its settings. `keys` seal its tokens."""
+        return Site(
+            settings=settings,
+            sealer=Sealer(keys),
+            destinations=Destinations(self.allowed_next),
+            user_id=self.user_id,
+            keep_session=self.keep_session,
+            strict_session=strict_session and self.session,
+            clock=self.clock or time.time,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,71 @@
+"""The features that an app has registered, and what follows from which there are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from markupsafe import Markup
+
+from .. import ui
+from ..errors import ConfigureAuthError, SettingsError
+from .account_link import AccountLink
+from .attempts import Feature, current_user
+from .effects import Flow
+from .login import Login
+from .site import Site
+from .tokens import account
+
+__all__ = ["Features"]
+
+log = logging.getLogger("configure_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A view of an app's features, by whatever name it keeps them."""
+
+    site: Site
+    registered: Mapping[str, Feature]
+
+    @property
+    def resource(self) -> str:
+        """What the login's tokens are for; a refresh must ask for the same."""
+        login = self._first(Login)
+        return self.site.settings.base_url if login is None else login.client.resource
+
+    def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Flow[Markup]:
+        """The button for whoever asks: the link for a signed-in user, the login otherwise, unless told."""
+        user_id = yield from current_user(self.site)
+        look = dict(look)
+        if "label" not in look and user_id is not None and flow != "login" and self._first(AccountLink) is not None:
+            try:
+                found = yield from account(self.site, user_id)
+            except ConfigureAuthError as error:
+                log.warning("the button could not see the account: %s", error)
+                found = None
+            if found is not None and found.needs_reconnect:
+                look["label"] = "Reconnect Configure"
+        return self.plain_button(flow, next, look, signed_in=user_id is not None)
+
+    def plain_button(
+        self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any], *, signed_in: bool
+    ) -> Markup:
+        """The same where it's known whether somebody is signed in, and the connection isn't looked at."""
+        link, login = self._first(AccountLink), self._first(Login)
+        by_flow: dict[str | None, Feature | None] = {
+            "link": link,
+            "login": login,
+            None: (link or login) if signed_in else (login or link),
+        }
+        if flow not in by_flow:
+            raise SettingsError('configure_button: flow is "link", "login", or left out')
+        chosen = by_flow[flow]
+        if chosen is None:
+            raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
+        return ui.button(chosen.start_href(next), **look)
+
+    def _first(self, kind: type[AccountLink] | type[Login]) -> Any:
+        return next((feature for feature in self.registered.values() if isinstance(feature, kind)), None)
