@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,10 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
-from ..support.web import Adapter, Browser, Options, Web, running
+from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
 ADAPTERS: tuple[Adapter, ...] = ("flask",)
 STORES = ("memory", "sqlite")
-
-MakeWeb = Callable[..., Web]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -34,7 +32,6 @@ def store(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_web(adapter: Adapter, store: str, configure_sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeWeb]:
-    """Start an app with `Options(...)` given as keywords; each gets a folder of its own unless `folder=` is given."""
     with ExitStack() as stack:
         made = iter(range(100))
 

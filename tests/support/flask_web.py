@@ -158,7 +158,7 @@ class _Later:
 
 
 @contextmanager
-def listening(mount: str) -> Iterator[tuple[int, Callable[[Flask], Serving]]]:
+def listening(mount: str = "") -> Iterator[tuple[int, Callable[[Flask], Serving]]]:
     later = _Later(mount)
     server: BaseWSGIServer = make_server("127.0.0.1", 0, later, threaded=True)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
@@ -22,6 +22,7 @@ from configure_auth.events import Event
 from configure_auth.sandbox import Sandbox
 
 Adapter = Literal["flask", "starlette"]
+Flow = Literal["link", "login"]
 
 
 @dataclass
@@ -83,6 +84,7 @@ class Web:
     people: People
     configure_auth: Any
     app: Any
+    folder: Path
     hurry: Callable[[float], None]
 
     def browser(self) -> Browser:
@@ -140,11 +142,17 @@ class Browser:
         account: dict[str, Any] | None = self.get("/account").json()["account"]
         return account
 
-    def start(self, flow: Literal["link", "login"], query: str = "") -> str:
+    def start(self, flow: Flow, query: str = "") -> str:
         """Press the button; where at Configure that leads."""
         answer = self.get(start_path(flow) + query)
         assert answer.status_code == 303, (answer.status_code, answer.text)
         return answer.headers["location"]
+
+    def begin(self, flow: Flow, query: str = "") -> str:
+        """`start`, by u1 where the flow is for somebody who is signed in."""
+        if flow == "link":
+            self.sign_in_locally("u1")
+        return self.start(flow, query)
 
     def at_configure(self, url: str, phone: str = "+15550100001", **choices: Any) -> str:
         """Do what the hosted pages ask; the URL of the callback that they end at."""
@@ -168,16 +176,22 @@ class Browser:
         return f"{callback}?{urlencode({'state': sent['state'], **parameters})}"
 
 
-def start_path(flow: Literal["link", "login"]) -> str:
+def start_path(flow: Flow) -> str:
     return {"link": "/configure/sign-in", "login": "/auth/configure/sign-in"}[flow]
 
 
-def callback_path(flow: Literal["link", "login"]) -> str:
+def callback_path(flow: Flow) -> str:
     return {"link": "/configure/callback", "login": "/auth/configure/callback"}[flow]
 
 
 def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
+
+
+class MakeWeb(Protocol):
+    """Starts an app with `Options` given as keywords; each gets a folder of its own unless `folder=` is given."""
+
+    def __call__(self, *, folder: Path | None = None, **options: Any) -> Web: ...
 
 
 @contextmanager
@@ -203,6 +217,7 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
                 people=people,
                 configure_auth=configure_auth,
                 app=app,
+                folder=folder,
                 hurry=lambda seconds: module.hurry(app, configure_auth, seconds),
             )
 

@@ -1,0 +1,188 @@
+"""A callback counts for the browser, the user and the flow that started it; elsewhere it changes nothing."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from configure_auth.errors import Code
+from configure_auth.events import LinkFailed
+from configure_auth.stores.memory import memory_stores
+
+from ..support.reading import ending, no_calls
+from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
+
+FLOWS: tuple[Flow, Flow] = ("link", "login")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, browser: Browser, flow: Flow) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    with browser.copy(without=("configure_dev",)) as scanner, no_calls(web.sandbox):
+        assert ending(scanner.come_back(callback)) == (400, "cookie_missing")
+
+    assert browser.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_state_of_another_browser_is_unknown_and_stays_open_there(web: Web, browser: Browser, flow: Flow) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    with web.browser() as other, no_calls(web.sandbox):
+        other.begin(flow)
+        assert ending(other.come_back(callback)) == (400, "wrong_browser")
+
+    assert browser.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Browser, flow: Flow) -> None:
+    browser.begin(flow)
+    with web.browser() as other:
+        other.begin(flow)
+        foreign = browser.come_back(other.end(other.start(flow), code="cfgsic_x"))
+    with no_calls(web.sandbox):
+        made_up = browser.come_back(f"{callback_path(flow)}?code=cfgsic_x&state={secrets.token_urlsafe(32)}")
+
+    assert ending(made_up) == (400, "wrong_browser")
+    assert made_up.text == foreign.text
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_another_browser_learns_nothing_of_an_attempt_that_ended(web: Web, browser: Browser, flow: Flow) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    browser.come_back(callback)
+    with web.browser() as other, no_calls(web.sandbox):
+        other.sign_in_locally("u2")
+        other.start("link")
+        assert ending(other.come_back(callback)) == (400, "wrong_browser")
+        assert other.account() is None
+
+
+def test_an_attackers_callback_connects_nothing_in_the_victims_browser(web: Web, browser: Browser) -> None:
+    with web.browser() as attacker:
+        attacker.sign_in_locally("attacker")
+        callback = attacker.at_configure(attacker.start("link"), "+15550100666")
+    browser.sign_in_locally("victim")
+    browser.start("link")
+    with no_calls(web.sandbox):
+        assert ending(browser.come_back(callback)) == (400, "wrong_browser")
+
+    assert browser.account() is None
+
+
+def test_an_attackers_login_signs_nobody_in_at_the_victims_browser(web: Web, browser: Browser) -> None:
+    with web.browser() as attacker:
+        callback = attacker.at_configure(attacker.start("login"), "+15550100666")
+    browser.start("login")
+    with no_calls(web.sandbox):
+        browser.come_back(callback)
+
+    assert browser.who() is None
+    assert web.people.logins == []
+
+
+@pytest.mark.parametrize(("made_for", "used_at"), [("link", "login"), ("login", "link")])
+def test_a_state_of_one_flow_is_unknown_in_the_other(web: Web, browser: Browser, made_for: Flow, used_at: Flow) -> None:
+    callback = browser.at_configure(browser.begin(made_for))
+    if made_for == "login":
+        browser.sign_in_locally("u1")
+    with no_calls(web.sandbox):
+        crossed = browser.come_back(callback.replace(callback_path(made_for), callback_path(used_at)))
+        assert ending(crossed) == (400, "wrong_browser")
+        assert browser.account() is None
+
+    assert browser.come_back(callback).status_code == 303
+
+
+def test_another_user_in_the_same_browser_ends_the_attempt(web: Web, browser: Browser) -> None:
+    callback = browser.at_configure(browser.begin("link"))
+    browser.sign_in_locally("u2")
+    with no_calls(web.sandbox):
+        assert ending(browser.come_back(callback)) == (403, "wrong_user")
+        assert browser.account() is None
+        browser.sign_in_locally("u1")
+        assert ending(browser.come_back(callback)) == (403, "wrong_user")
+
+    assert browser.account() is None
+    assert web.people.events[1:] == [LinkFailed(intent="link", code=Code.WRONG_USER, user_id="u1")]
+
+
+def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> None:
+    callback = browser.at_configure(browser.begin("link"))
+    browser.sign_out()
+    with no_calls(web.sandbox):
+        assert ending(browser.get(callback)) == (401, "signed_out")
+        browser.sign_in_locally("u1")
+        assert ending(browser.come_back(callback)) == (401, "signed_out")
+
+    assert browser.account() is None
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_after_fifteen_minutes_an_attempt_has_expired(web: Web, browser: Browser, flow: Flow) -> None:
+    start = browser.begin(flow)
+    web.sandbox.advance(900)
+    with no_calls(web.sandbox):
+        assert ending(browser.come_back(browser.end(start, code="cfgsic_x"))) == (400, "expired")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_shortly_before_fifteen_minutes_an_attempt_still_counts(web: Web, browser: Browser, flow: Flow) -> None:
+    start = browser.begin(flow)
+    web.sandbox.advance(840)
+
+    assert browser.come_back(browser.at_configure(start)).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_tabs_finish_in_either_order(web: Web, browser: Browser, flow: Flow, order: tuple[int, int]) -> None:
+    tabs = [browser.begin(flow), browser.start(flow)]
+    callbacks = [browser.at_configure(tab) for tab in tabs]
+
+    assert [browser.come_back(callbacks[tab]).status_code for tab in order] == [303, 303]
+    assert (browser.account() or {})["user_id"] == browser.who()
+
+
+def test_a_stolen_code_fails_on_pkce(web: Web, browser: Browser) -> None:
+    with web.browser() as stranger:
+        stolen = query_of(stranger.at_configure(stranger.start("login"), "+15550100666"))["code"]
+
+    assert ending(browser.come_back(browser.end(browser.start("login"), code=stolen))) == (400, "expired")
+    assert browser.who() is None
+    assert web.people.logins == []
+
+
+def test_two_agents_that_share_a_store_never_see_each_others_records(make_web: MakeWeb, store: str) -> None:
+    shared: dict[str, Any] = {"constructor": {"store": memory_stores()}} if store == "memory" else {}
+    first = make_web(**shared)
+    other = first.sandbox.add_agent("other-agent")
+    second = make_web(
+        folder=first.folder,
+        settings={
+            "CONFIGURE_AGENT": other.agent,
+            "CONFIGURE_API_KEY": other.api_key,
+            "CONFIGURE_PUBLISHABLE_KEY": other.publishable_key,
+            "CONFIGURE_OAUTH_CLIENT_ID": other.client_id,
+            "CONFIGURE_OAUTH_CLIENT_SECRET": other.client_secret,
+        },
+        **shared,
+    )
+    second.sandbox.register_return_to(f"{second.url}/configure/callback", agent=other.agent)
+    with first.browser() as browser:
+        browser.sign_in_locally("u1")
+        callback = browser.at_configure(browser.start("link"))
+        with browser.copy(second) as beside:
+            with no_calls(first.sandbox):
+                crossed = beside.come_back(callback.replace(first.url, second.url))
+            assert ending(crossed) == (400, "wrong_browser")
+
+            assert browser.come_back(callback).status_code == 303
+            assert beside.account() is None
+            beside.sign_in_locally("u2")
+            assert beside.link().status_code == 303
+            assert beside.post("/unlink").json() == {"unlinked": 1}
+        browser.sign_in_locally("u1")
+        assert browser.account() is not None
