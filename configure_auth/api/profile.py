@@ -149,13 +149,15 @@ def read_profile(
 
 
 def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
+    # First what may be refused, so that no frame of the error has the profile in it.
+    user_id = answer.text("user_id")
     fields = answer.fields
     identity = fields.get("identity")
     portable = fields.get("portable", fields.get("linked"))
     return ProfileAnswer(
         identity=_identity(identity if isinstance(identity, dict) else {}),
         sections=MappingProxyType(dict(fields)),
-        user_id=answer.text("user_id"),
+        user_id=user_id,
         portable=portable if isinstance(portable, bool) else linked,
         filtered=fields.get("filtered") is True,
         hidden_sources=_names(fields.get("hidden_sources", fields.get("hiddenSources"))),

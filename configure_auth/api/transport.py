@@ -123,10 +123,7 @@ class Transport:
         timeouts = request.timeouts(_remaining(None))
         with self._opened().stream(**request.begin(request.trace, timeouts)) as response:
             body = _Body(response)
-            if body.wanted:
-                for chunk in response.iter_stream():
-                    if not body.take(chunk):
-                        break
+            body.read(response)
         return body.reply()
 
     def close(self) -> None:
@@ -162,7 +159,9 @@ class AsyncTransport:
             for other in list(self._pools):
                 if other.is_closed:
                     self._pools.pop(other, None)
-            pool = httpcore2.AsyncConnectionPool(ssl_context=_shared_ssl_context(), **_POOL)
+            pool = httpcore2.AsyncConnectionPool(
+                ssl_context=_shared_ssl_context(), network_backend=_AsyncBackend(), **_POOL
+            )
             keeper = self._keep(loop, pool)
             self._pools[loop] = pool, keeper
             await anext(keeper)
@@ -196,11 +195,7 @@ class AsyncTransport:
         timeouts = request.timeouts(max(ends - time.monotonic(), 0.0))
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
             body = _Body(response)
-            if body.wanted:
-                async with aclosing(response.aiter_stream()) as chunks:
-                    async for chunk in chunks:
-                        if not body.take(chunk):
-                            break
+            await body.aread(response)
         return body.reply()
 
     async def aclose(self) -> None:
@@ -277,16 +272,28 @@ class _Body:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self._headers = headers
         self._content = bytearray()
-        self.wanted = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
+        self._wanted = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
 
-    def take(self, chunk: bytes) -> bool:
+    def read(self, response: httpcore2.Response) -> None:
+        if self._wanted:
+            for chunk in response.iter_stream():
+                if not self._take(chunk):
+                    break
+
+    async def aread(self, response: httpcore2.Response) -> None:
+        if self._wanted:
+            async with aclosing(response.aiter_stream()) as chunks:
+                async for chunk in chunks:
+                    if not self._take(chunk):
+                        break
+
+    def _take(self, chunk: bytes) -> bool:
         self._content += chunk
-        if len(self._content) > ANSWER_LIMIT:
-            self.wanted = False
-        return self.wanted
+        self._wanted = len(self._content) <= ANSWER_LIMIT
+        return self._wanted
 
     def reply(self) -> Reply:
-        if not self.wanted:
+        if not self._wanted:
             if 200 <= self._status < 300:
                 raise ConfigureError(
                     ApiCode.SERVER_ERROR,
@@ -427,6 +434,52 @@ def _look_up(host: str, port: int, limit: float) -> list[str]:
     if isinstance(addresses, Exception):
         raise httpcore2.ConnectError("the host name isn't known")
     return addresses
+
+
+class _AsyncBackend(httpcore2.AnyIOBackend):
+    """Connects on either kind of event loop; AnyIO looks the host up, and tries its addresses side by side."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore2's signature, here and below
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _AsyncStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _AsyncStream(httpcore2.AsyncNetworkStream):
+    """A socket that is closed where its TLS handshake is cancelled, which httpcore2 leaves open."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class _Loop:

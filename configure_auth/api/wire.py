@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, cast
 from urllib.parse import quote_plus
 
 from ..errors import ApiCode, ConfigureError
@@ -30,8 +30,9 @@ __all__ = [
 _DEEPEST = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
-_BACKEND_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+# Neither is ever one of Configure's keys or codes, sent back to us.
+_BACKEND_CODE = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9_.-]{1,64}")
+_REQUEST_ID = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9._:-]{1,64}")
 _JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)", re.ASCII)
 _UTF8 = re.compile(r"""charset\s*=\s*"?utf-?8"?""", re.ASCII)
 
@@ -133,83 +134,58 @@ class Answer:
         """Whether a field is there in either spelling, blank or not."""
         return self._fields.get(name) is not None or self._fields.get(_camel(name)) is not None
 
+    def _fitting(self, name: str, fits: Callable[[Any], bool]) -> Any:
+        # Never in a local variable: a traceback that prints locals would print a token of the wrong shape.
+        if self._get(name) is not None and not fits(self._get(name)):
+            self.refuse(name)
+        return self._get(name)
+
     def text(self, name: str, limit: int = 255) -> str | None:
         """A string of at most `limit` characters without control characters."""
-        if not _is_text_or_absent(self._get(name), limit):
-            self.refuse(name)
-        value: str | None = self._get(name)
-        return value
+        return cast(str | None, self._fitting(name, lambda value: _is_text(value, limit)))
 
     def required_text(self, name: str, limit: int = 255) -> str:
         """`text`, which must be there."""
-        value = self.text(name, limit)
-        if value is None:
-            self.refuse(name)
-        return value
+        return self.text(name, limit) or self.refuse(name)
 
     def secret(self, name: str, limit: int = TOKEN_LIMIT) -> Secret | None:
         """A token: visible ASCII characters only."""
-        if self._get(name) is None:
-            return None
-        if not is_token(self._get(name), limit):
-            self.refuse(name)
-        return Secret(self._get(name))
+        return None if self._fitting(name, lambda value: is_token(value, limit)) is None else Secret(self._get(name))
 
     def required_secret(self, name: str, limit: int = TOKEN_LIMIT) -> Secret:
         """`secret`, which must be there."""
-        value = self.secret(name, limit)
-        if value is None:
-            self.refuse(name)
-        return value
+        return self.secret(name, limit) or self.refuse(name)
 
     def boolean(self, name: str) -> bool | None:
         """true or false; neither 1 nor "true"."""
-        value = self._get(name)
-        if value is not None and not isinstance(value, bool):
-            self.refuse(name)
-        return value
+        return cast(bool | None, self._fitting(name, lambda value: isinstance(value, bool)))
 
     def required_boolean(self, name: str) -> bool:
         """`boolean`, which must be there."""
         value = self.boolean(name)
-        if value is None:
-            self.refuse(name)
-        return value
+        return self.refuse(name) if value is None else value
 
     def number(self, name: str, least: float = 0, most: float = math.inf) -> float | None:
         """A finite number within bounds; not a boolean, not a string of digits."""
-        value = self._get(name)
-        if value is None:
-            return None
-        if not _is_number(value) or not least <= value <= most:
-            self.refuse(name)
-        return float(value)
+        value = self._fitting(name, lambda value: _is_number(value) and least <= value <= most)
+        return None if value is None else float(value)
 
     def texts(self, name: str, limit: int = 2048, most: int = 1000) -> tuple[str, ...] | None:
-        """A list of strings."""
-        value = self._get(name)
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) > most or not all(_is_text(item, limit) for item in value):
-            self.refuse(name)
-        return tuple(value)
+        """A list of at most `most` strings."""
+        items = self._fitting(name, lambda value: _is_list(value, most, lambda item: _is_text(item, limit)))
+        return None if items is None else tuple(items)
 
     def text_or_texts(self, name: str, limit: int = 2048) -> tuple[str, ...]:
         """One string or a list of them, as RFC 7519 section 4.1.3 lets `aud` be; empty where it is absent."""
-        value = self._get(name)
-        if isinstance(value, list):
+        if isinstance(self._get(name), list):
             return self.texts(name, limit) or ()
         text = self.text(name, limit)
         return () if text is None else (text,)
 
     def objects(self, name: str, most: int = 1000) -> tuple[Answer, ...] | None:
-        """A list of objects, each to be read the same way."""
-        value = self._get(name)
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
-            self.refuse(name)
-        return tuple(Answer(item, self._what, self._reply) for item in value)
+        """A list of at most `most` objects, each to be read the same way."""
+        items = self._fitting(name, lambda value: _is_list(value, most, lambda item: isinstance(item, dict)))
+        return None if items is None else tuple(Answer(item, self._what, self._reply) for item in items)
 
     def refuse(self, name: str) -> NoReturn:
         """Raise the error for a field that is missing or not what it should be."""
@@ -237,8 +213,8 @@ def _is_text(value: object, limit: int) -> bool:
     return isinstance(value, str) and len(value) <= limit and _CONTROL.search(value) is None
 
 
-def _is_text_or_absent(value: object, limit: int) -> bool:
-    return value is None or _is_text(value, limit)
+def _is_list(value: object, most: int, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and len(value) <= most and all(fits(item) for item in value)
 
 
 def _is_number(value: object) -> bool:

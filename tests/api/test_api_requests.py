@@ -1,0 +1,333 @@
+"""What goes over the wire, byte for byte as Configure's own client sends it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from configure_auth.api.call import Call
+from configure_auth.api.developer import add_redirect_uris, list_oauth_clients
+from configure_auth.api.oauth import exchange_authorization_code, introspect, refresh_tokens
+from configure_auth.api.profile import RuntimeScope, Subject, read_profile
+from configure_auth.api.sign_in import (
+    allow_sign_in_return_to,
+    exchange_sign_in_code,
+    list_sign_in_return_destinations,
+    remove_sign_in_return_to,
+    sign_in_url,
+    validate_sign_in_token,
+)
+from configure_auth.errors import ApiCode, ConfigureError, SettingsError
+from configure_auth.oauth import authorization_url, code_challenge
+from configure_auth.settings import Settings
+from configure_auth.values import Secret
+
+from .conftest import http
+
+if TYPE_CHECKING:
+    from .conftest import Send, Server
+
+KEY = {"x-api-key": "sk_key"}
+AGENT = {"x-agent": "acme"}
+JSON = {"content-type": "application/json"}
+SCOPE = RuntimeScope(session_id="session_1", runtime_scope_id="scope_1")
+IN_SCOPE = {"x-configure-session-id": "session_1", "x-configure-runtime-scope-id": "scope_1"}
+EVERYTHING = {
+    "token": "t",
+    "userId": "u",
+    "agent": "acme",
+    "valid": True,
+    "destination": "https://a.example/cb",
+    "redirect_uris": [],
+    "active": True,
+    "sub": "s",
+    "access_token": "at",
+}
+ALWAYS = {"host", "accept", "accept-encoding", "user-agent", "content-length"}
+DESTINATIONS = "/v1/auth/sign-in/return-destinations"
+
+
+@pytest.mark.parametrize(
+    ("build", "method", "target", "headers", "body"),
+    [
+        (
+            lambda s: exchange_sign_in_code(s, 'cfgsic_"~'),
+            "POST",
+            "/v1/auth/sign-in/exchange",
+            JSON | KEY | AGENT,
+            b'{"code":"cfgsic_\\"~"}',
+        ),
+        (
+            lambda s: validate_sign_in_token(s, Secret("tok")),
+            "POST",
+            "/v1/auth/sign-in/validate",
+            JSON | KEY | AGENT,
+            b'{"token":"tok"}',
+        ),
+        (
+            lambda s: allow_sign_in_return_to(s, "myapp://back?x=ü\U0001f600"),
+            "POST",
+            DESTINATIONS,
+            JSON | KEY | AGENT,
+            '{"return_to":"myapp://back?x=ü\U0001f600"}'.encode(),
+        ),
+        (list_sign_in_return_destinations, "GET", DESTINATIONS, KEY | AGENT, b""),
+        (
+            lambda s: remove_sign_in_return_to(s, "https://a.example/cb"),
+            "DELETE",
+            DESTINATIONS,
+            JSON | KEY | AGENT,
+            b'{"return_to":"https://a.example/cb"}',
+        ),
+        (
+            lambda s: read_profile(s, Subject(token="tok"), sections=["identity", "summary"], scope=SCOPE),
+            "GET",
+            "/v1/profile?sections=identity%2Csummary",
+            JSON | KEY | AGENT | IN_SCOPE | {"authorization": "Bearer tok"},
+            b"",
+        ),
+        (
+            lambda s: read_profile(s, Subject(external_id="usr é"), scope=SCOPE),
+            "GET",
+            "/v1/profile",
+            JSON | KEY | AGENT | IN_SCOPE | {"x-user-id": "usr é"},
+            b"",
+        ),
+        (lambda s: introspect(s, "at"), "POST", "/oauth/introspect", JSON, b'{"token":"at"}'),
+        (list_oauth_clients, "GET", "/v1/developer/oauth/clients", KEY, b""),
+        (
+            lambda s: add_redirect_uris(s, "oc_a/b", ["http://localhost:3000/auth/configure/callback"]),
+            "PATCH",
+            "/v1/developer/oauth/clients/oc_a%2Fb",
+            JSON | KEY,
+            b'{"add_redirect_uris":["http://localhost:3000/auth/configure/callback"]}',
+        ),
+    ],
+)
+def test_requests(
+    server: Server,
+    send: Send,
+    build: Callable[[Settings], Call[Any]],
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    body: bytes,
+) -> None:
+    server.answers(http(EVERYTHING))
+    send(build(server.settings))
+    (received,) = server.received
+    assert (received.method, received.target, received.body) == (method, target, body)
+    assert {name: value for name, value in received.headers.items() if name not in ALWAYS} == headers
+
+
+BASIC = "Basic " + base64.b64encode(b"oc_client:ocs_secret").decode()
+
+
+@pytest.mark.parametrize("resource", ["https://api.configure.dev", None])
+def test_the_token_request(server: Server, send: Send, resource: str | None) -> None:
+    server.answers(http(EVERYTHING))
+    verifier = "v" * 43
+    send(
+        exchange_authorization_code(
+            server.settings,
+            code="co/de+~*",
+            redirect_uri="https://a.example/cb?x=1",
+            code_verifier=Secret(verifier),
+            resource=resource,
+        )
+    )
+    (received,) = server.received
+    assert (received.method, received.target) == ("POST", "/oauth/token")
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert received.headers["authorization"] == BASIC
+    expected = {
+        "grant_type": "authorization_code",
+        "code": "co/de+~*",
+        "redirect_uri": "https://a.example/cb?x=1",
+        "client_id": "oc_client",
+        "code_verifier": verifier,
+    }
+    pairs = parse_qsl(received.body.decode(), strict_parsing=True)
+    assert len(pairs) == len(dict(pairs))
+    assert dict(pairs) == expected | ({"resource": resource} if resource else {})
+    assert "x-api-key" not in received.headers
+
+
+def test_the_refresh_request(server: Server, send: Send) -> None:
+    server.answers(http(EVERYTHING))
+    send(refresh_tokens(server.settings, refresh_token=Secret("rt"), resource="https://api.configure.dev"))
+    (received,) = server.received
+    assert received.headers["authorization"] == BASIC
+    assert parse_qsl(received.body.decode()) == [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "rt"),
+        ("client_id", "oc_client"),
+        ("resource", "https://api.configure.dev"),
+    ]
+
+
+def test_the_authorization_url_has_the_parameters_in_the_order_of_configures_own_clients() -> None:
+    url = authorization_url(
+        "https://accounts.configure.dev/oauth/authorize",
+        client_id="oc_client",
+        redirect_uri="https://a.example/cb",
+        scopes=("profile.read", "profile.search"),
+        code_challenge="challenge",
+        state="state",
+        resource="https://api.configure.dev",
+    )
+    assert url == (
+        "https://accounts.configure.dev/oauth/authorize?response_type=code&client_id=oc_client"
+        "&redirect_uri=https%3A%2F%2Fa.example%2Fcb&scope=profile.read+profile.search"
+        "&code_challenge=challenge&code_challenge_method=S256&state=state"
+        "&resource=https%3A%2F%2Fapi.configure.dev"
+    )
+
+
+def test_the_code_challenge_of_rfc_7636_appendix_b() -> None:
+    challenge = code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+    assert challenge == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+class TestSubject:
+    def test_every_read_has_a_session_and_a_scope_of_its_own(self) -> None:
+        settings = Settings(api_key=Secret("sk_key"), agent="acme")
+        one, two = (read_profile(settings, Subject(token="tok")).headers for _ in range(2))
+        for name, prefix in (("X-Configure-Session-Id", "session"), ("X-Configure-Runtime-Scope-Id", "scope")):
+            assert one[name] != two[name]
+            assert re.fullmatch(rf"{prefix}_[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}", one[name])
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"token": "t", "external_id": "e"},
+            {"token": ""},
+            {"token": "two words"},
+            {"token": "x" * 8193},
+            {"external_id": ""},
+            {"external_id": " a"},
+            {"external_id": "a\n"},
+            {"external_id": "Łódź"},
+            {"external_id": "x" * 256},
+            {"external_id": 7},
+        ],
+    )
+    def test_a_subject_that_cannot_be_sent_is_refused(self, options: dict[str, Any]) -> None:
+        with pytest.raises(ConfigureError) as caught:
+            Subject(**options)
+        assert caught.value.code is ApiCode.INVALID_INPUT
+
+
+SETTINGS = Settings(api_key=Secret("sk_key"), agent="acme")
+
+
+class TestSignInUrl:
+    def test_the_agents_name_is_enough(self) -> None:
+        assert sign_in_url(SETTINGS) == "https://sign-in.me/acme"
+        assert sign_in_url(SETTINGS, state="", connectors=[" ", ""]) == "https://sign-in.me/acme"
+
+    def test_every_parameter_in_order(self) -> None:
+        url = sign_in_url(
+            SETTINGS,
+            publishable_key="pk_1",
+            return_to="https://a.example/cb?x=~*",
+            state="s t",
+            journey_id="j",
+            display_name="Acmé",
+            agent_logo="https://l/x.png",
+            delivery="sms",
+            message_line_phone="+1555",
+            message_body="hi (there)!\n",
+            message_complete_url="https://a.example/done",
+            connectors=[" gmail ", "", "notion"],
+            theme="dark",
+        )
+        assert url == (
+            "https://sign-in.me/acme?pk=pk_1&return_to=https%3A%2F%2Fa.example%2Fcb%3Fx%3D%7E*&state=s+t&journey=j"
+            "&agent_name=Acm%C3%A9&agent_logo=https%3A%2F%2Fl%2Fx.png&delivery=sms&message_line_phone=%2B1555"
+            "&message_body=hi+%28there%29%21%0A&message_complete_url=https%3A%2F%2Fa.example%2Fdone"
+            "&connectors=gmail%2Cnotion&theme=dark"
+        )
+
+    def test_older_spellings_and_another_origin(self) -> None:
+        url = sign_in_url(
+            SETTINGS, sign_in_origin="http://localhost:9/", agent_name="A", agent_phone="+1", connectors=" a, b "
+        )
+        assert url == "http://localhost:9/acme?agent_name=A&message_line_phone=%2B1&connectors=a%2C+b"
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"publishable_key": "sk_key"},
+            {"return_to": "javascript:alert(1)"},
+            {"return_to": "javascript://a.example/%0aalert(1)"},
+            {"return_to": "data://x"},
+            {"return_to": "http://a.example/cb"},
+            {"return_to": "https://user@a.example/"},
+            {"return_to": "https://a.example\\@b.example/"},
+            {"return_to": "https:/a.example"},
+            {"return_to": "/cb"},
+            {"return_to": "//a.example/cb"},
+            {"return_to": "https://a.example/c b"},
+            {"message_complete_url": "ftp://a.example"},
+            {"message_complete_url": "http://a.example/done"},
+            {"theme": "blue"},
+            {"state": "\ud800"},
+            {"display_name": "A", "agent_name": "B"},
+            {"message_line_phone": "+1", "agent_phone": "+2"},
+        ],
+    )
+    def test_what_cannot_be_right_is_refused(self, options: dict[str, Any]) -> None:
+        with pytest.raises(ConfigureError) as caught:
+            sign_in_url(SETTINGS, **options)
+        assert caught.value.code is ApiCode.INVALID_INPUT
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["javascript:alert(1)", "mailto:a@b", "http://a.example", "https://u@a.example", "https://a.example/x"],
+    )
+    def test_an_origin_that_no_one_should_be_sent_to_is_refused(self, origin: str) -> None:
+        with pytest.raises(SettingsError):
+            sign_in_url(SETTINGS, sign_in_origin=origin)
+
+    @pytest.mark.parametrize("url", ["myapp://back", "com.acme.app://back/x?y", "http://localhost:3000/cb"])
+    def test_app_links_and_loopback_are_destinations(self, url: str) -> None:
+        assert sign_in_url(SETTINGS, return_to=url).startswith("https://sign-in.me/acme?return_to=")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: exchange_sign_in_code(SETTINGS, ""),
+        lambda: exchange_sign_in_code(SETTINGS, "x" * 2049),
+        lambda: exchange_sign_in_code(SETTINGS, "a\r\nb"),
+        lambda: exchange_sign_in_code(SETTINGS, "a\0"),
+        lambda: exchange_sign_in_code(SETTINGS, "\ud800"),
+        lambda: exchange_sign_in_code(SETTINGS, None),  # type: ignore[arg-type]
+        lambda: validate_sign_in_token(SETTINGS, "x" * 8193),
+        lambda: allow_sign_in_return_to(SETTINGS, "mailto:a@b"),
+        lambda: remove_sign_in_return_to(SETTINGS, " "),
+        lambda: read_profile(SETTINGS, Subject(token="t"), sections="identity"),
+        lambda: read_profile(SETTINGS, Subject(token="t"), sections=["a&b"]),
+        lambda: add_redirect_uris(SETTINGS, "oc_1", "https://a.example"),
+        lambda: add_redirect_uris(SETTINGS, "oc_1", []),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_there_is_a_call(build: Callable[[], object]) -> None:
+    with pytest.raises(ConfigureError) as caught:
+        build()
+    assert caught.value.code is ApiCode.INVALID_INPUT
+    assert not caught.value.retryable
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):
+        exchange_sign_in_code(Settings(agent="acme"), "code")
+    with pytest.raises(SettingsError, match="CONFIGURE_OAUTH_CLIENT_SECRET"):
+        refresh_tokens(Settings(oauth_client_id="oc_1"), refresh_token="rt", resource=None)
