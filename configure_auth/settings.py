@@ -187,6 +187,15 @@ class Settings:
         )
 
     @property
+    def required_token_keys(self) -> tuple[Secret, ...]:
+        return _require(
+            "CONFIGURE_TOKEN_KEYS",
+            self.token_keys or None,
+            'what seals the stored tokens; make a key with: python -c "import secrets; '
+            'print(secrets.token_urlsafe(32))"',
+        )
+
+    @property
     def is_local(self) -> bool:
         """Whether the app itself runs on loopback, as far as the settings say."""
         return self.app_url is None or is_loopback(urlsplit(self.app_url).hostname)

@@ -353,13 +353,8 @@ def _configuration(app: Flask) -> dict[str, Any]:
 
 
 def _keys(app: Flask, settings: Settings) -> tuple[Secret, ...]:
-    if settings.token_keys:
-        return settings.token_keys
-    if not settings.is_local:
-        raise SettingsError(
-            "CONFIGURE_TOKEN_KEYS is not set: it seals the stored tokens and is needed off localhost. Make a key with: "
-            'python -c "import secrets; print(secrets.token_urlsafe(32))"'
-        )
+    if settings.token_keys or not settings.is_local:
+        return settings.required_token_keys
     plain = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
     keys = tuple(Secret(key.decode("latin-1") if isinstance(key, bytes) else key) for key in plain if key)
     if not keys:

@@ -12,10 +12,8 @@ from ..flows import Clock, Flow, Runtime, provider, run
 from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.memory import MemoryAccounts, MemoryLeases
 from ..stores.opening import open_stores
-from ..stores.session import SessionStates
-from ..values import Secret
+from ..stores.session import session_stores
 from .request import FlaskApp, respond, visit
 
 __all__ = ["OAuthProvider", "register_oauth"]
@@ -61,15 +59,12 @@ class OAuthProvider:
 
     def userinfo(self, token: dict[str, Any]) -> Any:
         """Who a token belongs to, as `token["userinfo"]` says it."""
-        scopes = tuple(str(token.get("scope", "")).split())
-        identity = self._run(provider.userinfo(self._flow, Secret(token["access_token"]), scopes))
+        identity = self._run(provider.userinfo(self._flow, token))
         return userinfo_of(identity, self._map_profile)
 
     def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
         """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
-        scopes = tuple(str(token.get("scope", "")).split())
-        grant = self._run(provider.refresh_token(self._flow, Secret(token["refresh_token"]), scopes))
-        return token_of(None, grant, None)
+        return token_of(None, self._run(provider.refresh_token(self._flow, token)), None)
 
     def _run(self, flow: Flow[T]) -> T:
         runtime = Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None)
@@ -80,8 +75,7 @@ class OAuthProvider:
             return self._store
         site = self._flow.site
         if self._store is None:
-            states = SessionStates(session, f"_{self._name}_sign_ins", site.sealer)
-            return Stores(states, MemoryAccounts(), MemoryLeases())
+            return session_stores(session, self._name, site.sealer)
         app: Flask = current_app
         opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
         if self._name not in opened:

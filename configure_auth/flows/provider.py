@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..api.oauth import refresh_tokens
 from ..errors import Code, SignInError
@@ -91,21 +92,29 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     return play(outcome.replay)
 
 
-def userinfo(provider: Provider, token: Secret, scopes: tuple[str, ...]) -> Flow[Identity]:
+def userinfo(provider: Provider, token: Mapping[str, Any]) -> Flow[Identity]:
     """Who a token belongs to: introspection and the profile's identity, at the same time."""
-    identity, _version = yield from whose(provider.client, token, scopes, provider.site)
+    access_token, scopes = _entry(token, "access_token")
+    identity, _version = yield from whose(provider.client, access_token, scopes, provider.site)
     return identity
 
 
-def refresh_token(provider: Provider, token: Secret, scopes: tuple[str, ...]) -> Flow[TokenGrant]:
-    """A new pair for a refresh token, which is used up by it. Keep the new one before anything else is done."""
+def refresh_token(provider: Provider, token: Mapping[str, Any]) -> Flow[TokenGrant]:
+    """A new pair for a token with a refresh token, which is used up by it. Keep the new one before anything else."""
     client = provider.client
+    old, scopes = _entry(token, "refresh_token")
     answer = yield from send(
-        refresh_tokens(client.settings, refresh_token=token, resource=client.resource, scopes=scopes)
+        refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
     )
     grant = grant_of(answer, provider.site.clock())
     # RFC 6749 section 6: without a new refresh token the old one stays.
-    return grant if grant.refresh_token is not None else replace(grant, refresh_token=token)
+    return grant if grant.refresh_token is not None else replace(grant, refresh_token=old)
+
+
+def _entry(token: Mapping[str, Any], name: str) -> tuple[Secret, tuple[str, ...]]:
+    if not token.get(name):
+        raise SignInError(Code.INVALID_REQUEST, f"this token has no {name}")
+    return Secret(token[name]), tuple(str(token.get("scope", "")).split())
 
 
 def in_authlib_terms(flow: Flow[T]) -> Flow[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import threading
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import sniffio
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -176,13 +176,16 @@ class AsyncDatabase:
         return cls(engine, agent=agent, fingerprints=fingerprints)
 
     async def perform(self, operation: Callable[[Connection], T]) -> T:
-        if sniffio.current_async_library() != "asyncio":
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
             raise SettingsError(
                 f"{self._engine.dialect.driver} runs on asyncio only; under trio use sqlite:///... or memory://"
-            )
+            ) from None
         # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
         with anyio.CancelScope(shield=True):
-            return await self._transact(operation)
+            value = await self._transact(operation)
+        return value  # noqa: RET504  # for mypy a scope may swallow what is in it
 
     async def _transact(self, operation: Callable[[Connection], T]) -> T:
         attempt = 1

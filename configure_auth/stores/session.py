@@ -12,9 +12,11 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..values import Intent, PendingSignIn
+from . import Stores
+from .memory import MemoryAccounts, MemoryLeases
 from .sealing import Sealer
 
-__all__ = ["SessionStates"]
+__all__ = ["session_stores"]
 
 _LIMIT = 3
 """A cookie holds 4 KiB, and the app wants most of it."""
@@ -73,3 +75,8 @@ class SessionStates:
     def _open(self) -> dict[str, Any]:
         kept = self._session.get(self._key)
         return kept if isinstance(kept, dict) else {}
+
+
+def session_stores(session: MutableMapping[str, Any], name: str, sealer: Sealer) -> Stores:
+    """For one request: its states in the session, and no accounts."""
+    return Stores(SessionStates(session, f"_{name}_sign_ins", sealer), MemoryAccounts(), MemoryLeases())

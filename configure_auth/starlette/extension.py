@@ -1,0 +1,372 @@
+"""Configure for Starlette and FastAPI: where the session is, who the user is, how to redirect. It decides nothing."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import jinja2
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.routing import Route as StarletteRoute
+from starlette.templating import Jinja2Templates
+
+from .. import flows
+from ..api.client import AsyncConfigure, AsyncProfile
+from ..api.profile import Subject
+from ..errors import SettingsError
+from ..events import EVENTS, Event
+from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Route, Site
+from ..settings import Settings
+from ..stores import Stores
+from ..stores.opening import open_stores
+from ..values import Kind, LinkedAccount, Secret
+from .request import StarletteApp, no_session, respond, visit
+
+__all__ = ["ConfigureAuth"]
+
+log = logging.getLogger("configure_auth")
+
+T = TypeVar("T")
+Handler = Callable[[Any], Any]
+H = TypeVar("H", bound=Handler)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _dependency(method: Method) -> Method:
+    """Show FastAPI the request alone, so that no other argument of a verb becomes a query parameter."""
+    signature = inspect.signature(method)
+    shown = [one for one in signature.parameters.values() if one.name in ("self", "request")]
+
+    @wraps(method)
+    async def verb(*args: Any, **kwargs: Any) -> Any:
+        return await method(*args, **kwargs)
+
+    verb.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return cast(Method, verb)
+
+
+class ConfigureAuth:
+    """Configure for one Starlette or FastAPI app. Nothing of a request is kept on it.
+
+    Args:
+        settings: the credentials; by default read from the environment, now.
+        store: "sqlite:///configure.db" (in the working directory), "memory://" for development, or a `Stores` of your
+            own, whose methods may be coroutines.
+        user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
+            must never be given out twice; call `forget_user` where the app deletes a user.
+        name: of the mounts; another one for a second `ConfigureAuth` in the same app.
+        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start.
+        session: False for an app without Starlette's sessions.
+        keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        clock: Unix seconds, for tests.
+
+    Raises:
+        SettingsError: something needed is missing or contradictory; the message names it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: str | Stores = "sqlite:///configure.db",
+        user_id: Callable[[Request], object],
+        name: str = "configure",
+        allowed_next: tuple[str, ...] = (),
+        session: bool = True,
+        keep_session: tuple[str, ...] = (),
+        clock: flows.Clock | None = None,
+    ) -> None:
+        self._options = flows.AppOptions(
+            user_id=user_id,
+            name=name,
+            allowed_next=allowed_next,
+            session=session,
+            keep_session=keep_session,
+            clock=clock,
+        )
+        settings = settings or Settings.from_env()
+        self._site = self._options.site(settings, settings.required_token_keys)
+        self._client = AsyncConfigure(settings)
+        self._stores = store if isinstance(store, Stores) else self._open(store)
+        self._features: dict[str, Feature] = {}
+        self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
+
+    def account_link(
+        self,
+        *,
+        path: str = "/configure",
+        after_link: str = "/",
+        on_conflict: Literal["reject", "move"] | Hook = "reject",
+        on_error: Hook | None = None,
+        can_disconnect: Hook | None = None,
+        connectors: tuple[str, ...] = (),
+        display_name: str | None = None,
+    ) -> Mount:
+        """The routes by which a signed-in user connects Configure, and disconnects it: one of the app's `routes`.
+
+        Hooks get the request first, and may be async.
+
+        Args:
+            path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
+            after_link: the page to go on to, where the start had no `next`.
+            on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
+                `(request, account, owner_user_id) -> "reject" | "move"`.
+            on_error: `(request, error) -> response | None`; None shows our page.
+            can_disconnect: `(request, user_id) -> bool`, whether the user has another way to sign in. Without it,
+                whoever signs in with Configure can't disconnect it.
+            connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
+            display_name: the app's name on Configure's page.
+        """
+        feature = AccountLink(
+            site=self._site,
+            path=path,
+            after=after_link,
+            on_error=on_error,
+            on_conflict=on_conflict,
+            can_disconnect=can_disconnect,
+            connectors=connectors,
+            display_name=display_name,
+        )
+        return self._mount(self._options.name, feature, flows.LINK_ROUTES)
+
+    def login(
+        self,
+        *,
+        on_login: Hook,
+        path: str = "/auth/configure",
+        after_login: str = "/",
+        on_error: Hook | None = None,
+        scopes: tuple[str, ...] | None = None,
+        resource: str | None = None,
+    ) -> Mount:
+        """The routes by which people sign in with Configure: one of the app's `routes`.
+
+        Args:
+            on_login: `(request, identity, grant)`, plain or async: find or make the local user, beginning with
+                `identity.local_user_id`; commit; sign it in; return its id, or `(id, response)`. It may be called
+                again for the same person. Raise `LoginRefused(sentence)` to turn somebody away.
+            path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
+            after_login: the page to go on to, where the start had no `next`.
+            on_error: `(request, error) -> response | None`; None shows our page.
+            scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
+            resource: what the tokens are for; Configure's API unless told otherwise.
+        """
+        feature = Login(
+            site=self._site,
+            path=path,
+            after=after_login,
+            on_error=on_error,
+            on_login=on_login,
+            scopes=scopes,
+            resource=resource,
+        )
+        return self._mount(f"{self._options.name}_login", feature, flows.SIGN_IN_ROUTES)
+
+    # For the signed-in user of a request; each is a FastAPI dependency as it is.
+
+    @_dependency
+    async def account(self, request: Request) -> LinkedAccount | None:
+        """The signed-in user's connection, the link's before the login's; None where there is none."""
+        return await self.account_for(await self._current_user(request))
+
+    @_dependency
+    async def access_token(self, request: Request, kind: Kind | None = None) -> Secret:
+        """A token of the signed-in user that is good now, refreshed if need be.
+
+        Raises:
+            ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
+        """
+        return await self.access_token_for(await self._current_user(request), kind)
+
+    @_dependency
+    async def profile(self, request: Request, kind: Kind | None = None) -> AsyncProfile:
+        """A client for the signed-in user's profile; errors as for `access_token`."""
+        return await self.profile_for(await self._current_user(request), kind)
+
+    @_dependency
+    async def unlink(self, request: Request) -> tuple[LinkedAccount, ...]:
+        """Delete the signed-in user's connections; what was deleted."""
+        user_id = await self._current_user(request)
+        return () if user_id is None else await self.unlink_for(user_id)
+
+    # The same for any user.
+
+    async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
+        """`account` of a user by id."""
+        return await self._run(flows.account(self._site, _local(user_id)))
+
+    async def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
+        """`access_token` of a user by id."""
+        return await self._run(flows.access_token(self._site, _local(user_id), self._all_features.resource, kind))
+
+    async def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> AsyncProfile:
+        """`profile` of a user by id."""
+        opened = await self._run(flows.open_token(self._site, _local(user_id), self._all_features.resource, kind))
+
+        async def perform(call: Any, /) -> Any:
+            return await self._run(flows.checked(self._site, opened, call))
+
+        return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
+
+    async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+        """`unlink` of a user by id."""
+        return await self._run(flows.unlink(self._site, str(user_id)))
+
+    async def forget_user(self, user_id: str | int) -> bool:
+        """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
+        return await self._run(flows.forget_user(self._site, str(user_id)))
+
+    async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+        """All that is kept of a user, but for the tokens."""
+        return await self._run(flows.export_user(self._site, str(user_id)))
+
+    @property
+    def client(self) -> AsyncConfigure:
+        """The API client."""
+        return self._client
+
+    async def button(
+        self,
+        request: Request,
+        flow: Literal["link", "login"] | None = None,
+        next: str | None = None,
+        **look: Any,
+    ) -> Markup:
+        """The "Continue with Configure" button; it says "Reconnect Configure" where that is what is needed.
+
+        Args:
+            flow: by default the link for a signed-in user, the login otherwise.
+            next: the page to come back to.
+            look: `theme="light" | "dark" | "auto"`, and `label=`.
+        """
+        return await self._run(self._all_features.button(flow, next, look), request)
+
+    def install(self, templates: Jinja2Templates) -> None:
+        """Put `configure_button(flow=None, next=None)` into an app's templates.
+
+        A template can't wait: where `user_id` does, give `flow=` there, or make the button with `await button(...)`.
+        """
+
+        @jinja2.pass_context
+        def configure_button(
+            context: jinja2.runtime.Context,
+            flow: Literal["link", "login"] | None = None,
+            next: str | None = None,
+            **look: Any,
+        ) -> Markup:
+            signed_in = flow != "login" and (flow == "link" or self._at_once(context["request"]) is not None)
+            return self._all_features.plain_button(flow, next, look, signed_in=signed_in)
+
+        templates.env.globals["configure_button"] = configure_button
+
+    def on(self, event: type[Event]) -> Callable[[H], H]:
+        """Call a function, plain or async, with every event of a type: `@configure_auth.on(AccountLinked)`."""
+        if event not in self._handlers:
+            raise SettingsError("that is none of the events of configure_auth.events")
+
+        def listen(handler: H) -> H:
+            self._handlers[event].append(handler)
+            return handler
+
+        return listen
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncGenerator[None]:
+        """For the app's `lifespan`: sees at start-up that the app has a session, and closes connections at the end.
+
+        Everything works without it too.
+        """
+        if self._options.session and not any(
+            inspect.isclass(one.cls) and issubclass(one.cls, SessionMiddleware) for one in app.user_middleware
+        ):
+            # Another session middleware may be there under another name, so this is said and not refused.
+            log.warning("%s", no_session())
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._client.aclose()
+        close: Callable[[], object] = self._stores.close
+        closed = close()
+        if inspect.isawaitable(closed):
+            await closed
+
+    @property
+    def _all_features(self) -> Features:
+        return Features(self._site, self._features)
+
+    async def _current_user(self, request: Request) -> str | None:
+        return await self._run(flows.current_user(self._site), request)
+
+    def _at_once(self, request: Request) -> object:
+        value = self._options.user_id(request)
+        if not isinstance(value, Coroutine):
+            return value
+        try:
+            value.send(None)
+        except StopIteration as finished:
+            return cast(object, finished.value)
+        finally:
+            value.close()
+        raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
+
+    async def _run(self, flow: Flow[T], request: Request | None = None) -> T:
+        app = None if request is None else StarletteApp(request, self._options.session)
+        return await flows.arun(flow, AsyncRuntime(self._client, self._stores, app, self._tell))
+
+    async def _tell(self, event: Event) -> None:
+        for handler in self._handlers[type(event)]:
+            try:
+                result = handler(event)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:  # the event is of something done; one handler's failure is none of the others'
+                log.exception("a handler of %s failed", type(event).__name__)
+
+    def _mount(self, name: str, feature: Feature, routes: tuple[Route, ...]) -> Mount:
+        self._features[name] = feature
+        return Mount(
+            feature.path,
+            name=name,
+            routes=[
+                StarletteRoute(
+                    route.rule,
+                    partial(self._serve, feature, route),
+                    name=route.endpoint,
+                    methods=list(flows.METHODS),
+                    include_in_schema=False,
+                )
+                for route in routes
+            ],
+        )
+
+    async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
+        return respond(await self._run(flows.serve(feature, route, visit(request)), request))
+
+    def _open(self, url: str) -> Stores:
+        site: Site = self._site
+        return open_stores(
+            url,
+            agent=site.agent,
+            fingerprints=site.sealer.fingerprints,
+            folder=Path.cwd(),
+            extra="starlette",
+            awaited=True,
+        )
+
+
+def _local(user_id: str | int | None) -> str | None:
+    return None if user_id is None else str(user_id)

@@ -1,0 +1,115 @@
+"""Configure as a provider in the app's own Authlib registry, beside Google and GitHub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..api.client import AsyncConfigure
+from ..flows import AsyncRuntime, Clock, Flow, arun, provider
+from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..settings import Settings
+from ..stores import Stores
+from ..stores.opening import open_stores
+from ..stores.session import session_stores
+from .request import StarletteApp, respond, session_of, visit
+
+__all__ = ["OAuthProvider", "register_oauth"]
+
+T = TypeVar("T")
+
+
+class OAuthProvider:
+    """What `oauth.configure` is: Authlib's verbs, awaited, run by our login flow over one pool of connections."""
+
+    def __init__(
+        self, flow: provider.Provider, *, name: str, store: str | Stores | None, map_profile: MapProfile | None
+    ) -> None:
+        self._flow = flow
+        self._name = name
+        self._map_profile = map_profile
+        self._client = AsyncConfigure(flow.client.settings)
+        self._stores = store
+        if isinstance(store, str):
+            self._stores = open_stores(
+                store, agent=flow.site.agent, fingerprints=(), folder=Path.cwd(), extra="starlette", awaited=True
+            )
+
+    async def authorize_redirect(self, request: Request, redirect_uri: object) -> Response:
+        """Send the person to Configure.
+
+        Args:
+            redirect_uri: the app's callback, an absolute URL (a string, or Starlette's `URL`) exactly as it is
+                registered at Configure.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
+        """
+        flow = provider.authorize_redirect(self._flow, visit(request), str(redirect_uri))
+        return respond(await self._run(request, flow))
+
+    async def authorize_access_token(self, request: Request) -> ConfigureToken:
+        """In the callback: check it, exchange its code once, and see who it is.
+
+        Returns:
+            a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
+            `email_verified` and `configure_phone_last4`.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
+        """
+        identity, grant = await self._run(request, provider.authorize_access_token(self._flow, visit(request)))
+        return token_of(identity, grant, self._map_profile)
+
+    async def userinfo(self, token: dict[str, Any]) -> Any:
+        """Who a token belongs to, as `token["userinfo"]` says it."""
+        identity = await self._run(None, provider.userinfo(self._flow, token))
+        return userinfo_of(identity, self._map_profile)
+
+    async def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
+        """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
+        return token_of(None, await self._run(None, provider.refresh_token(self._flow, token)), None)
+
+    async def _run(self, request: Request | None, flow: Flow[T]) -> T:
+        stores = self._stores
+        if not isinstance(stores, Stores):
+            session = {} if request is None else session_of(request)
+            stores = session_stores(session, self._name, self._flow.site.sealer)
+        app = None if request is None else StarletteApp(request, has_session=True)
+        return await arun(provider.in_authlib_terms(flow), AsyncRuntime(self._client, stores, app, lambda event: None))
+
+
+def register_oauth(
+    oauth: Any,
+    settings: Settings,
+    *,
+    name: str = "configure",
+    store: str | Stores | None = None,
+    scopes: tuple[str, ...] | None = None,
+    resource: str | None = None,
+    map_profile: MapProfile | None = None,
+    clock: Clock | None = None,
+) -> OAuthProvider:
+    """Register Configure into `authlib.integrations.starlette_client.OAuth`.
+
+    Args:
+        oauth: the app's registry; other providers in it are left as they are.
+        settings: with the OAuth client, the API key and the agent.
+        name: under which it is found: `oauth.configure`.
+        store: "sqlite:///configure.db" or another store keeps each attempt single-use. Without one the attempts lie in
+            the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a state twice.
+        scopes: ("profile.read", "profile.search") unless told otherwise.
+        resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
+        map_profile: makes `token["userinfo"]` from an `Identity`.
+        clock: Unix seconds, for tests.
+
+    Raises:
+        SettingsError: a credential is missing.
+    """
+    flow = provider.Provider.of(settings, scopes, resource, clock)
+    client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)
+    register(oauth, name, client)
+    return client
