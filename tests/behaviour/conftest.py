@@ -14,7 +14,7 @@ from configure_auth.sandbox import Sandbox
 
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
-ADAPTERS: tuple[Adapter, ...] = ("flask",)
+ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
 STORES = ("memory", "sqlite")
 
 

@@ -1,0 +1,145 @@
+"""The browser cookie: ours, opaque, shared by every tab, and never a heap."""
+
+from __future__ import annotations
+
+import re
+from http.cookies import SimpleCookie
+
+import pytest
+
+from ..support.reading import ending, no_calls
+from ..support.web import Browser, Flow, MakeWeb, Web, query_of, start_path
+
+FLOWS: tuple[Flow, Flow] = ("link", "login")
+OURS = "configure_dev"
+
+
+def ours(browser: Browser) -> str | None:
+    return browser.http.cookies.get(OURS)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_on_loopback_the_cookie_is_opaque_lax_and_hidden_from_scripts(browser: Browser, flow: Flow) -> None:
+    browser.begin(flow)
+    answer = browser.get(start_path(flow))
+
+    cookies = SimpleCookie(answer.headers["set-cookie"])
+    (name,) = cookies
+    morsel = cookies[name]
+    assert name == OURS
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", morsel.value)
+    assert (morsel["path"], morsel["samesite"], morsel["httponly"], morsel["secure"]) == ("/", "Lax", True, "")
+    assert morsel["domain"] == ""
+    assert int(morsel["max-age"]) >= 3600
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_on_https_the_cookie_has_the_host_prefix(make_web: MakeWeb, flow: Flow) -> None:
+    web = make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": "k" * 43})
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        if flow == "login":
+            browser.sign_out()
+        header = browser.get(start_path(flow), host="app.example.com").headers["set-cookie"]
+
+    name, _, attributes = header.partition("=")
+    assert name == "__Host-configure"
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} < {part.strip() for part in attributes.split(";")}
+    assert "domain" not in attributes.lower()
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_on_https_a_cookie_without_the_prefix_counts_for_nothing(make_web: MakeWeb, flow: Flow) -> None:
+    web = make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": "k" * 43})
+    with web.browser() as browser:
+        start = browser.get("/auth/configure/sign-in", host="app.example.com")
+        planted = start.headers["set-cookie"].split(";")[0].replace("__Host-configure", OURS)
+        callback = f"/auth/configure/callback?state={query_of(start.headers['location'])['state']}&code=x"
+        with no_calls(web.sandbox):
+            answer = browser.get(callback, site="cross-site", host="app.example.com", cookie=planted)
+
+    assert ending(answer) == (400, "cookie_missing")
+
+
+def test_every_tab_and_both_flows_share_one_cookie(browser: Browser) -> None:
+    browser.start("login")
+    first = ours(browser)
+    browser.start("login")
+    browser.begin("link")
+
+    assert ours(browser) == first is not None
+
+
+@pytest.mark.parametrize("value", ["", "short", "x" * 42, "x" * 44, "x" * 42 + "!", "x" * 4000, '"' + "x" * 43 + '"'])
+def test_a_malformed_cookie_is_replaced_at_the_start(browser: Browser, value: str) -> None:
+    browser.http.cookies.set(OURS, value, domain="localhost.local", path="/")
+
+    assert browser.come_back(browser.at_configure(browser.start("login"))).status_code == 303
+    assert ours(browser) != value
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
+    web: Web, browser: Browser, flow: Flow
+) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    mine = ours(browser)
+    rest = [f"; {name}={value}" for name, value in browser.http.cookies.items() if name != OURS]
+    doubled = f"{OURS}={mine}; {OURS}={'x' * 43}{''.join(rest)}"
+    with no_calls(web.sandbox):
+        assert ending(browser.come_back(callback, cookie=doubled)) == (400, "cookie_missing")
+
+    with browser.copy() as other:
+        fresh = SimpleCookie(other.get(start_path(flow), cookie=doubled).headers["set-cookie"])[OURS].value
+    assert fresh not in (mine, "x" * 43)
+    assert browser.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize("value", ["", "short", "x" * 44, "x" * 4000])
+def test_a_malformed_cookie_is_refused_at_the_end(web: Web, browser: Browser, value: str) -> None:
+    start = browser.start("login")
+    with no_calls(web.sandbox):
+        answer = browser.come_back(browser.end(start, code="a"), cookie=f"{OURS}={value}")
+
+    assert ending(answer) == (400, "cookie_missing")
+
+
+def test_of_more_than_ten_open_attempts_the_oldest_goes(web: Web, browser: Browser) -> None:
+    starts = []
+    for _ in range(12):
+        starts.append(browser.begin("link"))
+        web.sandbox.advance(1)
+
+    ends = [browser.come_back(browser.end(start, error="access_denied")) for start in starts]
+
+    assert [ending(end) for end in ends[:2]] == [(400, "wrong_browser")] * 2
+    assert [end.status_code for end in ends[2:]] == [303] * 10
+
+
+def test_one_browsers_attempts_push_nobody_elses_out(web: Web, browser: Browser) -> None:
+    start = browser.start("login")
+    with web.browser() as greedy:
+        for _ in range(12):
+            greedy.start("login")
+
+    assert browser.come_back(browser.at_configure(start)).status_code == 303
+
+
+def test_abandoned_attempts_grow_nothing_in_the_browser(browser: Browser) -> None:
+    browser.start("login")
+    before = dict(browser.http.cookies)
+    for _ in range(20):
+        browser.start("login")
+
+    assert dict(browser.http.cookies) == before
+    assert set(before) <= {OURS, "session"}
+
+
+def test_no_token_code_or_state_is_in_a_cookie(web: Web, browser: Browser) -> None:
+    callback = browser.at_configure(browser.begin("login", "?next=/settings"))
+    browser.come_back(callback)
+    _, grant = web.people.logins[0]
+
+    cookies = str(dict(browser.http.cookies))
+    for secret in (*query_of(callback).values(), grant.access_token.reveal(), grant.refresh_token.reveal()):
+        assert secret not in cookies

@@ -1,0 +1,81 @@
+"""Which methods the routes take, and what looks without touching."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..support.reading import ending, no_calls
+from ..support.web import Browser, Flow, Web, query_of, start_path
+
+FLOWS: tuple[Flow, Flow] = ("link", "login")
+ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ROUTES = {
+    "/configure/sign-in": ("GET", "HEAD", "POST"),
+    "/configure/callback": ("GET", "HEAD"),
+    "/configure/status": ("GET", "HEAD"),
+    "/configure/disconnect": ("POST",),
+    "/auth/configure/sign-in": ("GET", "HEAD", "POST"),
+    "/auth/configure/callback": ("GET", "HEAD"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route: str) -> None:
+    start = browser.begin("link")
+    state = query_of(start)["state"]
+    for method in set(ALL) - set(ROUTES[route]):
+        with no_calls(web.sandbox):
+            answer = browser.request(method, f"{route}?state={state}&code=x", site="same-origin")
+        assert answer.status_code == 405, method
+        assert method == "HEAD" or ending(answer) == (405, "invalid_request"), method
+        told = browser.request(method, route, site="same-origin", accept="application/json")
+        assert method == "HEAD" or told.json()["error"] == "invalid_request", method
+
+    assert browser.come_back(browser.at_configure(start)).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec_purpose": "prefetch"},
+        {"sec_purpose": "prefetch;prerender"},
+        {"sec_purpose": "prefetch;anonymous-client-ip"},
+        {"purpose": "prefetch"},
+        {"x_moz": "prefetch"},
+        {"x_purpose": "preview"},
+    ],
+)
+def test_a_prefetch_touches_nothing(web: Web, browser: Browser, flow: Flow, headers: dict[str, str]) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    with no_calls(web.sandbox):
+        looked = browser.come_back(callback, **headers)
+        started = browser.get(start_path(flow), **headers)
+
+    for answer in (looked, started):
+        assert (answer.status_code, answer.text) == (204, "")
+        assert "set-cookie" not in answer.headers
+    assert len(web.people.events) == 1
+    assert browser.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_head_touches_nothing(web: Web, browser: Browser, flow: Flow) -> None:
+    callback = browser.at_configure(browser.begin(flow))
+    with no_calls(web.sandbox):
+        for url in (callback, start_path(flow)):
+            answer = browser.request("HEAD", url, site="cross-site")
+            assert (answer.status_code, answer.text) == (204, "")
+            assert "set-cookie" not in answer.headers
+
+    assert len(web.people.events) == 1
+    assert browser.come_back(callback).status_code == 303
+
+
+def test_a_get_never_disconnects(browser: Browser) -> None:
+    browser.sign_in_locally("u1")
+    browser.link()
+
+    for method in ("GET", "HEAD"):
+        assert browser.request(method, "/configure/disconnect", site="same-origin").status_code == 405
+    assert browser.account() is not None
