@@ -17,7 +17,7 @@ from configure_auth.flask import ConfigureAuth
 from configure_auth.flask.signals import SIGNALS
 
 from .flask_sessions import ServerSessions
-from .web import Options, People, Serving, store_url
+from .web import Options, People, Serving, plain, store_url
 
 
 def build(
@@ -122,17 +122,6 @@ def _guard(app: Flask) -> None:
 def hurry(app: Flask, configure_auth: ConfigureAuth, seconds: float) -> None:
     with app.app_context():
         configure_auth.client._transport.timeout = seconds
-
-
-def plain(account: Any) -> dict[str, Any]:
-    return {
-        "user_id": account.user_id,
-        "configure_user_id": account.configure_user_id,
-        "kind": account.kind,
-        "scopes": list(account.scopes),
-        "linked_at": account.linked_at.isoformat(),
-        "needs_reconnect": account.needs_reconnect,
-    }
 
 
 def _listener(people: People) -> Callable[..., None]:

@@ -198,9 +198,13 @@ class MakeWeb(Protocol):
 def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, bind: Any = None) -> Iterator[Web]:
     """Serve an app with these options on a port of its own, as http://localhost:PORT."""
     if adapter == "flask":
-        from . import flask_web as module
+        from . import flask_web
+
+        module: Any = flask_web
     else:
-        raise NotImplementedError(adapter)
+        from . import starlette_web
+
+        module = starlette_web
     with module.listening(options.mount) as (port, serve):
         url = f"http://localhost:{port}"
         chosen = {name: value and value.replace("{url}", url) for name, value in options.settings.items()}
@@ -220,6 +224,18 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
                 folder=folder,
                 hurry=lambda seconds: module.hurry(app, configure_auth, seconds),
             )
+
+
+def plain(account: Any) -> dict[str, Any]:
+    """An account as the app's pages answer it."""
+    return {
+        "user_id": account.user_id,
+        "configure_user_id": account.configure_user_id,
+        "kind": account.kind,
+        "scopes": list(account.scopes),
+        "linked_at": account.linked_at.isoformat(),
+        "needs_reconnect": account.needs_reconnect,
+    }
 
 
 def store_url(store: str, folder: Path) -> str:

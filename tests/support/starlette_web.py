@@ -1,0 +1,175 @@
+"""The app under test on Starlette, served by uvicorn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from configure_auth import ConfigureError, Settings
+from configure_auth.events import EVENTS
+from configure_auth.starlette import ConfigureAuth
+
+from .web import Options, People, Serving, plain, store_url
+
+
+def build(
+    settings: Mapping[str, str | None], options: Options, people: People, folder: Path, clock: Callable[[], float]
+) -> tuple[Starlette, ConfigureAuth]:
+    constructor: dict[str, Any] = {
+        "user_id": lambda request: request.session.get("user_id"),
+        "store": store_url(options.store, folder),
+        "clock": clock,
+        **_hooks(options.constructor),
+    }
+    keys = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
+    configure_auth = ConfigureAuth(Settings.from_mapping({**keys, **settings}), **constructor)
+
+    async def on_login(request: Request, identity: Any, grant: Any) -> Any:
+        result = (options.on_login or people.sign_in_or_up)(identity, grant)
+        request.session["user_id"] = result[0] if isinstance(result, tuple) else result
+        return (result[0], HTMLResponse(result[1])) if isinstance(result, tuple) else result
+
+    for event in EVENTS:
+        configure_auth.on(event)(people.events.append)
+
+    async def sign_in(request: Request) -> Response:
+        request.session["user_id"] = request.path_params["user_id"]
+        return PlainTextResponse("in")
+
+    async def sign_out(request: Request) -> Response:
+        request.session.clear()
+        return PlainTextResponse("out")
+
+    async def keep(request: Request) -> Response:
+        request.session[request.path_params["key"]] = request.path_params["value"]
+        return PlainTextResponse("kept")
+
+    async def kept(request: Request) -> Response:
+        return JSONResponse({key: value for key, value in request.session.items() if key != "user_id"})
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(f"<title>The app</title>{await configure_auth.button(request)}")
+
+    async def who(request: Request) -> Response:
+        return JSONResponse({"user_id": request.session.get("user_id")})
+
+    async def account(request: Request) -> Response:
+        found = await configure_auth.account(request)
+        return JSONResponse({"account": None if found is None else plain(found)})
+
+    async def profile(request: Request) -> Response:
+        answer = await (await configure_auth.profile(request)).read(sections=("identity",))
+        return JSONResponse({"name": answer.identity.name})
+
+    async def token(request: Request) -> Response:
+        return JSONResponse({"token": (await configure_auth.access_token(request)).reveal()})
+
+    async def unlink(request: Request) -> Response:
+        return JSONResponse({"unlinked": len(await configure_auth.unlink(request))})
+
+    async def forget(request: Request) -> Response:
+        return JSONResponse({"forgotten": await configure_auth.forget_user(request.path_params["user_id"])})
+
+    async def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ConfigureError)
+        return JSONResponse({"code": error.code, "suggested_action": error.suggested_action}, status_code=502)
+
+    routes = [
+        Route("/in/{user_id}", sign_in, methods=["POST"]),
+        Route("/out", sign_out, methods=["POST"]),
+        Route("/keep/{key}/{value}", keep, methods=["POST"]),
+        Route("/session", kept),
+        Route("/", page),
+        Route("/settings", page),
+        Route("/who", who),
+        Route("/account", account),
+        Route("/profile", profile),
+        Route("/token", token),
+        Route("/unlink", unlink, methods=["POST"]),
+        Route("/forget/{user_id}", forget, methods=["POST"]),
+    ]
+    mine: list[Mount] = []
+    if options.link is not None:
+        mine.append(configure_auth.account_link(**{"after_link": "/settings", **_hooks(options.link)}))
+    if options.login is not None:
+        mine.append(configure_auth.login(**{"on_login": on_login, "after_login": "/", **_hooks(options.login)}))
+    session = Middleware(
+        SessionMiddleware,
+        secret_key="a secret key of the app, long enough",
+        same_site="strict" if options.samesite == "Strict" else "lax",
+    )
+    app = Starlette(
+        routes=[*mine, *routes],
+        middleware=[session, Middleware(_Guard)] if options.guard else [session],
+        exception_handlers={ConfigureError: failed},
+    )
+    if options.customise is not None:
+        options.customise(app, configure_auth)
+    if options.mount:
+        app = Starlette(routes=[Mount(options.mount, app=app)])
+    return app, configure_auth
+
+
+def _hooks(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The suite's hooks are written without a request, and answer text; here they get the one and make a response."""
+    taken = {name: value for name, value in options.items() if name == "clock" or not callable(value)}
+    hooks = {name: _with_request(value) for name, value in options.items() if name not in taken}
+    if "on_error" in hooks:
+        answer = hooks["on_error"]
+        hooks["on_error"] = lambda request, error: _response(answer(request, error))
+    return {**taken, **hooks}
+
+
+def _with_request(hook: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _request, *args: hook(*args)
+
+
+def _response(made: Any) -> Any:
+    text, status = made if isinstance(made, tuple) else (made, 200)
+    return HTMLResponse(text, status) if isinstance(text, str) else made
+
+
+class _Guard:
+    """Turns away whoever is signed out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        signed_in = scope.get("session", {}).get("user_id") is not None or scope["path"].startswith("/in/")
+        answer: ASGIApp = self._app if signed_in else PlainTextResponse("sign in first", 401)
+        await answer(scope, receive, send)
+
+
+def hurry(app: Starlette, configure_auth: ConfigureAuth, seconds: float) -> None:
+    configure_auth.client._transport.timeout = seconds
+
+
+@contextmanager
+def listening(mount: str = "") -> Iterator[tuple[int, Callable[[Starlette], Serving]]]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+
+    def serve(app: Starlette) -> Serving:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+
+        def stop() -> None:
+            server.should_exit = True
+
+        return Serving(lambda: server.run(sockets=[listener]), stop)
+
+    try:
+        yield listener.getsockname()[1], serve
+    finally:
+        listener.close()
