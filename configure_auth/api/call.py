@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from ..values import Secret
 
 __all__ = ["Call", "Reply", "is_header_value"]
 
@@ -34,16 +36,9 @@ class Call(Generic[T_co]):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
 
-    def map(self, convert: Callable[[T_co], Any]) -> Call[Any]:
-        """The same request with another reading of its value."""
-        read = self.parse
-        return Call(
-            method=self.method,
-            url=self.url,
-            headers=self.headers,
-            content=self.content,
-            parse=lambda reply: convert(read(reply)),
-        )
+    def bearing(self, token: Secret) -> Call[T_co]:
+        """The same request with another bearer token."""
+        return replace(self, headers={**self.headers, "Authorization": f"Bearer {token.reveal()}"})
 
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")

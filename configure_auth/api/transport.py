@@ -112,7 +112,7 @@ class Transport:
                 try:
                     return self._attempt(request)
                 except _FAILURES as error:
-                    failure, again = _failed(error), request.may_repeat(error)
+                    failure, again = _failed(error, sent=request.sent), request.may_repeat(error)
                 if not again:
                     break
         finally:
@@ -185,7 +185,7 @@ class AsyncTransport:
                 with anyio.fail_after(ends - time.monotonic()):
                     return await self._attempt(request, ends)
             except _FAILURES as error:
-                failure, again = _failed(error), request.may_repeat(error)
+                failure, again = _failed(error, sent=request.sent), request.may_repeat(error)
             if not again:
                 break
         raise failure
@@ -212,6 +212,7 @@ class _Request:
         self._call = call
         self._connected = False
         self._answered = False
+        self.sent = False
         if not all(is_header_value(value) for value in call.headers.values()):
             raise ConfigureError(
                 ApiCode.INVALID_INPUT,
@@ -243,6 +244,8 @@ class _Request:
     def trace(self, event: str, info: dict[str, Any]) -> None:
         if event.endswith("connect_tcp.started"):
             self._connected = True
+        elif event.endswith("send_request_headers.started"):
+            self.sent = True
         elif event.endswith("receive_response_headers.complete"):
             self._answered = True
         if not event.endswith(".started"):
@@ -309,11 +312,11 @@ _TIMEOUTS = (httpcore2.TimeoutException, TimeoutError)
 _FAILURES = (*_TIMEOUTS, httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
 
 
-def _failed(failure: Exception) -> ConfigureError:
+def _failed(failure: Exception, *, sent: bool) -> ConfigureError:
     if isinstance(failure, _TIMEOUTS):
-        return ConfigureError(ApiCode.TIMEOUT, "Configure didn't answer in time", retryable=True)
+        return ConfigureError(ApiCode.TIMEOUT, "Configure didn't answer in time", retryable=True, sent=sent)
     return ConfigureError(
-        ApiCode.NETWORK_ERROR, f"Configure can't be reached ({type(failure).__name__})", retryable=True
+        ApiCode.NETWORK_ERROR, f"Configure can't be reached ({type(failure).__name__})", retryable=True, sent=sent
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ def http(
 class Server:
     """Answers each request with the next of the answers it was given, and goes on with the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.received: list[Received] = []
         self.connections = 0
         self.left = threading.Semaphore(0)
@@ -121,6 +123,12 @@ class Server:
             self._start(self._serve, sock, self.connections)
 
     def _serve(self, sock: socket.socket, connection: int) -> None:
+        if self._tls is not None:
+            try:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+            except OSError:
+                sock.close()
+                return
         with sock, sock.makefile("rb") as reader:
             try:
                 while (received := self._read(reader, connection)) is not None:
@@ -162,11 +170,11 @@ CLOSE = object()
 
 
 @pytest.fixture
-def new_server() -> Iterator[Callable[[], Server]]:
+def new_server() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def new() -> Server:
-        servers.append(Server())
+    def new(tls: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(tls))
         return servers[-1]
 
     yield new

@@ -14,7 +14,7 @@ import pytest
 
 from configure_auth.api.call import Call
 from configure_auth.api.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.api.profile import ProfileAnswer, Subject
+from configure_auth.api.profile import ProfileAnswer, Subject, read_profile
 from configure_auth.api.sign_in import ReturnDestination
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
@@ -116,6 +116,13 @@ def test_a_profile_goes_through_whatever_performs_its_calls() -> None:
     with pytest.raises(ConfigureError, match="not today"):
         profile.read()
     assert seen == ["GET"]
+
+
+def test_a_call_can_be_made_to_bear_another_token() -> None:
+    call = read_profile(Settings(api_key=Secret("sk_key"), agent="acme"), Subject(token="old"))
+    renewed = call.bearing(Secret("new"))
+    assert renewed.headers == {**call.headers, "Authorization": "Bearer new"}
+    assert (renewed.method, renewed.url, renewed.parse) == (call.method, call.url, call.parse)
 
 
 def test_an_awaited_verb_refuses_when_it_is_awaited() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import gzip
 import ipaddress
+import os
 import socket
 import ssl
 import subprocess
@@ -21,6 +22,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from configure_auth.api.call import Call, Reply
 from configure_auth.api.client import AsyncConfigure, Configure
@@ -189,6 +193,7 @@ class TestNetwork:
             send(nobody)
         assert caught.value.code is ApiCode.NETWORK_ERROR
         assert caught.value.retryable
+        assert not caught.value.sent
 
     def test_an_unknown_host_is_a_network_error(self, server: Server, send: Send) -> None:
         with pytest.raises(ConfigureError) as caught:
@@ -215,18 +220,8 @@ class TestNetwork:
         with pytest.raises(ConfigureError) as caught:
             send(raw(server, "GET"))
         assert caught.value.code is ApiCode.NETWORK_ERROR
+        assert caught.value.sent
         assert len(server.received) == 1
-
-    def test_a_certificate_that_nobody_vouches_for_is_refused(self, send: Send, tmp_path: Path) -> None:
-        server = _TlsServer(tmp_path)
-        call: Call[Reply] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
-        try:
-            with pytest.raises(ConfigureError) as caught:
-                send(call)
-        finally:
-            server.close()
-        assert caught.value.code is ApiCode.NETWORK_ERROR
-        assert server.received == b""
 
     @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\0b", "Łódź", " a", "a ", ""])
     def test_a_header_that_cannot_be_sent_is_refused_first(self, server: Server, send: Send, value: str) -> None:
@@ -429,6 +424,18 @@ class TestTwoAtOnce:
         asyncio.run(main())
         trio.run(main)
 
+    def test_a_pair_waits_for_no_thread(self, server: Server) -> None:
+        server.answers(VALID)
+        call = validate_sign_in_token(server.settings, "token")
+        busy = threading.Event()
+        with Configure(server.settings) as configure:
+            for _ in range(100):
+                configure._threads().submit(busy.wait)
+            try:
+                assert configure.send_both(call, call)
+            finally:
+                busy.set()
+
     def test_more_pairs_than_threads_all_come_through(self, server: Server) -> None:
         server.answers(VALID)
         call = validate_sign_in_token(server.settings, "token")
@@ -487,25 +494,33 @@ def test_after_a_fork_no_connection_is_shared(server: Server) -> None:
     assert all(b"child" not in who or who == {b"child"} for who in users.values())
 
 
-def test_a_pair_of_calls_works_after_a_fork(server: Server) -> None:
-    server.answers(VALID)
+def test_a_pair_of_calls_is_still_a_pair_after_a_fork(server: Server) -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def meet(line: Line, _: Received) -> None:
+        both.wait()
+        line.write(VALID)
+
+    server.answers(meet)
     script = """
         import os, sys
         from configure_auth.api import Configure
         from configure_auth.api.sign_in import validate_sign_in_token
-        configure = Configure(api_key="sk_key", agent="acme", base_url=sys.argv[1])
+        configure = Configure(api_key="sk_key", agent="acme", base_url=sys.argv[1], timeout=5)
         call = validate_sign_in_token(configure.settings, "token")
         assert configure.send_both(call, call)
         child = os.fork()
-        assert configure.send_both(call, call)
         if child == 0:
+            assert configure.send_both(call, call)
             os._exit(0)
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        status = os.waitpid(child, 0)[1]
+        assert configure.send_both(call, call)
+        sys.exit(os.waitstatus_to_exitcode(status))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), server.url], timeout=30, capture_output=True, check=False
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert len(server.received) == 6
 
 
@@ -516,39 +531,54 @@ def test_the_tls_context_is_made_once() -> None:
     two.close()
 
 
-class _TlsServer:
-    """A server with a certificate that it made itself."""
+def test_a_certificate_that_the_system_trusts_is_taken(
+    new_server: Callable[[ssl.SSLContext], Server], tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = _self_signed(tmp_path)
+    context.load_cert_chain(certificate)
+    server = new_server(context)
+    server.answers(VALID)
+    script = """
+        import asyncio, sys, trio
+        from configure_auth.api import AsyncConfigure, Configure
+        options = dict(api_key="sk_key", agent="acme", base_url=sys.argv[1])
+        with Configure(**options) as configure:
+            for _ in range(2):
+                assert configure.auth.validate_sign_in_token("token").valid
+        awaited = AsyncConfigure(**options)
+        async def main():
+            for _ in range(2):
+                assert (await awaited.auth.validate_sign_in_token("token")).valid
+        asyncio.run(main())
+        trio.run(main)
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), server.url.replace("http:", "https:")],
+        env=os.environ | {"SSL_CERT_FILE": str(certificate)},
+        timeout=30,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [received.connection for received in server.received] == [1, 1, 2, 2, 3, 3]
 
-    def __init__(self, folder: Path) -> None:
-        self.received = b""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_self_signed(folder))
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._context = context
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
 
-    def _serve(self) -> None:
-        sock, _ = self._socket.accept()
-        with sock:
-            sock.settimeout(5)
-            try:
-                with self._context.wrap_socket(sock, server_side=True) as secure:
-                    self.received = secure.recv(1000)
-            except OSError:
-                pass
-
-    def close(self) -> None:
-        self._thread.join(10)
-        self._socket.close()
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    new_server: Callable[[ssl.SSLContext], Server], send: Send, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(tmp_path))
+    server = new_server(context)
+    call: Call[Reply] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
+    with pytest.raises(ConfigureError) as caught:
+        send(call)
+    assert caught.value.code is ApiCode.NETWORK_ERROR
+    assert server.received == []
 
 
 def _self_signed(folder: Path) -> Path:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
