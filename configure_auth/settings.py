@@ -59,8 +59,8 @@ def require_origin(variable: str, value: str, *, path: bool = False) -> str:
         raise refuse("isn't an absolute https URL")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise refuse("is http, which is for loopback only")
-    if "@" in parts.netloc or "?" in value or "#" in value or "*" in value or "\\" in value:
-        raise refuse("has user info, a query, a fragment, a wildcard or a backslash")
+    if "@" in parts.netloc or any(mark in value for mark in "?#*\\") or "//" in parts.path:
+        raise refuse("has user info, a query, a fragment, a wildcard, a backslash or a doubled slash")
     trimmed = value.rstrip("/")
     if not path and urlsplit(trimmed).path:
         raise refuse("has a path where an origin is wanted")
@@ -90,6 +90,9 @@ class Settings:
     sso_redirect_uri: str | None = None
 
     def __post_init__(self) -> None:
+        for secret in ("api_key", "oauth_client_secret"):
+            if isinstance(getattr(self, secret), str):
+                object.__setattr__(self, secret, Secret(getattr(self, secret)))
         # `cfg_` is the older prefix of secret keys, which Configure's own checks still take.
         _check_prefix("CONFIGURE_API_KEY", self.api_key, "sk_", "cfg_")
         _check_prefix("CONFIGURE_PUBLISHABLE_KEY", self.publishable_key, "pk_")

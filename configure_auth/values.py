@@ -22,8 +22,8 @@ __all__ = [
 Kind = Literal["agent", "oauth"]
 """What a stored token is: an agent token of the link, or an OAuth token of the login."""
 
-Intent = Literal["link", "login"]
-"""What a state was made for; a link's callback can never end as a login."""
+Intent = Literal["link", "login", "provider"]
+"""What a state was made for; a link's callback can never end as a login. "provider" is Authlib's way to sign in."""
 
 
 class Secret:

@@ -33,6 +33,8 @@ log = logging.getLogger("configure_auth")
 T = TypeVar("T")
 
 _KEY = "configure_auth"
+_BUILDERS = "configure_auth_builders"
+"""What makes the features of blueprints that were registered, with or before `init_app`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class _Installed:
 
     def run(self, flow: Flow[T]) -> T:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app)))
+        try:
+            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app)))
+        except flows.AppResponse as made:
+            # `user_id` aborted outside of our routes: the app's own error, as it raised it.
+            raise made.__cause__ or made from None
 
     @property
     def all_features(self) -> Features:
@@ -72,7 +78,8 @@ class ConfigureAuth:
         user_id: a function that gives the id of the signed-in user (a string or a whole number), None for nobody.
             An id must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start.
+        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start or a
+            disconnect.
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         clock: Unix seconds, for tests.
@@ -100,7 +107,6 @@ class ConfigureAuth:
             keep_session=keep_session,
             clock=clock,
         )
-        self._builders: dict[str, Callable[..., Feature]] = {}
 
     def init_app(self, app: Flask, settings: Settings | None = None) -> None:
         """Install into an app, before or after its blueprints are registered.
@@ -118,8 +124,8 @@ class ConfigureAuth:
             has_session=self._options.session,
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
-        for name, build in self._builders.items():
-            if name in app.blueprints:
+        for name, build in app.extensions.get(_BUILDERS, {}).items():
+            if name in (self._options.name, f"{self._options.name}_login"):
                 installed.features[name] = build(site=installed.site)
         app.context_processor(self._template_names)
 
@@ -231,7 +237,7 @@ class ConfigureAuth:
         opened = self._run(lambda site: flows.open_token(site, _local(user_id), self._resource(), kind))
 
         def perform(call: Any, /) -> Any:
-            return installed.run(flows.checked(installed.site, opened, call))
+            return installed.run(flows.checked(installed.site, _local(user_id), self._resource(), kind, call))
 
         return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
@@ -284,7 +290,6 @@ class ConfigureAuth:
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         blueprint = Blueprint(name, __name__, url_prefix=path)
-        self._builders[name] = build
         for route in routes:
             blueprint.add_url_rule(
                 route.rule,
@@ -299,6 +304,7 @@ class ConfigureAuth:
             app = state.app
             if not isinstance(app, Flask) or state.url_prefix != path:
                 raise SettingsError("give path= to account_link or login, not url_prefix= to register_blueprint")
+            app.extensions.setdefault(_BUILDERS, {})[name] = build
             installed = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None:
                 installed.features[name] = build(site=installed.site)
@@ -340,6 +346,7 @@ class ConfigureAuth:
             folder=Path(app.instance_path),
             extra="flask",
             awaited=False,
+            local=site.settings.is_local,
         )
 
 

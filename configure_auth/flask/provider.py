@@ -86,6 +86,7 @@ class OAuthProvider:
                 folder=Path(app.instance_path),
                 extra="flask",
                 awaited=False,
+                local=site.settings.is_local,
             )
         return opened[self._name]
 

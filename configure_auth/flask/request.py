@@ -27,8 +27,8 @@ def visit() -> Visit:
 
 def respond(answer: Answer) -> Response:
     """An answer as a Flask response; the app's own gets our headers where it has none of them."""
-    if answer.response is not None:
-        made = make_response(answer.response)
+    if isinstance(answer.response, Response):
+        made = answer.response
         for name, value in answer.headers.items():
             made.headers.setdefault(name, value)
         return made
@@ -46,7 +46,15 @@ class FlaskApp:
         try:
             return current_app.ensure_sync(hook)(*args)
         except HTTPException as error:
-            raise AppResponse(error.get_response()) from error
+            # The app's own page for such an error, where it has one.
+            raise AppResponse(make_response(current_app.handle_http_exception(error))) from error
+
+    def answer(self, hook: Hook, *args: object) -> Any:
+        made = self.call(hook, *args)
+        return None if made is None else self.response(made)
+
+    def response(self, value: object) -> Any:
+        return make_response(value)
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
         if not self.has_session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 from blinker import NamedSignal, Namespace
@@ -10,6 +11,8 @@ from flask import Flask
 from ..events import EVENTS, Event
 
 __all__ = ["SIGNALS", "emit"]
+
+log = logging.getLogger("configure_auth")
 
 _namespace = Namespace()
 
@@ -20,8 +23,12 @@ globals().update({signal.name: signal for signal in SIGNALS.values()})
 
 
 def emit(app: Flask, event: Event) -> None:
-    SIGNALS[type(event)].send(app, event=event)
+    for receiver in SIGNALS[type(event)].receivers_for(app):
+        try:
+            receiver(app, event=event)
+        except Exception:  # one receiver's failure is none of the others', nor undoes what it was told of
+            log.exception("a receiver of %s failed", type(event).__name__)
 
 
-def __getattr__(name: str) -> NamedSignal:
+def __getattr__(name: str) -> NamedSignal:  # tells type checkers what the names above are
     raise AttributeError(name)

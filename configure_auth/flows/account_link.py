@@ -67,7 +67,7 @@ class AccountLink(Feature):
             raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
         return True
 
-    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
         assert record.user_id is not None
         site = self.site
         try:

@@ -21,6 +21,11 @@ class BrowserCookie:
     secure: bool
 
     @property
+    def binding(self) -> str:
+        """What an attempt is bound to: the name too, or a cookie that http could set would pass for the https one."""
+        return f"{self.name}={self.value}"
+
+    @property
     def header(self) -> str:
         secure = "; Secure" if self.secure else ""
         return f"{self.name}={self.value}; Path=/; Max-Age=4500; HttpOnly; SameSite=Lax{secure}"

@@ -19,6 +19,12 @@ class App(Protocol):
     def call(self, hook: Hook, *args: object) -> Any:
         """Call a function of the app; a response that it raises (`abort(403)`) comes as `AppResponse`."""
 
+    def answer(self, hook: Hook, *args: object) -> Any:
+        """`call` a hook that may return a response: that response in the framework's own type, or None."""
+
+    def response(self, value: object) -> Any:
+        """What a hook gave beside a user id, as a response in the framework's own type."""
+
     def renew_session(self, keep: tuple[str, ...]) -> None:
         """Clear the session but for these keys and give it a new id where the session interface can.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,9 +24,9 @@ from ..errors import Code, ConfigureAuthError, ConfigureError, LoginRefused, Set
 from ..events import LinkFailed, SignInStarted
 from ..stores import REPLAY
 from ..values import Intent, PendingSignIn, Secret
-from .answer import Answer
+from .answer import Answer, BrowserCookie
 from .app import AppResponse, Hook, local_id
-from .effects import Flow, ask, pause, tell, use
+from .effects import Flow, ask, pause, tell, use, whole
 from .site import Site, digest
 from .visit import Visit
 
@@ -52,6 +53,20 @@ OPEN_LIMIT = 10
 
 ABANDONED = 30.0
 """Seconds after which a claim without an outcome counts as interrupted. The deadline of our own calls is shorter."""
+
+_FINAL = frozenset(
+    {
+        Code.MISCONFIGURED,
+        Code.SIGNED_OUT,
+        Code.LAST_SIGN_IN,
+        Code.LOGIN_REFUSED,
+        Code.ACCOUNT_TAKEN,
+        Code.ALREADY_CONNECTED,
+    }
+)
+"""Ends that trying again doesn't mend, so that their page doesn't offer it."""
+
+_CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 _POLLS, _POLL = 20, 0.1
 """How often, and after how many seconds each, the loser of a race looks for the winner's outcome."""
@@ -100,7 +115,7 @@ class Purpose(ABC):
         """Whether the session still is the starter's; False ends it at `next` without an exchange."""
 
     @abstractmethod
-    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
         """Exchange the code and store what came of it."""
 
 
@@ -183,12 +198,15 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
         )
         return Answer.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
     cookie = site.browser_cookie(visit, app_url)
-    confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), site.confirmation(cookie.value).encode())
+    if visit.is_embedded:
+        raise SignInError(Code.INVALID_REQUEST, "a start that a page embeds, as an image or a frame, is nobody's wish")
+    proof = site.confirmation(cookie, feature.path, again)
+    confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
     if not confirmed and not site.sent(visit, app_url):
-        if visit.method != "GET":
-            raise SignInError(Code.CROSS_SITE, f"a start that was posted from elsewhere than {app_url}")
-        again |= {"moved": "1"} if "moved" in asked else {}
-        page = ui.ConfirmPage(feature.intent, feature.start_href(confirm=site.confirmation(cookie.value), **again))
+        if visit.method != "GET" or visit.wants_json:
+            raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
+        moved = {"moved": "1"} if "moved" in asked else {}
+        page = ui.ConfirmPage(feature.intent, feature.start_href(confirm=proof, **moved, **again))
         return Answer(status=200, page=page, cookie=cookie)
     user_id = yield from current_user(site)
     destination = site.destinations.judge(asked.get("next"))
@@ -196,7 +214,7 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
         return _onward(visit, destination or feature.after)
     url = yield from mint(
         feature,
-        browser=cookie.value,
+        cookie=cookie,
         redirect_uri=feature.url(app_url, "/callback"),
         user_id=user_id,
         next=destination,
@@ -205,12 +223,6 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
     if visit.wants_json:
         return Answer(status=200, json={"url": url}, cookie=cookie)
     return Answer.redirect(url, cookie=cookie)
-
-
-SIGN_IN_ROUTES = (
-    Route("sign_in", "/sign-in", ("GET", "POST"), lambda feature, visit: start(feature, visit)),
-    Route("callback", "/callback", ("GET",), lambda feature, visit: callback(feature, visit)),
-)
 
 
 def reload_first(feature: Feature, route: Route, visit: Visit, session_cookie: str) -> Answer | None:
@@ -222,20 +234,20 @@ def reload_first(feature: Feature, route: Route, visit: Visit, session_cookie: s
 
 
 def mint(
-    purpose: Purpose, *, browser: str, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
+    purpose: Purpose, *, cookie: BrowserCookie, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
 ) -> Flow[str]:
     """Make and keep a state for this browser; the URL at Configure that carries it."""
     site = purpose.site
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
-    state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
-    url = purpose.hosted_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
-    agent, now, state_hash = site.agent, site.clock(), digest("state", state)
+    state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
+    url = purpose.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
+    agent, now, state_hash = site.agent, site.clock(), digest("state", state.reveal())
     version = None
     if user_id is not None:
         version = yield from use(lambda stores: stores.accounts.version(agent, user_id))
     record = PendingSignIn(
         state_hash=state_hash,
-        browser_hash=digest("browser", browser),
+        browser_hash=digest("browser", cookie.binding),
         intent=purpose.intent,
         agent=agent,
         user_id=user_id,
@@ -259,49 +271,50 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     given = read_callback(visit)
     if visit.touches_nothing:
         return Answer()
-    browser = binding(site, visit, app_url)
+    cookie = site.known_cookie(visit, app_url)
+    if cookie is None:
+        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
     user_id = yield from current_user(site)
     if user_id is None and visit.is_cross_site and feature.needs_session():
         return Answer(status=200, page=ui.ReloadPage())
-    attempt = yield from claim(feature, given["state"], browser)
+    attempt = yield from claim(feature, given.state, cookie)
     if attempt is None:
         return Answer(status=202, page=ui.WaitPage(), retry_after=1)
     if attempt.outcome is not None:
         return (yield from feature.repeat(attempt, remembered(site, attempt), user_id))
-    _outcome, answer = yield from settle(feature, attempt, given, user_id, feature.url(app_url, "/callback"))
+    settling = settle(feature, attempt, given, user_id, feature.url(app_url, "/callback"))
+    _outcome, answer = yield from whole(settling)
     return answer
 
 
-def read_callback(visit: Visit) -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What Configure sent back with the person. Code and state hide themselves, also from a traceback with locals."""
+
+    state: Secret
+    code: Secret | None
+    error: str | None
+
+
+def read_callback(visit: Visit) -> Returned:
     """The parameters that Configure sends back, of a shape that a state of ours could have."""
     # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
     # mix-up as well, and no document says what Configure would put there.
     given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
-    if not visit.is_token(given.get("state", "")):
+    state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
+    if not visit.is_token(state.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
-    return given
+    return Returned(state=state, code=code or None, error=given.get("error"))
 
 
-def binding(site: Site, visit: Visit, app_url: str) -> str:
-    """Our cookie, without which nothing was started in this browser."""
-    browser = visit.browser(site.cookie(app_url, "").name)
-    if browser is None:
-        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    return browser
-
-
-def claim(purpose: Purpose, state: str, browser: str) -> Flow[PendingSignIn | None]:
+def claim(purpose: Purpose, state: Secret, cookie: BrowserCookie) -> Flow[PendingSignIn | None]:
     """Take the attempt, or find how it ended; None while another request is still ending it.
 
     An unknown state and another browser's state get the same answer, so that nobody learns which states exist.
     """
     site = purpose.site
-    state_hash, browser_hash, agent, intent = (
-        digest("state", state),
-        digest("browser", browser),
-        site.agent,
-        purpose.intent,
-    )
+    state_hash, browser_hash = digest("state", state.reveal()), digest("browser", cookie.binding)
+    agent, intent = site.agent, purpose.intent
     record = yield from use(
         lambda stores: stores.states.claim(
             state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
@@ -328,15 +341,15 @@ def claim(purpose: Purpose, state: str, browser: str) -> Flow[PendingSignIn | No
 def settle(
     purpose: Purpose,
     record: PendingSignIn,
-    given: dict[str, str],
+    given: Returned,
     user_id: str | None,
-    redirect_uri: str,
+    redirect_uri: str | None,
 ) -> Flow[tuple[Outcome, Answer]]:
-    """End an attempt that was claimed, and remember how. `redirect_uri` is where it came back."""
+    """End an attempt that was claimed, and remember how. `redirect_uri` is where it came back, if that's known."""
     site = purpose.site
     assert record.verifier is not None
     try:
-        if record.redirect_uri != redirect_uri:
+        if redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
         if not purpose.same_user(record, user_id):
             outcome = Outcome(location=record.next or purpose.after)
@@ -362,20 +375,19 @@ def settle(
     return outcome, answer
 
 
-def _code(given: dict[str, str]) -> str:
+def _code(given: Returned) -> Secret:
     # An error wins over a code that comes along with it (RFC 6749, section 4.1.2.1).
-    if "error" in given:
-        if given["error"] == "access_denied":
+    if given.error is not None:
+        if given.error == "access_denied":
             raise SignInError(Code.CANCELLED, "the person cancelled at Configure")
-        busy = given["error"] in ("server_error", "temporarily_unavailable")
+        busy = given.error in ("server_error", "temporarily_unavailable")
         raise SignInError(
             Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED,
-            f"Configure came back with error={given['error'][:64]!a}",
+            f"Configure came back with error={given.error[:64]!a}",
         )
-    code = given.get("code", "")
-    if not code.isascii() or not code.isprintable() or " " in code or not code:
+    if given.code is None or not _CODE.fullmatch(given.code.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no well-formed code")
-    return code
+    return given.code
 
 
 def remembered(site: Site, record: PendingSignIn) -> Outcome:
@@ -392,7 +404,9 @@ def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> Flow[None]
     sealed, replay = outcome.sealed(site, record.state_hash)
     try:
         yield from use(
-            lambda stores: stores.states.finish(record.state_hash, outcome=sealed, replay=replay, now=site.clock())
+            lambda stores: stores.states.finish(
+                record.state_hash, outcome=sealed, replay=replay, user_id=outcome.user_id, now=site.clock()
+            )
         )
     except ConfigureAuthError as error:
         # The end itself stands; only a reload of the callback will say `interrupted` instead of repeating it.
@@ -425,7 +439,7 @@ def _guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]
     if feature.on_error is not None:
         hook = feature.on_error
         try:
-            response = yield from ask(lambda app: app.call(hook, refusal))
+            response = yield from ask(lambda app: app.answer(hook, refusal))
         except AppResponse as made:
             response = made.response
         except Exception:  # a broken hook must not hide the page
@@ -460,14 +474,21 @@ def _refused(feature: Feature, visit: Visit, error: SignInError) -> Answer:
         body = {"error": code.value, "message": ui.texts[code].sentence}
         return Answer(status=error.status, json=body, retry_after=error.retry_after)
     if code is Code.CANCELLED:
-        mark = "&" if "?" in onward else "?"
-        return Answer.redirect(f"{onward}{mark}configure=cancelled")
+        page, _, fragment = onward.partition("#")
+        mark = f"{'&' if '?' in page else '?'}configure=cancelled"
+        return Answer.redirect(f"{page}{mark}{'#' if fragment else ''}{fragment}")
     retry = None
-    if code not in (Code.MISCONFIGURED, Code.SIGNED_OUT, Code.LAST_SIGN_IN, Code.ALREADY_CONNECTED):
+    if code not in _FINAL:
         retry = feature.start_href(error.next)
-    page = ui.ErrorPage(code, retry, onward, error.sentence if isinstance(error, LoginRefused) else None)
-    return Answer(status=error.status, page=page, retry_after=error.retry_after)
+    sentence = error.sentence if isinstance(error, LoginRefused) else None
+    return Answer(status=error.status, page=ui.ErrorPage(code, retry, onward, sentence), retry_after=error.retry_after)
 
 
 def _onward(visit: Visit, location: str) -> Answer:
     return Answer(status=200, json={"url": location}) if visit.wants_json else Answer.redirect(location)
+
+
+SIGN_IN_ROUTES = (
+    Route("sign_in", "/sign-in", ("GET", "POST"), start),
+    Route("callback", "/callback", ("GET",), callback),
+)

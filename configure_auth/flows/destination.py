@@ -19,7 +19,6 @@ class Destinations:
 
     Args:
         allowed: origins such as "https://app.example.com" whose pages are the app's own too.
-        ours: paths under which our routes lie; sending a person there again would go in a circle.
     """
 
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:

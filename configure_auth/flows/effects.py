@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..stores import Stores
     from .app import App
 
-__all__ = ["Effect", "Flow", "arun", "ask", "both", "pause", "run", "send", "tell", "use"]
+__all__ = ["Effect", "Flow", "arun", "ask", "both", "pause", "run", "send", "tell", "use", "whole"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -60,13 +60,20 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A flow that runs to its end even if the client that asked for it has gone meanwhile."""
+
+    flow: Flow[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait a little, in seconds."""
 
     seconds: float
 
 
-Effect: TypeAlias = Send | Both | Use | Ask | Tell | Pause
+Effect: TypeAlias = Send | Both | Use | Ask | Tell | Whole | Pause
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -95,6 +102,11 @@ def ask(question: Callable[[App], T]) -> Flow[T]:
 
 def tell(event: Event) -> Flow[None]:
     yield Tell(event)
+
+
+def whole(flow: Flow[T]) -> Flow[T]:
+    result: T = yield Whole(flow)
+    return result
 
 
 def pause(seconds: float) -> Flow[None]:
@@ -132,7 +144,7 @@ def run(flow: Flow[T], runtime: Runtime) -> T:
 
 
 async def arun(flow: Flow[T], runtime: AsyncRuntime) -> T:
-    """`run`, awaited. A cancelled task closes the flow, whose `finally` blocks still run."""
+    """`run`, awaited. A cancelled task closes the flow where it stands, unless it is in a `Whole` part."""
     try:
         effect = next(flow)
         while True:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ..api.oauth import Introspection, TokenAnswer, exchange_authorization_code, introspect
 from ..api.profile import ProfileAnswer, RuntimeScope, Subject, read_profile
-from ..errors import Code, ConfigureError, SettingsError, SignInError
+from ..errors import Code, ConfigureError, SettingsError, SignInError, StoreError
 from ..events import LoggedIn
 from ..oauth import authorization_url, code_challenge
 from ..settings import Settings
-from ..stores import StoredAccount
+from ..stores import Saved, StoredAccount
 from ..values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from .account_link import stale
 from .answer import Answer
@@ -23,6 +24,10 @@ from .effects import Flow, ask, both, send, tell, use
 from .site import Site
 
 __all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "whose"]
+
+log = logging.getLogger("configure_auth")
+
+T = TypeVar("T")
 
 SCOPES = ("profile.read", "profile.search")
 
@@ -65,7 +70,7 @@ class OAuthClient:
 
 
 def identify(
-    client: OAuthClient, *, code: str, redirect_uri: str, verifier: Secret, site: Site
+    client: OAuthClient, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
 ) -> Flow[tuple[Identity, TokenGrant, int | None]]:
     """Code -> tokens -> who it is: one call, then two at the same time.
 
@@ -185,15 +190,44 @@ class Login(Feature):
         # A second tab whose first one has signed in meanwhile: go on, without an exchange.
         return user_id is None
 
-    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
-        site = self.site
+    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
         identity, grant, version = yield from identify(
-            self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=site
+            self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         location = record.next or self.after
         grant = replace(grant, next=location)
+        user_id, answer = yield from self._undone_on_failure(self._enter(identity, grant, version))
+        outcome = Outcome(location=location, user_id=user_id, replay=replay_of(identity, grant))
+        return outcome, answer
+
+    def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> Flow[tuple[str, Answer]]:
+        """Let the app sign its user in, and keep whose Configure user it is."""
         user_id, answer = yield from self._sign_in(identity, grant)
-        account = StoredAccount(
+        known = version if user_id == identity.local_user_id else None
+        account = self._account(user_id, identity, grant)
+        saved = yield from self._save(account, known)
+        if saved.end == "taken" and identity.local_user_id is None:
+            # Another tab of the same person was faster, and made the local user.
+            found = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+            if found is not None:
+                owner, version = found
+                return (yield from self._enter(replace(identity, local_user_id=owner), grant, version))
+        if saved.end != "saved":
+            raise stale(saved)
+        yield from tell(LoggedIn(account=account.public))
+        return user_id, answer
+
+    def _undone_on_failure(self, entering: Flow[T]) -> Flow[T]:
+        """Whoever the app signed in before a failure must not stay so."""
+        try:
+            return (yield from entering)
+        except Exception:
+            yield from ask(lambda app: app.renew_session(self.site.keep_session))
+            raise
+
+    def _account(self, user_id: str, identity: Identity, grant: TokenGrant) -> StoredAccount:
+        site = self.site
+        return StoredAccount(
             agent=site.agent,
             kind="oauth",
             user_id=user_id,
@@ -203,14 +237,14 @@ class Login(Feature):
             scopes=grant.scopes,
             linked_at=site.clock(),
         )
-        known = version if user_id == identity.local_user_id else None
-        saved = yield from use(lambda stores: stores.accounts.save(account, version=known))
-        if saved.end != "saved":
-            # The app signed somebody in whose this Configure user isn't: it must not stay so.
-            yield from ask(lambda app: app.renew_session(site.keep_session))
-            raise stale(saved)
-        yield from tell(LoggedIn(account=account.public))
-        return Outcome(location=location, user_id=user_id, replay=replay_of(identity, grant)), answer
+
+    def _save(self, account: StoredAccount, version: int | None) -> Flow[Saved]:
+        try:
+            return (yield from use(lambda stores: stores.accounts.save(account, version=version)))
+        except StoreError as error:
+            # The app has its user by now: once more, before the person has to start again.
+            log.warning("a sign-in could not be kept at once: %s", error)
+        return (yield from use(lambda stores: stores.accounts.save(account, version=version)))
 
     def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
         """Browsers drop the winner's response, and its session cookie with it: for 30 s sign in again."""
@@ -222,9 +256,11 @@ class Login(Feature):
         owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
             return Answer.redirect(location)
-        again, answer = yield from self._sign_in(replace(identity, local_user_id=owner), grant)
-        if again != owner:
-            yield from ask(lambda app: app.renew_session(self.site.keep_session))
+        return (yield from self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant)))
+
+    def _enter_again(self, identity: Identity, grant: TokenGrant) -> Flow[Answer]:
+        user_id, answer = yield from self._sign_in(identity, grant)
+        if user_id != identity.local_user_id:
             raise SignInError(Code.ACCOUNT_TAKEN, "on_login gave another user than identity.local_user_id")
         return answer
 
@@ -233,8 +269,9 @@ class Login(Feature):
         result = yield from ask(lambda app: app.call(self.on_login, identity, grant))
         answer = Answer.redirect(grant.next or self.after)
         if isinstance(result, tuple) and len(result) == 2:
-            result, response = result
-            answer = Answer(response=response)
+            result, given = result
+            if given is not None:
+                answer = Answer(response=(yield from ask(lambda app: app.response(given))))
         user_id = local_id(result, "on_login")
         if user_id is None:
             raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")

@@ -14,8 +14,8 @@ from ..settings import Settings, require_origin
 from ..stores.sealing import Sealer
 from ..values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from .answer import Answer
-from .attempts import Outcome, Purpose, as_refusal, binding, claim, mint, read_callback, remembered, settle
-from .effects import Flow, send
+from .attempts import Outcome, Purpose, as_refusal, claim, mint, read_callback, remembered, settle
+from .effects import Flow, send, whole
 from .login import OAuthClient, grant_of, identify, play, replay_of, whose
 from .site import Clock, Site
 from .visit import Visit
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Provider(Purpose):
     """Configure as one OAuth provider among others. Who is signed in is the app's affair alone."""
 
-    intent: ClassVar[Intent] = "login"
+    intent: ClassVar[Intent] = "provider"
 
     client: OAuthClient
 
@@ -48,7 +48,7 @@ class Provider(Purpose):
     def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
-    def redeem(self, record: PendingSignIn, code: str, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
         identity, grant, _version = yield from identify(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
@@ -63,9 +63,7 @@ def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> F
     """
     require_origin("redirect_uri", redirect_uri, path=True)
     cookie = provider.site.browser_cookie(visit, redirect_uri)
-    url = yield from mint(
-        provider, browser=cookie.value, redirect_uri=redirect_uri, user_id=None, next=None, replace=False
-    )
+    url = yield from mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Answer.redirect(url, cookie=cookie)
 
 
@@ -78,13 +76,15 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     given = read_callback(visit)
     if visit.touches_nothing:
         raise SignInError(Code.INVALID_REQUEST, "a prefetch of the callback, or its HEAD, is not a sign-in")
-    # The cookie's name tells https from http; the attempt itself knows which it was.
-    browser = visit.browser("__Host-configure") or binding(site, visit, "http:")
-    attempt = yield from claim(provider, given["state"], browser)
+    # The attempt is bound to the cookie's name as well, so that of the two only the one of its start will do.
+    cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
+    if cookie is None:
+        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
+    attempt = yield from claim(provider, given.state, cookie)
     if attempt is None:
         raise SignInError(Code.INTERRUPTED, "another request is still ending this sign-in; load the page again")
     if attempt.outcome is None:
-        outcome, _answer = yield from settle(provider, attempt, given, None, attempt.redirect_uri)
+        outcome, _answer = yield from whole(settle(provider, attempt, given, None, None))
     else:
         outcome = remembered(site, attempt)
     if outcome.replay is None:

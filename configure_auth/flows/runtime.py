@@ -14,7 +14,7 @@ import anyio
 from ..api.client import AsyncConfigure, Configure
 from ..events import Event
 from ..stores import Stores
-from .effects import Ask, Both, Effect, Pause, Send, Tell, Use
+from .effects import Ask, Both, Effect, Pause, Send, Tell, Use, Whole, arun, run
 
 __all__ = ["AsyncRuntime", "Runtime"]
 
@@ -41,7 +41,12 @@ class Runtime:
             case Ask(question):
                 return question(self.app)
             case Tell(event):
-                return _told(self.tell, event)
+                try:
+                    return self.tell(event)
+                except Exception:  # what it tells of is committed, and must not look undone
+                    log.exception("a handler of %s failed", type(event).__name__)
+            case Whole(flow):
+                return run(flow, self)
             case Pause(seconds):
                 return time.sleep(seconds)
 
@@ -66,19 +71,16 @@ class AsyncRuntime:
             case Ask(question):
                 return await _awaited(question(self.app))
             case Tell(event):
-                return await _awaited(_told(self.tell, event))
+                try:
+                    return await _awaited(self.tell(event))
+                except Exception:  # what it tells of is committed, and must not look undone
+                    log.exception("a handler of %s failed", type(event).__name__)
+            case Whole(flow):
+                with anyio.CancelScope(shield=True):
+                    return await arun(flow, self)
             case Pause(seconds):
                 return await anyio.sleep(seconds)
 
 
 async def _awaited(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
-
-
-def _told(tell: Callable[[Event], object], event: Event) -> Any:
-    # What the event tells of is committed; a handler that fails must not make it look undone.
-    try:
-        return tell(event)
-    except Exception:
-        log.exception("a handler of %s failed", type(event).__name__)
-        return None

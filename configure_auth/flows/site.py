@@ -115,12 +115,17 @@ class Site:
         secure = app_url.startswith("https:")
         return BrowserCookie(name="__Host-configure" if secure else "configure_dev", value=value, secure=secure)
 
+    def known_cookie(self, visit: Visit, app_url: str) -> BrowserCookie | None:
+        """The cookie that this browser has from a start, if it's well-formed."""
+        value = visit.browser(self.cookie(app_url, "").name)
+        return None if value is None else self.cookie(app_url, value)
+
     def browser_cookie(self, visit: Visit, app_url: str) -> BrowserCookie:
-        """The cookie that this browser has already, if it's well-formed, or a new one."""
-        known = visit.browser(self.cookie(app_url, "").name)
-        return self.cookie(app_url, known or secrets.token_urlsafe(32))
+        """The same, or a new one."""
+        return self.known_cookie(visit, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))
 
     @staticmethod
-    def confirmation(browser: str) -> str:
-        """Shows that a link was made by us for this browser, where the browser sends no Fetch Metadata."""
-        return hmac.new(browser.encode(), b"confirm", hashlib.sha256).hexdigest()
+    def confirmation(cookie: BrowserCookie, path: str, asked: dict[str, str]) -> str:
+        """Shows that a link was made by us for this browser and this start, where Fetch Metadata can't."""
+        meant = "&".join([path, *(f"{name}={value}" for name, value in sorted(asked.items()))])
+        return hmac.new(cookie.value.encode(), meant.encode(), hashlib.sha256).hexdigest()

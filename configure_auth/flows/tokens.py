@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,14 +11,16 @@ from typing import TypeVar
 from ..api.call import Call
 from ..api.oauth import TokenAnswer, introspect, refresh_tokens
 from ..api.sign_in import validate_sign_in_token
-from ..errors import ApiCode, ConfigureError
+from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret
-from .effects import Flow, pause, send, tell, use
+from .effects import Flow, pause, send, tell, use, whole
 from .site import Site
 
 __all__ = ["OpenToken", "access_token", "account", "checked", "export_user", "forget_user", "open_token"]
+
+log = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 
@@ -36,8 +39,16 @@ EARLY = 60.0
 GRACE = 60.0
 """Seconds in which a refresh whose answer was lost may be sent again; later Configure calls it reuse."""
 
+SENDS = 2
+"""How often a refresh is sent whose answers are lost: once, and once again."""
+
+SAVES = 4
+"""How often a new pair is tried to be saved."""
+
 LEASE = 30.0
-_POLLS, _POLL = 120, 0.1
+"""Seconds that a worker may take over a refresh; more than two calls to Configure can last."""
+
+_POLLS, _POLL = 250, 0.1
 
 
 def account(site: Site, user_id: str | None, kind: Kind | None = None) -> Flow[LinkedAccount | None]:
@@ -64,16 +75,23 @@ def open_token(site: Site, user_id: str | None, resource: str, kind: Kind | None
     return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
 
 
-def checked(site: Site, opened: OpenToken, call: Call[T]) -> Flow[T]:
-    """Make a call that carries this token. One that Configure refuses, and again when asked, is marked."""
+def checked(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> Flow[T]:
+    """Make a call with the user's token as it is now. One that Configure refuses, and again when asked, is renewed.
+
+    What can't be renewed is marked, and the refusal raised.
+    """
+    opened = yield from open_token(site, user_id, resource, kind)
     try:
-        return (yield from send(call))
+        return (yield from send(call.bearing(opened.token)))
     except ConfigureError as error:
         # A lack of scope is a permission, not a dead token.
         if error.code is not ApiCode.AUTH_REQUIRED or (yield from _still_good(site, opened.account, opened.token)):
             raise
-        yield from _mark(site, opened.account)
-        raise
+        if _tokens(site, opened.account)[1] is None:
+            yield from _mark(site, opened.account)
+            raise
+    renewed = yield from _renewed(site, opened.account, resource)
+    return (yield from send(call.bearing(_tokens(site, renewed)[0])))
 
 
 def export_user(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
@@ -127,58 +145,82 @@ def _fresh(site: Site, account: StoredAccount | None, resource: str) -> Flow[Sto
     if _tokens(site, account)[1] is None:
         yield from _mark(site, account)
         raise _reconnect()
-    name, owner = f"refresh {account.agent} {account.user_id}", secrets.token_hex(16)
-    for _ in range(_POLLS):
-        held = yield from use(
-            lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
-        )
-        if held:
-            try:
-                return (yield from _refresh_alone(site, account, resource))
-            finally:
-                yield from use(lambda stores: stores.leases.release(name, owner=owner))
-        yield from pause(_POLL)
-        again = yield from _find(site, account.user_id, account.kind)
-        if again is None or again.needs_reconnect:
-            raise _reconnect()
-        if _is_fresh(site, again):
-            return again
-    raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
+    return (yield from _renewed(site, account, resource))
 
 
 def _is_fresh(site: Site, account: StoredAccount) -> bool:
-    return account.expires_at is None or account.expires_at > site.clock() + EARLY
+    # Without a refresh token there is nothing to be early for.
+    early = EARLY if _tokens(site, account)[1] is not None else 0.0
+    return account.expires_at is None or account.expires_at > site.clock() + early
 
 
-def _refresh_alone(site: Site, account: StoredAccount, resource: str) -> Flow[StoredAccount]:
-    """Refresh under the lease: note that it's sent, send it, save the new pair, only then use it."""
-    present = yield from _find(site, account.user_id, account.kind)
+def _renewed(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
+    """The account with another token than `stale` has, from whichever worker gets there first."""
+    for _ in range(_POLLS):
+        # Whole: an answer that nobody waits for any more would be the only copy of the new tokens.
+        renewed = yield from whole(_refresh_under_lease(site, stale, resource))
+        if renewed is not None:
+            return renewed
+        yield from pause(_POLL)
+    raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
+
+
+def _refresh_under_lease(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount | None]:
+    name, owner = f"refresh {stale.agent} {stale.user_id}", secrets.token_hex(16)
+    held = yield from use(
+        lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
+    )
+    if not held:
+        return None
+    try:
+        renewed = yield from _refresh_alone(site, stale, resource)
+    except Exception:
+        yield from use(lambda stores: stores.leases.release(name, owner=owner))
+        raise
+    yield from use(lambda stores: stores.leases.release(name, owner=owner))
+    return renewed
+
+
+def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
+    """Note that a refresh is sent, send it, save the new pair, only then use it."""
+    present = yield from _find(site, stale.user_id, stale.kind)
     if present is None or present.needs_reconnect:
         raise _reconnect()
-    if _is_fresh(site, present):
+    if present.token != stale.token and _is_fresh(site, present):
         return present
-    if present.refresh_sent_at is not None and site.clock() >= present.refresh_sent_at + GRACE:
-        # An earlier answer was lost for good: to send the token again now would revoke its whole family.
-        yield from _mark(site, present)
-        raise _reconnect()
-    first_sent = present.refresh_sent_at or site.clock()
-    present = yield from _change(site, present, replace(present, refresh_sent_at=first_sent))
-    refresh_token = _tokens(site, present)[1]
-    assert refresh_token is not None
-    call = refresh_tokens(site.settings, refresh_token=refresh_token, resource=resource, scopes=present.scopes)
-    try:
-        answer = yield from _send_twice(site, call, first_sent)
-    except ConfigureError as error:
-        if error.backend_code in ("invalid_grant", "invalid_target"):
+    while True:
+        first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at
+        if present.refresh_sends >= SENDS or site.clock() >= first_sent + GRACE:
+            # An answer was lost for good: to send the token once more would revoke its whole family.
             yield from _mark(site, present)
-            raise _reconnect() from error
-        if not _lost(error):
-            yield from _change(site, present, replace(present, refresh_sent_at=None))
-        raise
+            raise _reconnect()
+        present = yield from _change(
+            site, present, replace(present, refresh_sent_at=first_sent, refresh_sends=present.refresh_sends + 1)
+        )
+        token = _tokens(site, present)[1]
+        if token is None:
+            raise _reconnect()
+        call = refresh_tokens(site.settings, refresh_token=token, resource=resource, scopes=present.scopes)
+        try:
+            answer = yield from send(call)
+        except ConfigureError as error:
+            if error.backend_code == "invalid_grant":
+                yield from _mark(site, present)
+                raise _reconnect() from error
+            if not _lost(error):
+                yield from _change(site, present, replace(present, refresh_sent_at=None, refresh_sends=0))
+                raise
+            if present.refresh_sends >= SENDS:
+                raise
+        else:
+            return (yield from _kept(site, present, answer, token))
+
+
+def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) -> Flow[StoredAccount]:
+    # RFC 6749 section 6: without a new refresh token the old one stays.
     pair = {
         "access_token": answer.access_token.reveal(),
-        # RFC 6749 section 6: without a new refresh token the old one stays.
-        "refresh_token": (answer.refresh_token or refresh_token).reveal(),
+        "refresh_token": (answer.refresh_token or old).reveal(),
     }
     fresh = replace(
         present,
@@ -186,19 +228,20 @@ def _refresh_alone(site: Site, account: StoredAccount, resource: str) -> Flow[St
         expires_at=None if answer.expires_in is None else site.clock() + answer.expires_in,
         scopes=answer.scopes,
         refresh_sent_at=None,
+        refresh_sends=0,
     )
-    fresh = yield from _change(site, present, fresh)
+    for _ in range(SAVES - 1):
+        try:
+            fresh = yield from _change(site, present, fresh)
+            break
+        except StoreError as error:
+            # The old token is used up: this pair is all there is.
+            log.warning("refreshed tokens could not be saved at once: %s", error)
+            yield from pause(_POLL)
+    else:
+        fresh = yield from _change(site, present, fresh)
     yield from tell(TokenRefreshed(account=fresh.public))
     return fresh
-
-
-def _send_twice(site: Site, call: Call[TokenAnswer], first_sent: float) -> Flow[TokenAnswer]:
-    try:
-        return (yield from send(call))
-    except ConfigureError as error:
-        if not _lost(error) or site.clock() >= first_sent + GRACE:
-            raise
-    return (yield from send(call))
 
 
 def _lost(error: ConfigureError) -> bool:

@@ -71,6 +71,11 @@ class Visit:
         return self.method == "HEAD" or any(word in purpose.lower() for word in ("prefetch", "prerender", "preview"))
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether a page fetches this for an image, a script or a frame, and nobody goes there."""
+        return self.headers.get("sec-fetch-dest", "document") not in ("document", "empty")
+
+    @property
     def is_cross_site(self) -> bool:
         return self.headers.get("sec-fetch-site") == "cross-site"
 

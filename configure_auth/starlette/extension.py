@@ -65,7 +65,8 @@ class ConfigureAuth:
         user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start.
+        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start or a
+            disconnect.
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         clock: Unix seconds, for tests.
@@ -214,7 +215,8 @@ class ConfigureAuth:
         opened = await self._run(flows.open_token(self._site, _local(user_id), self._all_features.resource, kind))
 
         async def perform(call: Any, /) -> Any:
-            return await self._run(flows.checked(self._site, opened, call))
+            resource = self._all_features.resource
+            return await self._run(flows.checked(self._site, _local(user_id), resource, kind, call))
 
         return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
 
@@ -325,7 +327,11 @@ class ConfigureAuth:
 
     async def _run(self, flow: Flow[T], request: Request | None = None) -> T:
         app = None if request is None else StarletteApp(request, self._options.session)
-        return await flows.arun(flow, AsyncRuntime(self._client, self._stores, app, self._tell))
+        try:
+            return await flows.arun(flow, AsyncRuntime(self._client, self._stores, app, self._tell))
+        except flows.AppResponse as made:
+            # `user_id` raised outside of our routes: the app's own error, as it raised it.
+            raise made.__cause__ or made from None
 
     async def _tell(self, event: Event) -> None:
         for handler in self._handlers[type(event)]:
@@ -365,6 +371,7 @@ class ConfigureAuth:
             folder=Path.cwd(),
             extra="starlette",
             awaited=True,
+            local=site.settings.is_local,
         )
 
 

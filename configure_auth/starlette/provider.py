@@ -35,7 +35,13 @@ class OAuthProvider:
         self._stores = store
         if isinstance(store, str):
             self._stores = open_stores(
-                store, agent=flow.site.agent, fingerprints=(), folder=Path.cwd(), extra="starlette", awaited=True
+                store,
+                agent=flow.site.agent,
+                fingerprints=(),
+                folder=Path.cwd(),
+                extra="starlette",
+                awaited=True,
+                local=flow.site.settings.is_local,
             )
 
     async def authorize_redirect(self, request: Request, redirect_uri: object) -> Response:

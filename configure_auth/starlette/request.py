@@ -39,9 +39,7 @@ def respond(answer: Answer) -> Response:
     """An answer as a Starlette response; the app's own gets our headers where it has none of them."""
     if isinstance(answer.response, HTTPException):
         raise answer.response
-    if answer.response is not None:
-        if not isinstance(answer.response, Response):
-            raise SettingsError("a hook must return a Response of Starlette, or None")
+    if isinstance(answer.response, Response):
         for name, value in answer.headers.items():
             answer.response.headers.setdefault(name, value)
         return answer.response
@@ -85,6 +83,15 @@ class StarletteApp:
             return await result if inspect.isawaitable(result) else result
         except HTTPException as error:
             raise AppResponse(error) from error
+
+    async def answer(self, hook: Hook, *args: object) -> Any:
+        made = await self.call(hook, *args)
+        return None if made is None else self.response(made)
+
+    def response(self, value: object) -> Any:
+        if not isinstance(value, Response):
+            raise SettingsError("a hook must return a Response of Starlette, or None")
+        return value
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
         if not self.has_session:

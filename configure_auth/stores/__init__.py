@@ -26,7 +26,8 @@ REPLAY = 30.0
 class StoredAccount:
     """A connection with its sealed token. `serial` is new with every change, for compare-and-set.
 
-    Times are Unix seconds. `refresh_sent_at` is when a refresh was sent whose answer is not known yet.
+    Times are Unix seconds. `refresh_sent_at` is when a refresh was first sent whose answer is not known yet, and
+    `refresh_sends` how often it was.
     """
 
     agent: str
@@ -39,6 +40,7 @@ class StoredAccount:
     linked_at: float
     needs_reconnect: bool = False
     refresh_sent_at: float | None = None
+    refresh_sends: int = 0
     serial: str = ""
 
     @property
@@ -80,8 +82,8 @@ class StateStore(Protocol):
     def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
         """The attempt as it stands, for its own browser only."""
 
-    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
-        """Remember how a claimed attempt ended; `replay` goes `REPLAY` s later, with a `put` or `purge`."""
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
+        """Remember how a claimed attempt ended, and for whom; `replay` goes `REPLAY` s later, with the next write."""
 
     def forget(self, agent: str, user_id: str) -> None:
         """Delete every attempt of a local user."""

@@ -28,7 +28,9 @@ BUSY_SECONDS = 2.0
 """How long a locked SQLite file is waited for before the person is told to try again."""
 
 _attempts = 3
-"""Tries of a transaction that met another one's insert, or a serialization failure."""
+"""Tries of a transaction that met another one's insert."""
+
+_READING = "configure_auth_reading"
 
 
 class _Preparation:
@@ -84,7 +86,7 @@ def _on_sqlite(engine: Engine) -> None:
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
 
     event.listen(engine, "connect", connect)
     event.listen(engine, "begin", begin)
@@ -107,6 +109,7 @@ class Database:
 
     def __init__(self, engine: Engine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
         self._engine = engine
+        self._reader = engine.execution_options(**{_READING: True})
         self._prepare = _Preparation(agent, fingerprints)
         _databases.add(self)
 
@@ -119,6 +122,12 @@ class Database:
         return cls(engine, agent=agent, fingerprints=fingerprints)
 
     def perform(self, operation: Callable[[Connection], T]) -> T:
+        return self._transact(self._engine, operation)
+
+    def read(self, operation: Callable[[Connection], T]) -> T:
+        return self._transact(self._reader, operation)
+
+    def _transact(self, engine: Engine, operation: Callable[[Connection], T]) -> T:
         attempt = 1
         while True:
             try:
@@ -126,7 +135,7 @@ class Database:
                     with self._prepare.lock, self._engine.begin() as connection:
                         self._prepare(connection)
                     self._prepare.done = True
-                with self._engine.begin() as connection:
+                with engine.begin() as connection:
                     return operation(connection)
             except (SQLAlchemyError, sqlite3.Error) as error:
                 if not isinstance(error, SQLAlchemyError):
@@ -154,6 +163,9 @@ class ThreadedDatabase:
     async def perform(self, operation: Callable[[Connection], T]) -> T:
         return await anyio.to_thread.run_sync(self._database.perform, operation)
 
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        return await anyio.to_thread.run_sync(self._database.read, operation)
+
     def close(self) -> None:
         self._database.close()
 
@@ -163,6 +175,7 @@ class AsyncDatabase:
 
     def __init__(self, engine: AsyncEngine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
         self._engine = engine
+        self._reader = engine.execution_options(**{_READING: True})
         self._prepare = _Preparation(agent, fingerprints)
         _databases.add(self)
 
@@ -176,6 +189,12 @@ class AsyncDatabase:
         return cls(engine, agent=agent, fingerprints=fingerprints)
 
     async def perform(self, operation: Callable[[Connection], T]) -> T:
+        return await self._whole(self._engine, operation)
+
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        return await self._whole(self._reader, operation)
+
+    async def _whole(self, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -184,10 +203,10 @@ class AsyncDatabase:
             ) from None
         # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
         with anyio.CancelScope(shield=True):
-            value = await self._transact(operation)
+            value = await self._transact(engine, operation)
         return value  # noqa: RET504  # for mypy a scope may swallow what is in it
 
-    async def _transact(self, operation: Callable[[Connection], T]) -> T:
+    async def _transact(self, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
         attempt = 1
         while True:
             try:
@@ -195,7 +214,7 @@ class AsyncDatabase:
                     async with self._engine.begin() as connection:
                         await connection.run_sync(self._prepare)
                     self._prepare.done = True
-                async with self._engine.begin() as connection:
+                async with engine.begin() as connection:
                     return await connection.run_sync(operation)
             except SQLAlchemyError as error:
                 if not _may_repeat(error, attempt):

@@ -59,10 +59,13 @@ class MemoryStates:
         return self._mine(state_hash, browser_hash, intent, agent)
 
     @_alone
-    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
+        self._drop_ended(now)
         record = self._records.get(state_hash)
         if record is not None and record.claimed_at is not None:
-            self._records[state_hash] = changed(record, outcome=outcome, replay=replay, finished_at=now)
+            self._records[state_hash] = changed(
+                record, outcome=outcome, replay=replay, user_id=user_id or record.user_id, finished_at=now
+            )
 
     @_alone
     def forget(self, agent: str, user_id: str) -> None:
@@ -120,9 +123,7 @@ class MemoryAccounts:
         if owner not in (None, user_id, move_from):
             return Saved("taken", owner=owner)
         others = tuple(
-            other
-            for other in self._of(agent, user_id)
-            if other.kind == account.kind and other.configure_user_id != account.configure_user_id
+            other for other in self._of(agent, user_id) if other.configure_user_id != account.configure_user_id
         )
         if others and not replace:
             return Saved("connected")

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 __all__ = ["SCHEMA", "accounts", "leases", "metadata", "owners", "parameters", "states", "users"]
 
@@ -75,6 +87,7 @@ accounts = Table(
     Column("linked_at", Float(53), nullable=False),
     Column("needs_reconnect", Boolean, nullable=False),
     Column("refresh_sent_at", Float(53)),
+    Column("refresh_sends", Integer, nullable=False),
     Column("serial", String(32), nullable=False),
     UniqueConstraint("agent", "kind", "configure_user_id", name="configure_accounts_identity"),
 )

@@ -63,7 +63,7 @@ class SessionStates:
         mine = (record.browser_hash, record.intent, record.agent) == (browser_hash, intent, agent)
         return record if mine else None
 
-    def finish(self, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
+    def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         """Nothing is kept: a token doesn't belong into a cookie."""
 
     def forget(self, agent: str, user_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
@@ -24,6 +24,16 @@ T = TypeVar("T")
 
 SWEEP = 20
 """How many ended attempts a new one takes with it, so that the table stays small without a job."""
+
+
+def reading(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """`transaction` for what changes nothing, and so need not wait for who does."""
+
+    @wraps(method)
+    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast(T, self._database.read(lambda connection: method(self, connection, *args, **kwargs)))
+
+    return perform
 
 
 def transaction(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
@@ -76,7 +86,7 @@ class SqlStates(_Sql):
             return None
         return _record(connection.execute(select(states).where(mine)).one())
 
-    @transaction
+    @reading
     def read(
         self, connection: Connection, state_hash: str, *, browser_hash: str, intent: Intent, agent: str
     ) -> PendingSignIn | None:
@@ -84,12 +94,26 @@ class SqlStates(_Sql):
         return None if row is None else _record(row)
 
     @transaction
-    def finish(self, connection: Connection, state_hash: str, *, outcome: str, replay: str | None, now: float) -> None:
+    def finish(
+        self,
+        connection: Connection,
+        state_hash: str,
+        *,
+        outcome: str,
+        replay: str | None,
+        user_id: str | None,
+        now: float,
+    ) -> None:
+        connection.execute(_played(now))
         connection.execute(
             update(states)
             .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
             .values(
-                outcome=outcome, finished_at=now, replay=replay, replay_until=None if replay is None else now + REPLAY
+                outcome=outcome,
+                finished_at=now,
+                replay=replay,
+                replay_until=None if replay is None else now + REPLAY,
+                user_id=func.coalesce(user_id, states.c.user_id),
             )
         )
 
@@ -108,7 +132,7 @@ class SqlAccounts(_Sql):
     def version(self, connection: Connection, agent: str, user_id: str) -> int:
         return _version(connection, agent, user_id)
 
-    @transaction
+    @reading
     def owner(self, connection: Connection, agent: str, configure_user_id: str) -> tuple[str, int] | None:
         found = connection.execute(
             select(owners.c.user_id, users.c.version)
@@ -117,7 +141,7 @@ class SqlAccounts(_Sql):
         ).one_or_none()
         return None if found is None else (found.user_id, found.version)
 
-    @transaction
+    @reading
     def find(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
         return _of(connection, agent, user_id)
 
@@ -133,16 +157,17 @@ class SqlAccounts(_Sql):
     ) -> Saved:
         agent, user_id, identity = account.agent, account.user_id, account.configure_user_id
         if version is None:
-            version = _version(connection, agent, user_id)
+            _version(connection, agent, user_id)
         # Locked until the commit: an unlink, or a second save for this user, waits or comes first.
         held = select(users.c.version).where(users.c.agent == agent, users.c.user_id == user_id).with_for_update()
-        if connection.execute(held).scalar_one_or_none() != version:
+        present_version = connection.execute(held).scalar_one_or_none()
+        if present_version is None or version not in (None, present_version):
             return Saved("stale")
         owner = _owner(connection, agent, identity)
         if owner not in (None, user_id, move_from):
             return Saved("taken", owner=owner)
         present = _of(connection, agent, user_id)
-        others = tuple(a for a in present if a.kind == account.kind and a.configure_user_id != identity)
+        others = tuple(a for a in present if a.configure_user_id != identity)
         if others and not replace:
             return Saved("connected")
         unlinked: tuple[StoredAccount, ...] = ()
@@ -208,8 +233,7 @@ def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any
 
 def _ended(now: float, limit: int | None) -> Any:
     old = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
-    # The inner select is wrapped once more because MySQL refuses a LIMIT directly inside IN.
-    return delete(states).where(states.c.state_hash.in_(select(old.subquery().c.state_hash)))
+    return delete(states).where(states.c.state_hash.in_(old))
 
 
 def _played(now: float) -> Any:
