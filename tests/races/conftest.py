@@ -1,4 +1,4 @@
-"""Races run on every store, with one app unless a test starts processes."""
+"""Races run on both stores with Flask, and on SQLite with Starlette, in one app unless a test starts processes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,30 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
-from ..behaviour.conftest import MakeWeb, adapter, browser, make_web, store, web
+from ..behaviour.conftest import browser, make_web, web
 from ..support.processes import AppProcess, Machine
 from ..support.visitor import Visitor
-from ..support.web import Web
+from ..support.web import Adapter, Web
 
-__all__ = ["MakeWeb", "adapter", "browser", "make_web", "store", "web"]
+__all__ = ["browser", "make_web", "web"]
+
+PLACES = ("flask-memory", "flask-sqlite", "starlette-sqlite")
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def adapter(place: str) -> Adapter:
+    return "flask" if place.startswith("flask") else "starlette"
+
+
+@pytest.fixture
+def store(place: str) -> str:
+    return place.partition("-")[2]
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from configure_auth.sandbox import Sandbox
@@ -27,7 +28,7 @@ CODE_PATH: dict[FlowName, str] = {"link": EXCHANGE, "login": TOKEN}
 
 @dataclass(frozen=True)
 class Got:
-    """An answer. `cookies` are those it sets."""
+    """An answer. Header names are in lower case; `cookies` are those it sets."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -35,13 +36,17 @@ class Got:
 
     @property
     def location(self) -> str | None:
-        return next((value for name, value in self.headers if name.lower() == "location"), None)
+        return next((value for name, value in self.headers if name == "location"), None)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
 
     @property
     def cookies(self) -> dict[str, str]:
         jar: SimpleCookie = SimpleCookie()
         for name, value in self.headers:
-            if name.lower() == "set-cookie":
+            if name == "set-cookie":
                 jar.load(value)
         return {name: morsel.value for name, morsel in jar.items()}
 
@@ -81,7 +86,8 @@ class Visitor:
             headers = self._headers(site) | ({"Accept": accept} if accept else {})
             connection.request(method, target, headers=headers)
             answer = connection.getresponse()
-            return Got(answer.status, tuple(answer.getheaders()), answer.read().decode())
+            sent = tuple((name.lower(), value) for name, value in answer.getheaders())
+            return Got(answer.status, sent, answer.read().decode())
         finally:
             connection.close()
 
