@@ -94,7 +94,7 @@ class Site:
             return self.settings.app_url
         try:
             parts = urlsplit(f"//{visit.host}")
-            loopback = is_loopback(parts.hostname) and parts.netloc == visit.host and (parts.port or 80) > 0
+            loopback = is_loopback(parts.hostname) and parts.netloc == visit.host and parts.port != 0
         except ValueError:
             loopback = False
         if not loopback:
