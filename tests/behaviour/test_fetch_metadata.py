@@ -1,0 +1,148 @@
+"""Who made the browser send a start or a disconnect: a page of the app, or somebody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..support.reading import ending, links_of, no_calls
+from ..support.web import Browser, Flow, MakeWeb, Web, start_path
+
+FLOWS: tuple[Flow, Flow] = ("link", "login")
+PARTNER = "https://partner.example"
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "SAME-ORIGIN", "same-origin, cross-site"])
+def test_a_start_from_elsewhere_asks_first_and_its_link_goes_on(
+    web: Web, browser: Browser, flow: Flow, site: str
+) -> None:
+    if flow == "link":
+        browser.sign_in_locally("u1")
+    asked = browser.get(f"{start_path(flow)}?next=/settings?x=1", site=site)
+
+    assert asked.status_code == 200
+    assert web.people.events == []
+    (link,) = links_of(asked)
+    start = browser.get(link).headers["location"]
+    answer = browser.come_back(browser.at_configure(start))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/settings?x=1")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_without_any_header_the_confirm_link_works_by_its_own_proof(web: Web, browser: Browser, flow: Flow) -> None:
+    if flow == "link":
+        browser.sign_in_locally("u1")
+    (link,) = links_of(browser.get(start_path(flow), site=None))
+    assert web.people.events == []
+
+    start = browser.get(link, site=None)
+
+    assert start.status_code == 303
+    assert browser.come_back(browser.at_configure(start.headers["location"]), host=web.url[7:]).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_another_browsers_confirm_link_asks_again(web: Web, browser: Browser, flow: Flow) -> None:
+    with web.browser() as attacker:
+        attacker.sign_in_locally("attacker")
+        (link,) = links_of(attacker.get(start_path(flow), site="cross-site"))
+    browser.sign_in_locally("victim")
+    for crossed in (link, link.replace("confirm=", "confirm=0"), f"{start_path(flow)}?confirm="):
+        answer = browser.get(crossed, site="cross-site")
+        assert answer.status_code in (200, 400)
+        assert "location" not in answer.headers
+    assert web.people.events == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize(
+    ("site", "origin"),
+    [
+        ("cross-site", None),
+        ("cross-site", "https://evil.example"),
+        ("same-site", "https://sub.localhost"),
+        ("none", None),
+        ("cross-site", "{own}"),
+        (None, None),
+        (None, "null"),
+        (None, "https://evil.example"),
+        (None, "{own}.evil.example"),
+        (None, "{own}/"),
+        (None, "http://localhost"),
+        ("cross-site", PARTNER),
+        (None, PARTNER),
+    ],
+)
+def test_a_post_from_elsewhere_starts_nothing(
+    web: Web, browser: Browser, flow: Flow, site: str | None, origin: str | None
+) -> None:
+    browser.sign_in_locally("u1")
+    headers = {} if origin is None else {"origin": origin.replace("{own}", web.url)}
+    with no_calls(web.sandbox):
+        answer = browser.post(start_path(flow), site=site, **headers)
+
+    assert ending(answer) == (403, "cross_site")
+    assert "set-cookie" not in answer.headers
+    assert web.people.events == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("site", ["same-origin", None])
+def test_a_post_from_the_app_starts(web: Web, browser: Browser, flow: Flow, site: str | None) -> None:
+    if flow == "link":
+        browser.sign_in_locally("u1")
+
+    assert browser.post(start_path(flow), site=site, origin=web.url).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("site", ["cross-site", "same-site", None])
+def test_a_listed_origin_may_post_a_start_but_its_links_ask(make_web: MakeWeb, flow: Flow, site: str | None) -> None:
+    web = make_web(constructor={"allowed_next": (PARTNER,)})
+    with web.browser() as browser:
+        if flow == "link":
+            browser.sign_in_locally("u1")
+        assert browser.post(start_path(flow), site=site, origin=PARTNER).status_code == 303
+        assert browser.post(start_path(flow), site=site, origin=f"{PARTNER}.evil.example").status_code == 403
+        assert browser.get(start_path(flow), site=site, origin=PARTNER).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "origin"),
+    [
+        ("cross-site", "https://evil.example"),
+        ("cross-site", None),
+        ("same-site", None),
+        ("none", None),
+        (None, None),
+        (None, "null"),
+        (None, "https://evil.example"),
+    ],
+)
+def test_a_disconnect_from_elsewhere_deletes_nothing(
+    web: Web, browser: Browser, site: str | None, origin: str | None
+) -> None:
+    browser.sign_in_locally("u1")
+    browser.link()
+    with no_calls(web.sandbox):
+        answer = browser.post("/configure/disconnect", site=site, **({} if origin is None else {"origin": origin}))
+
+    assert ending(answer) == (403, "cross_site")
+    assert browser.account() is not None
+
+
+@pytest.mark.parametrize("site", ["same-origin", None])
+def test_a_disconnect_from_the_app_deletes(web: Web, browser: Browser, site: str | None) -> None:
+    browser.sign_in_locally("u1")
+    browser.link()
+
+    assert browser.post("/configure/disconnect", site=site, origin=web.url).status_code == 303
+    assert browser.account() is None
+
+
+def test_a_post_from_elsewhere_learns_not_whether_somebody_is_signed_in(browser: Browser) -> None:
+    signed_out = browser.post("/configure/disconnect", site="cross-site")
+    browser.sign_in_locally("u1")
+    signed_in = browser.post("/configure/disconnect", site="cross-site")
+
+    assert signed_out.text == signed_in.text
