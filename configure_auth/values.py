@@ -134,7 +134,8 @@ class TokenValidation:
 class PendingSignIn:
     """One attempt, as the store keeps it: hashes of the state and the browser cookie, never the two themselves.
 
-    Times are Unix seconds of the flow's clock. `verifier`, `outcome` and `replay` are sealed.
+    Times are Unix seconds of the flow's clock. `verifier`, `code`, `outcome` and `replay` are sealed; a
+    `code` is there only while it waits for a page that knows who the user is.
     """
 
     state_hash: str
@@ -144,6 +145,7 @@ class PendingSignIn:
     user_id: str | None
     next: str | None
     verifier: str | None = field(repr=False)
+    code: str | None = field(default=None, repr=False)
     redirect_uri: str
     version: int | None
     replace: bool

@@ -4,12 +4,12 @@ from . import provider
 from .account_link import LINK_ROUTES, AccountLink, unlink
 from .answer import Answer
 from .app import App, AppResponse, Hook
-from .attempts import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .destination import Destinations
 from .effects import Flow, arun, run
 from .features import Features
 from .login import Login, OAuthClient
 from .registration import Registration, register_callbacks
+from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
 from .site import AppOptions, Clock, Site
 from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token

@@ -13,8 +13,9 @@ from ..stores import Saved, StoredAccount
 from ..values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from .answer import Answer
 from .app import Hook
-from .attempts import SIGN_IN_ROUTES, Feature, Outcome, Route, current_user
+from .attempts import Outcome
 from .effects import Flow, ask, send, tell, use
+from .routes import SIGN_IN_ROUTES, Feature, Route, current_user, finish
 from .site import Site
 from .visit import Visit
 
@@ -58,7 +59,10 @@ class AccountLink(Feature):
         return True
 
     def needs_session(self) -> bool:
-        return True
+        return self.site.session
+
+    def parks(self) -> bool:
+        return not self.site.session
 
     def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         if user_id is None:
@@ -211,6 +215,7 @@ def status(feature: AccountLink, visit: Visit) -> Flow[Answer]:
 
 LINK_ROUTES = (
     *SIGN_IN_ROUTES,
+    Route("finish", "/finish", ("POST",), finish),
     Route("status", "/status", ("GET",), status),
     Route("disconnect", "/disconnect", ("POST",), disconnect),
 )

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from .. import ui
 from ..errors import ConfigureAuthError, SettingsError
 from .account_link import AccountLink
-from .attempts import Feature, current_user
 from .effects import Flow
 from .login import Login
+from .routes import Feature, current_user
 from .site import Site
 from .tokens import account
 

@@ -19,8 +19,9 @@ from ..values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from .account_link import stale
 from .answer import Answer
 from .app import Hook, local_id
-from .attempts import Feature, Outcome
+from .attempts import Outcome
 from .effects import Flow, ask, both, send, tell, use
+from .routes import Feature
 from .site import Site
 
 __all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "whose"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from ..api.oauth import refresh_tokens
@@ -14,10 +15,10 @@ from ..settings import Settings, require_origin
 from ..stores.sealing import Sealer
 from ..values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from .answer import Answer
-from .attempts import Outcome, Purpose, as_refusal, claim, mint, read_callback, remembered, settle
+from .attempts import Outcome, Purpose, as_refusal, claim, code_of, mint, read_callback, redeemed, remembered, settle
 from .effects import Flow, send, whole
 from .login import OAuthClient, grant_of, identify, play, replay_of, whose
-from .site import Clock, Site
+from .site import Clock, Site, digest
 from .visit import Visit
 
 __all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
@@ -80,11 +81,13 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    attempt = yield from claim(provider, given.state, cookie)
+    attempt = yield from claim(provider, digest("state", given.state.reveal()), cookie)
     if attempt is None:
         raise SignInError(Code.INTERRUPTED, "another request is still ending this sign-in; load the page again")
     if attempt.outcome is None:
-        outcome, _answer = yield from whole(settle(provider, attempt, given, None, None))
+        outcome, _answer = yield from whole(
+            settle(provider, attempt, redeemed(provider, attempt, partial(code_of, given), None))
+        )
     else:
         outcome = remembered(site, attempt)
     if outcome.replay is None:

@@ -9,9 +9,9 @@ from typing import Literal
 from ..api.developer import add_redirect_uris
 from ..api.sign_in import allow_sign_in_return_to, list_sign_in_return_destinations
 from ..errors import ConfigureError, SettingsError
-from .attempts import Feature
 from .effects import Flow, send
 from .login import Login
+from .routes import Feature
 from .site import Site
 
 __all__ = ["Registration", "register_callbacks"]

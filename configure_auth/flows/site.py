@@ -62,6 +62,7 @@ class AppOptions:
             sealer=Sealer(keys),
             destinations=Destinations(self.allowed_next),
             user_id=self.user_id,
+            session=self.session,
             keep_session=self.keep_session,
             strict_session=strict_session and self.session,
             clock=self.clock or time.time,
@@ -73,7 +74,7 @@ class Site:
     """One app with its Configure settings, frozen.
 
     `strict_session`: the app's session cookie is SameSite=Strict, so it isn't there when a person comes back from
-    Configure. `keep_session`: session keys that survive a sign-in.
+    Configure. `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token.
     """
 
     settings: Settings
@@ -81,6 +82,7 @@ class Site:
     destinations: Destinations = field(default_factory=Destinations)
     clock: Clock = time.time
     user_id: Callable[..., object]
+    session: bool = True
     keep_session: tuple[str, ...] = ()
     strict_session: bool = False
 

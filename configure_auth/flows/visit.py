@@ -92,5 +92,8 @@ class Visit:
 
     @property
     def wants_json(self) -> bool:
+        """Whether a script asks: it says so, or the browser says that nobody will see the answer as a page."""
         accept = self.headers.get("accept", "")
-        return "application/json" in accept and "text/html" not in accept
+        return ("application/json" in accept and "text/html" not in accept) or (
+            self.headers.get("sec-fetch-dest") == "empty"
+        )

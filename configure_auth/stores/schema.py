@@ -41,6 +41,7 @@ states = Table(
     Column("user_id", _id),
     Column("next", Text),
     Column("verifier", Text),
+    Column("code", Text),
     Column("redirect_uri", Text, nullable=False),
     Column("version", BigInteger),
     Column("replace", Boolean, nullable=False),

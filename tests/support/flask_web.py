@@ -29,7 +29,7 @@ def build(
     if options.server_session:
         app.session_interface = ServerSessions()
     constructor: dict[str, Any] = {
-        "user_id": lambda: session.get("user_id"),
+        "user_id": _bearer if options.bearer else lambda: session.get("user_id"),
         "store": store_url(options.store, folder),
         "clock": clock,
         **options.constructor,
@@ -108,6 +108,10 @@ def build(
     if options.customise is not None:
         options.customise(app, configure_auth)
     return app, configure_auth
+
+
+def _bearer() -> str | None:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
 def _guard(app: Flask) -> None:

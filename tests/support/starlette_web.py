@@ -28,7 +28,7 @@ def build(
     settings: Mapping[str, str | None], options: Options, people: People, folder: Path, clock: Callable[[], float]
 ) -> tuple[Starlette, ConfigureAuth]:
     constructor: dict[str, Any] = {
-        "user_id": lambda request: request.session.get("user_id"),
+        "user_id": _bearer if options.bearer else lambda request: request.session.get("user_id"),
         "store": store_url(options.store, folder),
         "clock": clock,
         **_hooks(options.constructor),
@@ -120,6 +120,10 @@ def build(
     if options.mount:
         app = Starlette(routes=[Mount(options.mount, app=app)])
     return app, configure_auth
+
+
+def _bearer(request: Request) -> str | None:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
 def _hooks(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class Options:
     the routes out. `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values,
     in which "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns
     away whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
-    to; `server_session` keeps the session at the server, under an id in the cookie.
+    to; `server_session` keeps the session at the server, under an id in the cookie; `bearer` takes the user from the
+    Authorization header, for an app without a session.
     """
 
     store: str = "memory"
@@ -65,6 +66,7 @@ class Options:
     mount: str = ""
     guard: bool = False
     server_session: bool = False
+    bearer: bool = False
     customise: Callable[[Any, Any], None] | None = None
 
 

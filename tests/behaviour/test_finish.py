@@ -1,0 +1,158 @@
+"""An app without a session: its pages carry a bearer token, and end the link that the callback could not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from ..support.web import Browser, MakeWeb, Web, query_of
+
+FINISH = "/configure/finish"
+
+
+@pytest.fixture
+def web(make_web: MakeWeb) -> Web:
+    return make_web(bearer=True, constructor={"session": False}, login=None)
+
+
+@pytest.fixture
+def browser(web: Web) -> Iterator[Browser]:
+    with web.browser() as browser:
+        yield browser
+
+
+def fetch(browser: Browser, url: str, user: str | None, *, site: str = "same-origin") -> httpx2.Response:
+    """What the page's script does."""
+    headers = {"sec_fetch_dest": "empty", "accept": "*/*"}
+    if user is not None:
+        headers["authorization"] = f"Bearer {user}"
+    return browser.post(url, site=site, **headers)
+
+
+def begin(browser: Browser, user: str = "u1") -> str:
+    answer = fetch(browser, "/configure/sign-in", user)
+    assert answer.status_code == 200, answer.text
+    url: str = answer.json()["url"]
+    return url
+
+
+def come_back(browser: Browser) -> str:
+    """From the start to the page that the callback goes to; its address."""
+    answer = browser.come_back(browser.at_configure(begin(browser)))
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def handle(page: str) -> str:
+    return f"{FINISH}?configure_finish={query_of(page)['configure_finish']}"
+
+
+def test_the_page_ends_the_link_with_its_bearer(web: Web, browser: Browser) -> None:
+    page = come_back(browser)
+    assert page.startswith("/settings?configure_finish=")
+    assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
+
+    answers = [fetch(browser, handle(page), "u1") for _ in range(2)]
+
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"next": "/settings"})] * 2
+    assert len(web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
+    account = browser.get("/account", authorization="Bearer u1").json()["account"]
+    assert account["user_id"] == "u1"
+
+
+def test_a_reload_of_the_callback_leads_to_the_same_page(browser: Browser) -> None:
+    callback = browser.at_configure(begin(browser))
+
+    pages = {browser.come_back(callback).headers["location"] for _ in range(3)}
+
+    assert len(pages) == 1
+
+
+def test_another_user_ends_nothing_and_nobody_can_afterwards(web: Web, browser: Browser) -> None:
+    page = come_back(browser)
+
+    wrong = fetch(browser, handle(page), "u2")
+    again = fetch(browser, handle(page), "u1")
+
+    assert [(answer.status_code, answer.json()["error"]) for answer in (wrong, again)] == [(403, "wrong_user")] * 2
+    assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
+
+
+def test_another_browser_with_the_address_ends_nothing(web: Web, browser: Browser) -> None:
+    page = come_back(browser)
+
+    with web.browser() as other:
+        begin(other)
+        answer = fetch(other, handle(page), "u1")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "wrong_browser")
+    assert fetch(browser, handle(page), "u1").status_code == 200
+
+
+def test_without_a_bearer_the_page_may_try_again(browser: Browser) -> None:
+    page = come_back(browser)
+
+    refused = fetch(browser, handle(page), None)
+
+    assert (refused.status_code, refused.json()["error"]) == (401, "signed_out")
+    assert fetch(browser, handle(page), "u1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?configure_finish=", "?configure_finish=short", "?configure_finish=" + "x" * 65]
+)
+def test_a_finish_needs_the_handle_of_the_page(web: Web, browser: Browser, query: str) -> None:
+    come_back(browser)
+
+    answer = fetch(browser, FINISH + query, "u1")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_state_is_no_handle_and_a_handle_no_state(web: Web, browser: Browser) -> None:
+    state = query_of(begin(browser))["state"]
+    page = come_back(browser)
+
+    as_handle = fetch(browser, f"{FINISH}?configure_finish={state}", "u1")
+    as_state = browser.come_back(f"/configure/callback?code=c&state={query_of(page)['configure_finish']}")
+
+    assert (as_handle.status_code, as_handle.json()["error"]) == (400, "wrong_browser")
+    assert as_state.status_code == 400
+    assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
+    assert fetch(browser, handle(page), "u1").status_code == 200
+
+
+def test_a_finish_from_elsewhere_is_refused(browser: Browser) -> None:
+    page = come_back(browser)
+
+    answer = fetch(browser, handle(page), "u1", site="cross-site")
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "cross_site")
+
+
+def test_a_start_by_a_page_of_another_site_is_told_why(make_web: MakeWeb) -> None:
+    elsewhere = "https://app.elsewhere.example"
+    web = make_web(bearer=True, constructor={"session": False, "allowed_next": (elsewhere,)}, login=None)
+    with web.browser() as browser:
+        answer = browser.post(
+            "/configure/sign-in", site="cross-site", origin=elsewhere, authorization="Bearer u1", sec_fetch_dest="empty"
+        )
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "cross_site")
+
+
+def test_a_cancelled_one_goes_back_to_the_page_and_parks_nothing(browser: Browser) -> None:
+    answer = browser.come_back(browser.at_configure(begin(browser), cancel=True))
+
+    assert answer.headers["location"] == "/settings?configure=cancelled"
+
+
+def test_the_parked_code_ends_with_its_attempt(web: Web, browser: Browser) -> None:
+    page = come_back(browser)
+
+    web.sandbox.advance(15 * 60)
+
+    answer = fetch(browser, handle(page), "u1")
+    assert (answer.status_code, answer.json()["error"]) == (400, "expired")
