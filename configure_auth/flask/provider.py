@@ -67,8 +67,8 @@ class OAuthProvider:
         return token_of(None, self._run(provider.refresh_token(self._flow, token)), None)
 
     def _run(self, flow: Flow[T]) -> T:
-        runtime = Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None)
-        return run(provider.in_authlib_terms(flow), runtime)
+        with provider.in_authlib_terms():
+            return run(flow, Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
 
     def _stores(self) -> Stores:
         if isinstance(self._store, Stores):

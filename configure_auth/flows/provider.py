@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from ..api.oauth import refresh_tokens
 from ..errors import Code, SignInError
@@ -22,8 +23,6 @@ from .site import Clock, Site, digest
 from .visit import Visit
 
 __all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +119,10 @@ def _entry(token: Mapping[str, Any], name: str) -> tuple[Secret, tuple[str, ...]
     return Secret(token[name]), tuple(str(token.get("scope", "")).split())
 
 
-def in_authlib_terms(flow: Flow[T]) -> Flow[T]:
-    """Raise every failure as what code written for Authlib catches."""
+@contextmanager
+def in_authlib_terms() -> Iterator[None]:
+    """Raise every failure, of opening the store too, as what code written for Authlib catches."""
     try:
-        return (yield from flow)
+        yield
     except Exception as error:  # whatever it was, it has a code
         raise ConfigureOAuthError(as_refusal(error)) from error

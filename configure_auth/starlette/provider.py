@@ -80,12 +80,13 @@ class OAuthProvider:
         return token_of(None, await self._run(None, provider.refresh_token(self._flow, token)), None)
 
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
-        stores = self._stores
-        if not isinstance(stores, Stores):
-            session = {} if request is None else session_of(request)
-            stores = session_stores(session, self._name, self._flow.site.sealer)
-        app = None if request is None else StarletteApp(request, has_session=True)
-        return await arun(provider.in_authlib_terms(flow), AsyncRuntime(self._client, stores, app, lambda event: None))
+        with provider.in_authlib_terms():
+            stores = self._stores
+            if not isinstance(stores, Stores):
+                session = {} if request is None else session_of(request)
+                stores = session_stores(session, self._name, self._flow.site.sealer)
+            app = None if request is None else StarletteApp(request, has_session=True)
+            return await arun(flow, AsyncRuntime(self._client, stores, app, lambda event: None))
 
 
 def register_oauth(
