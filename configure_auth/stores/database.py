@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
@@ -177,6 +178,7 @@ class AsyncDatabase:
         self._engine = engine
         self._reader = engine.execution_options(**{_READING: True})
         self._prepare = _Preparation(agent, fingerprints)
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
         _databases.add(self)
 
     @classmethod
@@ -203,8 +205,15 @@ class AsyncDatabase:
             ) from None
         # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
         with anyio.CancelScope(shield=True):
-            value = await self._transact(engine, operation)
-        return value  # noqa: RET504  # for mypy a scope may swallow what is in it
+            async with self._turn(engine):
+                value = await self._transact(engine, operation)
+        return value  # here, because for mypy a scope may swallow what is in it
+
+    def _turn(self, engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+        """Writers of one loop queue here: SQLite lets one write, and lets the others guess when to try again."""
+        if engine is self._reader:
+            return nullcontext()
+        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
     async def _transact(self, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
         attempt = 1

@@ -1,0 +1,326 @@
+"""What an event loop asks of the adapter: nothing blocks it, on asyncio and trio, in many tasks, when clients go.
+
+The app runs in the test's own loop; Configure is the sandbox, over real connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx2
+import pytest
+from blockbuster import blockbuster_ctx
+from starlette.applications import Starlette
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from configure_auth import Settings, SettingsError
+from configure_auth.sandbox import Sandbox
+from configure_auth.starlette import ConfigureAuth, authenticated_user, session_user
+
+APP_URL = "http://localhost:3000"
+SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
+CROSS = {"sec-fetch-site": "cross-site", "accept": "text/html"}
+
+MakeApp = Callable[..., Starlette]
+
+
+@pytest.fixture
+def settings(configure_sandbox: Sandbox) -> Settings:
+    configure_sandbox.register_return_to(f"{APP_URL}/configure/callback")
+    configure_sandbox.register_redirect_uri(f"{APP_URL}/auth/configure/callback")
+    environment = configure_sandbox.environment(app_url=APP_URL)
+    return Settings.from_mapping({**environment, "CONFIGURE_TOKEN_KEYS": "a key that seals this app's tokens"})
+
+
+@pytest.fixture
+def make_app(settings: Settings, configure_sandbox: Sandbox) -> MakeApp:
+    def make(store: str = "memory://", *, lifespan: bool = False, **options: Any) -> Starlette:
+        constructor = {"user_id": session_user("user_id"), "clock": configure_sandbox.clock, **options}
+        configure_auth = ConfigureAuth(settings, store=store, **constructor)
+
+        async def on_login(request: Request, identity: Any, grant: Any) -> str:
+            user_id: str = identity.local_user_id or "new"
+            request.session["user_id"] = user_id
+            return user_id
+
+        async def sign_in(request: Request) -> Response:
+            request.session["user_id"] = request.path_params["user_id"]
+            return Response()
+
+        async def account(request: Request) -> Response:
+            found = await configure_auth.account(request)
+            return JSONResponse({"user": found and found.user_id, "page": str(await configure_auth.button(request))})
+
+        async def profile(request: Request) -> Response:
+            return JSONResponse({"name": (await (await configure_auth.profile(request)).read()).identity.name})
+
+        app = Starlette(
+            routes=[
+                configure_auth.account_link(after_link="/settings"),
+                configure_auth.login(on_login=on_login),
+                Route("/in/{user_id}", sign_in, methods=["POST"]),
+                Route("/account", account),
+                Route("/profile", profile),
+            ],
+            middleware=[Middleware(SessionMiddleware, secret_key="a secret of the app")],
+            lifespan=configure_auth.lifespan if lifespan else None,
+        )
+        app.state.configure_auth = configure_auth
+        return app
+
+    return make
+
+
+def browser(app: Starlette) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=APP_URL)
+
+
+async def at_configure(sandbox: Sandbox, url: str) -> str:
+    return await anyio.to_thread.run_sync(sandbox.sign_in, url)
+
+
+async def start(client: httpx2.AsyncClient, flow: str) -> str:
+    path = {"link": "/configure/sign-in", "login": "/auth/configure/sign-in"}[flow]
+    answer = await client.get(path, headers=SAME)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+async def link_then_login(app: Starlette, sandbox: Sandbox) -> None:
+    """Both flows, the profile and a disconnect, as a browser goes through them."""
+    async with browser(app) as client:
+        await client.post("/in/u1")
+        linked = await client.get(await at_configure(sandbox, await start(client, "link")), headers=CROSS)
+        assert (linked.status_code, linked.headers["location"]) == (303, "/settings")
+        assert (await client.get("/account")).json()["user"] == "u1"
+        assert (await client.get("/profile")).json() == {"name": "Ada"}
+    async with browser(app) as client:
+        signed_in = await client.get(await at_configure(sandbox, await start(client, "login")), headers=CROSS)
+        assert signed_in.status_code == 303
+        assert (await client.get("/account")).json()["user"] == "u1"
+        refused = await client.post("/configure/disconnect", headers={**SAME, "accept": "application/json"})
+        assert refused.json()["error"] == "last_sign_in"
+
+
+def on(backend: str, main: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    anyio.run(main, *args, backend=backend)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/configure.db"])
+def test_both_flows_on_either_loop_with_a_store_that_blocks_nobody(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, backend: str, store: str
+) -> None:
+    configure_sandbox.add_person("+15550100001", name="Ada")
+
+    on(backend, link_then_login, make_app(store.format(tmp_path)), configure_sandbox)
+
+
+def test_aiosqlite_serves_asyncio(make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path) -> None:
+    configure_sandbox.add_person("+15550100001", name="Ada")
+
+    on("asyncio", link_then_login, make_app(f"sqlite+aiosqlite:///{tmp_path}/configure.db"), configure_sandbox)
+
+
+def test_aiosqlite_is_refused_under_trio_by_name(
+    make_app: MakeApp, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(f"sqlite+aiosqlite:///{tmp_path}/configure.db")
+
+    async def main() -> None:
+        async with browser(app) as client:
+            await client.post("/in/u1")
+            answer = await client.get("/configure/sign-in", headers=SAME)
+            assert answer.status_code == 500
+            assert "misconfigured" in answer.text
+
+    on("trio", main)
+    assert "aiosqlite runs on asyncio only" in caplog.text
+
+
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db", "sqlite+aiosqlite:///{}/b.db"])
+def test_nothing_blocks_the_loop(make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, store: str) -> None:
+    configure_sandbox.add_person("+15550100001", name="Ada")
+    app = make_app(store.format(tmp_path))
+
+    async def main() -> None:
+        # The sandbox has a loop of its own in another thread, where it may do as it likes.
+        with blockbuster_ctx("configure_auth", excluded_modules=["configure_auth.sandbox"]):
+            await link_then_login(app, configure_sandbox)
+
+    on("asyncio", main)
+
+
+@pytest.mark.parametrize("flow", ["link", "login"])
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db", "sqlite+aiosqlite:///{}/b.db"])
+def test_64_tasks_with_one_callback_make_one_exchange(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, store: str, flow: str
+) -> None:
+    app = make_app(store.format(tmp_path))
+    answers: list[tuple[int, str | None]] = []
+
+    async def main() -> None:
+        async with browser(app) as client:
+            if flow == "link":
+                await client.post("/in/u1")
+            callback = await at_configure(configure_sandbox, await start(client, flow))
+            cookies = dict(client.cookies)
+
+            async def come_back() -> None:
+                async with browser(app) as tab:
+                    tab.cookies.update(cookies)
+                    answer = await tab.get(callback, headers=CROSS)
+                    while answer.status_code == 202:
+                        answer = await tab.get(callback, headers=CROSS)
+                    answers.append((answer.status_code, answer.headers.get("location")))
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(64):
+                    tasks.start_soon(come_back)
+
+    on("asyncio", main)
+    path = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}[flow]
+    assert len(configure_sandbox.calls_to("POST", path)) == 1
+    assert answers == [(303, {"link": "/settings", "login": "/"}[flow])] * 64
+
+
+def test_a_client_that_goes_in_the_middle_leaves_all_or_nothing(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, backend: str
+) -> None:
+    app = make_app(f"sqlite:///{tmp_path}/configure.db")
+
+    async def main() -> None:
+        async with browser(app) as client:
+            await client.post("/in/u1")
+            callback = await at_configure(configure_sandbox, await start(client, "link"))
+            with configure_sandbox.hold("/v1/auth/sign-in/exchange") as held:
+
+                async def come_back() -> None:
+                    await client.get(callback, headers=CROSS)
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(come_back)
+                    await anyio.to_thread.run_sync(held.arrived.wait, 1)
+                    tasks.cancel_scope.cancel()
+                    held.release()
+            assert (await client.get("/account")).json()["user"] == "u1"
+            again = await client.get(callback, headers=CROSS)
+            assert again.headers["location"] == "/settings"
+
+    on(backend, main)
+    assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
+
+
+def test_a_test_client_that_has_a_loop_for_each_request(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    configure_sandbox.add_person("+15550100001", name="Ada")
+    for store in ("memory://", f"sqlite:///{tmp_path}/a.db", f"sqlite+aiosqlite:///{tmp_path}/b.db"):
+        client = TestClient(make_app(store), base_url=APP_URL, follow_redirects=False)
+        client.post("/in/u1")
+        hosted = client.get("/configure/sign-in", headers=SAME).headers["location"]
+        assert client.get(configure_sandbox.sign_in(hosted), headers=CROSS).headers["location"] == "/settings"
+        assert [client.get("/profile").json() for _ in range(2)] == [{"name": "Ada"}] * 2
+
+
+def test_the_lifespan_closes_what_was_opened(make_app: MakeApp, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.add_person("+15550100001", name="Ada")
+    app = make_app(lifespan=True)
+    for _ in range(2):
+        with TestClient(app, base_url=APP_URL, follow_redirects=False) as client:
+            client.post("/in/u1")
+            hosted = client.get("/configure/sign-in", headers=SAME).headers["location"]
+            client.get(configure_sandbox.sign_in(hosted), headers=CROSS)
+            assert client.get("/profile").json() == {"name": "Ada"}
+
+
+def test_two_apps_in_one_process_know_nothing_of_each_other(make_app: MakeApp, configure_sandbox: Sandbox) -> None:
+    first, second = (TestClient(make_app(), base_url=APP_URL, follow_redirects=False) for _ in range(2))
+    for client in (first, second):
+        client.post("/in/u1")
+    hosted = first.get("/configure/sign-in", headers=SAME).headers["location"]
+    callback = configure_sandbox.sign_in(hosted)
+    second.cookies.update(dict(first.cookies))
+
+    assert second.get(callback, headers=CROSS).status_code == 400
+    assert first.get(callback, headers=CROSS).status_code == 303
+    assert second.get("/account").json()["user"] is None
+
+
+def test_the_routes_can_be_reversed(make_app: MakeApp) -> None:
+    app = make_app()
+
+    paths = [
+        app.url_path_for(name) for name in ("configure:callback", "configure:disconnect", "configure_login:sign_in")
+    ]
+
+    assert paths == ["/configure/callback", "/configure/disconnect", "/auth/configure/sign-in"]
+
+
+def test_without_session_middleware_the_line_to_add_is_said(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure_auth = ConfigureAuth(settings, store="memory://", user_id=session_user("user_id"))
+    app = Starlette(routes=[configure_auth.account_link()], lifespan=configure_auth.lifespan)
+
+    with TestClient(app, base_url=APP_URL) as client:
+        assert "add Middleware(SessionMiddleware" in caplog.text
+        caplog.clear()
+        answer = client.get("/configure/sign-in", headers=SAME)
+
+    assert answer.status_code == 500
+    assert "add Middleware(SessionMiddleware" in caplog.text
+
+
+class _Backend(AuthenticationBackend):
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser] | None:
+        name = conn.headers.get("x-user")
+        return None if name is None else (AuthCredentials(["authenticated"]), _User(name))
+
+
+class _User(SimpleUser):
+    @property
+    def identity(self) -> str:
+        return self.username
+
+
+def test_the_user_of_the_authentication_middleware(settings: Settings, configure_sandbox: Sandbox) -> None:
+    configure_auth = ConfigureAuth(settings, store="memory://", user_id=authenticated_user)
+
+    async def account(request: Request) -> Response:
+        found = await configure_auth.account(request)
+        return JSONResponse({"user": found and found.user_id})
+
+    app = Starlette(
+        routes=[configure_auth.account_link(), Route("/account", account)],
+        middleware=[Middleware(AuthenticationMiddleware, backend=_Backend())],
+    )
+    client = TestClient(app, base_url=APP_URL, follow_redirects=False)
+
+    assert client.get("/configure/sign-in", headers=SAME).status_code == 401
+    hosted = client.get("/configure/sign-in", headers={**SAME, "x-user": "ada"}).headers["location"]
+    client.get(configure_sandbox.sign_in(hosted), headers={**CROSS, "x-user": "ada"})
+    assert client.get("/account", headers={"x-user": "ada"}).json() == {"user": "ada"}
+
+
+def test_missing_keys_are_said_when_the_object_is_made(configure_sandbox: Sandbox) -> None:
+    settings = Settings.from_mapping(configure_sandbox.environment(app_url=APP_URL))
+
+    with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
+        ConfigureAuth(settings, store="memory://", user_id=session_user("user_id"))
