@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 __all__ = ["fill"]
 
+# Read now, once: a request may be served on an event loop, where no file may be read.
+_TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("configure_auth.ui"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+_ENVIRONMENT = Environment(
+    loader=DictLoader(_TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
@@ -32,4 +32,4 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     Returns:
         The HTML.
     """
-    return _environment().get_template(template).render(values)
+    return _ENVIRONMENT.get_template(template).render(values)
