@@ -37,6 +37,7 @@ class AccountLink(Feature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.site.settings.required_api_key  # noqa: B018  # said now, not when the first person comes back
         self.site.destinations.require("after_link", self.after)
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
