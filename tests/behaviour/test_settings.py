@@ -1,0 +1,145 @@
+"""What can't work is refused when the app is made, with a sentence that names what to set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from configure_auth import ConfigureAuthError
+from configure_auth.errors import SettingsError
+
+from ..support.web import MakeWeb
+
+
+@pytest.fixture
+def store() -> str:
+    """No store is reached."""
+    return "memory"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CONFIGURE_API_KEY",
+        "CONFIGURE_AGENT",
+        "CONFIGURE_OAUTH_CLIENT_ID",
+        "CONFIGURE_OAUTH_CLIENT_SECRET",
+    ],
+)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_login_without_a_credential_is_refused(make_web: MakeWeb, name: str, value: str | None) -> None:
+    with pytest.raises(SettingsError, match=name):
+        make_web(settings={name: value})
+
+
+@pytest.mark.parametrize("name", ["CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"])
+def test_a_link_needs_no_oauth_credentials(make_web: MakeWeb, name: str) -> None:
+    web = make_web(settings={name: None}, login=None)
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        assert browser.link().status_code == 303
+
+
+@pytest.mark.parametrize("name", ["CONFIGURE_API_KEY", "CONFIGURE_AGENT"])
+def test_a_link_without_key_or_agent_is_refused(make_web: MakeWeb, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        make_web(settings={name: None}, login=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONFIGURE_API_KEY", "pk_live_x"),
+        ("CONFIGURE_API_KEY", "sk_a b"),
+        ("CONFIGURE_PUBLISHABLE_KEY", "sk_live_x"),
+        ("CONFIGURE_OAUTH_CLIENT_ID", "ocs_x"),
+        ("CONFIGURE_OAUTH_CLIENT_SECRET", "oc_x"),
+        ("CONFIGURE_AGENT", "../x"),
+        ("CONFIGURE_AGENT", "@evil"),
+        ("CONFIGURE_AGENT", "a%2fb"),
+        ("CONFIGURE_AGENT", "Agent"),
+        ("CONFIGURE_AGENT", "a" * 64),
+        ("CONFIGURE_AGENT", "v1"),
+        ("CONFIGURE_APP_URL", "http://app.example.com"),
+        ("CONFIGURE_APP_URL", "app.example.com"),
+        ("CONFIGURE_APP_URL", "https://"),
+        ("CONFIGURE_APP_URL", "https://user@app.example.com"),
+        ("CONFIGURE_APP_URL", "http://localhost:80@evil.example"),
+        ("CONFIGURE_APP_URL", "https://app.example.com/#x"),
+        ("CONFIGURE_APP_URL", "https://app.example.com/?x"),
+        ("CONFIGURE_APP_URL", "https://*.example.com"),
+        ("CONFIGURE_APP_URL", "https://app.example.com /"),
+        ("CONFIGURE_APP_URL", "https://app.example.com\\x"),
+        ("CONFIGURE_APP_URL", "https://app.example.com:99999"),
+        ("CONFIGURE_APP_URL", "javascript://localhost"),
+        ("CONFIGURE_BASE_URL", "http://api.example.com"),
+        ("CONFIGURE_ACCOUNTS_URL", "https://accounts.example.com/path"),
+        ("CONFIGURE_SIGN_IN_URL", "//sign-in.me"),
+        ("CONFIGURE_SCRIPT_URL", "ftp://configure.dev"),
+        ("CONFIGURE_SSO_REDIRECT_URI", "https://elsewhere.example.com/auth/configure/callback"),
+        ("CONFIGURE_SSO_REDIRECT_URI", "{url}/auth/configure/callback/"),
+        ("CONFIGURE_SSO_REDIRECT_URI", "{url}/other/callback"),
+        ("CONFIGURE_TOKEN_KEYS", "short"),
+    ],
+)
+def test_a_malformed_value_is_refused_by_its_name(make_web: MakeWeb, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        make_web(settings={name: value})
+
+    assert value not in str(refused.value) or not value.startswith(("sk_", "ocs_"))
+
+
+def test_off_loopback_the_keys_that_seal_must_be_set(make_web: MakeWeb) -> None:
+    with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
+        make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": None})
+
+
+def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_web: MakeWeb) -> None:
+    web = make_web(settings={"CONFIGURE_SSO_REDIRECT_URI": "{url}/auth/configure/callback"})
+    with web.browser() as browser:
+        assert browser.login().status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "words"),
+    [
+        ("constructor", {"user_id": "u1"}, "user_id"),
+        ("constructor", {"keep_session": "cart"}, "keep_session"),
+        ("constructor", {"name": "not a word"}, "name"),
+        ("constructor", {"allowed_next": "https://a.example"}, "allowed_next"),
+        ("constructor", {"allowed_next": ("https://a.example/path",)}, "allowed_next"),
+        ("constructor", {"allowed_next": ("http://a.example",)}, "allowed_next"),
+        ("constructor", {"allowed_next": ("*",)}, "allowed_next"),
+        ("constructor", {"store": "mysql://x"}, "store"),
+        ("constructor", {"store": ""}, "store"),
+        ("link", {"path": "/configure/"}, "path"),
+        ("link", {"path": "//evil.example"}, "path"),
+        ("link", {"path": ""}, "path"),
+        ("link", {"after_link": "https://evil.example"}, "after_link"),
+        ("link", {"after_link": "//evil.example"}, "after_link"),
+        ("link", {"after_link": "settings"}, "after_link"),
+        ("link", {"on_conflict": "merge"}, "on_conflict"),
+        ("login", {"after_login": "javascript:alert(1)"}, "after_login"),
+        ("login", {"on_login": None}, "on_login"),
+        ("login", {"scopes": "profile.read"}, "scopes"),
+        ("login", {"scopes": ()}, "scopes"),
+        ("login", {"scopes": ("profile.read profile.search",)}, "scopes"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_by_its_name(
+    make_web: MakeWeb, part: str, options: dict[str, Any], words: str
+) -> None:
+    given: dict[str, Any] = {part: options}
+    with pytest.raises(SettingsError, match=words):
+        make_web(**given)
+
+
+def test_a_path_without_its_slash_is_refused(make_web: MakeWeb) -> None:
+    # Flask refuses it before we see it, in its own words.
+    with pytest.raises((SettingsError, ValueError), match="slash"):
+        make_web(link={"path": "configure"})
+
+
+def test_a_refusal_is_one_of_the_packages_errors() -> None:
+    assert issubclass(SettingsError, ConfigureAuthError)
