@@ -62,6 +62,8 @@ def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> F
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
     """
     require_origin("redirect_uri", redirect_uri, path=True)
+    if visit.touches_nothing:
+        return Answer()
     cookie = provider.site.browser_cookie(visit, redirect_uri)
     url = yield from mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Answer.redirect(url, cookie=cookie)
