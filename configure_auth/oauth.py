@@ -110,6 +110,8 @@ class ConfigureOAuthError(SignInError, OAuthError):  # type: ignore[misc]  # OAu
         self.error = Code(cause.code).value
         self.description = str(cause)
         self.uri = None
+        # As Authlib's own print themselves; its constructor took the sentence for the code.
+        self.args = (f"{self.error}: {self.description}",)
 
 
 class ConfigureToken(OAuth2Token):  # type: ignore[misc]  # OAuth2Token is untyped
