@@ -79,7 +79,7 @@ class OAuthProvider:
         app: Flask = current_app
         opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
         if self._name not in opened:
-            opened[self._name] = open_stores(
+            made = open_stores(
                 self._store,
                 agent=site.agent,
                 fingerprints=(),
@@ -88,6 +88,8 @@ class OAuthProvider:
                 awaited=False,
                 local=site.settings.is_local,
             )
+            # Of two first requests at once both get the same one, or an attempt would be lost in the other.
+            opened.setdefault(self._name, made)
         return opened[self._name]
 
 
