@@ -30,9 +30,10 @@ __all__ = [
 _DEEPEST = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
-# Neither is ever one of Configure's keys or codes, sent back to us.
-_BACKEND_CODE = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9_.-]{1,64}")
-_REQUEST_ID = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9._:-]{1,64}")
+# Both get into logs. Neither is ever one of Configure's keys or codes, sent back to us; nor a state, a verifier or a
+# token, which have 43 characters and more. A UUID behind a prefix has 40.
+_BACKEND_CODE = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9_.-]{1,40}")
+_REQUEST_ID = re.compile(r"(?!(?:sk|cfg|ocs|cfgsic)_)[A-Za-z0-9._:-]{1,40}")
 _JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)", re.ASCII)
 _UTF8 = re.compile(r"""charset\s*=\s*"?utf-?8"?""", re.ASCII)
 

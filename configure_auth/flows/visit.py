@@ -35,20 +35,27 @@ class Visit:
 
         RFC 6749 section 3.1: a parameter must not be included more than once. An empty one counts as left out.
         """
-        try:
-            if len(self.query) > _QUERY_LIMIT:
-                raise ValueError
-            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=100)
-        except ValueError:
-            raise SignInError(Code.INVALID_REQUEST, "the query is too long or not well-formed") from None
+        pairs = self._pairs()
+        if pairs is None:
+            raise SignInError(Code.INVALID_REQUEST, "the query is too long or not well-formed")
         found: dict[str, str] = {}
         for name, value in pairs:
             if name not in limits:
                 continue
             if name in found or len(value) > limits[name]:
+                # Codes and states are let go, so that a traceback that prints locals has none of them.
+                del pairs, found, value
                 raise SignInError(Code.INVALID_REQUEST, f"the parameter {name} is repeated or too long")
             found[name] = value
         return {name: value for name, value in found.items() if value}
+
+    def _pairs(self) -> list[tuple[str, str]] | None:
+        if len(self.query) > _QUERY_LIMIT:
+            return None
+        try:
+            return parse_qsl(self.query, keep_blank_values=True, max_num_fields=100)
+        except ValueError:
+            return None
 
     def browser(self, cookie_name: str) -> str | None:
         """The value of our binding cookie; None where it is missing, malformed or doubled."""
