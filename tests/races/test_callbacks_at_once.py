@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import request
 
 from configure_auth.events import AccountLinked, LoggedIn
 from configure_auth.sandbox import Sandbox
@@ -119,15 +120,11 @@ def test_configure_answers_while_the_losers_wait(make_web: MakeWeb, flow: FlowNa
 
 
 def _count_callbacks(arrived: threading.Semaphore) -> Callable[[Any, Any], None]:
-    def customise(app: Any, _: Any) -> None:
-        @app.before_request
-        def count() -> None:
-            from flask import request
+    def count() -> None:
+        if request.path.endswith("/callback"):
+            arrived.release()
 
-            if request.path.endswith("/callback"):
-                arrived.release()
-
-    return customise
+    return lambda app, _: app.before_request(count)
 
 
 @flows

@@ -123,7 +123,7 @@ def test_many_pairs_in_16_threads_have_one_winner_each(engines: tuple[Stores, St
 
     def claim_all(number: int) -> list[tuple[str, str]]:
         accounts, user = engines[number % 2].accounts, f"u{number}"
-        ends = []
+        ends: list[tuple[str, str]] = []
         for step in range(pairs):
             configure_user_id = f"c{(step + number) % pairs}"
             version = accounts.version("a", f"{user}-{configure_user_id}")
