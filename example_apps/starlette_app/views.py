@@ -1,0 +1,135 @@
+"""The app's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from configure_auth import ConfigureError
+from configure_auth.api.profile import ProfileAnswer
+from configure_auth.starlette import ConfigureAuth
+
+from .models import User, database
+from .templating import page
+
+__all__ = ["pages"]
+
+View = Callable[[Request], Awaitable[Response]]
+
+
+def signed_in_only(view: View) -> View:
+    @wraps(view)
+    async def guarded(request: Request) -> Response:
+        if request.user.is_authenticated:
+            return await view(request)
+        if request.method == "GET":  # the page to go on to is kept by us, not in a link that anybody can write
+            request.session["next"] = request.url.path
+        cancelled = request.query_params.get("configure") == "cancelled"
+        return go_to("/sign-in?configure=cancelled" if cancelled else "/sign-in")
+
+    return guarded
+
+
+async def home(request: Request) -> Response:
+    return page(request, "home.html")
+
+
+async def sign_up(request: Request) -> Response:
+    if request.method == "GET":
+        return page(request, "sign_up.html")
+    username, password = await posted_credentials(request)
+    if not 1 <= len(username) <= 40 or not 8 <= len(password) <= 200:
+        error = "Choose a username of up to 40 characters and a password of at least 8."
+        return page(request, "sign_up.html", 400, username=username, error=error)
+    user = User(username=username)
+    await user.set_password(password)
+    async with database(request) as db:
+        db.add(user)
+        try:
+            await db.commit()
+        except IntegrityError:
+            return page(request, "sign_up.html", 409, username=username, error="That username is taken.")
+    return start_session(request, user)
+
+
+async def sign_in(request: Request) -> Response:
+    if request.method == "GET":
+        return page(request, "sign_in.html")
+    username, password = await posted_credentials(request)
+    async with database(request) as db:
+        user = await db.scalar(select(User).filter_by(username=username))
+    if user is None or not await user.check_password(password):
+        return page(request, "sign_in.html", 401, username=username, error="That username and password don't match.")
+    return start_session(request, user)
+
+
+async def sign_out(request: Request) -> Response:
+    request.session.clear()
+    return go_to("/")
+
+
+@signed_in_only
+async def settings(request: Request) -> Response:
+    configure_auth = configure_auth_of(request)
+    profile, error = None, None
+    account = await configure_auth.account(request)
+    if account and not account.needs_reconnect:
+        profile, error = await read_profile(request)
+        account = await configure_auth.account(request)  # the read may have found that Configure took the access back
+    button = await configure_auth.button(request, theme="auto")
+    return page(request, "settings.html", account=account, profile=profile, error=error, button=button)
+
+
+@signed_in_only
+async def delete_account(request: Request) -> Response:
+    await configure_auth_of(request).forget_user(request.user.id)  # first: a connection must not outlive its person
+    async with database(request) as db:
+        await db.delete(request.user)
+        await db.commit()
+    return await sign_out(request)
+
+
+pages = [
+    Route("/", home),
+    Route("/sign-up", sign_up, methods=["GET", "POST"]),
+    Route("/sign-in", sign_in, methods=["GET", "POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/settings", settings),
+    Route("/delete-account", delete_account, methods=["POST"]),
+]
+
+
+def configure_auth_of(request: Request) -> ConfigureAuth:
+    found: ConfigureAuth = request.app.state.configure_auth
+    return found
+
+
+async def posted_credentials(request: Request) -> tuple[str, str]:
+    async with request.form() as form:
+        return str(form.get("username", "")).strip().lower(), str(form.get("password", ""))
+
+
+def start_session(request: Request, user: User) -> Response:
+    next_page = request.session.get("next", "/")
+    request.session.clear()
+    user.sign_in(request)
+    return go_to(next_page)
+
+
+def go_to(path: str) -> Response:
+    return RedirectResponse(path, status_code=303)
+
+
+async def read_profile(request: Request) -> tuple[ProfileAnswer | None, str | None]:
+    """What the person shares with this app, or why there is nothing to show just now."""
+    try:
+        profile = await configure_auth_of(request).profile(request)
+        return await profile.read(sections=["identity", "summary", "preferences"]), None
+    except ConfigureError:
+        return None, "Configure doesn't answer just now, so your profile isn't shown. Everything else works."
