@@ -146,3 +146,13 @@ def test_a_post_from_elsewhere_learns_not_whether_somebody_is_signed_in(browser:
     signed_in = browser.post("/configure/disconnect", site="cross-site")
 
     assert signed_out.text == signed_in.text
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("destination", ["image", "iframe", "script", "embed"])
+def test_a_start_that_a_page_embeds_mints_nothing(web: Web, browser: Browser, flow: Flow, destination: str) -> None:
+    browser.sign_in_locally("u1")
+    for site in ("same-origin", "cross-site"):
+        answer = browser.get(start_path(flow), site=site, sec_fetch_dest=destination)
+        assert ending(answer) == (400, "invalid_request")
+    assert web.people.events == []
