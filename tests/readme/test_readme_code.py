@@ -1,0 +1,372 @@
+"""The README's Python runs: each block in an app that has what the README says it has, against the sandbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask, redirect, render_template_string, request
+from flask.testing import FlaskClient
+from flask_login import LoginManager, current_user, login_user
+from jinja2 import DictLoader, Environment
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+from starlette.testclient import TestClient
+
+from configure_auth.sandbox import Sandbox
+from configure_auth.ui import CONTENT_SECURITY_POLICY
+from example_apps.flask_app.models import User, db
+
+from .conftest import APP_URL
+from .document import BLOCKS, ROOT, block
+
+Namespace = dict[str, Any]
+
+PHONE = "+15550100001"
+OURS = {"Sec-Fetch-Site": "same-origin"}
+FROM_CONFIGURE = {"Sec-Fetch-Site": "cross-site"}
+RUN = (
+    "def add_link",
+    "def greeting",
+    "def add_login",
+    "configure_auth.install",
+    "Depends",
+    "register_oauth",
+    "def members_only",
+    "account_linked",
+    "def everybody_signs_in",
+    "def delete_account",
+    "configure_sandbox",
+)
+"""The blocks that a test of this module runs, by words of theirs."""
+
+
+def run(marker: str, namespace: Namespace) -> Namespace:
+    exec(compile(block(marker).text, f"README.md: {marker}", "exec", dont_inherit=True), namespace)
+    return namespace
+
+
+def test_every_python_block_runs_in_a_test() -> None:
+    python = [one for one in BLOCKS if one.language == "python"]
+
+    assert [one.text for one in python] == [block(marker).text for marker in RUN]
+
+
+# ── Flask ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def own(settings: dict[str, str], tmp_path: Path) -> Flask:
+    """A Flask app as it was before: its own users, and Flask-Login."""
+    own = Flask("own", instance_path=str(tmp_path))
+    own.config.update(SECRET_KEY="a key of the app to sign with", SQLALCHEMY_DATABASE_URI="sqlite:///app.db")
+    db.init_app(own)
+    LoginManager(own).user_loader(User.by_id)
+
+    @own.post("/in/<int:user_id>")
+    def sign_in(user_id: int) -> str:
+        login_user(db.session.get(User, user_id))
+        return "in"
+
+    @own.get("/who")
+    def who() -> str:
+        return str(current_user.get_id())
+
+    @own.get("/")
+    @own.get("/settings")
+    def page() -> str:
+        return render_template_string(block("configure_button(").text)
+
+    with own.app_context():
+        db.create_all()
+        ada = User(username="ada")
+        ada.set_password("analytical")
+        db.session.add(ada)
+        db.session.commit()
+    return own
+
+
+@pytest.fixture
+def namespace(own: Flask) -> Namespace:
+    """What the README's blocks take for granted, and nothing of ours."""
+    return {"app": own, "current_user": current_user, "login_user": login_user, "User": User, "db": db}
+
+
+@pytest.fixture
+def flask_app(own: Flask, namespace: Namespace) -> Flask:
+    """The same with the link's block and the login's."""
+    run("def add_link", namespace)
+    run("def add_login", namespace)
+    namespace["add_link"](own)
+    namespace["add_login"](own)
+    return own
+
+
+def sign_in_locally(browser: FlaskClient) -> None:
+    assert browser.post("/in/1").text == "in"
+
+
+def there_and_back(browser: FlaskClient, sandbox: Sandbox, start: str, **choices: Any) -> str | None:
+    """Press the button, do what Configure asks; where the callback leads."""
+    started = browser.get(start, headers=OURS)
+    assert started.status_code == 303, started.text
+    answer = browser.get(sandbox.sign_in(started.location, PHONE, **choices), headers=FROM_CONFIGURE)
+    return answer.location or answer.text
+
+
+def test_the_link_s_lines_connect_an_account(
+    flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox
+) -> None:
+    run("def greeting", namespace)
+    flask_app.add_url_rule("/greeting", view_func=namespace["greeting"])
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+    assert browser.get("/greeting").text == "Hello"
+    assert 'href="/configure/sign-in"' in browser.get("/settings").text
+
+    assert there_and_back(browser, configure_sandbox, "/configure/sign-in", name="Ada") == "/settings"
+
+    assert browser.get("/greeting").text == "Hello Ada"
+    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings"
+    assert browser.get("/greeting").text == "Hello"
+
+
+def test_the_link_s_lines_work_without_the_login_s(
+    own: Flask, namespace: Namespace, configure_sandbox: Sandbox
+) -> None:
+    text = block("def add_link").text.replace(", can_disconnect=can_disconnect", "")
+    exec(text, namespace)
+    namespace["add_link"](own)
+    browser = own.test_client()
+    sign_in_locally(browser)
+
+    assert there_and_back(browser, configure_sandbox, "/configure/sign-in") == "/settings"
+    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings"
+
+
+def test_the_login_s_lines_sign_in_a_person_who_never_had_a_password(
+    flask_app: Flask, configure_sandbox: Sandbox
+) -> None:
+    browser = flask_app.test_client()
+    assert 'href="/auth/configure/sign-in"' in browser.get("/").text
+
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/"
+
+    assert browser.get("/who").text == "2"
+    refused = browser.post("/configure/disconnect", headers=OURS)
+    assert (refused.status_code, "only way in" in refused.text) == (409, True)
+
+
+def test_who_linked_first_signs_in_to_the_same_account(flask_app: Flask, configure_sandbox: Sandbox) -> None:
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+
+    stranger = flask_app.test_client()
+    there_and_back(stranger, configure_sandbox, "/auth/configure/sign-in")
+
+    assert stranger.get("/who").text == "1"
+
+
+def test_a_cancelled_sign_in_comes_back_as_the_readme_says(flask_app: Flask, configure_sandbox: Sandbox) -> None:
+    browser = flask_app.test_client()
+
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in", cancel=True) == (
+        "/?configure=cancelled"
+    )
+
+
+def test_the_button_needs_no_exception_in_a_policy(flask_app: Flask) -> None:
+    browser = flask_app.test_client()
+
+    page = browser.get("/").text
+    assert all(word not in page for word in ("<script", "<style", " style=", "onclick"))
+    ours = browser.get("/auth/configure/sign-in", headers={"Sec-Fetch-Site": "none"})
+    assert ours.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+
+
+def test_the_hooks_turn_strangers_away_and_show_the_app_s_own_page(
+    own: Flask, namespace: Namespace, configure_sandbox: Sandbox
+) -> None:
+    own.jinja_loader = DictLoader({"sign_in_failed.html": "sorry: {{ code }}"})
+    run("def add_link", namespace)
+    namespace |= {"can_disconnect": lambda user_id: True, "render_template": render_template_string}
+    namespace["add_link"](own)
+    namespace["render_template"] = lambda name, **values: own.jinja_env.get_template(name).render(**values)
+    run("def members_only", namespace)
+    browser = own.test_client()
+
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "sorry: login_refused"
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in", cancel=True) == "/?configure=cancelled"
+    sign_in_locally(browser)
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+    member = own.test_client()
+    assert there_and_back(member, configure_sandbox, "/auth/configure/sign-in") == "/"
+    assert member.get("/who").text == "1"
+
+
+def test_the_events_arrive(
+    flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    run("account_linked", namespace)
+    flask_app.logger.setLevel("INFO")
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+
+    assert "user 1 connected Configure" in caplog.messages
+
+
+def test_a_guard_lets_the_login_through(flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox) -> None:
+    run("def everybody_signs_in", namespace | {"request": request, "redirect": redirect})
+    assert {
+        rule.endpoint for rule in flask_app.url_map.iter_rules() if rule.endpoint.startswith("configure_login")
+    } == {
+        "configure_login.sign_in",
+        "configure_login.callback",
+    }
+    browser = flask_app.test_client()
+    assert browser.get("/who").location == "/sign-in"
+
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/"
+
+    assert browser.get("/who").text == "2"
+
+
+def test_a_deleted_person_leaves_nothing_behind(
+    flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox
+) -> None:
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+    run("def delete_account", namespace)
+    configure_auth = namespace["configure_auth"]
+
+    with flask_app.app_context():
+        assert configure_auth.export_user(1)
+        namespace["delete_account"](db.session.get(User, 1))
+        assert configure_auth.export_user(1) == ()
+        assert db.session.get(User, 1) is None
+
+
+def test_configure_stands_in_an_authlib_registry(own: Flask, namespace: Namespace, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.register_redirect_uri("http://localhost:3000/auth/configure/callback")
+    run("register_oauth", namespace)
+    browser = own.test_client()
+
+    start = browser.get("/sign-in/configure", base_url="http://localhost:3000")
+    callback = configure_sandbox.sign_in(start.location, PHONE, name="Ada")
+
+    assert browser.get(callback).text == "Hello Ada"
+
+
+def test_the_command_registers_the_callbacks_and_can_run_again(flask_app: Flask, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.reset()
+    (command,) = entry_points(group="flask.commands", name="configure")  # by which `flask` finds it
+    runner = flask_app.test_cli_runner()
+    said = [runner.invoke(command.load(), ["register-callback"]).output for _ in range(2)]
+
+    link, login = f"{APP_URL}/configure/callback", f"{APP_URL}/auth/configure/callback"
+    assert said == [
+        f"registered: return_to {link}\nregistered: redirect_uri {login}\n",
+        f"already registered: return_to {link}\nalready registered: redirect_uri {login}\n",
+    ]
+    assert configure_sandbox.return_destinations == (link,)
+    assert configure_sandbox.redirect_uris == (login,)
+
+
+def test_the_test_of_your_own_app_passes_as_it_stands(tmp_path: Path) -> None:
+    shown = block("configure_sandbox")
+    lines = shown.code_lines
+    assert len(lines) - 1 <= 10  # the import is the app's own
+    (tmp_path / "test_own.py").write_text(shown.text, encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_own.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+# ── Starlette and FastAPI ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plain_starlette(**options: Any) -> Any:
+    return Starlette(**options)
+
+
+def fastapi(**options: Any) -> Any:
+    return pytest.importorskip("fastapi").FastAPI(**options)
+
+
+@pytest.fixture(params=[plain_starlette, fastapi], ids=["starlette", "fastapi"])
+def make_app(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    chosen: Callable[..., Any] = request.param
+    return chosen
+
+
+@pytest.fixture
+def visitor(
+    make_app: Callable[..., Any], settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """An app that has the Starlette block, and for FastAPI the one on dependencies."""
+    monkeypatch.chdir(tmp_path)
+    people: dict[str, str | None] = {}
+
+    async def make_user(*, name: str | None) -> str:
+        people["user-1"] = name
+        return "user-1"
+
+    templates = Jinja2Templates(
+        env=Environment(loader=DictLoader({"page.html": "{{ configure_button() }}"}), autoescape=True)
+    )
+
+    async def page(request: Request) -> Response:
+        return templates.TemplateResponse(request, "page.html")
+
+    async def who(request: Request) -> Response:
+        return HTMLResponse(f"{people.get(request.session.get('user_id', ''))}")
+
+    app = make_app(middleware=[Middleware(SessionMiddleware, secret_key="a key of the app to sign with")])
+    app.router.routes.extend([Route("/", page), Route("/settings", page), Route("/who", who)])
+    namespace = run("configure_auth.install", {"app": app, "templates": templates, "make_user": make_user})
+    if make_app is fastapi:
+        run("Depends", namespace)
+    with TestClient(app, APP_URL, follow_redirects=False) as visitor:
+        yield visitor
+
+
+def test_the_same_on_starlette_and_fastapi(
+    visitor: TestClient, make_app: Callable[..., Any], configure_sandbox: Sandbox
+) -> None:
+    assert 'href="/auth/configure/sign-in"' in visitor.get("/").text
+    start = visitor.get("/auth/configure/sign-in", headers=OURS)
+    back = visitor.get(configure_sandbox.sign_in(start.headers["location"], PHONE, name="Ada"), headers=FROM_CONFIGURE)
+    assert (back.status_code, back.headers["location"]) == (303, "/")
+    assert visitor.get("/who").text == "Ada"
+    assert 'href="/configure/sign-in"' in visitor.get("/settings").text
+
+    linked = visitor.get("/configure/sign-in", headers=OURS)
+    back = visitor.get(configure_sandbox.sign_in(linked.headers["location"], PHONE), headers=FROM_CONFIGURE)
+    assert urlsplit(back.headers["location"]).path == "/settings"
+    if make_app is fastapi:
+        assert visitor.get("/connected").json() is True

@@ -1,0 +1,143 @@
+"""What the README names is there, and what is there is named."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from configure_auth import Settings, events, ui
+from configure_auth.errors import ApiCode, Code
+from configure_auth.flask.signals import SIGNALS
+from configure_auth.stores.schema import SCHEMA
+from configure_auth.ui import Theme
+
+from .document import BLOCKS, README, ROOT, anchors, block, links, rows
+
+DOCUMENTS = ("README.md", "CHANGELOG.md", "SECURITY.md")
+EXAMPLE = (ROOT / "example_apps/flask_app/configure.py").read_text(encoding="utf-8")
+
+
+def section(marker: str) -> str:
+    """The lines of the example after a marker, up to the next one."""
+    return re.split(r"^# \[\w+\]\n", EXAMPLE.split(f"# [{marker}]\n")[1], flags=re.MULTILINE)[0].strip()
+
+
+@pytest.mark.parametrize(("marker", "name", "most"), [("link", "def add_link", 10), ("login", "def add_login", 15)])
+def test_the_lines_to_add_are_few_and_those_of_the_example(marker: str, name: str, most: int) -> None:
+    shown = block(name)
+    assert len(shown.code_lines) <= most
+
+    imports, _, rest = shown.text.partition("\n\n")
+    assert rest.strip() == section(marker)
+    known = re.sub(r"\(\s*([^)]*?),?\s*\)", r"\1", EXAMPLE)
+    for line in imports.splitlines():
+        module, _, names = line.partition(" import ")
+        there = [other for other in known.splitlines() if other.startswith(f"{module} import ")]
+        assert set(names.split(", ")) <= {one for other in there for one in other.partition(" import ")[2].split(", ")}
+
+
+def test_every_setting_is_named_and_every_named_one_exists() -> None:
+    settings = {f"CONFIGURE_{field.name.upper()}" for field in fields(Settings)}
+
+    assert set(re.findall(r"CONFIGURE_[A-Z_]+", README)) == settings
+    assert {name.strip("`") for name, *_ in rows("variable")} == settings
+
+
+def test_the_origins_are_those_of_the_settings() -> None:
+    plain = Settings()
+    values = {name.strip("`"): value.strip("`") for name, value in (row for row in rows("variable") if len(row) == 2)}
+    origins = {name: value for name, value in values.items() if value.startswith("https:")}
+
+    assert origins == {name: getattr(plain, name.removeprefix("CONFIGURE_").lower()) for name in origins}
+    assert len(origins) == 4
+
+
+def test_every_code_is_there_with_its_status_and_its_words() -> None:
+    shown = {name.strip("`"): (int(status), words) for name, status, words, _ in rows("code")}
+
+    assert shown == {code.value: (code.status, ui.texts[code].heading) for code in Code}
+    assert len(ApiCode) == 13  # "the thirteen of Configure's SDKs"
+
+
+def test_the_words_of_an_outage_are_those_of_the_page() -> None:
+    for code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT):
+        assert f"{ui.texts[code].heading}”" in README.replace('"', "”")
+        assert f"({code.status})" in README
+
+
+def test_every_event_is_named() -> None:
+    text = README[README.index("## Events") : README.index("## Beside")]
+
+    assert {event.__name__ for event in events.EVENTS} == {
+        name for name in re.findall(r"`(\w+)`", text) if name[0].isupper()
+    }
+    assert {signal.name for signal in SIGNALS.values()} >= set(re.findall(r"signals import (\w+)", text))
+
+
+def test_every_make_target_exists() -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)
+
+    assert {"demo", "test"} <= set(named) <= set(targets)
+
+
+def test_every_extra_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {extra for extras in re.findall(r"configure_auth\[([\w,]+)\]", README) for extra in extras.split(",")}
+
+    assert named == set(project["optional-dependencies"])
+    assert f"## {project['version']} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_changelog_says_which_schema_the_store_has() -> None:
+    assert f"Store schema {SCHEMA}." in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for link in links(text):
+        path, _, anchor = link.partition("#")
+        if ":" in path:
+            assert link.startswith("https://")
+            continue
+        target = ROOT / (path or name)
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_line_is_too_long_to_read(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize(("theme", "picture"), [("light", "button.svg"), ("dark", "button-dark.svg")])
+def test_the_pictures_are_the_button_itself(theme: Theme, picture: str) -> None:
+    drawn = str(ui.button("/", theme=theme))
+    svg = drawn[drawn.index("<svg") : drawn.index("</svg>") + len("</svg>")]
+
+    assert (ROOT / "docs" / picture).read_text(encoding="utf-8").strip() == svg.replace(
+        'aria-hidden="true"', 'role="img" aria-label="Continue with Configure"'
+    )
+    assert f"docs/{picture}" in links(README)
+
+
+def test_the_first_screen_has_what_it_must() -> None:
+    first = README[: README.index("## Contents")]
+    order = ["docs/button.svg", "make demo", "make test", "pip install 'configure_auth[flask]'", "def add_link"]
+
+    assert [first.index(words) for words in order] == sorted(first.index(words) for words in order)
+    assert all(name in first for name in ("Authlib", "Flask-Dance", "`configure-ai`"))
+
+
+def test_every_named_file_of_the_example_is_there() -> None:
+    assert all(Path(ROOT / path).is_file() for path in re.findall(r"example_apps/[\w./]+\.\w+", README))
+
+
+def test_the_languages_of_the_blocks_are_those_that_are_tested() -> None:
+    assert {one.language for one in BLOCKS} == {"sh", "python", "jinja", "js"}
