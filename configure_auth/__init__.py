@@ -1,9 +1,13 @@
 """Continue with Configure, for Python web apps that already exist. Importing this needs no web framework."""
 
-from .api.client import AsyncConfigure, Configure
-from .errors import ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
-from .settings import Settings
-from .values import Identity, LinkedAccount, Secret, TokenGrant
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api.client import AsyncConfigure, Configure
+    from .errors import ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
+    from .settings import Settings
+    from .values import Identity, LinkedAccount, Secret, TokenGrant
 
 __all__ = [
     "AsyncConfigure",
@@ -20,3 +24,29 @@ __all__ = [
     "StoreError",
     "TokenGrant",
 ]
+
+if not TYPE_CHECKING:
+    # On first use: pytest loads `configure_auth.testing` in every run, and an HTTP client takes its time to import.
+    _HOMES = {
+        ".api.client": ("AsyncConfigure", "Configure"),
+        ".errors": (
+            "ConfigureAuthError",
+            "ConfigureError",
+            "LoginRefused",
+            "SettingsError",
+            "SignInError",
+            "StoreError",
+        ),
+        ".settings": ("Settings",),
+        ".values": ("Identity", "LinkedAccount", "Secret", "TokenGrant"),
+    }
+
+    def __getattr__(name: str) -> Any:
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(home, __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
