@@ -16,7 +16,7 @@ import anyio.to_thread
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool
 
 from ..errors import SettingsError, StoreError
 from .schema import SCHEMA, metadata, parameters
@@ -94,11 +94,14 @@ def _on_sqlite(engine: Engine) -> None:
 
 
 _databases: weakref.WeakSet[Database | AsyncDatabase] = weakref.WeakSet()
+_abandoned: list[Pool] = []
 
 
 def _forget_connections() -> None:
-    # A socket or file that was opened before a fork belongs to the parent: forget it, don't close it.
-    for database in _databases:
+    # A socket or file that was opened before a fork belongs to the parent: forget it, don't close it. The pool is kept,
+    # or the garbage collector would close what is in it, which SQLite forbids in a child.
+    for database in list(_databases):
+        _abandoned.append(database.pool)
         database.forget_connections()
 
 
@@ -145,7 +148,12 @@ class Database:
                     raise _store_error(error) from None
                 attempt += 1
 
+    @property
+    def pool(self) -> Pool:
+        return self._engine.pool
+
     def forget_connections(self) -> None:
+        self._prepare.lock = threading.Lock()
         self._engine.dispose(close=False)
 
     def close(self) -> None:
@@ -229,6 +237,10 @@ class AsyncDatabase:
                 if not _may_repeat(error, attempt):
                     raise _store_error(error) from None
                 attempt += 1
+
+    @property
+    def pool(self) -> Pool:
+        return self._engine.sync_engine.pool
 
     def forget_connections(self) -> None:
         self._engine.sync_engine.dispose(close=False)
