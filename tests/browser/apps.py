@@ -1,0 +1,189 @@
+"""The example apps, as the journeys use them: how each is served, and how a person finds their way in it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configure_auth.sandbox import Sandbox
+from example_apps.demo import listen
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["EXAMPLE_APPS", "ExampleApp", "Served", "Variation", "serving"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """How an app may differ from the example as it is.
+
+    `strict`: its session cookie is SameSite=Strict. `guard`: whoever is signed out is sent to the sign-in page from
+    everywhere but the pages for signing in and up, the static files and the login's routes.
+    """
+
+    strict: bool = False
+    guard: bool = False
+
+
+Serve = Callable[[Sequence[socket.socket], Mapping[str, str], Path, Variation], AbstractContextManager[None]]
+"""Serves an app on listeners that are bound already, with these settings and a folder of its own for what it keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleApp:
+    """One example app. To run every journey on another app, add an entry to `EXAMPLE_APPS`.
+
+    `users` asks `database` (a SQLite file in the app's folder) for the ids of all users; `forget_ids` makes the
+    database give out a deleted user's id again; `break_users` and `mend_users` make every look at a user fail, and end
+    that.
+    """
+
+    name: str
+    serve: Serve
+    session_cookie: str
+
+    home: str = "/"
+    sign_up: str = "/sign-up"
+    sign_in: str = "/sign-in"
+    settings: str = "/settings"
+    static: str = "/static/app.css"
+
+    username: str = "Username"
+    password: str = "Password"
+    sign_up_button: str = "Sign up"
+    sign_in_button: str = "Sign in"
+    sign_out_button: str = "Sign out"
+    disconnect_button: str = "Disconnect"
+    delete_button: str = "Delete account"
+    profile: str = "#profile"
+    connected: str = "Connected since"
+    cancelled: str = "You cancelled."
+    away: str = "Configure doesn't answer just now"
+
+    database: str = "app.db"
+    users: str = 'SELECT id FROM "user" ORDER BY id'
+    forget_ids: str = "DELETE FROM sqlite_sequence"
+    break_users: str = 'ALTER TABLE "user" RENAME TO "user_away"'
+    mend_users: str = 'ALTER TABLE "user_away" RENAME TO "user"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """An example app that is running, and the sandbox it uses."""
+
+    example: ExampleApp
+    sandbox: Sandbox
+    port: int
+    folder: Path
+    variation: Variation
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def other_url(self) -> str:
+        """The same app by another name, to which the browser sends none of the cookies."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def user_ids(self) -> list[object]:
+        return [row[0] for row in self.query(self.example.users)]
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        with contextlib.closing(sqlite3.connect(self.folder / self.example.database)) as database, database:
+            return database.execute(statement).fetchall()
+
+    def exchanges(self, path: str) -> int:
+        return len(self.sandbox.calls_to("POST", path))
+
+
+@contextmanager
+def serving(example: ExampleApp, sandbox: Sandbox, folder: Path, variation: Variation) -> Iterator[Served]:
+    listeners = free_listeners()
+    port = listeners[0].getsockname()[1]
+    served = Served(example=example, sandbox=sandbox, port=port, folder=folder, variation=variation)
+    sandbox.register_return_to(f"{served.url}/configure/callback")
+    sandbox.register_redirect_uri(f"{served.url}/auth/configure/callback")
+    try:
+        with example.serve(listeners, sandbox.environment(served.url), folder, variation):
+            yield served
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def free_listeners() -> list[socket.socket]:
+    """Listeners on one port, free wherever "localhost" may lead."""
+    for _ in range(20):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        with contextlib.suppress(OSError):  # somebody else was faster, or has it on ::1
+            return listen(port)
+    raise OSError("no port is free on both 127.0.0.1 and ::1")
+
+
+# ── Flask ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def serve_flask(
+    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+) -> Iterator[None]:
+    from flask import request
+    from flask_login import current_user
+    from werkzeug import Response
+    from werkzeug.serving import make_server
+
+    from example_apps.flask_app import create_app
+    from example_apps.flask_app.models import db
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    changes = {"SESSION_COOKIE_SAMESITE": "Strict"} if variation.strict else {}
+    app = create_app({**settings, **changes}, instance_path=folder)
+
+    if variation.guard:
+        public = {"pages.sign_in", "pages.sign_up", "static"}
+
+        @app.before_request
+        def turn_away() -> Response | None:
+            if current_user.is_authenticated or request.endpoint in public or request.blueprint == "configure_login":
+                return None
+            answer: Response = app.login_manager.unauthorized()  # type: ignore[attr-defined]
+            return answer
+
+    def whole(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        # Werkzeug's server forgets to close a file where the browser hangs up, so it gets bytes only.
+        answer = app(environ, start_response)
+        try:
+            return [b"".join(answer)]
+        finally:
+            answer.close()  # type: ignore[attr-defined]
+
+    servers = [
+        make_server(listener.getsockname()[0], listener.getsockname()[1], whole, threaded=True, fd=listener.fileno())
+        for listener in listeners
+    ]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.02,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        with app.app_context():
+            db.engine.dispose()
+
+
+EXAMPLE_APPS = (ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session"),)
