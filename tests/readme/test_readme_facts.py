@@ -12,6 +12,7 @@ import pytest
 from configure_auth import Settings, events, ui
 from configure_auth.errors import ApiCode, Code
 from configure_auth.flask.signals import SIGNALS
+from configure_auth.flows import LINK_ROUTES, SIGN_IN_ROUTES
 from configure_auth.stores.schema import SCHEMA
 from configure_auth.ui import Theme
 
@@ -67,6 +68,18 @@ def test_the_words_of_an_outage_are_those_of_the_page() -> None:
     for code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT):
         assert f"{ui.texts[code].heading}”" in README.replace('"', "”")
         assert f"({code.status})" in README
+
+
+def test_every_route_that_is_named_exists() -> None:
+    routes = {f"/configure{route.rule}": set(route.methods) for route in LINK_ROUTES}
+    routes |= {f"/auth/configure{route.rule}": set(route.methods) for route in SIGN_IN_ROUTES}
+
+    for cell, _ in rows("route"):
+        assert (found := re.fullmatch(r"`(?:(\w+)` or `)?(\w+) (/[\w/-]+)`", cell)), cell
+        assert {found[1] or found[2], found[2]} <= routes[found[3]]
+    fetched = re.findall(r'fetch\(["`]([\w/-]+).*?method: "(\w+)"', block("fetch(").text)
+    assert fetched == [("/configure/sign-in", "POST"), ("/configure/finish", "POST")]
+    assert all(method in routes[path] for path, method in fetched)
 
 
 def test_every_event_is_named() -> None:
