@@ -1,6 +1,6 @@
 """`make demo`: the sandbox and one example app, started together and ended together.
 
-Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask).
+Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette or fastapi).
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30.0
@@ -54,7 +57,7 @@ def main() -> int:
         await_answer("127.0.0.1", sandbox_port, children)
         await_answer("127.0.0.1", port, children)
         print(
-            f"\n  The app:      http://localhost:{port}\n"
+            f"\n  The app:      http://localhost:{port}  ({ABOUT[app]})\n"
             f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; you meet it when you sign in)\n\n"
             "  Open the app and press Continue with Configure. Any phone number works, the code is 000000;\n"
             "  +1 555 010 0001 has a profile to look at. Or sign up with a password first, and connect\n"
@@ -216,7 +219,31 @@ def serve_flask(port: int, sandbox_port: int) -> None:
         thread.join()
 
 
-APPS = {"flask": serve_flask}
+def serve_starlette(port: int, sandbox_port: int) -> None:
+    from example_apps.starlette_app import create_app
+
+    serve_asgi(create_app(), port)
+
+
+def serve_fastapi(port: int, sandbox_port: int) -> None:
+    from example_apps.fastapi_app import create_app
+
+    serve_asgi(create_app(), port)
+
+
+def serve_asgi(app: ASGIApp, port: int) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=listen(port))
+
+
+APPS = {"flask": serve_flask, "starlette": serve_starlette, "fastapi": serve_fastapi}
+ABOUT = {
+    "flask": "Flask: pages and a session",
+    "starlette": "Starlette: pages and a session",
+    "fastapi": "FastAPI: a page with a bearer token; the API is at /docs",
+}
 SERVERS = {"sandbox": serve_sandbox, **APPS}
 
 

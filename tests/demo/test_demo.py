@@ -49,8 +49,8 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demo(port: int, sandbox_port: int) -> Iterator[Demo]:
-    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+def demo(port: int, sandbox_port: int, app: str = "flask") -> Iterator[Demo]:
+    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port), APP=app)
     try:
         yield run
     finally:
@@ -83,12 +83,13 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
+@pytest.mark.parametrize("app", ["flask", "starlette", "fastapi"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int) -> None:
+def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int, app: str) -> None:
     port, sandbox_port = ports
-    with demo(port, sandbox_port) as run:
+    with demo(port, sandbox_port, app) as run:
         said = run.await_line("Ctrl-C")
-        assert f"http://localhost:{port}\n" in said
+        assert f"http://localhost:{port} " in said
         assert f"http://127.0.0.1:{sandbox_port} " in said
         for host in ("127.0.0.1", "::1"):
             status, page = get(host, port, "/")
@@ -140,7 +141,7 @@ def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: sock
     [
         ({"PORT": "many"}, "PORT=many isn't a port"),
         ({"PORT": "4012", "SANDBOX_PORT": "4010"}, "PORT=4012 is one of the sandbox's ports, 4010 to 4012"),
-        ({"APP": "django"}, "APP=django isn't an example; there is: flask"),
+        ({"APP": "django"}, "APP=django isn't an example; there is: flask, starlette, fastapi"),
     ],
 )
 def test_settings_that_cannot_work_are_one_line(environment: dict[str, str], sentence: str) -> None:

@@ -1,0 +1,71 @@
+"""A small FastAPI app with bearer tokens and a page that uses them, to which Configure was added in `configure.py`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from configure_auth import ConfigureError, Settings
+
+from .api import api
+from .configure import configure_api, configure_failed, link_routes, login_routes, make_configure_auth
+from .models import Base, open_database
+from .page import page
+
+__all__ = ["create_app"]
+
+HERE = Path(__file__).parent
+INSTANCE = HERE / "instance"  # the databases and the keys, kept between runs
+
+
+def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path = INSTANCE) -> FastAPI:
+    config = {**os.environ, **(config or {})}
+    keys = config.get("CONFIGURE_TOKEN_KEYS") or kept_key(instance_path, "token_key")
+    settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys})
+    configure_auth = make_configure_auth(settings, f"sqlite:///{instance_path.resolve() / 'configure.db'}")
+    engine, sessions = open_database(instance_path / "app.db")
+    Base.metadata.create_all(engine)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with configure_auth.lifespan(app):
+            yield
+        engine.dispose()
+
+    app = FastAPI(title="Fieldnotes", lifespan=lifespan)
+    app.state.jwt_key = config.get("JWT_KEY") or kept_key(instance_path, "jwt_key")
+    app.state.secure_cookies = not settings.is_local
+    app.state.sessions = sessions
+    app.state.configure_auth = configure_auth
+    app.state.templates = Jinja2Templates(HERE)
+    configure_auth.install(app.state.templates)
+
+    app.include_router(api, prefix="/api")
+    app.include_router(configure_api(configure_auth), prefix="/api")
+    app.add_exception_handler(ConfigureError, configure_failed)
+    app.router.routes += [
+        link_routes(configure_auth),
+        login_routes(configure_auth),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    for path in ("/", "/sign-up", "/sign-in", "/settings"):
+        app.add_route(path, page, include_in_schema=False)
+    return app
+
+
+def kept_key(folder: Path, name: str) -> str:
+    """A key that is made once and kept beside the database."""
+    path = folder / name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()

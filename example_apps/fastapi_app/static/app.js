@@ -1,0 +1,179 @@
+// The page of an API with bearer tokens. The token stays in this variable; a cookie that no script can read gets a new
+// one after a reload, and after coming back from Configure.
+let token = null;
+
+const find = (selector) => document.querySelector(selector);
+const show = (selector, shown) => { find(selector).hidden = !shown; };
+const query = new URLSearchParams(location.search);
+
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // Back after signing out shows nothing
+
+// ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function renew() {
+  const answer = await fetch("/api/token", { method: "POST" });
+  token = (await answer.json())?.token ?? null;
+  return token !== null;
+}
+
+async function call(method, path, body) {
+  const send = () => fetch(path, {
+    method,
+    headers: {
+      Accept: "application/json",
+      ...(token && { Authorization: `Bearer ${token}` }),
+      ...(body && { "Content-Type": "application/json" }),
+    },
+    body: body && JSON.stringify(body),
+  });
+  let answer = await send();
+  if (answer.status === 401 && token && await renew()) answer = await send(); // the token had ended
+  return answer;
+}
+
+const get = async (path) => {
+  const answer = await call("GET", path);
+  return answer.ok ? answer.json() : null;
+};
+
+// ── Configure ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// [link]
+// A link carries no bearer token, so the button's press becomes a request that does; its answer is where to go.
+async function connect(event) {
+  event.preventDefault();
+  const answer = await call("POST", event.currentTarget.href);
+  const { url, message } = await answer.json();
+  if (url) location.assign(url);
+  else fail(message);
+}
+
+// Coming back carries none either: Configure's answer waits for this page, which knows who it is for.
+async function finish() {
+  const answer = await call("POST", `/configure/finish?${new URLSearchParams({ configure_finish: query.get("configure_finish") })}`);
+  if (answer.status === 202) return setTimeout(() => location.reload(), 1000); // another tab is about to end it
+  const { next, message } = await answer.json();
+  history.replaceState(null, "", next ?? location.pathname);
+  if (message) fail(message);
+}
+// [end]
+
+function fail(message) {
+  const place = find(".card.narrow .error") ?? find("#error");
+  place.textContent = message ?? "That didn't work. Try again in a moment.";
+  place.hidden = false;
+}
+
+// ── what is shown ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function list(selector, entries) {
+  const rows = entries.filter(([, value]) => value?.length).flatMap(([term, value]) => {
+    const [name, text] = [document.createElement("dt"), document.createElement("dd")];
+    name.textContent = term;
+    if (Array.isArray(value)) {
+      const items = document.createElement("ul");
+      items.append(...value.map((item) => Object.assign(document.createElement("li"), { textContent: item })));
+      text.append(items);
+    } else text.textContent = value;
+    return [name, text];
+  });
+  find(selector).replaceChildren(...rows);
+}
+
+async function showSettings(account) {
+  list("#account", [
+    ["Username", account.username ?? "none"],
+    ["Name", account.name],
+    ["Email", account.email],
+    ["Password", account.has_password ? "set" : "none: you sign in with Configure"],
+  ]);
+  let connection = await get("/api/connection");
+  const profile = connection && !connection.needs_reconnect ? await get("/api/profile") : null;
+  if (connection && !profile) connection = await get("/api/connection"); // Configure may have taken the access back
+  if (profile) {
+    list("#profile", [
+      ["Name", profile.name ?? "not shared"],
+      ["Phone", profile.phone_last4 ? `ends in ${profile.phone_last4}` : "not shared"],
+      ["Summary", profile.summary],
+      ["Preferences", profile.preferences],
+    ]);
+  }
+  if (connection) {
+    const since = new Date(connection.linked_at);
+    find("#since").textContent = since.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+  }
+  show("#profile", profile);
+  show("#unconnected", !connection);
+  show("#reconnect", connection?.needs_reconnect);
+  show("#away", connection && !connection.needs_reconnect && !profile);
+  show("#connected", connection);
+  show("#disconnect", account.has_password);
+  show("#only-way-in", !account.has_password);
+}
+
+async function start() {
+  const cancelled = query.get("configure") === "cancelled";
+  const account = await renew() ? await get("/api/account") : null;
+  if (location.pathname === "/settings") {
+    if (!account) {
+      // Kept by us, not in a link that anybody can write; with what a sign-in that came back still has to finish.
+      const handle = query.get("configure_finish");
+      sessionStorage.next = handle ? `/settings?${new URLSearchParams({ configure_finish: handle })}` : "/settings";
+      return location.replace(cancelled ? "/sign-in?configure=cancelled" : "/sign-in");
+    }
+    if (query.has("configure_finish")) await finish();
+  }
+  fill(account ? "signed-in" : "signed-out");
+  if (cancelled) {
+    find("#notice").textContent = "You cancelled. Nothing was shared and nothing has changed.";
+    show("#notice", true);
+  }
+  const name = account?.name ?? account?.username;
+  if (name && find("#hello")) find("#hello").textContent = `Hello, ${name}.`;
+  if (location.pathname === "/settings") await showSettings(account);
+}
+
+function fill(who) {
+  for (const part of document.querySelectorAll("template")) {
+    const here = (part.dataset.path ?? location.pathname) === location.pathname;
+    if (!here || (part.dataset.for ?? who) !== who) continue;
+    if (part.dataset.title) document.title = `${part.dataset.title} · Fieldnotes`;
+    part.replaceWith(part.content);
+  }
+  for (const form of document.forms) form.addEventListener("submit", submit);
+  for (const button of document.querySelectorAll(".configure-button")) button.addEventListener("click", press);
+  find("input")?.focus();
+}
+
+// ── what is pressed ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function press(event) {
+  const button = event.currentTarget;
+  if (token) return connect(event);
+  if (sessionStorage.next) button.href += `?${new URLSearchParams({ next: sessionStorage.next })}`;
+  sessionStorage.removeItem("next");
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const { action, method, next } = ACTIONS[event.target.id];
+  const fields = new FormData(event.target);
+  const answer = await call(method ?? "POST", action, [...fields].length ? Object.fromEntries(fields) : undefined);
+  if (answer.ok) {
+    location.assign(next ?? sessionStorage.next ?? "/");
+    sessionStorage.removeItem("next");
+  } else {
+    const { detail, message } = await answer.json();
+    fail(Array.isArray(detail) ? "Choose a username of up to 40 characters and a password of at least 8." : detail ?? message);
+  }
+}
+
+const ACTIONS = {
+  "sign-up": { action: "/api/sign-up" },
+  "sign-in": { action: "/api/sign-in" },
+  "sign-out": { action: "/api/sign-out", next: "/" },
+  "disconnect": { action: "/configure/disconnect", next: "/settings" },
+  "delete-account": { action: "/api/account", method: "DELETE", next: "/" },
+};
+
+start();
