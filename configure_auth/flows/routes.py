@@ -57,6 +57,7 @@ _FINAL = frozenset(
     {
         Code.MISCONFIGURED,
         Code.SIGNED_OUT,
+        Code.WRONG_USER,
         Code.LAST_SIGN_IN,
         Code.LOGIN_REFUSED,
         Code.ACCOUNT_TAKEN,
@@ -122,7 +123,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
     """Answer a request to one of the feature's routes; no failure gets past this."""
-    answer = yield from _guarded(feature, visit, _serve(feature, route, visit))
+    answer = yield from _guarded(feature, route, visit, _serve(feature, route, visit))
     return answer
 
 
@@ -300,7 +301,7 @@ def current_user(site: Site) -> Flow[str | None]:
     return local_id(value, "user_id")
 
 
-def _guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
+def _guarded(feature: Feature, route: Route, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
     """Every failure of a flow ends here: at the app's hook, as JSON, or on a page, never as a bare 500."""
     try:
         return (yield from flow)
@@ -319,10 +320,10 @@ def _guarded(feature: Feature, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]
             response = None
         if response is not None:
             return Answer(response=response)
-    return _refused(feature, visit, refusal)
+    return _refused(feature, route, visit, refusal)
 
 
-def _refused(feature: Feature, visit: Visit, error: SignInError) -> Answer:
+def _refused(feature: Feature, route: Route, visit: Visit, error: SignInError) -> Answer:
     code = Code(error.code)
     onward = error.next or feature.after
     if visit.wants_json:
@@ -330,9 +331,8 @@ def _refused(feature: Feature, visit: Visit, error: SignInError) -> Answer:
         return Answer(status=error.status, json=body, retry_after=error.retry_after)
     if code is Code.CANCELLED:
         return Answer.redirect(with_query(onward, "configure", "cancelled"))
-    retry = None
-    if code not in _FINAL:
-        retry = feature.start_href(error.next)
+    # A failed disconnect isn't mended by connecting.
+    retry = feature.start_href(error.next) if code not in _FINAL and route in SIGN_IN_ROUTES else None
     sentence = error.sentence if isinstance(error, LoginRefused) else None
     return Answer(status=error.status, page=ui.ErrorPage(code, retry, onward, sentence), retry_after=error.retry_after)
 

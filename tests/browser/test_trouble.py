@@ -176,6 +176,7 @@ def test_another_account_was_signed_in_meanwhile(person: Person, served: Served)
     person.allow(tab)
 
     person.expect_error("wrong_user", 403, tab)
+    expect(tab.get_by_role("link", name="Try again")).to_have_count(0)  # it would connect the wrong account
     person.expect_not_connected()
 
 
@@ -229,6 +230,7 @@ def test_a_disconnect_that_another_site_posts(person: Person, served: Served) ->
     post(person, f"{served.url}/configure/disconnect")
 
     person.expect_error("cross_site", 403)
+    expect(person.page.get_by_role("link", name="Try again")).to_have_count(0)  # it would connect
     person.visit(served.example.settings)
     person.expect_connected()
 
