@@ -49,8 +49,8 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demo(port: int, sandbox_port: int, app: str = "flask") -> Iterator[Demo]:
-    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port), APP=app)
+def demo(port: int, sandbox_port: int, example: str = "flask") -> Iterator[Demo]:
+    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port), APP=example)
     try:
         yield run
     finally:
@@ -83,11 +83,11 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
-@pytest.mark.parametrize("app", ["flask", "starlette", "fastapi"])
+@pytest.mark.parametrize("example", ["flask", "starlette", "fastapi"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int, app: str) -> None:
+def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int, example: str) -> None:
     port, sandbox_port = ports
-    with demo(port, sandbox_port, app) as run:
+    with demo(port, sandbox_port, example) as run:
         said = run.await_line("Ctrl-C")
         assert f"http://localhost:{port} " in said
         assert f"http://127.0.0.1:{sandbox_port} " in said
