@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI
 from flask import Flask, redirect, render_template_string, request
 from flask.testing import FlaskClient
 from flask_login import LoginManager, current_user, login_user
@@ -180,6 +181,18 @@ def test_who_linked_first_signs_in_to_the_same_account(flask_app: Flask, configu
     assert stranger.get("/who").text == "1"
 
 
+def test_after_a_disconnect_the_profile_is_nobody_s(flask_app: Flask, configure_sandbox: Sandbox) -> None:
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+    browser.post("/configure/disconnect", headers=OURS)
+
+    stranger = flask_app.test_client()
+    there_and_back(stranger, configure_sandbox, "/auth/configure/sign-in")
+
+    assert stranger.get("/who").text == "2"
+
+
 def test_a_cancelled_sign_in_comes_back_as_the_readme_says(flask_app: Flask, configure_sandbox: Sandbox) -> None:
     browser = flask_app.test_client()
 
@@ -310,23 +323,15 @@ def test_the_test_of_your_own_app_passes_as_it_stands(tmp_path: Path) -> None:
 # ── Starlette and FastAPI ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def plain_starlette(**options: Any) -> Any:
-    return Starlette(**options)
-
-
-def fastapi(**options: Any) -> Any:
-    return pytest.importorskip("fastapi").FastAPI(**options)
-
-
-@pytest.fixture(params=[plain_starlette, fastapi], ids=["starlette", "fastapi"])
-def make_app(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    chosen: Callable[..., Any] = request.param
+@pytest.fixture(params=[Starlette, FastAPI])
+def framework(request: pytest.FixtureRequest) -> type[Starlette]:
+    chosen: type[Starlette] = request.param
     return chosen
 
 
 @pytest.fixture
 def visitor(
-    make_app: Callable[..., Any], settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    framework: type[Starlette], settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """An app that has the Starlette block, and for FastAPI the one on dependencies."""
     monkeypatch.chdir(tmp_path)
@@ -346,17 +351,17 @@ def visitor(
     async def who(request: Request) -> Response:
         return HTMLResponse(f"{people.get(request.session.get('user_id', ''))}")
 
-    app = make_app(middleware=[Middleware(SessionMiddleware, secret_key="a key of the app to sign with")])
+    app = framework(middleware=[Middleware(SessionMiddleware, secret_key="a key of the app to sign with")])
     app.router.routes.extend([Route("/", page), Route("/settings", page), Route("/who", who)])
     namespace = run("configure_auth.install", {"app": app, "templates": templates, "make_user": make_user})
-    if make_app is fastapi:
+    if framework is FastAPI:
         run("Depends", namespace)
     with TestClient(app, APP_URL, follow_redirects=False) as visitor:
         yield visitor
 
 
 def test_the_same_on_starlette_and_fastapi(
-    visitor: TestClient, make_app: Callable[..., Any], configure_sandbox: Sandbox
+    visitor: TestClient, framework: type[Starlette], configure_sandbox: Sandbox
 ) -> None:
     assert 'href="/auth/configure/sign-in"' in visitor.get("/").text
     start = visitor.get("/auth/configure/sign-in", headers=OURS)
@@ -368,5 +373,5 @@ def test_the_same_on_starlette_and_fastapi(
     linked = visitor.get("/configure/sign-in", headers=OURS)
     back = visitor.get(configure_sandbox.sign_in(linked.headers["location"], PHONE), headers=FROM_CONFIGURE)
     assert urlsplit(back.headers["location"]).path == "/settings"
-    if make_app is fastapi:
+    if framework is FastAPI:
         assert visitor.get("/connected").json() is True

@@ -15,6 +15,7 @@ from configure_auth.flask.signals import SIGNALS
 from configure_auth.flows import LINK_ROUTES, SIGN_IN_ROUTES
 from configure_auth.stores.schema import SCHEMA
 from configure_auth.ui import Theme
+from example_apps.demo import APPS
 
 from .document import BLOCKS, README, ROOT, anchors, block, links, rows
 
@@ -96,6 +97,9 @@ def test_every_make_target_exists() -> None:
     named = re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)
 
     assert {"demo", "test"} <= set(named) <= set(targets)
+    apps = re.findall(r"make demo APP=(\w+)", README)
+    assert set(apps) <= set(APPS)
+    assert len(apps) == 2
 
 
 def test_every_extra_exists() -> None:
