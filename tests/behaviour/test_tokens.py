@@ -114,6 +114,29 @@ def test_a_lost_answer_is_not_asked_for_after_a_minute(web: Web, browser: Browse
     assert told(web, ReconnectNeeded) == 1
 
 
+def test_a_token_whose_answer_was_lost_twice_is_not_sent_a_third_time(web: Web, browser: Browser) -> None:
+    web.sandbox.advance(HOUR)
+    web.sandbox.fault("/oauth/token", drop=True, times=2)
+    assert token_of(browser)["code"] == "NETWORK_ERROR"
+    with no_calls(web.sandbox):
+        assert token_of(browser) == RECONNECT
+
+    assert len(refreshes(web)) == 2
+
+
+def test_an_answer_that_is_lost_after_a_minute_is_not_asked_for_again(web: Web, browser: Browser) -> None:
+    web.sandbox.advance(HOUR)
+    web.sandbox.fault("/oauth/token", drop=True, handled=True, times=1)
+    with web.sandbox.hold("/oauth/token") as held, meanwhile(lambda: token_of(browser)) as refreshed:
+        held.arrived.wait()
+        web.sandbox.advance(61)
+        held.release()
+        assert refreshed() == RECONNECT
+
+    assert len(refreshes(web)) == 1
+    assert (browser.account() or {})["needs_reconnect"] is True
+
+
 def test_a_dead_grant_asks_to_reconnect(web: Web, browser: Browser) -> None:
     for token in web.sandbox.tokens:
         web.sandbox.revoke_token(token.token)
