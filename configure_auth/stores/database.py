@@ -16,7 +16,7 @@ import anyio.to_thread
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import NullPool
 
 from ..errors import SettingsError, StoreError
 from .schema import SCHEMA, metadata, parameters
@@ -94,18 +94,21 @@ def _on_sqlite(engine: Engine) -> None:
 
 
 _databases: weakref.WeakSet[Database | AsyncDatabase] = weakref.WeakSet()
-_abandoned: list[Pool] = []
+
+
+def _close_idle() -> None:
+    # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it.
+    for database in list(_databases):
+        database.close_idle()
 
 
 def _forget_connections() -> None:
-    # A socket or file that was opened before a fork belongs to the parent: forget it, don't close it. The pool is kept,
-    # or the garbage collector would close what is in it, which SQLite forbids in a child.
+    # What was in use during a fork belongs to the parent: forget it, don't close it.
     for database in list(_databases):
-        _abandoned.append(database.pool)
         database.forget_connections()
 
 
-os.register_at_fork(after_in_child=_forget_connections)
+os.register_at_fork(before=_close_idle, after_in_child=_forget_connections)
 
 
 class Database:
@@ -148,9 +151,8 @@ class Database:
                     raise _store_error(error) from None
                 attempt += 1
 
-    @property
-    def pool(self) -> Pool:
-        return self._engine.pool
+    def close_idle(self) -> None:
+        self._engine.dispose()
 
     def forget_connections(self) -> None:
         self._prepare.lock = threading.Lock()
@@ -238,9 +240,8 @@ class AsyncDatabase:
                     raise _store_error(error) from None
                 attempt += 1
 
-    @property
-    def pool(self) -> Pool:
-        return self._engine.sync_engine.pool
+    def close_idle(self) -> None:
+        """Nothing: without a pool none is idle."""
 
     def forget_connections(self) -> None:
         self._engine.sync_engine.dispose(close=False)
