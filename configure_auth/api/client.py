@@ -274,11 +274,12 @@ class Configure:
             return self._executor
 
     def close(self) -> None:
-        """Close the connections. A later call opens new ones."""
+        """Close the connections, once the second calls of pairs have ended. A later call opens new ones."""
         with self._lock:
             executor, self._executor = self._executor, None
         if executor is not None:
-            executor.shutdown(wait=False)
+            # A call that is still on its way would leave its connection behind in a pool that is gone.
+            executor.shutdown(wait=True)
         self._transport.close()
 
     def __enter__(self) -> Self:
