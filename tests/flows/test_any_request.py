@@ -1,0 +1,187 @@
+"""Whatever a request is like, a flow answers it, and sends nothing unless it has an open attempt's state and cookie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configure_auth.flows import Answer, run, serve
+
+from .world import ROUTES, Browser, World, a_token, signed_in
+
+unhurried = settings(deadline=None)
+
+# What a server can hand on: bytes, read as Latin-1.
+LATIN = st.text(st.characters(max_codepoint=255), max_size=60)
+NAMES = st.sampled_from(
+    [
+        "state",
+        "code",
+        "error",
+        "next",
+        "replace",
+        "confirm",
+        "moved",
+        "iss",
+        "error_description",
+        "configure_finish",
+        "x",
+    ]
+)
+VALUES = st.one_of(
+    LATIN,
+    st.sampled_from(
+        ["", "1", "access_denied", "server_error", "a" * 43, "//evil.example", "%00", "\\evil", "/ok?x=1#y"]
+    ),
+    st.builds(a_token),
+)
+QUERIES = st.one_of(
+    LATIN,
+    st.lists(st.tuples(NAMES, VALUES), max_size=6).map(
+        lambda pairs: "&".join(f"{name}={value}" for name, value in pairs)
+    ),
+    st.integers(0, 20_000).map(lambda length: "state=" + "a" * length),
+    st.integers(0, 150).map(lambda count: "&".join(["state=x"] * count)),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            "accept",
+            "cookie",
+            "origin",
+            "sec-fetch-site",
+            "sec-fetch-dest",
+            "sec-purpose",
+            "purpose",
+            "host",
+            "user-agent",
+        ]
+    ),
+    st.one_of(
+        LATIN,
+        st.sampled_from(
+            [
+                "same-origin",
+                "cross-site",
+                "none",
+                "prefetch",
+                "application/json",
+                "text/html",
+                "image",
+                "http://localhost:3000",
+                f"configure_dev={'a' * 43}",
+                f"configure_dev={'a' * 43}; configure_dev={'b' * 43}",
+                "__Host-configure=x",
+            ]
+        ),
+    ),
+    max_size=5,
+)
+HOSTS = st.one_of(
+    LATIN, st.sampled_from(["localhost:3000", "127.0.0.1:3000", "evil.example", "localhost:3000:1", "[::1"])
+)
+INTENTS = st.sampled_from(["link", "login"])
+USERS = st.sampled_from([None, "u1"])
+
+
+def answered(world: World, intent: str, route: str, query: str, host: str, headers: dict[str, str]) -> Answer:
+    visit = world.visit(intent, route, "", world.current)
+    visit = replace(visit, query=query, host=host, headers={**visit.headers, **headers})
+    answer = run(serve(world.feature(intent), ROUTES[route], visit), world)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def is_fine(answer: Answer) -> bool:
+    reply = answer.reply()
+    return reply.status < 500 and all("\n" not in value and "\r" not in value for _, value in reply.headers)
+
+
+@unhurried
+@given(INTENTS, USERS, QUERIES, HOSTS, HEADERS)
+def test_any_start_is_answered_and_sends_nothing(
+    intent: str, user: str | None, query: str, host: str, headers: dict[str, str]
+) -> None:
+    world = World(current=Browser(user=user))
+
+    assert is_fine(answered(world, intent, "sign_in", query, host, headers))
+    assert world.sent == []
+
+
+@unhurried
+@given(INTENTS, USERS, QUERIES, HOSTS, HEADERS)
+def test_any_callback_without_an_attempt_is_answered_and_sends_nothing(
+    intent: str, user: str | None, query: str, host: str, headers: dict[str, str]
+) -> None:
+    world = World(current=Browser(user=user))
+    world.came_back(intent, signed_in(intent))
+    world.current = Browser(user=user)
+
+    assert is_fine(answered(world, intent, "callback", query, host, headers))
+    assert world.sent == []
+    assert world.events == []
+
+
+@unhurried
+@given(st.sampled_from(["finish", "status", "disconnect"]), USERS, QUERIES, HOSTS, HEADERS)
+def test_any_other_request_is_answered_and_sends_nothing(
+    route: str, user: str | None, query: str, host: str, headers: dict[str, str]
+) -> None:
+    world = World(current=Browser(user=user))
+
+    assert is_fine(answered(world, "link", route, query, host, headers))
+    assert world.sent == []
+
+
+@unhurried
+@given(INTENTS, LATIN, st.sampled_from(["before", "after"]), HEADERS)
+def test_what_else_a_good_callback_carries_breaks_nothing(
+    intent: str, more: str, where: str, headers: dict[str, str]
+) -> None:
+    world, browser = World(), signed_in(intent)
+    query = world.came_back(intent, browser)
+    world.current = browser
+    query = f"{more}&{query}" if where == "before" else f"{query}&{more}"
+    kept = {name: value for name, value in headers.items() if name != "cookie"}
+    answer = answered(world, intent, "callback", query, "localhost:3000", kept)
+
+    assert is_fine(answer)
+    assert len(world.wire.used) <= 1
+    assert bool(world.sent) == bool(world.wire.used)
+
+
+CHANGES: dict[str, Any] = {
+    "a state that differs in one letter": lambda query, cookie: (_other_letter(query), cookie),
+    "a state cut short": lambda query, cookie: (query[:-1], cookie),
+    "a state with something after it": lambda query, cookie: (f"{query}x", cookie),
+    "another cookie": lambda query, cookie: (query, f"configure_dev={a_token()}"),
+    "the cookie of another name": lambda query, cookie: (query, cookie.replace("configure_dev", "__Host-configure")),
+    "the cookie twice": lambda query, cookie: (query, f"{cookie}; {cookie}"),
+    "no cookie": lambda query, cookie: (query, None),
+    "no state": lambda query, cookie: (query.partition("&")[0], cookie),
+    "two states": lambda query, cookie: (f"{query}&state={a_token()}", cookie),
+}
+
+
+def _other_letter(query: str) -> str:
+    return query[:-2] + ("A" if query[-2] != "A" else "B") + query[-1]
+
+
+@unhurried
+@given(INTENTS, st.sampled_from(sorted(CHANGES)))
+def test_nothing_is_sent_unless_state_and_cookie_match(intent: str, change: str) -> None:
+    world, browser = World(), signed_in(intent)
+    query = world.came_back(intent, browser)
+    good = browser.cookie
+    changed, browser.cookie = CHANGES[change](query, good)
+    answer = world.request(intent, "callback", changed, browser)
+
+    assert 400 <= answer.status < 500
+    assert world.sent == []
+
+    browser.cookie = good
+    assert world.request(intent, "callback", query, browser).status == 303
+    assert len(world.wire.used) == 1

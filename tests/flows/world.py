@@ -1,0 +1,336 @@
+"""A world for bare flows: a Configure of a few lines, memory stores, an app of one session, and a log of every effect.
+
+No framework, no HTTP and no time pass here: a `Pause` moves the clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+import anyio
+import anyio.lowlevel
+
+from configure_auth import Settings
+from configure_auth.api.call import Call, Reply
+from configure_auth.events import Event
+from configure_auth.flows import (
+    LINK_ROUTES,
+    AccountLink,
+    Answer,
+    AppOptions,
+    AsyncRuntime,
+    Login,
+    Runtime,
+    Site,
+    Visit,
+    run,
+    serve,
+)
+from configure_auth.flows.effects import Effect, Flow, Pause, Whole
+from configure_auth.flows.routes import Feature
+from configure_auth.stores import Stores
+from configure_auth.stores.memory import memory_stores
+from configure_auth.values import Secret
+
+APP = "http://localhost:3000"
+ROUTES = {route.endpoint: route for route in LINK_ROUTES}
+SETTINGS = Settings(
+    api_key=Secret("sk_test"),
+    publishable_key="pk_test",
+    agent="test-agent",
+    oauth_client_id="oc_test",
+    oauth_client_secret=Secret("ocs_test"),
+    app_url=APP,
+    token_keys=(Secret("a key of the app to seal its tokens with"),),
+)
+
+
+class Wire:
+    """Configure: gives a code to who approves, and takes each once."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, dict[str, str]] = {}
+        self._tokens: dict[str, str] = {}
+        self._number = itertools.count(1)
+        self.used: list[str] = []
+
+    def approve(self, start: str, configure_user_id: str) -> str:
+        """The query with which a person comes back who approved."""
+        asked = dict(parse_qsl(urlsplit(start).query))
+        code = f"code-{next(self._number)}"
+        self._codes[code] = asked | {"user": configure_user_id}
+        return urlencode({"code": code, "state": asked["state"]})
+
+    def answer(self, call: Call[Any]) -> Any:
+        path = urlsplit(call.url).path
+        body = {
+            "/v1/auth/sign-in/exchange": self._exchange,
+            "/oauth/token": self._token,
+            "/oauth/introspect": self._introspect,
+            "/v1/profile": self._profile,
+        }[path](call)
+        status = 400 if "error" in body else 200
+        return call.parse(Reply(status=status, headers={"content-type": "application/json"}, content=_json(body)))
+
+    def _use(self, code: str) -> dict[str, str] | None:
+        assert code not in self.used, "a code was sent twice"
+        self.used.append(code)
+        return self._codes.get(code)
+
+    def _exchange(self, call: Call[Any]) -> Mapping[str, Any]:
+        grant = self._use(json.loads(call.content or b"")["code"])
+        if grant is None or "return_to" not in grant:
+            return {"error": {"type": "invalid_request_error", "code": "invalid_code", "message": "no such code"}}
+        token = self._issue(grant["user"])
+        return {"token": token, "user_id": grant["user"], "agent": SETTINGS.agent, "approved": True}
+
+    def _token(self, call: Call[Any]) -> Mapping[str, Any]:
+        sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
+        grant = self._use(sent["code"])
+        if grant is None or grant.get("redirect_uri") != sent["redirect_uri"]:
+            return {"error": "invalid_grant"}
+        digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
+        if grant["code_challenge"] != base64.urlsafe_b64encode(digest).decode().rstrip("="):
+            return {"error": "invalid_grant"}
+        token = self._issue(grant["user"])
+        return {"access_token": token, "refresh_token": f"r-{token}", "token_type": "Bearer", "expires_in": 3600}
+
+    def _introspect(self, call: Call[Any]) -> Mapping[str, Any]:
+        return {"active": True, "sub": self._tokens[json.loads(call.content or b"")["token"]]}
+
+    def _profile(self, call: Call[Any]) -> Mapping[str, Any]:
+        user = self._tokens[call.headers["Authorization"].removeprefix("Bearer ")]
+        return {"user_id": user, "identity": {"name": f"Person {user}"}}
+
+    def _issue(self, user: str) -> str:
+        token = f"token-{next(self._number)}"
+        self._tokens[token] = user
+        return token
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+@dataclass
+class Browser:
+    """A cookie, and the app's session: who is signed in."""
+
+    user: str | None = None
+    cookie: str | None = None
+
+
+@dataclass
+class App:
+    """The duties of an adapter, for the browser whose request this is."""
+
+    browser: Browser
+
+    def call(self, hook: Callable[..., Any], *args: object) -> Any:
+        return hook(*args)
+
+    def answer(self, hook: Callable[..., Any], *args: object) -> Any:
+        return hook(*args)
+
+    def response(self, value: object) -> Any:
+        return value
+
+    def renew_session(self, keep: tuple[str, ...]) -> None:
+        self.browser.user = None
+
+
+class Logged:
+    """An object whose method calls are named in a log."""
+
+    def __init__(self, target: Any, log: Callable[[str], None], name: str) -> None:
+        self._target, self._log, self._name = target, log, name
+
+    def __getattr__(self, method: str) -> Any:
+        self._log(f"{self._name}.{method}")
+        return getattr(self._target, method)
+
+
+@dataclass
+class World:
+    """Everything around a flow. `fails` maps an entry of the log to what is raised in its place."""
+
+    wire: Wire = field(default_factory=Wire)
+    stores: Stores = field(default_factory=memory_stores)
+    now: float = 1_800_000_000.0
+    log: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    fails: dict[str, Exception] = field(default_factory=dict)
+    on_login: Callable[[Any, Any], Any] | None = None
+    current: Browser = field(default_factory=Browser)
+    made: int = 0
+    link: AccountLink = field(init=False)
+    login: Login = field(init=False)
+
+    def __post_init__(self) -> None:
+        options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now)
+        site: Site = options.site(SETTINGS, SETTINGS.required_token_keys)
+        self.link = AccountLink(site=site, path="/configure", after="/settings")
+        self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)
+
+    def _on_login(self, identity: Any, grant: Any) -> Any:
+        if self.on_login is not None:
+            return self.on_login(identity, grant)
+        if identity.local_user_id is None:
+            self.made += 1
+        self.current.user = identity.local_user_id or f"new-{self.made}"
+        return self.current.user
+
+    # Performing effects
+
+    def _note(self, entry: str) -> None:
+        self.log.append(entry)
+        if entry in self.fails:
+            raise self.fails[entry]
+
+    @property
+    def _stores(self) -> Stores:
+        return Stores(
+            Logged(self.stores.states, self._note, "states"),
+            Logged(self.stores.accounts, self._note, "accounts"),
+            Logged(self.stores.leases, self._note, "leases"),
+        )
+
+    @property
+    def _app(self) -> Logged:
+        return Logged(App(self.current), self._note, "app")
+
+    def perform(self, effect: Effect) -> Any:
+        """As the package does it, but for what it would wait for."""
+        if isinstance(effect, Pause):
+            return self.wait(effect)
+        client: Any = _Client(self)
+        with self.whole(effect):
+            return Runtime(client, self._stores, self._app, self._hear).perform(effect)
+
+    def wait(self, effect: Pause) -> None:
+        self.log.append("pause")
+        self.now += effect.seconds
+
+    @contextmanager
+    def whole(self, effect: Effect) -> Iterator[None]:
+        if isinstance(effect, Whole):
+            self.log.append("whole begins")
+        yield
+        if isinstance(effect, Whole):
+            self.log.append("whole ends")
+
+    def send(self, call: Call[Any]) -> Any:
+        self._note(f"{call.method} {urlsplit(call.url).path}")
+        return self.wire.answer(call)
+
+    def _hear(self, event: Event) -> None:
+        self._note(f"tell {type(event).__name__}")
+        self.events.append(event)
+
+    @property
+    def sent(self) -> list[str]:
+        """What went to Configure."""
+        return [entry for entry in self.log if entry.startswith(("GET ", "POST "))]
+
+    # Requests
+
+    def feature(self, intent: str) -> Feature:
+        return self.link if intent == "link" else self.login
+
+    def visit(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Visit:
+        sent = {"sec-fetch-site": "cross-site" if route == "callback" else "same-origin", "accept": "text/html"}
+        if browser.cookie is not None:
+            sent["cookie"] = browser.cookie
+        return Visit(
+            method="POST" if route in ("disconnect", "finish") else "GET",
+            host="localhost:3000",
+            path=f"{self.feature(intent).path}{ROUTES[route].rule}",
+            query=query,
+            headers=sent | headers,
+        )
+
+    def flow(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Flow[Answer]:
+        self.current = browser
+        visit = self.visit(intent, route, query, browser, **headers)
+        return serve(self.feature(intent), ROUTES[route], visit)
+
+    def request(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Answer:
+        answer = run(self.flow(intent, route, query, browser, **headers), self)
+        if answer.cookie is not None:
+            browser.cookie = f"{answer.cookie.name}={answer.cookie.value}"
+        return answer
+
+    def start(self, intent: str, browser: Browser) -> str:
+        """Where at Configure a start leads."""
+        answer = self.request(intent, "sign_in", "", browser)
+        assert answer.location is not None, answer
+        return answer.location
+
+    def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
+        """The query of a callback after a start; what led to it is not in the log."""
+        query = self.wire.approve(self.start(intent, browser), configure_user_id)
+        self.log.clear()
+        self.events.clear()
+        return query
+
+
+@dataclass
+class _Client:
+    world: World
+
+    def send(self, call: Call[Any]) -> Any:
+        return self.world.send(call)
+
+    def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
+        self.world.log.append("both")
+        return self.send(first), self.send(second)
+
+
+@dataclass
+class _AwaitedClient:
+    """Every call is a chance to be cancelled."""
+
+    world: World
+
+    async def send(self, call: Call[Any]) -> Any:
+        answer = self.world.send(call)
+        await anyio.lowlevel.checkpoint()
+        return answer
+
+    async def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
+        self.world.log.append("both")
+        return await self.send(first), await self.send(second)
+
+
+@dataclass
+class Awaited:
+    """A world on an event loop."""
+
+    world: World
+
+    async def perform(self, effect: Effect) -> Any:
+        await anyio.lowlevel.checkpoint()
+        world = self.world
+        if isinstance(effect, Pause):
+            return world.wait(effect)
+        client: Any = _AwaitedClient(world)
+        with world.whole(effect):
+            return await AsyncRuntime(client, world._stores, world._app, world._hear).perform(effect)
+
+
+def signed_in(intent: str) -> Browser:
+    """A browser as the flow wants it: a link is for who is signed in, a login for who isn't."""
+    return Browser(user="u1" if intent == "link" else None)
+
+
+def a_token() -> str:
+    return secrets.token_urlsafe(32)
