@@ -99,8 +99,8 @@ class Visit:
 
     @property
     def wants_json(self) -> bool:
-        """Whether a script asks: it says so, or the browser says that nobody will see the answer as a page."""
+        """Whether a script asks that takes JSON: it says so, or is a fetch() that says nothing of pages."""
         accept = self.headers.get("accept", "")
-        return ("application/json" in accept and "text/html" not in accept) or (
-            self.headers.get("sec-fetch-dest") == "empty"
-        )
+        if "text/html" in accept:
+            return False
+        return "application/json" in accept or self.headers.get("sec-fetch-dest") == "empty"

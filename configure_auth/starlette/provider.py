@@ -102,19 +102,7 @@ def register_oauth(
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.starlette_client.OAuth`.
 
-    Args:
-        oauth: the app's registry; other providers in it are left as they are.
-        settings: with the OAuth client, the API key and the agent.
-        name: under which it is found: `oauth.configure`.
-        store: "sqlite:///configure.db" or another store keeps each attempt single-use. Without one the attempts lie in
-            the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a state twice.
-        scopes: ("profile.read", "profile.search") unless told otherwise.
-        resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
-        map_profile: makes `token["userinfo"]` from an `Identity`.
-        clock: Unix seconds, for tests.
-
-    Raises:
-        SettingsError: a credential is missing.
+    Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working directory.
     """
     flow = provider.Provider.of(settings, scopes, resource, clock)
     client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)
