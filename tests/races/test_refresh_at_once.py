@@ -9,7 +9,7 @@ import pytest
 from configure_auth.sandbox import Sandbox
 
 from ..support.visitor import TOKEN, Got, Visitor, at_once
-from ..support.web import Web
+from ..support.web import MakeWeb, Web
 from .conftest import Pair
 
 CROWD = 32
@@ -69,3 +69,26 @@ def test_a_refresh_brings_nothing_back(web: Web, visitor: Visitor, gone: str) ->
     assert visitor.ask("/account").json == {"account": None}
     assert "AUTH_REQUIRED" in visitor.ask("/token").text
     assert refreshes(web.sandbox) == 1
+
+
+def test_a_refresh_changes_nothing_of_a_newer_connection(make_web: MakeWeb) -> None:
+    web = make_web(on_login=lambda identity, grant: "u1")
+    visitor = Visitor.of(web)
+    visitor.run("login")
+    web.sandbox.advance(3600)
+
+    with web.sandbox.hold(TOKEN) as held, ThreadPoolExecutor(1) as other:
+        asked = other.submit(visitor.ask, "/token")
+        held.arrived.wait()
+        # Only the request that is there already stays held.
+        held.path = "/nowhere"
+        again = visitor.fork()
+        again.post("/unlink")
+        again.post("/out")
+        assert again.run("login").status == 303
+        newer = again.ask("/token").json["token"]
+        held.release()
+
+    assert asked.result().status == 502
+    assert again.ask("/token").json["token"] == newer
+    assert web.sandbox.is_live(newer)
