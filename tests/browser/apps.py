@@ -18,6 +18,7 @@ from example_apps.demo import listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["EXAMPLE_APPS", "ExampleApp", "Served", "Variation", "serving"]
 
@@ -50,12 +51,13 @@ class ExampleApp:
     name: str
     serve: Serve
     session_cookie: str
+    csrf_field: str | None = None
+    sees_strict: bool = True  # whether its adapter knows of a session cookie that is SameSite=Strict
 
     home: str = "/"
     sign_up: str = "/sign-up"
     sign_in: str = "/sign-in"
     settings: str = "/settings"
-    static: str = "/static/app.css"
 
     username: str = "Username"
     password: str = "Password"
@@ -186,4 +188,60 @@ def serve_flask(
             db.engine.dispose()
 
 
-EXAMPLE_APPS = (ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session"),)
+# ── Starlette ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Guard:
+    """Sends whoever is signed out to the sign-in page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.responses import RedirectResponse
+
+        app = self.app
+        if scope["type"] == "http" and not scope["user"].is_authenticated and not self.is_public(scope["path"]):
+            if scope["method"] == "GET":
+                scope["session"]["next"] = scope["path"]
+            app = RedirectResponse("/sign-in", 303)
+        await app(scope, receive, send)
+
+    @staticmethod
+    def is_public(path: str) -> bool:
+        return path in ("/sign-in", "/sign-up") or path.startswith(("/static/", "/auth/configure/"))
+
+
+@contextmanager
+def serve_starlette(
+    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+) -> Iterator[None]:
+    from starlette.middleware import Middleware
+
+    from example_apps.starlette_app import create_app
+
+    app = create_app(settings, instance_path=folder, same_site="strict" if variation.strict else "lax")
+    if variation.guard:
+        app.user_middleware.append(Middleware(Guard))
+    with serve_asgi(app, listeners):
+        yield
+
+
+@contextmanager
+def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket]) -> Iterator[None]:
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=(list(listeners),))
+    thread.start()
+    try:
+        yield  # the listeners are there already: a request waits for the start
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+EXAMPLE_APPS = (
+    ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session", csrf_field="csrf_token"),
+    ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session", sees_strict=False),
+)
