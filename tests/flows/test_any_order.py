@@ -67,6 +67,27 @@ class Accounts(RuleBasedStateMachine):
     def advance(self, seconds: float) -> None:
         self.world.now += seconds
 
+    @rule(browser=st.sampled_from(BROWSERS), user=st.sampled_from([None, *LOCALS]), person=st.sampled_from(PEOPLE))
+    def go_through(self, browser: int, user: str | None, person: str) -> None:
+        """All of it in one go: a link by who is signed in, a login by who isn't."""
+        self.browsers[browser].user = user
+        self.start(browser, "login" if user is None else "link")
+        attempt = self.attempts[-1]
+        attempt.person, attempt.query = person, self.world.wire.approve(attempt.start, person)
+        self._deliver(attempt, browser, attempt.query)
+
+    @precondition(lambda self: any(attempt.ended is not None for attempt in self.attempts))
+    @rule(data=st.data(), seconds=st.sampled_from([0, 29, 31]), signed_out=st.booleans())
+    def reload(self, data: st.DataObject, seconds: float, signed_out: bool) -> None:
+        """Back to a callback that has ended, in its own browser."""
+        ended = [attempt for attempt in self.attempts if attempt.ended is not None and attempt.query is not None]
+        if ended:
+            attempt = data.draw(st.sampled_from(ended), label="attempt")
+            self.world.now += seconds
+            if signed_out:
+                self.browsers[attempt.browser].user = None
+            self._deliver(attempt, attempt.browser, attempt.query or "")
+
     @rule(browser=st.sampled_from(BROWSERS), intent=st.sampled_from(["link", "login"]))
     def start(self, browser: int, intent: str) -> None:
         user = self.browsers[browser].user
