@@ -115,8 +115,7 @@ class ConfigureAuth:
             SettingsError: something needed is missing or contradictory; the message names it.
         """
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
-        strict = app.config.get("SESSION_COOKIE_SAMESITE") == "Strict"
-        site = self._options.site(settings, _keys(app, settings), strict_session=strict)
+        site = self._options.site(settings, _keys(app, settings))
         installed = _Installed(
             site=site,
             client=Configure(settings),
@@ -313,7 +312,7 @@ class ConfigureAuth:
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None
-                answer = flows.reload_first(self._feature(name), route, visit(), app.config["SESSION_COOKIE_NAME"])
+                answer = flows.reload_first(route, visit(self._options.session))
                 return None if answer is None else respond(answer)
 
             # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
@@ -334,7 +333,7 @@ class ConfigureAuth:
 
     def _serve(self, name: str, route: Route) -> Response:
         installed = self._installed()
-        return respond(installed.run(flows.serve(installed.features[name], route, visit())))
+        return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.has_session))))
 
     def _open(self, app: Flask, site: Site) -> Stores:
         if isinstance(self._store, Stores):

@@ -42,7 +42,7 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        return respond(self._run(provider.authorize_redirect(self._flow, visit(), redirect_uri)))
+        return respond(self._run(provider.authorize_redirect(self._flow, visit(has_session=True), redirect_uri)))
 
     def authorize_access_token(self) -> ConfigureToken:
         """In the callback: check it, exchange its code once, and see who it is.
@@ -54,7 +54,7 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
-        identity, grant = self._run(provider.authorize_access_token(self._flow, visit()))
+        identity, grant = self._run(provider.authorize_access_token(self._flow, visit(has_session=True)))
         return token_of(identity, grant, self._map_profile)
 
     def userinfo(self, token: dict[str, Any]) -> Any:

@@ -13,8 +13,9 @@ from ..flows import Answer, AppResponse, Hook, Visit
 __all__ = ["FlaskApp", "respond", "visit"]
 
 
-def visit() -> Visit:
-    """The running request."""
+def visit(has_session: bool) -> Visit:
+    """The running request. `has_session`: the app keeps its users in Flask's session."""
+    strict = has_session and current_app.config.get("SESSION_COOKIE_SAMESITE") == "Strict"
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Visit(
         method=request.method,
@@ -22,6 +23,7 @@ def visit() -> Visit:
         path=request.root_path.rstrip("/") + request.path,
         query=request.query_string.decode("latin-1"),
         headers=headers,
+        lacks_strict_session=strict and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies,
     )
 
 

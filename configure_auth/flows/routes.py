@@ -157,7 +157,7 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
         raise SignInError(Code.INVALID_REQUEST, "a start that a page embeds, as an image or a frame, is nobody's wish")
     proof = site.confirmation(cookie, feature.path, again)
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
-    if not site.session and visit.is_cross_site:
+    if feature.parks() and visit.is_cross_site:
         raise SignInError(
             Code.CROSS_SITE, "the page and this API must be of one site, or the browser drops the cookie of the start"
         )
@@ -184,10 +184,12 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
     return Answer.redirect(url, cookie=cookie)
 
 
-def reload_first(feature: Feature, route: Route, visit: Visit, session_cookie: str) -> Answer | None:
-    """The reload for a strict session cookie, before anything of the app, such as a login guard, sees the request."""
-    sent = any(part.strip().startswith(f"{session_cookie}=") for part in visit.headers.get("cookie", "").split(";"))
-    if route.endpoint != "callback" or not feature.site.strict_session or sent or not visit.is_cross_site:
+def reload_first(route: Route, visit: Visit) -> Answer | None:
+    """The reload for a strict session cookie, before anything of the app, such as a login guard, sees the request.
+
+    The reload is of the same origin, so the cookie comes along with it, and it can't go in a circle.
+    """
+    if route.endpoint != "callback" or not visit.lacks_strict_session or not visit.is_cross_site:
         return None
     return None if visit.touches_nothing else Answer(status=200, page=ui.ReloadPage())
 
@@ -201,7 +203,7 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
         return Answer()
     cookie = _binding(feature, visit)
     user_id = yield from current_user(site)
-    if user_id is None and visit.is_cross_site and feature.needs_session():
+    if visit.is_cross_site and (visit.lacks_strict_session or (user_id is None and feature.needs_session())):
         return Answer(status=200, page=ui.ReloadPage())
     attempt = yield from claim(feature, digest("state", given.state.reveal()), cookie)
     if attempt is None:
@@ -331,8 +333,9 @@ def _refused(feature: Feature, route: Route, visit: Visit, error: SignInError) -
         return Answer(status=error.status, json=body, retry_after=error.retry_after)
     if code is Code.CANCELLED:
         return Answer.redirect(with_query(onward, "configure", "cancelled"))
-    # A failed disconnect isn't mended by connecting.
-    retry = feature.start_href(error.next) if code not in _FINAL and route in SIGN_IN_ROUTES else None
+    # A failed disconnect isn't mended by connecting, and a link to a start carries no bearer token.
+    may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not feature.parks()
+    retry = feature.start_href(error.next) if may_retry else None
     sentence = error.sentence if isinstance(error, LoginRefused) else None
     return Answer(status=error.status, page=ui.ErrorPage(code, retry, onward, sentence), retry_after=error.retry_after)
 

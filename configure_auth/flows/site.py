@@ -55,7 +55,7 @@ class AppOptions:
             raise SettingsError('name must be a plain word, such as "configure"')
         Destinations(self.allowed_next)
 
-    def site(self, settings: Settings, keys: tuple[Secret, ...], *, strict_session: bool = False) -> Site:
+    def site(self, settings: Settings, keys: tuple[Secret, ...]) -> Site:
         """The app with its settings. `keys` seal its tokens."""
         return Site(
             settings=settings,
@@ -64,7 +64,6 @@ class AppOptions:
             user_id=self.user_id,
             session=self.session,
             keep_session=self.keep_session,
-            strict_session=strict_session and self.session,
             clock=self.clock or time.time,
         )
 
@@ -73,8 +72,7 @@ class AppOptions:
 class Site:
     """One app with its Configure settings, frozen.
 
-    `strict_session`: the app's session cookie is SameSite=Strict, so it isn't there when a person comes back from
-    Configure. `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token.
+    `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token.
     """
 
     settings: Settings
@@ -84,7 +82,6 @@ class Site:
     user_id: Callable[..., object]
     session: bool = True
     keep_session: tuple[str, ...] = ()
-    strict_session: bool = False
 
     @property
     def agent(self) -> str:

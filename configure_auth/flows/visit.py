@@ -21,7 +21,8 @@ _QUERY_LIMIT = 16 * 1024
 class Visit:
     """A request: `host` is its Host header, `path` is where it came to, with whatever the app is mounted under.
 
-    `headers` has lower-case names; several Cookie headers are joined by "; ".
+    `headers` has lower-case names; several Cookie headers are joined by "; ". `lacks_strict_session`: the app's session
+    cookie is SameSite=Strict and didn't come along, as it doesn't when a person comes back from Configure.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Visit:
     path: str
     query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    lacks_strict_session: bool = False
 
     def parameters(self, **limits: int) -> dict[str, str]:
         """The named query parameters, each at most once and at most as many characters long; others are ignored.

@@ -360,7 +360,7 @@ class ConfigureAuth:
         )
 
     async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
-        return respond(await self._run(flows.serve(feature, route, visit(request)), request))
+        return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))
 
     def _open(self, url: str) -> Stores:
         site: Site = self._site

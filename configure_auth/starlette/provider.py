@@ -54,7 +54,7 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        flow = provider.authorize_redirect(self._flow, visit(request), str(redirect_uri))
+        flow = provider.authorize_redirect(self._flow, visit(request, has_session=True), str(redirect_uri))
         return respond(await self._run(request, flow))
 
     async def authorize_access_token(self, request: Request) -> ConfigureToken:
@@ -67,7 +67,9 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
-        identity, grant = await self._run(request, provider.authorize_access_token(self._flow, visit(request)))
+        identity, grant = await self._run(
+            request, provider.authorize_access_token(self._flow, visit(request, has_session=True))
+        )
         return token_of(identity, grant, self._map_profile)
 
     async def userinfo(self, token: dict[str, Any]) -> Any:
@@ -102,7 +104,8 @@ def register_oauth(
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.starlette_client.OAuth`.
 
-    Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working directory.
+    Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working
+    directory.
     """
     flow = provider.Provider.of(settings, scopes, resource, clock)
     client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)

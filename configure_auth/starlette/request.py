@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,8 +20,10 @@ from ..flows import Answer, AppResponse, Hook, Visit
 __all__ = ["StarletteApp", "no_session", "respond", "session_of", "visit"]
 
 
-def visit(request: Request) -> Visit:
-    """A request. Where the server strips the prefix that the app is mounted under, the path gets it back."""
+def visit(request: Request, has_session: bool) -> Visit:
+    """A request. `has_session`: the app keeps its users in Starlette's session.
+
+    Where the server strips the prefix that the app is mounted under, the path gets it back."""
     scope = request.scope
     mount = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
     path: str = scope["path"]
@@ -32,6 +35,7 @@ def visit(request: Request) -> Visit:
         path=path if path.startswith(f"{mount}/") else mount + path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
+        lacks_strict_session=has_session and _strict_cookie(request) not in {None, *request.cookies},
     )
 
 
@@ -110,3 +114,11 @@ def _is_async(hook: Hook) -> bool:
     while isinstance(hook, partial):
         hook = hook.func
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
+
+
+def _strict_cookie(request: Request) -> str | None:
+    """The name of the session cookie where it is SameSite=Strict, as the app's own list of middleware says."""
+    for middleware in getattr(request.scope.get("app"), "user_middleware", ()):
+        if middleware.cls is SessionMiddleware and str(middleware.kwargs.get("same_site")).lower() == "strict":
+            return str(middleware.kwargs.get("session_cookie", "session"))
+    return None

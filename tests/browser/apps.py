@@ -52,7 +52,6 @@ class ExampleApp:
     serve: Serve
     session_cookie: str
     csrf_field: str | None = None
-    sees_strict: bool = True  # whether its adapter knows of a session cookie that is SameSite=Strict
 
     home: str = "/"
     sign_up: str = "/sign-up"
@@ -209,7 +208,8 @@ class Guard:
 
     @staticmethod
     def is_public(path: str) -> bool:
-        return path in ("/sign-in", "/sign-up") or path.startswith(("/static/", "/auth/configure/"))
+        public = ("/sign-in", "/sign-up", "/configure/callback")
+        return path in public or path.startswith(("/static/", "/auth/configure/"))
 
 
 @contextmanager
@@ -243,5 +243,5 @@ def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket]) -> Iterator[Non
 
 EXAMPLE_APPS = (
     ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session", csrf_field="csrf_token"),
-    ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session", sees_strict=False),
+    ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session"),
 )
