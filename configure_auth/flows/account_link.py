@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..api.sign_in import exchange_sign_in_code, sign_in_url
-from ..errors import ApiCode, Code, ConfigureError, SettingsError, SignInError
+from ..errors import Code, ConfigureError, SettingsError, SignInError
 from ..events import AccountLinked, AccountUnlinked
 from ..stores import Saved, StoredAccount
 from ..values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
@@ -78,7 +78,8 @@ class AccountLink(Feature):
         try:
             grant = yield from send(exchange_sign_in_code(site.settings, code))
         except ConfigureError as error:
-            if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
+            # No document names the answer to a used or expired code; these statuses are the ones that fit.
+            if error.status_code in (400, 404, 409, 410):
                 raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
             raise
         _check(grant, site.agent)
