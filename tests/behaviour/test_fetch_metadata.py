@@ -11,6 +11,12 @@ FLOWS: tuple[Flow, Flow] = ("link", "login")
 PARTNER = "https://partner.example"
 
 
+@pytest.fixture
+def store() -> str:
+    """One is enough: what is judged here is judged before a store is asked."""
+    return "memory"
+
+
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "SAME-ORIGIN", "same-origin, cross-site"])
 def test_a_start_from_elsewhere_asks_first_and_its_link_goes_on(

@@ -10,6 +10,12 @@ from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, start_path
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 
 
+@pytest.fixture
+def store() -> str:
+    """One is enough: what is judged here is judged before a store is asked."""
+    return "memory"
+
+
 def answers(browser: Browser) -> dict[str, httpx2.Response]:
     """One of every kind that our routes give."""
     login = browser.at_configure(browser.start("login"))

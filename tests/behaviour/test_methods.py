@@ -19,6 +19,12 @@ ROUTES = {
 }
 
 
+@pytest.fixture
+def store() -> str:
+    """One is enough: what is judged here is judged before a store is asked."""
+    return "memory"
+
+
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route: str) -> None:
     start = browser.begin("link")
