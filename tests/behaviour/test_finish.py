@@ -137,7 +137,12 @@ def test_a_start_by_a_page_of_another_site_is_told_why(make_web: MakeWeb) -> Non
     web = make_web(bearer=True, constructor={"session": False, "allowed_next": (elsewhere,)}, login=None)
     with web.browser() as browser:
         answer = browser.post(
-            "/configure/sign-in", site="cross-site", origin=elsewhere, authorization="Bearer u1", sec_fetch_dest="empty"
+            "/configure/sign-in",
+            site="cross-site",
+            origin=elsewhere,
+            authorization="Bearer u1",
+            accept="*/*",
+            sec_fetch_dest="empty",
         )
 
     assert (answer.status_code, answer.json()["error"]) == (403, "cross_site")

@@ -69,6 +69,17 @@ def test_a_login_that_keeps_something_of_the_session_waits_for_it(make_web: Make
         assert browser.get("/session").json() == {"cart": "book"}
 
 
+def test_a_login_waits_for_the_reload_too(make_web: MakeWeb) -> None:
+    web = make_web(samesite="Strict")
+    with web.browser() as browser:
+        callback = browser.at_configure(browser.start("login"))
+        with no_calls(web.sandbox):
+            status, _ = come_back_without_session(browser, callback)
+        assert status == 200
+        assert browser.get(callback).status_code == 303
+        assert browser.who() is not None
+
+
 @pytest.mark.parametrize("flow", FLOWS)
 def test_head_and_prefetch_get_no_page(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(samesite="Strict")
