@@ -288,6 +288,7 @@ class ConfigureAuth:
         return installed.run(flow(installed.site))
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
+        flows.require_path(path)
         blueprint = Blueprint(name, __name__, url_prefix=path)
         for route in routes:
             blueprint.add_url_rule(

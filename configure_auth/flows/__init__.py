@@ -4,7 +4,7 @@ from . import provider
 from .account_link import LINK_ROUTES, AccountLink, unlink
 from .answer import Answer
 from .app import App, AppResponse, Hook
-from .destination import Destinations
+from .destination import Destinations, require_path
 from .effects import Flow, arun, run
 from .features import Features
 from .login import Login, OAuthClient
@@ -50,6 +50,7 @@ __all__ = [
     "provider",
     "register_callbacks",
     "reload_first",
+    "require_path",
     "run",
     "serve",
     "unlink",

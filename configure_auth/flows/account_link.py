@@ -29,6 +29,7 @@ class AccountLink(Feature):
     """The link's routes. `on_conflict` says what happens when the Configure user belongs to another local user."""
 
     intent: ClassVar[Intent] = "link"
+    turned_away: ClassVar[Code] = Code.ACCOUNT_TAKEN
 
     on_conflict: OnConflict | Hook = "reject"
     can_disconnect: Hook | None = None

@@ -51,6 +51,7 @@ class Answer:
     response: object = None
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
+    allow: tuple[str, ...] = ()
 
     @classmethod
     def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Answer:
@@ -76,6 +77,8 @@ class Answer:
             headers.append(("Set-Cookie", self.cookie.header))
         if self.retry_after is not None:
             headers.append(("Retry-After", str(max(1, round(self.retry_after)))))
+        if self.allow:
+            headers.append(("Allow", ", ".join(self.allow)))
         body = ""
         if self.page is not None:
             headers.append(("Content-Type", "text/html; charset=utf-8"))

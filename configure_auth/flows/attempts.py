@@ -88,6 +88,8 @@ class Purpose(ABC):
     """What attempts are made for; link, login and the bare OAuth provider say here how they differ."""
 
     intent: ClassVar[Intent]
+    turned_away: ClassVar[Code]
+    """How an attempt ended in which a hook of the app raised a response of its own."""
 
     site: Site
     after: str = "/"
@@ -203,8 +205,8 @@ def settle(purpose: Purpose, record: PendingSignIn, ending: Ending) -> Ending:
     try:
         outcome, answer = yield from ending
     except AppResponse:
-        yield from _remember(site, record, Outcome(code=Code.LOGIN_REFUSED))
-        yield from tell(LinkFailed(intent=purpose.intent, code=Code.LOGIN_REFUSED, user_id=record.user_id))
+        yield from _remember(site, record, Outcome(code=purpose.turned_away))
+        yield from tell(LinkFailed(intent=purpose.intent, code=purpose.turned_away, user_id=record.user_id))
         raise
     except Exception as error:  # whatever it was, the person gets a page and the attempt an end
         refusal = as_refusal(error)

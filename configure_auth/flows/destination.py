@@ -8,10 +8,19 @@ from urllib.parse import urlsplit
 from ..errors import SettingsError
 from ..settings import require_origin
 
-__all__ = ["Destinations"]
+__all__ = ["Destinations", "require_path"]
 
 # Browsers drop tabs and newlines and read a backslash as a slash, so none of them may pass (WHATWG URL, section 4.4).
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,2048}", re.ASCII)
+
+
+def require_path(path: str) -> None:
+    """
+    Raises:
+        SettingsError: routes can't lie under this path.
+    """
+    if not path.startswith("/") or path.endswith("/") or not Destinations().accepts(path):
+        raise SettingsError('path must begin with a slash and not end with one, such as "/configure"')
 
 
 class Destinations:

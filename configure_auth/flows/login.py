@@ -155,6 +155,7 @@ class Login(Feature):
     """The login's routes. `on_login(identity, grant)` signs the app's user in and returns its id."""
 
     intent: ClassVar[Intent] = "login"
+    turned_away: ClassVar[Code] = Code.LOGIN_REFUSED
 
     on_login: Hook
     scopes: tuple[str, ...] | None = None
@@ -184,8 +185,7 @@ class Login(Feature):
         return user_id is None
 
     def needs_session(self) -> bool:
-        # Nobody is signed in yet, but what the session keeps across the sign-in must be there.
-        return bool(self.site.keep_session)
+        return False
 
     def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         # A second tab whose first one has signed in meanwhile: go on, without an exchange.

@@ -30,6 +30,7 @@ class Provider(Purpose):
     """Configure as one OAuth provider among others. Who is signed in is the app's affair alone."""
 
     intent: ClassVar[Intent] = "provider"
+    turned_away: ClassVar[Code] = Code.LOGIN_REFUSED
 
     client: OAuthClient
 

@@ -36,6 +36,7 @@ from .attempts import (
     remembered,
     settle,
 )
+from .destination import require_path
 from .effects import Flow, ask, whole
 from .site import Site, digest
 from .visit import Visit
@@ -78,8 +79,7 @@ class Feature(Purpose):
     on_error: Hook | None = None
 
     def __post_init__(self) -> None:
-        if not self.path.startswith("/") or self.path.endswith("/") or not self.site.destinations.accepts(self.path):
-            raise SettingsError('path must begin with a slash and not end with one, such as "/configure"')
+        require_path(self.path)
 
     def url(self, app_url: str, route: str) -> str:
         return f"{app_url}{self.path}{route}"
@@ -328,16 +328,19 @@ def _guarded(feature: Feature, route: Route, visit: Visit, flow: Flow[Answer]) -
 def _refused(feature: Feature, route: Route, visit: Visit, error: SignInError) -> Answer:
     code = Code(error.code)
     onward = error.next or feature.after
+    # RFC 9110, section 15.5.6: a 405 says what is allowed.
+    allow = route.methods if error.status == 405 else ()
     if visit.wants_json:
         body = {"error": code.value, "message": ui.texts[code].sentence}
-        return Answer(status=error.status, json=body, retry_after=error.retry_after)
+        return Answer(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if code is Code.CANCELLED:
         return Answer.redirect(with_query(onward, "configure", "cancelled"))
     # A failed disconnect isn't mended by connecting, and a link to a start carries no bearer token.
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not feature.parks()
     retry = feature.start_href(error.next) if may_retry else None
     sentence = error.sentence if isinstance(error, LoginRefused) else None
-    return Answer(status=error.status, page=ui.ErrorPage(code, retry, onward, sentence), retry_after=error.retry_after)
+    page = ui.ErrorPage(code, retry, onward, sentence)
+    return Answer(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 
 def _onward(visit: Visit, location: str) -> Answer:

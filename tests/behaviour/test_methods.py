@@ -14,6 +14,7 @@ ROUTES = {
     "/configure/callback": ("GET", "HEAD"),
     "/configure/status": ("GET", "HEAD"),
     "/configure/disconnect": ("POST",),
+    "/configure/finish": ("POST",),
     "/auth/configure/sign-in": ("GET", "HEAD", "POST"),
     "/auth/configure/callback": ("GET", "HEAD"),
 }
@@ -33,6 +34,7 @@ def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route
         with no_calls(web.sandbox):
             answer = browser.request(method, f"{route}?state={state}&code=x", site="same-origin")
         assert answer.status_code == 405, method
+        assert set(answer.headers["allow"].split(", ")) == set(ROUTES[route]) - {"HEAD"}, method
         assert method == "HEAD" or ending(answer) == (405, "invalid_request"), method
         told = browser.request(method, route, site="same-origin", accept="application/json")
         assert method == "HEAD" or told.json()["error"] == "invalid_request", method

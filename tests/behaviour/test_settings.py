@@ -107,6 +107,8 @@ def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_
         ("constructor", {"user_id": "u1"}, "user_id"),
         ("constructor", {"keep_session": "cart"}, "keep_session"),
         ("constructor", {"name": "not a word"}, "name"),
+        ("link", {"path": "configure"}, "path must begin with a slash"),
+        ("login", {"path": "/auth/"}, "path must begin with a slash"),
         ("constructor", {"allowed_next": "https://a.example"}, "allowed_next"),
         ("constructor", {"allowed_next": ("https://a.example/path",)}, "allowed_next"),
         ("constructor", {"allowed_next": ("http://a.example",)}, "allowed_next"),

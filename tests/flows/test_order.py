@@ -248,10 +248,11 @@ def test_a_disconnect_tells_of_what_was_deleted_after_it_was() -> None:
 
 
 def test_a_refused_code_is_expired_and_any_other_refusal_is_configures() -> None:
-    for code, status in ((ApiCode.NOT_FOUND, 400), (ApiCode.ACCESS_DENIED, 502), (ApiCode.TIMEOUT, 504)):
+    ends = ((ApiCode.NOT_FOUND, 404, 400), (ApiCode.INVALID_INPUT, 402, 502), (ApiCode.ACCESS_DENIED, 403, 502))
+    for code, upstream, status in (*ends, (ApiCode.TIMEOUT, None, 504)):
         world, browser = World(), signed_in("link")
         query = world.came_back("link", browser)
-        world.fails[EXCHANGE["link"]] = ConfigureError(code, "refused")
+        world.fails[EXCHANGE["link"]] = ConfigureError(code, "refused", status_code=upstream)
 
         assert world.request("link", "callback", query, browser).status == status
         assert isinstance(world.events[-1], LinkFailed)
