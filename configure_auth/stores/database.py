@@ -118,6 +118,7 @@ class Database:
         self._engine = engine
         self._reader = engine.execution_options(**{_READING: True})
         self._prepare = _Preparation(agent, fingerprints)
+        self._writing = threading.Lock()
         _databases.add(self)
 
     @classmethod
@@ -129,7 +130,13 @@ class Database:
         return cls(engine, agent=agent, fingerprints=fingerprints)
 
     def perform(self, operation: Callable[[Connection], T]) -> T:
-        return self._transact(self._engine, operation)
+        # Writers of one process queue here: SQLite lets one write, and lets the others guess when to try again.
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreError("the store could not do its work now; other writers came first")
+        try:
+            return self._transact(self._engine, operation)
+        finally:
+            self._writing.release()
 
     def read(self, operation: Callable[[Connection], T]) -> T:
         return self._transact(self._reader, operation)
@@ -156,6 +163,7 @@ class Database:
 
     def forget_connections(self) -> None:
         self._prepare.lock = threading.Lock()
+        self._writing = threading.Lock()
         self._engine.dispose(close=False)
 
     def close(self) -> None:
