@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["EXAMPLE_APPS", "ExampleApp", "Served", "Variation", "serving"]
+__all__ = ["BEARER_PAGE", "EXAMPLE_APPS", "ExampleApp", "Served", "Variation", "serving"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +241,24 @@ def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket]) -> Iterator[Non
         thread.join()
 
 
+# ── FastAPI ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def serve_fastapi(
+    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+) -> Iterator[None]:
+    from example_apps.fastapi_app import create_app
+
+    assert variation == Variation(strict=True), "its cookie is always strict, and its script is its guard"
+    with serve_asgi(create_app(settings, instance_path=folder), listeners):
+        yield
+
+
 EXAMPLE_APPS = (
     ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session", csrf_field="csrf_token"),
     ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session"),
 )
+
+BEARER_PAGE = ExampleApp(name="fastapi", serve=serve_fastapi, session_cookie="fastapi_app_refresh")
+"""An API with bearer tokens and a page whose script carries them: `test_bearer_page.py` has its journeys."""

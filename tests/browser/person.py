@@ -33,7 +33,7 @@ ADA, GRACE = "+15550100001", "+15550100002"
 BUTTON = "Continue with Configure"
 SCREENSHOTS = os.environ.get("CONFIGURE_TEST_SCREENSHOTS")
 WIDE, NARROW = {"width": 1100, "height": 800}, {"width": 390, "height": 844}
-_FAILED_DOCUMENT = re.compile(r"Failed to load resource: the server responded with a status of \d+")
+_FAILED_RESOURCE = re.compile(r"Failed to load resource: the server responded with a status of \d+")
 
 
 def start_path(flow: Flow) -> str:
@@ -55,6 +55,8 @@ class Person:
     answers: list[Response] = field(default_factory=list)
     console: list[ConsoleMessage] = field(default_factory=list)
     failures: list[WebError] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    """What a script of the app's page is expected to be refused, in order: "POST /configure/finish 409"."""
 
     @classmethod
     def at(cls, browser: Browser, served: Served) -> Person:
@@ -184,7 +186,7 @@ class Person:
     def expect_not_connected(self) -> None:
         self.visit(self.example.settings)
         expect(self.button()).to_be_visible()
-        expect(self.page.get_by_text(self.example.connected)).to_have_count(0)
+        expect(self.page.get_by_text(self.example.connected)).to_be_hidden()
 
     def expect_error(self, code: str, status: int, tab: Page | None = None) -> None:
         """Our page for a code, at the address and with the status that the browser was last answered."""
@@ -222,20 +224,33 @@ class Person:
     # What must hold whatever they did
 
     def check(self) -> None:
-        """No complaint of the browser, no third host, no cookie but the two, and no token in an address."""
+        """No complaint of the browser, no third host, no cookie but the two, and no token in an address.
+
+        Nor was a script refused anything but what the test expects.
+        """
         for tab in self.context.pages:
             tab.evaluate("1")  # whatever the page had to say has arrived before this
         assert [failure.error.message for failure in self.failures] == []
         assert [message.text for message in self.console if self._is_complaint(message)] == []
+        assert [
+            f"{answer.request.method} {urlsplit(answer.url).path} {answer.status}"
+            for answer in self.answers
+            if answer.request.resource_type == "fetch" and answer.status >= 400
+        ] == self.refusals
         self._check_requests()
         self._check_cookies()
 
     def _is_complaint(self, message: ConsoleMessage) -> bool:
         if message.type not in ("error", "warning"):
             return False
-        # Chromium logs every document with a status of 400 and more; those pages are meant to have it.
-        documents = {answer.url for answer in self.answers if answer.request.is_navigation_request()}
-        return not (_FAILED_DOCUMENT.match(message.text) and message.location["url"] in documents)
+        # Chromium logs every answer with a status of 400 and more; pages are meant to have it, and what a script was
+        # refused is looked at by itself.
+        meant = {
+            answer.url
+            for answer in self.answers
+            if answer.request.is_navigation_request() or answer.request.resource_type == "fetch"
+        }
+        return not (_FAILED_RESOURCE.match(message.text) and message.location["url"] in meant)
 
     def _check_requests(self) -> None:
         served, sandbox = self.served, self.served.sandbox

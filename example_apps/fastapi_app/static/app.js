@@ -25,6 +25,7 @@ async function call(method, path, body) {
       ...(body && { "Content-Type": "application/json" }),
     },
     body: body && JSON.stringify(body),
+    redirect: "manual", // no endpoint of the app has one; the bearer is for no other host
   });
   let answer = await send();
   if (answer.status === 401 && token && await renew()) answer = await send(); // the token had ended
@@ -42,7 +43,9 @@ const get = async (path) => {
 // A link carries no bearer token, so the button's press becomes a request that does; its answer is where to go.
 async function connect(event) {
   event.preventDefault();
-  const answer = await call("POST", event.currentTarget.href);
+  const { href } = event.currentTarget;
+  const answer = await call("POST", href);
+  if (answer.type === "opaqueredirect") return location.assign(href); // to the app's usual address, which says why
   const { url, message } = await answer.json();
   if (url) location.assign(url);
   else fail(message);
