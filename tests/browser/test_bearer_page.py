@@ -18,6 +18,7 @@ from configure_auth.errors import Code
 from .apps import BEARER_PAGE, ExampleApp, Served, Variation
 from .conftest import Meet
 from .person import ADA, GRACE, Flow, Person
+from .test_trouble import late, start_of
 
 EXCHANGE: dict[Flow, str] = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 FINISH, BEARER = "configure_finish", "eyJ"  # how every JWT begins
@@ -369,6 +370,20 @@ def test_back_after_signing_out_signs_nobody_in(person: Person, served: Served) 
     assert served.exchanges(EXCHANGE["login"]) == 1
 
 
+@both_flows
+def test_a_double_click_on_the_button_and_on_allow(person: Person, served: Served, flow: Flow) -> None:
+    if flow == "link":
+        person.sign_up("ada")
+    person.visit(served.example.settings if flow == "link" else served.example.sign_in)
+    person.button().dblclick()
+    person.prove_phone()
+    person.allow_button().dblclick()
+
+    expect_end(person, flow)
+    assert served.exchanges(EXCHANGE[flow]) == 1
+    assert len(served.user_ids()) == 1
+
+
 # ── the app by its other name ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -502,6 +517,82 @@ def test_another_account_was_signed_in_meanwhile(person: Person, served: Served)
     expect(person.button(tab)).to_be_visible()
     person.expect_not_connected()
     assert served.exchanges(EXCHANGE["link"]) == 0
+
+
+def test_a_link_in_another_browser(meet: Meet, served: Served) -> None:
+    """Neither the callback nor the page after it connects whom it was sent to; whose it is can still use it."""
+    person, victim = meet(), meet()
+    arrive(person, "link")
+    victim.sign_up("victim")
+    callback = served.sandbox.sign_in(start_of(person, "link"))
+
+    victim.press("link")  # now the victim's browser has a cookie of its own
+    victim.prove_phone(GRACE)
+    victim.page.goto(callback)
+    victim.expect_error("wrong_browser", 400)
+    location = person.context.request.get(callback, max_redirects=0).headers["location"]
+    victim.visit(location)
+    expect_told(victim, Code.WRONG_BROWSER, 400)
+
+    victim.expect_not_connected()
+    assert served.exchanges(EXCHANGE["link"]) == 0
+    person.visit(location)
+    person.expect_connected()
+
+
+def test_two_tabs_connect_two_profiles(person: Person, served: Served) -> None:
+    arrive(person, "link", ADA)
+    second = person.new_tab()
+    person.press("link", second)
+    second.get_by_role("button", name="Use another phone").click()
+    person.prove_phone(GRACE, second)
+
+    person.allow()
+    person.expect_connected()
+    person.allow(second)
+
+    expect_told(person, Code.ALREADY_CONNECTED, 409, second)
+    person.expect_connected(second)
+    expect(second.locator(served.example.profile)).to_contain_text("Ada Lovelace")
+
+
+def test_disconnected_while_another_tab_connects(person: Person) -> None:
+    arrive(person, "link")
+    second = person.new_tab()
+    person.press("link", second)
+    person.allow(second)
+    person.expect_connected(second)
+    person.disconnect(second)
+
+    person.allow()
+
+    expect_told(person, Code.INTERRUPTED, 409)
+    person.expect_not_connected()
+
+
+def test_a_code_that_came_too_late(person: Person, served: Served) -> None:
+    arrive(person, "link")
+    with late(served.sandbox, EXCHANGE["link"], seconds=301):
+        person.allow()
+        expect_told(person, Code.EXPIRED, 400)
+
+    person.button().click()
+    person.allow()
+    person.expect_connected()
+
+
+def test_a_cookie_that_was_dropped_on_the_way(person: Person, served: Served) -> None:
+    arrive(person, "link")
+    person.context.clear_cookies(name="configure_dev")
+
+    person.allow()
+
+    person.expect_error("cookie_missing", 400)
+    assert served.exchanges(EXCHANGE["link"]) == 0
+    person.page.get_by_role("link", name="Go back").click()
+    person.button().click()
+    person.allow()
+    person.expect_connected()
 
 
 def refused(route: Route) -> None:
