@@ -202,7 +202,8 @@ def test_a_deleted_account_leaves_no_connection_to_the_next(meet: Meet, served: 
     person.sign_up("ada")
     person.connect()
     ids = served.user_ids()
-    person.delete_account()
+    person.page.get_by_role("button", name=served.example.delete_button).click()  # of a page that has all it asked for
+    person.expect_signed_out()
     served.query(served.example.forget_ids)
 
     other = meet()
