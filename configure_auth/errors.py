@@ -219,5 +219,6 @@ class LoginRefused(SignInError):
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(Code.LOGIN_REFUSED, sentence)
-        self.sentence = sentence
+        # A translation may come as a lazy string, which no store can keep.
+        self.sentence = str(sentence)
+        super().__init__(Code.LOGIN_REFUSED, self.sentence)

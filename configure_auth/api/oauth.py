@@ -30,7 +30,6 @@ class TokenAnswer:
     refresh_token: Secret | None
     expires_in: float | None
     scopes: tuple[str, ...]
-    token_type: str = "Bearer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,6 @@ class Introspection:
     active: bool
     sub: str | None = None
     client_id: str | None = None
-    audience: tuple[str, ...] = ()
     agent: str | None = None
     expires_at: float | None = None
 
@@ -175,7 +173,6 @@ def _introspection(answer: Answer) -> Introspection:
         active=True,
         sub=answer.required_text("sub"),
         client_id=answer.text("client_id"),
-        audience=answer.text_or_texts("aud"),
         agent=answer.text("agent"),
         expires_at=answer.number("exp"),
     )

@@ -176,13 +176,6 @@ class Answer:
         items = self._fitting(name, lambda value: _is_list(value, most, lambda item: _is_text(item, limit)))
         return None if items is None else tuple(items)
 
-    def text_or_texts(self, name: str, limit: int = 2048) -> tuple[str, ...]:
-        """One string or a list of them, as RFC 7519 section 4.1.3 lets `aud` be; empty where it is absent."""
-        if isinstance(self._get(name), list):
-            return self.texts(name, limit) or ()
-        text = self.text(name, limit)
-        return () if text is None else (text,)
-
     def objects(self, name: str, most: int = 1000) -> tuple[Answer, ...] | None:
         """A list of at most `most` objects, each to be read the same way."""
         items = self._fitting(name, lambda value: _is_list(value, most, lambda item: isinstance(item, dict)))

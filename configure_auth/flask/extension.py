@@ -19,6 +19,7 @@ from ..api.client import Configure, Profile
 from ..api.profile import Subject
 from ..errors import SettingsError
 from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Runtime, Site
+from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import open_stores
@@ -44,13 +45,12 @@ class _Installed:
     site: Site
     client: Configure
     stores: Stores
-    has_session: bool
     features: dict[str, Feature] = field(default_factory=dict)
 
     def run(self, flow: Flow[T]) -> T:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         try:
-            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.has_session), partial(emit, app)))
+            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.site.session), partial(emit, app)))
         except flows.AppResponse as made:
             # `user_id` aborted outside of our routes: the app's own error, as it raised it.
             raise made.__cause__ or made from None
@@ -120,7 +120,6 @@ class ConfigureAuth:
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
-            has_session=self._options.session,
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         for name, build in app.extensions.get(_BUILDERS, {}).items():
@@ -132,7 +131,7 @@ class ConfigureAuth:
         self,
         *,
         path: str = "/configure",
-        after_link: str = "/",
+        after_link: str | None = None,
         on_conflict: Literal["reject", "move"] | Hook = "reject",
         on_error: Hook | None = None,
         can_disconnect: Hook | None = None,
@@ -143,7 +142,8 @@ class ConfigureAuth:
 
         Args:
             path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_link: the page to go on to, where the start had no `next`.
+            after_link: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
+                includes what the app is mounted under.
             on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
                 `(account, owner_user_id) -> "reject" | "move"`.
             on_error: `(error) -> response | None`; None shows our page.
@@ -155,7 +155,7 @@ class ConfigureAuth:
         build = partial(
             AccountLink,
             path=path,
-            after=after_link,
+            after=after_link or "",
             on_error=on_error,
             on_conflict=on_conflict,
             can_disconnect=can_disconnect,
@@ -169,7 +169,7 @@ class ConfigureAuth:
         *,
         on_login: Hook,
         path: str = "/auth/configure",
-        after_login: str = "/",
+        after_login: str | None = None,
         on_error: Hook | None = None,
         scopes: tuple[str, ...] | None = None,
         resource: str | None = None,
@@ -181,7 +181,8 @@ class ConfigureAuth:
                 commit; sign it in; return its id, or `(id, response)`. It may be called again for the same person.
                 Raise `LoginRefused(sentence)` to turn somebody away.
             path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_login: the page to go on to, where the start had no `next`.
+            after_login: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
+                includes what the app is mounted under.
             on_error: `(error) -> response | None`; None shows our page.
             scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
             resource: what the tokens are for; Configure's API unless told otherwise.
@@ -189,7 +190,7 @@ class ConfigureAuth:
         build = partial(
             Login,
             path=path,
-            after=after_login,
+            after=after_login or "",
             on_error=on_error,
             on_login=on_login,
             scopes=scopes,
@@ -224,33 +225,33 @@ class ConfigureAuth:
 
     def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
         """`account` of a user by id."""
-        return self._run(lambda site: flows.account(site, _local(user_id)))
+        return self._run(lambda site: flows.account(site, local_id(user_id)))
 
     def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
         """`access_token` of a user by id."""
-        return self._run(lambda site: flows.access_token(site, _local(user_id), self._resource(), kind))
+        return self._run(lambda site: flows.access_token(site, local_id(user_id), self._resource(), kind))
 
     def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> Profile:
         """`profile` of a user by id."""
         installed = self._installed()
-        opened = self._run(lambda site: flows.open_token(site, _local(user_id), self._resource(), kind))
+        opened = self._run(lambda site: flows.open_token(site, local_id(user_id), self._resource(), kind))
 
         def perform(call: Any, /) -> Any:
-            return installed.run(flows.checked(installed.site, _local(user_id), self._resource(), kind, call))
+            return installed.run(flows.checked(installed.site, local_id(user_id), self._resource(), kind, call))
 
         return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
     def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """`unlink` of a user by id."""
-        return self._run(lambda site: flows.unlink(site, str(user_id)))
+        return self._run(lambda site: flows.unlink(site, known_id(user_id)))
 
     def forget_user(self, user_id: str | int) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return self._run(lambda site: flows.forget_user(site, str(user_id)))
+        return self._run(lambda site: flows.forget_user(site, known_id(user_id)))
 
     def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
-        return self._run(lambda site: flows.export_user(site, str(user_id)))
+        return self._run(lambda site: flows.export_user(site, known_id(user_id)))
 
     @property
     def client(self) -> Configure:
@@ -329,12 +330,9 @@ class ConfigureAuth:
         blueprint.url_value_preprocessor(exempt)
         return blueprint
 
-    def _feature(self, name: str) -> Feature:
-        return self._installed().features[name]
-
     def _serve(self, name: str, route: Route) -> Response:
         installed = self._installed()
-        return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.has_session))))
+        return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.site.session))))
 
     def _open(self, app: Flask, site: Site) -> Stores:
         if isinstance(self._store, Stores):
@@ -348,10 +346,6 @@ class ConfigureAuth:
             awaited=False,
             local=site.settings.is_local,
         )
-
-
-def _local(user_id: str | int | None) -> str | None:
-    return None if user_id is None else str(user_id)
 
 
 def _configuration(app: Flask) -> dict[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["FlaskApp", "respond", "visit"]
 
 def visit(has_session: bool) -> Visit:
     """The running request. `has_session`: the app keeps its users in Flask's session."""
-    strict = has_session and current_app.config.get("SESSION_COOKIE_SAMESITE") == "Strict"
+    strict = has_session and str(current_app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict"
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Visit(
         method=request.method,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ui
+from .visit import Visit
 
 __all__ = ["Answer", "BrowserCookie", "Reply"]
 
@@ -46,8 +47,8 @@ class Answer:
 
     status: int = 204
     location: str | None = field(default=None, repr=False)
-    page: ui.Page | None = None
-    json: Mapping[str, Any] | None = None
+    page: ui.Page | None = field(default=None, repr=False)
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
     response: object = None
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
@@ -57,6 +58,14 @@ class Answer:
     def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Answer:
         # 303: the method becomes GET, so a form's body is never sent on (RFC 9700, section 4.12).
         return cls(status=303, location=location, cookie=cookie)
+
+    @classmethod
+    def untouched(cls, visit: Visit) -> Answer:
+        """For a HEAD and for a prefetch, which change nothing.
+
+        A browser keeps a good answer to a prefetch for the click, which would then lead nowhere; a 503 it drops.
+        """
+        return cls(status=204 if visit.method == "HEAD" else 503)
 
     @property
     def headers(self) -> dict[str, str]:

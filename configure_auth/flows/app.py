@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ..errors import SettingsError
 
-__all__ = ["App", "AppResponse", "Hook", "local_id"]
+__all__ = ["App", "AppResponse", "Hook", "known_id", "local_id"]
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
@@ -40,7 +40,7 @@ class AppResponse(Exception):
         self.response = response
 
 
-def local_id(value: object, source: str) -> str | None:
+def local_id(value: object, source: str = "user_id") -> str | None:
     """A user id as the app gave it, as a string; None where nobody is signed in.
 
     Raises:
@@ -53,3 +53,11 @@ def local_id(value: object, source: str) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= 255 or "\0" in value:
         raise SettingsError(f"{source} must give the user's id (a string or a whole number), or None for nobody")
     return value
+
+
+def known_id(value: object) -> str:
+    """`local_id` where there must be one."""
+    user_id = local_id(value, "this verb's user_id")
+    if user_id is None:
+        raise SettingsError("this verb needs a user's id")
+    return user_id

@@ -62,7 +62,7 @@ _POLLS, _POLL = 20, 0.1
 class Outcome:
     """How an attempt ended, as it is remembered: a place to go, or a code. `user_id` is whom a login signed in."""
 
-    location: str | None = None
+    location: str | None = field(default=None, repr=False)
     code: Code | None = None
     sentence: str | None = None
     user_id: str | None = None
@@ -92,7 +92,7 @@ class Purpose(ABC):
     """How an attempt ended in which a hook of the app raised a response of its own."""
 
     site: Site
-    after: str = "/"
+    after: str = ""
 
     @abstractmethod
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:

@@ -144,7 +144,7 @@ def run(flow: Flow[T], runtime: Runtime) -> T:
 
 
 async def arun(flow: Flow[T], runtime: AsyncRuntime) -> T:
-    """`run`, awaited. A cancelled task closes the flow where it stands, unless it is in a `Whole` part."""
+    """`run`, awaited. A cancelled task closes the flow where it stands, or after the `Whole` part that it is in."""
     try:
         effect = next(flow)
         while True:

@@ -64,7 +64,7 @@ def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> F
     """
     require_origin("redirect_uri", redirect_uri, path=True)
     if visit.touches_nothing:
-        return Answer()
+        return Answer.untouched(visit)
     cookie = provider.site.browser_cookie(visit, redirect_uri)
     url = yield from mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Answer.redirect(url, cookie=cookie)

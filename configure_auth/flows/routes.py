@@ -80,15 +80,16 @@ class Feature(Purpose):
 
     def __post_init__(self) -> None:
         require_path(self.path)
+        if not self.after:
+            object.__setattr__(self, "after", f"{self.site.mount}/")
 
     def url(self, app_url: str, route: str) -> str:
         return f"{app_url}{self.path}{route}"
 
     def start_href(self, next: str | None = None, **more: str) -> str:
         """The path of the start, as a page of the app links to it."""
-        mount = urlsplit(self.site.settings.app_url or "").path
         query = urlencode(({"next": next} if next else {}) | more)
-        return f"{mount}{self.path}/sign-in{'?' if query else ''}{query}"
+        return f"{self.site.mount}{self.path}/sign-in{'?' if query else ''}{query}"
 
     @abstractmethod
     def admit(self, user_id: str | None) -> bool:
@@ -138,7 +139,7 @@ def start(feature: Feature, visit: Visit) -> Flow[Answer]:
     """`GET|POST /sign-in`. Query: `next`; `replace=1` lets another Configure user take the present one's place."""
     site = feature.site
     if visit.touches_nothing:
-        return Answer()
+        return Answer.untouched(visit)
     asked = visit.parameters(next=2048, replace=1, confirm=64, moved=1)
     app_url = site.app_url(visit)
     again = {name: value for name, value in asked.items() if name in ("next", "replace")}
@@ -189,9 +190,9 @@ def reload_first(route: Route, visit: Visit) -> Answer | None:
 
     The reload is of the same origin, so the cookie comes along with it, and it can't go in a circle.
     """
-    if route.endpoint != "callback" or not visit.lacks_strict_session or not visit.is_cross_site:
+    if route.endpoint != "callback" or visit.touches_nothing or not visit.lacks_strict_session:
         return None
-    return None if visit.touches_nothing else Answer(status=200, page=ui.ReloadPage())
+    return Answer(status=200, page=ui.ReloadPage()) if visit.is_cross_site else None
 
 
 def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
@@ -200,7 +201,7 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     app_url = site.app_url(visit)
     given = read_callback(visit)
     if visit.touches_nothing:
-        return Answer()
+        return Answer.untouched(visit)
     cookie = _binding(feature, visit)
     user_id = yield from current_user(site)
     if visit.is_cross_site and (visit.lacks_strict_session or (user_id is None and feature.needs_session())):
@@ -239,6 +240,8 @@ def finish(feature: Feature, visit: Visit) -> Flow[Answer]:
     if attempt is None:
         return Answer(status=202, json={"next": None}, retry_after=1)
     if attempt.outcome is not None:
+        if attempt.user_id != user_id:
+            raise SignInError(Code.WRONG_USER, "another user finished this")
         outcome = remembered(site, attempt)
     else:
         ending = redeemed(feature, attempt, partial(_unparked, site, attempt), user_id)

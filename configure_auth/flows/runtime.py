@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -76,11 +78,32 @@ class AsyncRuntime:
                 except Exception:  # what it tells of is committed, and must not look undone
                     log.exception("a handler of %s failed", type(event).__name__)
             case Whole(flow):
-                with anyio.CancelScope(shield=True):
-                    return await arun(flow, self)
+                return await _to_its_end(partial(arun, flow, self))
             case Pause(seconds):
                 return await anyio.sleep(seconds)
 
 
 async def _awaited(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
+
+
+async def _to_its_end(make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Await something that a cancellation, which may be asyncio's own or AnyIO's, only makes wait."""
+    with anyio.CancelScope(shield=True):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return await make()
+        # A scope stops AnyIO's cancellations only; `asyncio.timeout` and a server's shutdown cancel the task itself.
+        task = asyncio.create_task(make())
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            if not task.cancelled() and task.exception() is not None:
+                log.warning("what a cancelled request was doing failed: %s", type(task.exception()).__name__)
+            raise cancelled
+        return task.result()

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
 from ..settings import Settings, is_loopback
@@ -87,6 +87,11 @@ class Site:
     def agent(self) -> str:
         return self.settings.required_agent
 
+    @property
+    def mount(self) -> str:
+        """The path that the app is mounted under, as people see it; without a slash at its end."""
+        return urlsplit(self.settings.app_url or "").path
+
     def app_url(self, visit: Visit) -> str:
         """The app's own URL: the setting, never the Host header; without the setting, loopback only."""
         if self.settings.app_url is not None:
@@ -126,5 +131,5 @@ class Site:
     @staticmethod
     def confirmation(cookie: BrowserCookie, path: str, asked: dict[str, str]) -> str:
         """Shows that a link was made by us for this browser and this start, where Fetch Metadata can't."""
-        meant = "&".join([path, *(f"{name}={value}" for name, value in sorted(asked.items()))])
+        meant = f"{path}?{urlencode(sorted(asked.items()))}"
         return hmac.new(cookie.value.encode(), meant.encode(), hashlib.sha256).hexdigest()

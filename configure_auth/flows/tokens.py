@@ -208,7 +208,10 @@ def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[Stor
                 yield from _mark(site, present)
                 raise _reconnect() from error
             if not _lost(error):
-                yield from _change(site, present, replace(present, refresh_sent_at=None, refresh_sends=0))
+                # This one was refused; an earlier one may still have been served.
+                before = present.refresh_sends - 1
+                sent_at = first_sent if before else None
+                yield from _change(site, present, replace(present, refresh_sent_at=sent_at, refresh_sends=before))
                 raise
             if present.refresh_sends >= SENDS:
                 raise
@@ -246,7 +249,9 @@ def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) 
 
 def _lost(error: ConfigureError) -> bool:
     """Whether the request may have been served although no answer came."""
-    return error.status_code is None and error.code in (ApiCode.NETWORK_ERROR, ApiCode.TIMEOUT) and error.sent
+    # A gateway's word, and an answer that can't be read, say nothing of what was done behind them.
+    unclear = error.status_code is None or error.status_code in (502, 504) or 200 <= error.status_code < 300
+    return error.sent and unclear
 
 
 def _change(site: Site, old: StoredAccount, new: StoredAccount) -> Flow[StoredAccount]:
@@ -270,7 +275,7 @@ def _still_good(site: Site, account: StoredAccount, token: Secret) -> Flow[bool]
     try:
         if account.kind == "agent":
             validation = yield from send(validate_sign_in_token(site.settings, token))
-            return validation.valid and validation.user_id == account.configure_user_id
+            return validation.valid and validation.user_id in (None, account.configure_user_id)
         introspection = yield from send(introspect(site.settings, token))
         return introspection.active and introspection.sub == account.configure_user_id
     except ConfigureError:

@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeVar, cast
 import jinja2
 from markupsafe import Markup
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 from starlette.routing import Route as StarletteRoute
 from starlette.templating import Jinja2Templates
 
@@ -26,11 +27,12 @@ from ..api.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
 from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Route, Site
+from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import open_stores
 from ..values import Kind, LinkedAccount, Secret
-from .request import StarletteApp, no_session, respond, visit
+from .request import StarletteApp, is_async, no_session, respond, visit
 
 __all__ = ["ConfigureAuth"]
 
@@ -106,7 +108,7 @@ class ConfigureAuth:
         self,
         *,
         path: str = "/configure",
-        after_link: str = "/",
+        after_link: str | None = None,
         on_conflict: Literal["reject", "move"] | Hook = "reject",
         on_error: Hook | None = None,
         can_disconnect: Hook | None = None,
@@ -119,7 +121,8 @@ class ConfigureAuth:
 
         Args:
             path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_link: the page to go on to, where the start had no `next`.
+            after_link: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
+                includes what the app is mounted under.
             on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
                 `(request, account, owner_user_id) -> "reject" | "move"`.
             on_error: `(request, error) -> response | None`; None shows our page.
@@ -131,7 +134,7 @@ class ConfigureAuth:
         feature = AccountLink(
             site=self._site,
             path=path,
-            after=after_link,
+            after=after_link or "",
             on_error=on_error,
             on_conflict=on_conflict,
             can_disconnect=can_disconnect,
@@ -145,7 +148,7 @@ class ConfigureAuth:
         *,
         on_login: Hook,
         path: str = "/auth/configure",
-        after_login: str = "/",
+        after_login: str | None = None,
         on_error: Hook | None = None,
         scopes: tuple[str, ...] | None = None,
         resource: str | None = None,
@@ -157,7 +160,8 @@ class ConfigureAuth:
                 `identity.local_user_id`; commit; sign it in; return its id, or `(id, response)`. It may be called
                 again for the same person. Raise `LoginRefused(sentence)` to turn somebody away.
             path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_login: the page to go on to, where the start had no `next`.
+            after_login: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
+                includes what the app is mounted under.
             on_error: `(request, error) -> response | None`; None shows our page.
             scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
             resource: what the tokens are for; Configure's API unless told otherwise.
@@ -165,7 +169,7 @@ class ConfigureAuth:
         feature = Login(
             site=self._site,
             path=path,
-            after=after_login,
+            after=after_login or "",
             on_error=on_error,
             on_login=on_login,
             scopes=scopes,
@@ -204,33 +208,33 @@ class ConfigureAuth:
 
     async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
         """`account` of a user by id."""
-        return await self._run(flows.account(self._site, _local(user_id)))
+        return await self._run(flows.account(self._site, local_id(user_id)))
 
     async def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
         """`access_token` of a user by id."""
-        return await self._run(flows.access_token(self._site, _local(user_id), self._all_features.resource, kind))
+        return await self._run(flows.access_token(self._site, local_id(user_id), self._all_features.resource, kind))
 
     async def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> AsyncProfile:
         """`profile` of a user by id."""
-        opened = await self._run(flows.open_token(self._site, _local(user_id), self._all_features.resource, kind))
+        opened = await self._run(flows.open_token(self._site, local_id(user_id), self._all_features.resource, kind))
 
         async def perform(call: Any, /) -> Any:
             resource = self._all_features.resource
-            return await self._run(flows.checked(self._site, _local(user_id), resource, kind, call))
+            return await self._run(flows.checked(self._site, local_id(user_id), resource, kind, call))
 
         return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
 
     async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """`unlink` of a user by id."""
-        return await self._run(flows.unlink(self._site, str(user_id)))
+        return await self._run(flows.unlink(self._site, known_id(user_id)))
 
     async def forget_user(self, user_id: str | int) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return await self._run(flows.forget_user(self._site, str(user_id)))
+        return await self._run(flows.forget_user(self._site, known_id(user_id)))
 
     async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
-        return await self._run(flows.export_user(self._site, str(user_id)))
+        return await self._run(flows.export_user(self._site, known_id(user_id)))
 
     @property
     def client(self) -> AsyncConfigure:
@@ -336,17 +340,15 @@ class ConfigureAuth:
     async def _tell(self, event: Event) -> None:
         for handler in self._handlers[type(event)]:
             try:
-                result = handler(event)
-                if inspect.isawaitable(result):
-                    await result
+                await (handler(event) if is_async(handler) else run_in_threadpool(handler, event))
             except Exception:  # the event is of something done; one handler's failure is none of the others'
                 log.exception("a handler of %s failed", type(event).__name__)
 
     def _mount(self, name: str, feature: Feature, routes: tuple[Route, ...]) -> Mount:
         self._features[name] = feature
-        return Mount(
-            feature.path,
-            name=name,
+        # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
+        router = Router(
+            redirect_slashes=False,
             routes=[
                 StarletteRoute(
                     route.rule,
@@ -358,6 +360,7 @@ class ConfigureAuth:
                 for route in routes
             ],
         )
+        return Mount(feature.path, app=router, name=name)
 
     async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
         return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))
@@ -373,7 +376,3 @@ class ConfigureAuth:
             awaited=True,
             local=site.settings.is_local,
         )
-
-
-def _local(user_id: str | int | None) -> str | None:
-    return None if user_id is None else str(user_id)

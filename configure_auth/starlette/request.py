@@ -17,7 +17,7 @@ from starlette.responses import Response
 from ..errors import SettingsError
 from ..flows import Answer, AppResponse, Hook, Visit
 
-__all__ = ["StarletteApp", "no_session", "respond", "session_of", "visit"]
+__all__ = ["StarletteApp", "is_async", "no_session", "respond", "session_of", "visit"]
 
 
 def visit(request: Request, has_session: bool) -> Visit:
@@ -35,13 +35,14 @@ def visit(request: Request, has_session: bool) -> Visit:
         path=path if path.startswith(f"{mount}/") else mount + path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
-        lacks_strict_session=has_session and _strict_cookie(request) not in {None, *request.cookies},
+        lacks_strict_session=has_session and _lacks_strict_session(request),
     )
 
 
 def respond(answer: Answer) -> Response:
     """An answer as a Starlette response; the app's own gets our headers where it has none of them."""
     if isinstance(answer.response, HTTPException):
+        answer.response.headers = {**answer.headers, **(answer.response.headers or {})}
         raise answer.response
     if isinstance(answer.response, Response):
         for name, value in answer.headers.items():
@@ -81,7 +82,7 @@ class StarletteApp:
 
     async def call(self, hook: Hook, *args: object) -> Any:
         try:
-            if _is_async(hook):
+            if is_async(hook):
                 return await hook(self.request, *args)
             result = await run_in_threadpool(hook, self.request, *args)
             return await result if inspect.isawaitable(result) else result
@@ -110,15 +111,16 @@ class StarletteApp:
             regenerate()
 
 
-def _is_async(hook: Hook) -> bool:
+def is_async(hook: Hook) -> bool:
     while isinstance(hook, partial):
         hook = hook.func
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
 
 
-def _strict_cookie(request: Request) -> str | None:
-    """The name of the session cookie where it is SameSite=Strict, as the app's own list of middleware says."""
+def _lacks_strict_session(request: Request) -> bool:
     for middleware in getattr(request.scope.get("app"), "user_middleware", ()):
-        if middleware.cls is SessionMiddleware and str(middleware.kwargs.get("same_site")).lower() == "strict":
-            return str(middleware.kwargs.get("session_cookie", "session"))
-    return None
+        if middleware.cls is SessionMiddleware:
+            strict = str(middleware.kwargs.get("same_site")).lower() == "strict"
+            return strict and middleware.kwargs.get("session_cookie", "session") not in request.cookies
+    # A session of another kind, or around the whole app, can't be asked; an empty one may lack a strict cookie.
+    return not request.scope.get("session", True)

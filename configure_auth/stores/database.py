@@ -44,10 +44,7 @@ class _Preparation:
         self._fingerprints = fingerprints
 
     def __call__(self, connection: Connection) -> None:
-        if connection.dialect.name == "sqlite":
-            metadata.create_all(connection)
-        elif not connection.dialect.has_table(connection, parameters.name):
-            raise SettingsError("the store has no tables of ours; make them with: configure_auth tables")
+        metadata.create_all(connection)
         rows = {row.name: row.value for row in connection.execute(select(parameters))}
         if "schema" not in rows:
             connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
@@ -173,7 +170,7 @@ class Database:
 class ThreadedDatabase:
     """A blocking `Database` for an event loop: each transaction runs whole in a worker thread, on asyncio and trio.
 
-    A cancelled task waits for its transaction, so that nothing is ever half done.
+    A transaction that was begun goes on to its end in its thread, whatever becomes of the task that asked for it.
     """
 
     def __init__(self, database: Database) -> None:

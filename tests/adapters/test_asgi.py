@@ -5,17 +5,21 @@ The app runs in the test's own loop; Configure is the sandbox, over real connect
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.sessions import SessionMiddleware
@@ -25,6 +29,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from configure_auth import Settings, SettingsError
+from configure_auth.events import AccountLinked
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth, authenticated_user, session_user
 
@@ -225,6 +230,83 @@ def test_a_client_that_goes_in_the_middle_leaves_all_or_nothing(
 
     on(backend, main)
     assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
+
+
+def test_a_timeout_around_a_callback_leaves_all_or_nothing(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """asyncio's own cancellation, as a server's shutdown does it, which AnyIO's scopes don't stop."""
+    app = make_app(f"sqlite:///{tmp_path}/configure.db")
+
+    async def main() -> None:
+        async with browser(app) as client:
+            await client.post("/in/u1")
+            callback = await at_configure(configure_sandbox, await start(client, "link"))
+            with configure_sandbox.hold("/v1/auth/sign-in/exchange") as held:
+                coming_back = asyncio.ensure_future(client.get(callback, headers=CROSS))
+                await anyio.to_thread.run_sync(held.arrived.wait, 1)
+                for _ in range(3):
+                    coming_back.cancel()
+                    await anyio.lowlevel.checkpoint()
+                held.release()
+                with pytest.raises(asyncio.CancelledError):
+                    await coming_back
+            assert (await client.get("/account")).json()["user"] == "u1"
+            assert (await client.get(callback, headers=CROSS)).headers["location"] == "/settings"
+
+    on("asyncio", main)
+    assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
+
+
+def test_an_exception_of_starlette_in_a_hook_keeps_our_headers(settings: Settings, configure_sandbox: Sandbox) -> None:
+    async def on_login(request: Request, identity: Any, grant: Any) -> str:
+        raise HTTPException(403, "not here", headers={"x-app": "its own"})
+
+    configure_auth = ConfigureAuth(settings, store="memory://", user_id=session_user("user_id"))
+    app = Starlette(
+        routes=[configure_auth.login(on_login=on_login)],
+        middleware=[Middleware(SessionMiddleware, secret_key="a secret of the app")],
+    )
+    client = TestClient(app, base_url=APP_URL, follow_redirects=False)
+    hosted = client.get("/auth/configure/sign-in", headers=SAME).headers["location"]
+    answer = client.get(configure_sandbox.sign_in(hosted), headers=CROSS)
+
+    assert (answer.status_code, answer.text, answer.headers["x-app"]) == (403, "not here", "its own")
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
+
+
+def test_a_plain_event_handler_runs_in_a_thread_of_its_own(make_app: MakeApp, configure_sandbox: Sandbox) -> None:
+    app = make_app()
+    threads: list[int] = []
+    app.state.configure_auth.on(AccountLinked)(lambda event: threads.append(threading.get_ident()))
+
+    async def main() -> None:
+        async with browser(app) as client:
+            await client.post("/in/u1")
+            await client.get(await at_configure(configure_sandbox, await start(client, "link")), headers=CROSS)
+        assert threads
+        assert threads[0] != threading.get_ident()
+
+    on("asyncio", main)
+
+
+def test_a_slash_too_many_leads_nowhere(make_app: MakeApp) -> None:
+    client = TestClient(make_app(), base_url=APP_URL, follow_redirects=False)
+
+    assert client.get("/configure/callback/?code=c&state=s", headers=CROSS).status_code == 404
+
+
+def test_a_strict_session_around_the_whole_app_is_reloaded_for(make_app: MakeApp, configure_sandbox: Sandbox) -> None:
+    inner = make_app()
+    inner.user_middleware.clear()
+    app = SessionMiddleware(inner, secret_key="a secret of the app", same_site="strict")
+    client = TestClient(app, base_url=APP_URL, follow_redirects=False)
+    callback = configure_sandbox.sign_in(client.get("/auth/configure/sign-in", headers=SAME).headers["location"])
+
+    first, again = client.get(callback, headers=CROSS), client.get(callback, headers=SAME)
+
+    assert (first.status_code, again.status_code) == (200, 303)
+    assert 'http-equiv="refresh"' in first.text
 
 
 def test_a_test_client_that_has_a_loop_for_each_request(

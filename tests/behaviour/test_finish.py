@@ -80,6 +80,15 @@ def test_another_user_ends_nothing_and_nobody_can_afterwards(web: Web, browser: 
     assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
 
 
+def test_another_user_of_the_browser_learns_nothing_of_a_finished_one(browser: Browser) -> None:
+    page = come_back(browser)
+    assert fetch(browser, handle(page), "u1").status_code == 200
+
+    answer = fetch(browser, handle(page), "u2")
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "wrong_user")
+
+
 def test_another_browser_with_the_address_ends_nothing(web: Web, browser: Browser) -> None:
     page = come_back(browser)
 

@@ -56,7 +56,7 @@ def test_the_kinds_of_answer_are_what_they_are_called(browser: Browser) -> None:
     assert statuses == {
         "login's start": 303,
         "a confirm page": 200,
-        "a prefetch": 204,
+        "a prefetch": 503,
         "HEAD": 204,
         "login's end": 303,
         "link's start": 303,

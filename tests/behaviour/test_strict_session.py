@@ -87,7 +87,7 @@ def test_head_and_prefetch_get_no_page(make_web: MakeWeb, flow: Flow) -> None:
         callback = browser.at_configure(browser.begin(flow))
         with browser.copy(without=("session",)) as crossing:
             assert crossing.request("HEAD", callback, site="cross-site").status_code == 204
-            assert crossing.come_back(callback, sec_purpose="prefetch").status_code == 204
+            assert crossing.come_back(callback, sec_purpose="prefetch").status_code == 503
         assert browser.get(callback).status_code == 303
 
 

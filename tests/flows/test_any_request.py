@@ -97,7 +97,10 @@ def answered(world: World, intent: str, route: str, query: str, host: str, heade
 
 def is_fine(answer: Answer) -> bool:
     reply = answer.reply()
-    return reply.status < 500 and all("\n" not in value and "\r" not in value for _, value in reply.headers)
+    is_to_a_prefetch = answer == Answer(status=503)
+    return (reply.status < 500 or is_to_a_prefetch) and all(
+        "\n" not in value and "\r" not in value for _, value in reply.headers
+    )
 
 
 @unhurried

@@ -32,8 +32,12 @@ def test_from_the_second_link_on_one_request_on_a_kept_connection(web: Web, visi
         assert (call.path, call.connection) == (EXCHANGE, first.connection)
 
 
+def test_introspection_and_profile_are_asked_at_the_same_time(web: Web, visitor: Visitor) -> None:
+    login_with_both_under_way(web, visitor)
+
+
 def test_from_the_second_login_on_three_requests_on_kept_connections(web: Web, visitor: Visitor) -> None:
-    opened = {call.connection for call in calls_of_a_callback(web, visitor, "login")}
+    opened = {call.connection for call in login_with_both_under_way(web, visitor)}
     assert len(opened) == 2
 
     for _ in range(3):
@@ -44,9 +48,10 @@ def test_from_the_second_login_on_three_requests_on_kept_connections(web: Web, v
         assert {call.connection for call in (token, *others)} <= opened
 
 
-def test_introspection_and_profile_are_asked_at_the_same_time(web: Web, visitor: Visitor) -> None:
+def login_with_both_under_way(web: Web, visitor: Visitor) -> list[Call]:
+    """A login whose last two calls are both at Configure before either is answered; its calls."""
     callback = visitor.start("login")
-
+    before = len(web.sandbox.calls)
     with (
         web.sandbox.hold(INTROSPECT) as introspected,
         web.sandbox.hold(PROFILE) as read,
@@ -57,8 +62,8 @@ def test_introspection_and_profile_are_asked_at_the_same_time(web: Web, visitor:
         read.arrived.wait()
         introspected.release()
         read.release()
-
     assert answer.result().status == 303
+    return web.sandbox.calls[before:]
 
 
 def test_a_read_of_the_profile_is_one_request_on_a_kept_connection(web: Web, visitor: Visitor) -> None:
