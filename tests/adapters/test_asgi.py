@@ -168,8 +168,25 @@ def test_nothing_blocks_the_loop(make_app: MakeApp, configure_sandbox: Sandbox, 
         # The sandbox has a loop of its own in another thread, where it may do as it likes.
         with blockbuster_ctx("configure_auth", excluded_modules=["configure_auth.sandbox"]):
             await link_then_login(app, configure_sandbox)
+            await login_refresh_and_fail(app, configure_sandbox)
 
     on("asyncio", main)
+
+
+async def login_refresh_and_fail(app: Starlette, sandbox: Sandbox) -> None:
+    """A token that has to be refreshed, a page of each kind, and everything of a user forgotten."""
+    async with browser(app) as client:
+        hosted = await start(client, "login")
+        await client.get(await anyio.to_thread.run_sync(sandbox.sign_in, hosted, "+15550100002"), headers=CROSS)
+        sandbox.advance(3600)
+        before = len(sandbox.calls_to("POST", "/oauth/token"))
+        assert (await client.get("/profile")).status_code == 200
+        assert len(sandbox.calls_to("POST", "/oauth/token")) == before + 1
+        asks = await client.get("/auth/configure/sign-in", headers=CROSS)
+        refused = await client.get("/auth/configure/callback?state=s", headers=CROSS)
+        assert (asks.status_code, refused.status_code) == (200, 400)
+    assert await app.state.configure_auth.export_user("new")
+    assert await app.state.configure_auth.forget_user("new")
 
 
 @pytest.mark.parametrize("flow", ["link", "login"])
