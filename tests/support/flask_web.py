@@ -123,6 +123,12 @@ def _guard(app: Flask) -> None:
             abort(Response("sign in first", 401))
 
 
+def close(app: Flask, configure_auth: ConfigureAuth) -> None:
+    """End what the app's process would end with."""
+    with app.app_context():
+        configure_auth.client.close()
+
+
 def hurry(app: Flask, configure_auth: ConfigureAuth, seconds: float) -> None:
     with app.app_context():
         configure_auth.client._transport.timeout = seconds

@@ -157,6 +157,10 @@ class _Guard:
         await answer(scope, receive, send)
 
 
+def close(app: Starlette, configure_auth: ConfigureAuth) -> None:
+    """Nothing: the server's loop has ended, and its connections with it."""
+
+
 def hurry(app: Starlette, configure_auth: ConfigureAuth, seconds: float) -> None:
     configure_auth.client._transport.timeout = seconds
 

@@ -10,7 +10,7 @@ import secrets
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -215,7 +215,9 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
         sandbox.register_redirect_uri(f"{url}/auth/configure/callback")
         people = People()
         app, configure_auth = module.build(settings, options, people, folder, sandbox.clock)
-        with serve(app):
+        with ExitStack() as stack:
+            stack.callback(module.close, app, configure_auth)
+            stack.enter_context(serve(app))
             yield Web(
                 url=url,
                 adapter=adapter,
