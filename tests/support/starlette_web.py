@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,17 +167,44 @@ def hurry(app: Starlette, configure_auth: ConfigureAuth, seconds: float) -> None
     configure_auth.client._transport.timeout = seconds
 
 
+class _Server(uvicorn.Server):
+    """Ends when it's told to; uvicorn's own looks ten times a second whether it should."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, lifespan="off"))
+        self._running = threading.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        self._running.set()
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while self.server_state.connections or self.server_state.tasks:
+                    await asyncio.sleep(0.001)
+
+    def stop(self) -> None:
+        self._running.wait(10)
+        self._loop.call_soon_threadsafe(self._end.set)
+
+
 @contextmanager
 def listening(mount: str = "") -> Iterator[tuple[int, Callable[[Starlette], Serving]]]:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is known to be TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(256)
 
     def serve(app: Starlette) -> Serving:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
-
-        def stop() -> None:
-            server.should_exit = True
-
-        return Serving(lambda: server.run(sockets=[listener]), stop)
+        server = _Server(app)
+        return Serving(lambda: server.run(sockets=[listener]), server.stop)
 
     try:
         yield listener.getsockname()[1], serve
