@@ -32,7 +32,7 @@ clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
 
 .venv/demo.stamp: WHAT := -e '.[flask,starlette,sandbox]' flask-login flask-sqlalchemy flask-wtf fastapi pyjwt
-.venv/test.stamp: WHAT := -e '.[flask,starlette,sandbox]' --group test
+.venv/test.stamp: WHAT := -e '.[flask,starlette,postgresql,redis,sandbox]' --group test
 
 .venv/demo.stamp: $(INPUTS)
 	$(install)

@@ -8,7 +8,6 @@ repeats nothing but a GET that met a connection which the server had already clo
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import math
 import os
@@ -18,16 +17,16 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import httpcore2
 
 from ..errors import ApiCode, ConfigureError, SettingsError
+from ..loops import PerLoop
 from .call import Call, Reply, is_header_value
 
 __all__ = ["ANSWER_LIMIT", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "AsyncTransport", "Transport"]
@@ -142,39 +141,11 @@ class AsyncTransport:
 
     def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
         self.timeout = _require_timeout(timeout)
-        self._forget()
+        self._pools = PerLoop(_async_pool, httpcore2.AsyncConnectionPool.aclose)
         _transports.add(self)
 
-    def _forget(self) -> None:
-        self._pools: dict[_Loop, tuple[httpcore2.AsyncConnectionPool, AsyncGenerator[None]]] = {}
-
     def _abandon(self) -> None:
-        _abandoned.append(self._pools)
-        self._forget()
-
-    async def _opened(self) -> httpcore2.AsyncConnectionPool:
-        loop = _Loop.running()
-        if loop not in self._pools:
-            # A loop that was closed without its generators being finished can't close a connection any more.
-            for other in list(self._pools):
-                if other.is_closed:
-                    self._pools.pop(other, None)
-            pool = httpcore2.AsyncConnectionPool(
-                ssl_context=_shared_ssl_context(), network_backend=_AsyncBackend(), **_POOL
-            )
-            keeper = self._keep(loop, pool)
-            self._pools[loop] = pool, keeper
-            await anext(keeper)
-        return self._pools[loop][0]
-
-    async def _keep(self, loop: _Loop, pool: httpcore2.AsyncConnectionPool) -> AsyncGenerator[None]:
-        # asyncio and trio both finish the asynchronous generators of a loop before it ends, so this one, suspended all
-        # the time, closes the pool on the loop that it belongs to.
-        try:
-            yield
-        finally:
-            self._pools.pop(loop, None)
-            await pool.aclose()
+        self._pools.abandon()
 
     async def send(self, call: Call[Any]) -> Reply:
         """`Transport.send`, awaited; a cancelled call gives its connection up."""
@@ -191,7 +162,7 @@ class AsyncTransport:
         raise failure
 
     async def _attempt(self, request: _Request, ends: float) -> Reply:
-        pool = await self._opened()
+        pool = await self._pools.get()
         timeouts = request.timeouts(max(ends - time.monotonic(), 0.0))
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
             body = _Body(response)
@@ -200,9 +171,11 @@ class AsyncTransport:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A later call opens new ones."""
-        opened = self._pools.pop(_Loop.running(), None)
-        if opened is not None:
-            await opened[1].aclose()
+        await self._pools.aclose()
+
+
+def _async_pool() -> httpcore2.AsyncConnectionPool:
+    return httpcore2.AsyncConnectionPool(ssl_context=_shared_ssl_context(), network_backend=_AsyncBackend(), **_POOL)
 
 
 class _Request:
@@ -484,30 +457,6 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
-
-class _Loop:
-    """A running event loop, as a key."""
-
-    def __init__(self) -> None:
-        try:
-            self._asyncio: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._asyncio = None
-
-    @property
-    def is_closed(self) -> bool:
-        return self._asyncio is not None and self._asyncio.is_closed()
-
-    @classmethod
-    def running(cls) -> _Loop:
-        loop = _loops.get(None)
-        if loop is None:
-            loop = cls()
-            _loops.set(loop)
-        return loop
-
-
-_loops: anyio.lowlevel.RunVar[_Loop | None] = anyio.lowlevel.RunVar("configure_auth_loop")
 
 # After a fork both processes hold the same sockets, and each would read answers meant for the other.
 _transports: weakref.WeakSet[Transport | AsyncTransport] = weakref.WeakSet()

@@ -22,7 +22,7 @@ from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Ru
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import open_stores
+from ..stores.opening import StateSource, StoreSource, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
@@ -73,8 +73,11 @@ class ConfigureAuth:
 
     Args:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
-        store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "memory://" for development,
-            or a `Stores` of your own.
+        store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "postgresql://..." for several
+            machines, or "memory://" for development; also an Engine, a Flask-SQLAlchemy `db` or a Session factory on
+            PostgreSQL, from which connections of our own are made, or a `Stores` of your own.
+        states: "redis://...", or a redis-py client, to keep the attempts to sign in there, beside the accounts in
+            `store`.
         user_id: a function that gives the id of the signed-in user (a string or a whole number), None for nobody.
             An id must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
@@ -89,7 +92,8 @@ class ConfigureAuth:
         self,
         settings: Settings | None = None,
         *,
-        store: str | Stores = "sqlite:///configure.db",
+        store: StoreSource = "sqlite:///configure.db",
+        states: StateSource | None = None,
         user_id: Callable[[], object],
         name: str = "configure",
         allowed_next: tuple[str, ...] = (),
@@ -99,6 +103,7 @@ class ConfigureAuth:
     ) -> None:
         self._settings = settings
         self._store = store
+        self._states = states
         self._options = flows.AppOptions(
             user_id=user_id,
             name=name,
@@ -335,17 +340,17 @@ class ConfigureAuth:
         return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.site.session))))
 
     def _open(self, app: Flask, site: Site) -> Stores:
-        if isinstance(self._store, Stores):
-            return self._store
-        return open_stores(
-            self._store,
-            agent=site.agent,
-            fingerprints=site.sealer.fingerprints,
-            folder=Path(app.instance_path),
-            extra="flask",
-            awaited=False,
-            local=site.settings.is_local,
-        )
+        with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
+            return open_stores(
+                self._store,
+                self._states,
+                agent=site.agent,
+                fingerprints=site.sealer.fingerprints,
+                folder=Path(app.instance_path),
+                extra="flask",
+                awaited=False,
+                local=site.settings.is_local,
+            )
 
 
 def _configuration(app: Flask) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..flows import Clock, Flow, Runtime, provider, run
 from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import open_stores
+from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
 from .request import FlaskApp, respond, visit
 
@@ -25,7 +25,7 @@ class OAuthProvider:
     """What `oauth.configure` is: Authlib's verbs, run by our login flow over one pool of connections."""
 
     def __init__(
-        self, flow: provider.Provider, *, name: str, store: str | Stores | None, map_profile: MapProfile | None
+        self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
     ) -> None:
         self._flow = flow
         self._name = name
@@ -71,15 +71,13 @@ class OAuthProvider:
             return run(flow, Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
 
     def _stores(self) -> Stores:
-        if isinstance(self._store, Stores):
-            return self._store
         site = self._flow.site
         if self._store is None:
             return session_stores(session, self._name, site.sealer)
         app: Flask = current_app
         opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
         if self._name not in opened:
-            made = open_stores(
+            made = open_attempts(
                 self._store,
                 agent=site.agent,
                 fingerprints=(),
@@ -98,7 +96,7 @@ def register_oauth(
     settings: Settings,
     *,
     name: str = "configure",
-    store: str | Stores | None = None,
+    store: AttemptSource | None = None,
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,
@@ -110,8 +108,9 @@ def register_oauth(
         oauth: the app's registry; other providers in it are left as they are.
         settings: with the OAuth client, the API key and the agent.
         name: under which it is found: `oauth.configure`.
-        store: "sqlite:///configure.db" or another store keeps each attempt single-use. Without one the attempts lie in
-            the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a state twice.
+        store: "sqlite:///configure.db", "redis://..." or another store keeps each attempt single-use. Without one the
+            attempts lie in the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a
+            state twice.
         scopes: ("profile.read", "profile.search") unless told otherwise.
         resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
         map_profile: makes `token["userinfo"]` from an `Identity`.

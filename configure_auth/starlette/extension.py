@@ -26,11 +26,11 @@ from ..api.client import AsyncConfigure, AsyncProfile
 from ..api.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Route, Site
+from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Route
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import open_stores
+from ..stores.opening import StateSource, StoreSource, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
@@ -62,8 +62,12 @@ class ConfigureAuth:
 
     Args:
         settings: the credentials; by default read from the environment, now.
-        store: "sqlite:///configure.db" (in the working directory), "memory://" for development, or a `Stores` of your
-            own, whose methods may be coroutines.
+        store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
+            "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
+            connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. What blocks
+            works in threads; "postgresql+psycopg_async://..." and "sqlite+aiosqlite:///..." run on asyncio's loop.
+        states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
+            accounts in `store`.
         user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
@@ -81,7 +85,8 @@ class ConfigureAuth:
         self,
         settings: Settings | None = None,
         *,
-        store: str | Stores = "sqlite:///configure.db",
+        store: StoreSource = "sqlite:///configure.db",
+        states: StateSource | None = None,
         user_id: Callable[[Request], object],
         name: str = "configure",
         allowed_next: tuple[str, ...] = (),
@@ -100,7 +105,16 @@ class ConfigureAuth:
         settings = settings or Settings.from_env()
         self._site = self._options.site(settings, settings.required_token_keys)
         self._client = AsyncConfigure(settings)
-        self._stores = store if isinstance(store, Stores) else self._open(store)
+        self._stores: Stores = open_stores(
+            store,
+            states,
+            agent=self._site.agent,
+            fingerprints=self._site.sealer.fingerprints,
+            folder=Path.cwd(),
+            extra="starlette",
+            awaited=True,
+            local=settings.is_local,
+        )
         self._features: dict[str, Feature] = {}
         self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 
@@ -305,8 +319,7 @@ class ConfigureAuth:
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         await self._client.aclose()
-        close: Callable[[], object] = self._stores.close
-        closed = close()
+        closed = self._stores.close()
         if inspect.isawaitable(closed):
             await closed
 
@@ -364,15 +377,3 @@ class ConfigureAuth:
 
     async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
         return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))
-
-    def _open(self, url: str) -> Stores:
-        site: Site = self._site
-        return open_stores(
-            url,
-            agent=site.agent,
-            fingerprints=site.sealer.fingerprints,
-            folder=Path.cwd(),
-            extra="starlette",
-            awaited=True,
-            local=site.settings.is_local,
-        )

@@ -13,7 +13,7 @@ from ..flows import AsyncRuntime, Clock, Flow, arun, provider
 from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import open_stores
+from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
 from .request import StarletteApp, respond, session_of, visit
 
@@ -26,15 +26,15 @@ class OAuthProvider:
     """What `oauth.configure` is: Authlib's verbs, awaited, run by our login flow over one pool of connections."""
 
     def __init__(
-        self, flow: provider.Provider, *, name: str, store: str | Stores | None, map_profile: MapProfile | None
+        self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
     ) -> None:
         self._flow = flow
         self._name = name
         self._map_profile = map_profile
         self._client = AsyncConfigure(flow.client.settings)
-        self._stores = store
-        if isinstance(store, str):
-            self._stores = open_stores(
+        self._stores: Stores | None = None
+        if store is not None:
+            self._stores = open_attempts(
                 store,
                 agent=flow.site.agent,
                 fingerprints=(),
@@ -84,7 +84,7 @@ class OAuthProvider:
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
         with provider.in_authlib_terms():
             stores = self._stores
-            if not isinstance(stores, Stores):
+            if stores is None:
                 session = {} if request is None else session_of(request)
                 stores = session_stores(session, self._name, self._flow.site.sealer)
             app = None if request is None else StarletteApp(request, has_session=True)
@@ -96,7 +96,7 @@ def register_oauth(
     settings: Settings,
     *,
     name: str = "configure",
-    store: str | Stores | None = None,
+    store: AttemptSource | None = None,
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,

@@ -89,7 +89,7 @@ class StateStore(Protocol):
         """Delete every attempt of a local user."""
 
     def purge(self, *, now: float) -> int:
-        """Delete what has ended; the number of records deleted."""
+        """Delete some of what has ended; the number of records deleted, 0 when none is left."""
 
 
 class AccountStore(Protocol):
@@ -140,4 +140,4 @@ class Stores:
     states: StateStore
     accounts: AccountStore
     leases: Leases
-    close: Callable[[], None] = field(default=lambda: None, repr=False)
+    close: Callable[[], object] = field(default=lambda: None, repr=False)

@@ -13,25 +13,29 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..errors import SettingsError, StoreError
-from .schema import SCHEMA, metadata, parameters
+from ..loops import PerLoop
+from . import schema
+from .schema import parameters
 
-__all__ = ["AsyncDatabase", "Database", "ThreadedDatabase"]
+__all__ = ["BUSY_SECONDS", "AsyncDatabase", "Database", "ThreadedDatabase"]
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 2.0
-"""How long a locked SQLite file is waited for before the person is told to try again."""
+BUSY_SECONDS = 5
+"""How long a lock in the database is waited for before the person is told to try again."""
 
-_attempts = 3
-"""Tries of a transaction that met another one's insert."""
+_attempts = 5
+"""Tries of a transaction that met another one's insert, or a deadlock with it."""
 
 _READING = "configure_auth_reading"
+
+_REPEATABLE = frozenset({"40001", "40P01"})
+"""PostgreSQL's codes for what another transaction made impossible, and what can be done again: it was rolled back."""
 
 
 class _Preparation:
@@ -44,17 +48,17 @@ class _Preparation:
         self._fingerprints = fingerprints
 
     def __call__(self, connection: Connection) -> None:
-        metadata.create_all(connection)
-        rows = {row.name: row.value for row in connection.execute(select(parameters))}
-        if "schema" not in rows:
-            connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
-        elif rows["schema"] != str(SCHEMA):
-            raise SettingsError(
-                f"the store's tables are of schema {rows['schema'][:8]!a}, this version needs {SCHEMA}; "
-                "run the migration of the release notes"
-            )
+        if connection.dialect.name == "sqlite":
+            schema.upgrade(connection)
+        found = schema.number(connection)
+        if found != schema.SCHEMA:
+            state = "no tables yet" if found is None else f"tables of schema {found}, and {schema.SCHEMA} is needed"
+            raise SettingsError(f"the store has {state}: run `configure_auth tables`, or your migration")
         prefix = f"key {self._agent} "
-        known = {name.removeprefix(prefix) for name in rows if name.startswith(prefix)}
+        rows = connection.execute(
+            select(parameters.c.name).where(parameters.c.name.startswith(prefix, autoescape=True))
+        )
+        known = {name.removeprefix(prefix) for name in rows.scalars()}
         if known and self._fingerprints and known.isdisjoint(self._fingerprints):
             raise SettingsError(
                 "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is in "
@@ -65,32 +69,57 @@ class _Preparation:
 
 
 def _store_error(error: SQLAlchemyError) -> StoreError:
-    # The driver's text may quote a row; its class name says enough.
-    cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
-    return StoreError(f"the store could not do its work now ({cause}); it is locked, full or out of reach")
+    # The driver's text may quote a row; its class and its code say enough.
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    said = f"{type(cause).__name__}, {code}" if code else type(cause).__name__
+    return StoreError(f"the store could not do its work now ({said}); it is locked, full or out of reach")
 
 
-def _may_repeat(error: SQLAlchemyError, attempt: int) -> bool:
-    return isinstance(error, IntegrityError) and attempt < _attempts
+def _may_repeat(error: SQLAlchemyError, attempt: int, *, untouched: bool) -> bool:
+    """Whether a transaction that failed can be taken again: nothing of it was done, and it may go better."""
+    if attempt >= _attempts or not isinstance(error, DBAPIError):
+        return False
+    # A connection that was kept and that the server had closed, noticed before anything was asked of it.
+    stale = error.connection_invalidated and untouched and attempt == 1
+    return stale or isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in _REPEATABLE
 
 
-def _on_sqlite(engine: Engine) -> None:
-    """Real transactions that take the write lock at their start, so that a read in them stays true."""
+def set_up(engine: Engine) -> None:
+    """Give a new engine's transactions their beginning: what they lock, and how long they wait for a lock."""
+    if engine.dialect.name == "sqlite":
 
-    def connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.close()
+        def connect(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.close()
 
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
+        def begin(connection: Connection) -> None:
+            # The write lock at once, so that what is read in a transaction stays true in it.
+            reading = connection.get_execution_options().get(_READING)
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
-    event.listen(engine, "connect", connect)
+        event.listen(engine, "connect", connect)
+    else:
+
+        def begin(connection: Connection) -> None:
+            if not connection.get_execution_options().get(_READING):
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+
     event.listen(engine, "begin", begin)
 
 
+def _reader(engine: Any) -> Any:
+    """The engine for what only reads: but on SQLite, a statement is its own transaction, in one round trip."""
+    options: dict[str, Any] = {_READING: True}
+    if engine.dialect.name != "sqlite":
+        options["isolation_level"] = "AUTOCOMMIT"
+    return engine.execution_options(**options)
+
+
 _databases: weakref.WeakSet[Database | AsyncDatabase] = weakref.WeakSet()
+_queues: dict[str, threading.Lock] = {}
 
 
 def _close_idle() -> None:
@@ -101,6 +130,7 @@ def _close_idle() -> None:
 
 def _forget_connections() -> None:
     # What was in use during a fork belongs to the parent: forget it, don't close it.
+    _queues.clear()
     for database in list(_databases):
         database.forget_connections()
 
@@ -109,49 +139,54 @@ os.register_at_fork(before=_close_idle, after_in_child=_forget_connections)
 
 
 class Database:
-    """A blocking engine. Threads share it; every `perform` is one transaction."""
+    """A blocking engine, and its connections, of our own. Threads share it; every `perform` is one transaction."""
 
     def __init__(self, engine: Engine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
+        set_up(engine)
         self._engine = engine
-        self._reader = engine.execution_options(**{_READING: True})
+        self._reader: Engine = _reader(engine)
         self._prepare = _Preparation(agent, fingerprints)
-        self._writing = threading.Lock()
         _databases.add(self)
 
-    @classmethod
-    def at(cls, url: str, *, agent: str, fingerprints: tuple[str, ...]) -> Database:
-        sqlite = url.startswith("sqlite")
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
-        if sqlite:
-            _on_sqlite(engine)
-        return cls(engine, agent=agent, fingerprints=fingerprints)
-
     def perform(self, operation: Callable[[Connection], T]) -> T:
-        # Writers of one process queue here: SQLite lets one write, and lets the others guess when to try again.
-        if not self._writing.acquire(timeout=BUSY_SECONDS):
+        if self._engine.dialect.name != "sqlite":
+            return self._transact(self._engine, operation)
+        # A process's writers to a file queue here: SQLite lets one write, and lets the others guess when to try again.
+        writing = _queues.setdefault(str(self._engine.url.database), threading.Lock())
+        if not writing.acquire(timeout=BUSY_SECONDS):
             raise StoreError("the store could not do its work now; other writers came first")
         try:
             return self._transact(self._engine, operation)
         finally:
-            self._writing.release()
+            writing.release()
 
     def read(self, operation: Callable[[Connection], T]) -> T:
         return self._transact(self._reader, operation)
 
+    def upgrade(self) -> int:
+        """Make or change the tables: `schema.upgrade`."""
+        try:
+            with self._engine.begin() as connection:
+                return schema.upgrade(connection)
+        except SQLAlchemyError as error:
+            raise _store_error(error) from None
+
     def _transact(self, engine: Engine, operation: Callable[[Connection], T]) -> T:
         attempt = 1
         while True:
+            untouched = True
             try:
                 if not self._prepare.done:
                     with self._prepare.lock, self._engine.begin() as connection:
                         self._prepare(connection)
                     self._prepare.done = True
                 with engine.begin() as connection:
+                    untouched = engine is self._reader
                     return operation(connection)
             except (SQLAlchemyError, sqlite3.Error) as error:
                 if not isinstance(error, SQLAlchemyError):
                     raise StoreError("the store could not be opened") from error
-                if not _may_repeat(error, attempt):
+                if not _may_repeat(error, attempt, untouched=untouched):
                     raise _store_error(error) from None
                 attempt += 1
 
@@ -160,7 +195,6 @@ class Database:
 
     def forget_connections(self) -> None:
         self._prepare.lock = threading.Lock()
-        self._writing = threading.Lock()
         self._engine.dispose(close=False)
 
     def close(self) -> None:
@@ -182,74 +216,84 @@ class ThreadedDatabase:
     async def read(self, operation: Callable[[Connection], T]) -> T:
         return await anyio.to_thread.run_sync(self._database.read, operation)
 
+    def upgrade(self) -> int:
+        return self._database.upgrade()
+
     def close(self) -> None:
         self._database.close()
 
 
-class AsyncDatabase:
-    """An engine on asyncio's event loop, driving the same statements through `run_sync`."""
+class _OnLoop:
+    """An engine on one loop, and the turn of the loop's writers."""
 
-    def __init__(self, engine: AsyncEngine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
-        self._engine = engine
-        self._reader = engine.execution_options(**{_READING: True})
+    def __init__(self, engine: AsyncEngine) -> None:
+        set_up(engine.sync_engine)
+        self.engine = engine
+        self.reader: AsyncEngine = _reader(engine)
+        self.writing = asyncio.Lock()
+
+    def turn(self, engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+        """SQLite lets one write, and lets the others guess when to try again, so they queue here."""
+        return self.writing if engine is self.engine and engine.dialect.name == "sqlite" else nullcontext()
+
+
+class AsyncDatabase:
+    """An engine for each of asyncio's event loops, driving the same statements through `run_sync`.
+
+    Args:
+        make: makes an engine whose connections are our own.
+    """
+
+    def __init__(self, make: Callable[[], AsyncEngine], *, agent: str, fingerprints: tuple[str, ...]) -> None:
+        self._loops = PerLoop(lambda: _OnLoop(make()), lambda one: one.engine.dispose())
+        self._driver = make().dialect.driver
         self._prepare = _Preparation(agent, fingerprints)
-        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
         _databases.add(self)
 
-    @classmethod
-    def at(cls, url: str, *, agent: str, fingerprints: tuple[str, ...]) -> AsyncDatabase:
-        sqlite = url.startswith("sqlite")
-        # No pool: a connection belongs to its loop, and a test client may have a loop for each request.
-        engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
-        if sqlite:
-            _on_sqlite(engine.sync_engine)
-        return cls(engine, agent=agent, fingerprints=fingerprints)
-
     async def perform(self, operation: Callable[[Connection], T]) -> T:
-        return await self._whole(self._engine, operation)
+        return await self._whole(operation, reading=False)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
-        return await self._whole(self._reader, operation)
+        return await self._whole(operation, reading=True)
 
-    async def _whole(self, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
+    async def _whole(self, operation: Callable[[Connection], T], *, reading: bool) -> T:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             raise SettingsError(
-                f"{self._engine.dialect.driver} runs on asyncio only; under trio use sqlite:///... or memory://"
+                f"{self._driver} runs on asyncio only; under trio give a URL without a driver, such as "
+                "sqlite:///configure.db or postgresql://..., which works in threads"
             ) from None
         # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
         with anyio.CancelScope(shield=True):
-            async with self._turn(engine):
-                value = await self._transact(engine, operation)
+            opened = await self._loops.get()
+            engine = opened.reader if reading else opened.engine
+            async with opened.turn(engine):
+                value = await self._transact(opened, engine, operation)
         return value  # here, because for mypy a scope may swallow what is in it
 
-    def _turn(self, engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
-        """Writers of one loop queue here: SQLite lets one write, and lets the others guess when to try again."""
-        if engine is self._reader:
-            return nullcontext()
-        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-
-    async def _transact(self, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
+    async def _transact(self, opened: _OnLoop, engine: AsyncEngine, operation: Callable[[Connection], T]) -> T:
         attempt = 1
         while True:
+            untouched = True
             try:
                 if not self._prepare.done:
-                    async with self._engine.begin() as connection:
+                    async with opened.engine.begin() as connection:
                         await connection.run_sync(self._prepare)
                     self._prepare.done = True
                 async with engine.begin() as connection:
+                    untouched = engine is opened.reader
                     return await connection.run_sync(operation)
             except SQLAlchemyError as error:
-                if not _may_repeat(error, attempt):
+                if not _may_repeat(error, attempt, untouched=untouched):
                     raise _store_error(error) from None
                 attempt += 1
 
     def close_idle(self) -> None:
-        """Nothing: without a pool none is idle."""
+        """Nothing: a loop that runs in the parent keeps its connections, and the child forgets them."""
 
     def forget_connections(self) -> None:
-        self._engine.sync_engine.dispose(close=False)
+        self._loops.abandon()
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._loops.aclose()

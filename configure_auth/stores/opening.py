@@ -1,60 +1,146 @@
-"""From a store's URL to the store."""
+"""From what an app names as its store to the store."""
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
 
 from ..errors import SettingsError
-from . import Stores
+from . import StateStore, Stores
 from .memory import memory_stores
 
-__all__ = ["open_stores"]
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["AttemptSource", "StateSource", "StoreSource", "open_attempts", "open_stores"]
 
 log = logging.getLogger("configure_auth")
 
-_FILE = "sqlite:///"
-_AIOSQLITE = "sqlite+aiosqlite:///"
+
+class _Db(Protocol):
+    """Flask-SQLAlchemy's `db`."""
+
+    @property
+    def engine(self) -> Any: ...
+
+    @property
+    def engines(self) -> Any: ...
+
+
+StoreSource: TypeAlias = Union[str, Stores, "Engine", "AsyncEngine", _Db, Callable[[], Any]]
+"""What can be given as `store=`."""
+
+StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
+"""What can be given as `states=`."""
+
+AttemptSource: TypeAlias = StoreSource | StateSource
+"""Where attempts can be kept that lead to no account of ours."""
+
+_REDIS = ("redis", "rediss", "unix")
 
 
 def open_stores(
-    url: str, *, agent: str, fingerprints: tuple[str, ...], folder: Path, extra: str, awaited: bool, local: bool
+    store: StoreSource,
+    states: StateSource | None = None,
+    *,
+    agent: str,
+    fingerprints: tuple[str, ...],
+    folder: Path,
+    extra: str,
+    awaited: bool,
+    local: bool,
 ) -> Stores:
-    """Open a store.
+    """Open a store, with the attempts in a second one where `states` is given.
 
     Args:
-        url: "memory://", or "sqlite:///configure.db" (a relative path lies in `folder`); on an event loop
-            "sqlite+aiosqlite:///configure.db" too.
+        store: "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://...", an Engine,
+            a Flask-SQLAlchemy `db`, a Session factory, or a `Stores`. On an event loop also
+            "sqlite+aiosqlite:///configure.db", "postgresql+psycopg_async://..." and an AsyncEngine.
+        states: "redis://...", a redis-py client, or a `StateStore`.
         agent: whose records these are.
         fingerprints: of the keys that seal, so that a wrong key is noticed before it does harm.
         folder: the app's own folder for such files; made if it isn't there.
         extra: what to install where SQLAlchemy is missing.
-        local: whether the app runs on loopback.
         awaited: whether the app runs on an event loop, where the store must not block.
+        local: whether the app runs on loopback.
 
     Raises:
-        SettingsError: the URL is of no store that is known here.
+        SettingsError: it is no store that is known here, or can't be one for this app; the message says what can.
     """
-    if url == "memory://":
+    main = _main(
+        store, agent=agent, fingerprints=fingerprints, folder=folder, extra=extra, awaited=awaited, local=local
+    )
+    if states is None:
+        return main
+    # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
+    second, close = _second(states, awaited=awaited)
+    return Stores(second, main.accounts, main.leases, _both(main.close, close, awaited=awaited))
+
+
+def open_attempts(store: AttemptSource, **options: Any) -> Stores:
+    """`open_stores` for what keeps attempts only, where Redis is enough."""
+    if _is_for_states(store):
+        return open_stores(memory_stores(), cast(StateSource, store), **options)
+    return open_stores(cast(StoreSource, store), **options)
+
+
+def _is_for_states(source: object) -> bool:
+    if isinstance(source, str):
+        return source.partition(":")[0] in _REDIS
+    return hasattr(source, "claim") or hasattr(source, "register_script")
+
+
+def _main(store: StoreSource, *, extra: str, local: bool, **options: Any) -> Stores:
+    if isinstance(store, Stores):
+        return store
+    if store == "memory://":
         if not local:
             log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
         return memory_stores()
-    prefix = next((prefix for prefix in (_FILE, _AIOSQLITE) if url.startswith(prefix) and len(url) > len(prefix)), None)
-    if prefix is None or (prefix == _AIOSQLITE and not awaited):
-        known = f"{_FILE}configure.db or memory://"
-        raise SettingsError(f"store={url.partition(':')[0]!a}:... is no store for this app; use {known}")
+    if _is_for_states(store):
+        raise SettingsError(
+            "Redis keeps the attempts to sign in only, for the accounts must never expire: give "
+            'store="postgresql://..." (or another SQL store) and states="redis://..." beside it'
+        )
     try:
-        from .database import AsyncDatabase, Database, ThreadedDatabase
-        from .sql import AnyDatabase, sql_stores
+        from .engines import open_database
+        from .sql import sql_stores
     except ImportError as error:
         raise SettingsError(f"the store needs SQLAlchemy: pip install 'configure_auth[{extra}]'") from error
-    path = folder / url.removeprefix(prefix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # what SQLite makes beside it gets the same
-    database: AnyDatabase
-    if prefix == _AIOSQLITE:
-        database = AsyncDatabase.at(f"{prefix}{path}", agent=agent, fingerprints=fingerprints)
-    else:
-        blocking = Database.at(f"{prefix}{path}", agent=agent, fingerprints=fingerprints)
-        database = ThreadedDatabase(blocking) if awaited else blocking
-    return sql_stores(database)
+    return sql_stores(open_database(store, **options))
+
+
+def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable[[], object]]:
+    if not isinstance(states, str) and hasattr(states, "claim"):
+        return cast(StateStore, states), _nothing
+    try:
+        from .redis import open_redis
+    except ImportError as error:
+        raise SettingsError("states= needs redis-py: pip install 'configure_auth[redis]'") from error
+    if not _is_for_states(states) and isinstance(states, str):
+        raise SettingsError(f"states={states.partition(':')[0]!a}:... is no store for states; use redis://...")
+    return open_redis(states, awaited=awaited)
+
+
+def _both(one: Callable[[], object], other: Callable[[], object], *, awaited: bool) -> Callable[[], object]:
+    def close() -> None:
+        one()
+        other()
+
+    async def aclose() -> None:
+        for end in (one, other):
+            ended = end()
+            if inspect.isawaitable(ended):
+                await ended
+
+    return aclose if awaited else close
+
+
+def _nothing() -> None:
+    return None

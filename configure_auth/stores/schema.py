@@ -1,11 +1,18 @@
-"""The tables of the SQL store. `SCHEMA` counts up with every change to them."""
+"""The tables of the SQL store, and how they come to be.
+
+`metadata` can stand in an app's own Alembic environment; `upgrade` is the operation for its migrations, and what
+`configure_auth tables` does.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
@@ -14,11 +21,26 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    insert,
+    inspect,
+    select,
+    update,
 )
 
-__all__ = ["SCHEMA", "accounts", "leases", "metadata", "owners", "parameters", "states", "users"]
+from ..errors import SettingsError
 
-SCHEMA = 1
+__all__ = [
+    "SCHEMA",
+    "accounts",
+    "leases",
+    "metadata",
+    "number",
+    "owners",
+    "parameters",
+    "states",
+    "upgrade",
+    "users",
+]
 
 metadata = MetaData()
 
@@ -100,3 +122,50 @@ leases = Table(
     Column("owner", String(64), nullable=False),
     Column("until", Float(53), nullable=False),
 )
+
+CHANGES: tuple[Callable[[Connection], None], ...] = ()
+"""What leads from each schema number to the next; the first from 1 to 2."""
+
+SCHEMA = 1 + len(CHANGES)
+"""The number of the tables above. It counts up with every change to them."""
+
+
+def number(connection: Connection) -> int | None:
+    """The schema number of the tables that are there; None where there are none.
+
+    Raises:
+        SettingsError: the tables say something else than a number.
+    """
+    if not inspect(connection).has_table(parameters.name):
+        return None
+    found = connection.execute(select(parameters.c.value).where(parameters.c.name == "schema")).scalar_one_or_none()
+    if found is not None and not (found.isascii() and found.isdecimal()):
+        raise SettingsError(f"the store's tables are of schema {found[:8]!a}, which is none of configure_auth's")
+    return None if found is None else int(found)
+
+
+def upgrade(connection: Connection) -> int:
+    """Make the tables, or change older ones, in the caller's transaction; nothing where they are up to date.
+
+    Args:
+        connection: one that may define tables; in an Alembic migration `op.get_bind()`.
+
+    Returns:
+        the schema number that was found; 0 where there were no tables.
+
+    Raises:
+        SettingsError: the tables are newer than this version of the package.
+    """
+    found = number(connection)
+    if found is None:
+        metadata.create_all(connection)
+        connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
+        return 0
+    if found > SCHEMA:
+        raise SettingsError(
+            f"the store's tables are of schema {found}, made by a newer configure_auth; this knows {SCHEMA}"
+        )
+    for change in CHANGES[found - 1 :]:
+        change(connection)
+    connection.execute(update(parameters).where(parameters.c.name == "schema").values(value=str(SCHEMA)))
+    return found

@@ -25,6 +25,9 @@ T = TypeVar("T")
 SWEEP = 20
 """How many ended attempts a new one takes with it, so that the table stays small without a job."""
 
+PURGE = 1000
+"""How many go in one step of a purge, so that nobody waits for it long."""
+
 
 def reading(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
     """`transaction` for what changes nothing, and so need not wait for who does."""
@@ -54,8 +57,7 @@ class _Sql:
 class SqlStates(_Sql):
     @transaction
     def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
-        connection.execute(_ended(now, SWEEP))
-        connection.execute(_played(now))
+        _sweep(connection, now)
         mine = and_(
             states.c.browser_hash == record.browser_hash,
             states.c.agent == record.agent,
@@ -104,7 +106,7 @@ class SqlStates(_Sql):
         user_id: str | None,
         now: float,
     ) -> None:
-        connection.execute(_played(now))
+        _play_out(connection, now)
         connection.execute(
             update(states)
             .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
@@ -123,8 +125,7 @@ class SqlStates(_Sql):
 
     @transaction
     def purge(self, connection: Connection, *, now: float) -> int:
-        connection.execute(_played(now))
-        return connection.execute(_ended(now, None)).rowcount
+        return _sweep(connection, now, PURGE)
 
 
 class SqlAccounts(_Sql):
@@ -204,7 +205,9 @@ class SqlAccounts(_Sql):
 class SqlLeases(_Sql):
     @transaction
     def acquire(self, connection: Connection, name: str, *, owner: str, until: float, now: float) -> bool:
-        connection.execute(delete(leases).where(leases.c.name == name, leases.c.until <= now))
+        # Those of workers that were killed go along.
+        over = select(leases.c.name).where(leases.c.until <= now).with_for_update(skip_locked=True)
+        connection.execute(delete(leases).where(leases.c.name.in_(over)))
         if connection.execute(select(leases.c.name).where(leases.c.name == name)).first() is not None:
             return False
         connection.execute(insert(leases).values(name=name, owner=owner, until=until))
@@ -217,9 +220,7 @@ class SqlLeases(_Sql):
 
 def sql_stores(database: AnyDatabase) -> Stores:
     """The stores in one database. On a `ThreadedDatabase` or an `AsyncDatabase` each method is awaited."""
-    return Stores(
-        SqlStates(database), SqlAccounts(database), SqlLeases(database), cast("Callable[[], None]", database.close)
-    )
+    return Stores(SqlStates(database), SqlAccounts(database), SqlLeases(database), database.close)
 
 
 def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any:
@@ -231,13 +232,23 @@ def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any
     )
 
 
-def _ended(now: float, limit: int | None) -> Any:
-    old = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
-    return delete(states).where(states.c.state_hash.in_(old))
+def _sweep(connection: Connection, now: float, limit: int = SWEEP) -> int:
+    """Delete attempts that have ended, so many at most; how many it were."""
+    _play_out(connection, now)
+    # What another transaction deletes already is left to it: to wait for it would be to wait for nothing.
+    ended = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
+    return connection.execute(
+        delete(states).where(states.c.state_hash.in_(ended.with_for_update(skip_locked=True)))
+    ).rowcount
 
 
-def _played(now: float) -> Any:
-    return update(states).where(states.c.replay_until <= now).values(replay=None, replay_until=None)
+def _play_out(connection: Connection, now: float) -> None:
+    played = select(states.c.state_hash).where(states.c.replay_until <= now).limit(SWEEP)
+    connection.execute(
+        update(states)
+        .where(states.c.state_hash.in_(played.with_for_update(skip_locked=True)))
+        .values(replay=None, replay_until=None)
+    )
 
 
 def _record(row: Row[Any]) -> PendingSignIn:

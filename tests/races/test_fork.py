@@ -10,11 +10,12 @@ import pytest
 
 FORK = """
 import os, sys
-from configure_auth.stores.database import Database
+from pathlib import Path
+from configure_auth.stores.engines import open_database
 from configure_auth.stores.sql import sql_stores
 
 file = sys.argv[1]
-database = Database.at(f"sqlite:///{file}", agent="a", fingerprints=("f",))
+database = open_database(f"sqlite:///{file}", agent="a", fingerprints=("f",), folder=Path(), awaited=False)
 stores = sql_stores(database)
 version = stores.accounts.version("a", "u1")
 
@@ -45,7 +46,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 FORK_IN_THE_MIDDLE = """
 import os, subprocess, sys, threading
-from configure_auth.stores.database import Database
+from pathlib import Path
+from configure_auth.stores.engines import open_database
 from configure_auth.stores.sql import sql_stores
 
 OTHER = '''
@@ -57,7 +59,7 @@ print("locked", flush=True)
 sys.stdin.readline()
 '''
 file = sys.argv[1]
-database = Database.at(f"sqlite:///{file}", agent="a", fingerprints=("f",))
+database = open_database(f"sqlite:///{file}", agent="a", fingerprints=("f",), folder=Path(), awaited=False)
 stores = sql_stores(database)
 other = subprocess.Popen([sys.executable, "-c", OTHER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 other.stdout.readline()

@@ -15,7 +15,7 @@ import pytest
 
 from configure_auth import StoreError
 from configure_auth.stores import StoredAccount, Stores
-from configure_auth.stores.database import Database
+from configure_auth.stores.engines import open_database
 from configure_auth.stores.memory import memory_stores
 from configure_auth.stores.sql import sql_stores
 from configure_auth.values import PendingSignIn
@@ -101,7 +101,9 @@ def engines(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Stores, Sto
         return one, one
 
     def opened() -> Stores:
-        database = Database.at(f"sqlite:///{tmp_path / 'x.db'}", agent="a", fingerprints=("f",))
+        database = open_database(
+            f"sqlite:///{tmp_path / 'x.db'}", agent="a", fingerprints=("f",), folder=tmp_path, awaited=False
+        )
         stores = sql_stores(database)
         request.addfinalizer(database.close)
         return stores

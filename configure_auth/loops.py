@@ -1,0 +1,89 @@
+"""What belongs to one event loop, such as a pool of connections, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+import anyio.lowlevel
+
+__all__ = ["PerLoop"]
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One value for each running loop, asyncio's or trio's, made when it is first asked for.
+
+    Args:
+        make: makes it; called on the loop.
+        end: ends it; awaited on the loop, by `aclose` or when the loop itself ends.
+    """
+
+    def __init__(self, make: Callable[[], T], end: Callable[[T], Awaitable[object]]) -> None:
+        self._make = make
+        self._end = end
+        self._made: dict[_Loop, tuple[T, AsyncGenerator[None]]] = {}
+
+    async def get(self) -> T:
+        """The running loop's value."""
+        loop = _Loop.running()
+        if loop not in self._made:
+            # A loop that was closed without its generators being finished can't end anything any more.
+            for other in list(self._made):
+                if other.is_closed:
+                    self._made.pop(other, None)
+            value = self._make()
+            keeper = self._keep(loop, value)
+            self._made[loop] = value, keeper
+            await anext(keeper)
+        return self._made[loop][0]
+
+    async def _keep(self, loop: _Loop, value: T) -> AsyncGenerator[None]:
+        # asyncio and trio both finish the asynchronous generators of a loop before it ends, so this one, suspended all
+        # the time, ends the value on the loop that it belongs to.
+        try:
+            yield
+        finally:
+            self._made.pop(loop, None)
+            await self._end(value)
+
+    async def aclose(self) -> None:
+        """End the running loop's value. `get` makes a new one."""
+        made = self._made.pop(_Loop.running(), None)
+        if made is not None:
+            await made[1].aclose()
+
+    def abandon(self) -> None:
+        """After a fork: leave every value, unended, to the process that made it."""
+        _abandoned.append(self._made)
+        self._made = {}
+
+
+class _Loop:
+    """A running event loop, as a key."""
+
+    def __init__(self) -> None:
+        try:
+            self._asyncio: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._asyncio = None
+
+    @property
+    def is_closed(self) -> bool:
+        return self._asyncio is not None and self._asyncio.is_closed()
+
+    @classmethod
+    def running(cls) -> _Loop:
+        loop = _loops.get(None)
+        if loop is None:
+            loop = cls()
+            _loops.set(loop)
+        return loop
+
+
+_loops: anyio.lowlevel.RunVar[_Loop | None] = anyio.lowlevel.RunVar("configure_auth_loop")
+
+# Kept, so that nothing closes in a child what is open in its parent.
+_abandoned: list[object] = []

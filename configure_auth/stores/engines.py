@@ -1,0 +1,131 @@
+"""From what an app has (a URL, an engine, its `db`, its Session factory) to a database with connections of our own.
+
+An app's engine is not used itself but made anew: a request may hold one of its connections while we ask for another,
+and as many such requests as the pool has connections would wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ..errors import SettingsError
+from .database import BUSY_SECONDS, AsyncDatabase, Database, ThreadedDatabase
+
+__all__ = ["open_database"]
+
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
+
+
+def open_database(
+    store: object, *, agent: str, fingerprints: tuple[str, ...], folder: Path, awaited: bool
+) -> Database | ThreadedDatabase | AsyncDatabase:
+    """Open a database; nothing connects to it before it is used.
+
+    Args:
+        store: a URL, an Engine or AsyncEngine, a Flask-SQLAlchemy `db` (in an app context), or a Session factory.
+        folder: what a relative path of an SQLite file is relative to; made if it isn't there.
+        awaited: whether the app runs on an event loop. There a blocking driver works in threads.
+
+    Raises:
+        SettingsError: it is none of these, or its database or driver can't be used; the message says what can.
+    """
+    known: dict[str, Any] = {"agent": agent, "fingerprints": fingerprints}
+    source = _source(store)
+    make, waits = _from_url(source, folder) if isinstance(source, URL) else _from_engine(source)
+    if waits and not awaited:
+        raise SettingsError("an asynchronous engine can't be waited for here; give a blocking one, or its URL")
+    try:
+        if waits:
+            return AsyncDatabase(make, **known)
+        database = Database(make(), **known)
+    except ModuleNotFoundError as error:
+        extra = "starlette" if "aiosqlite" in str(error) else "postgresql"
+        raise SettingsError(f"the store needs {error.name}: pip install 'configure_auth[{extra}]'") from error
+    return ThreadedDatabase(database) if awaited else database
+
+
+def _source(store: object) -> URL | Engine | AsyncEngine:
+    if isinstance(store, str):
+        try:
+            return make_url(store)
+        except (ArgumentError, ValueError):
+            raise SettingsError(f"store= is no URL of a store; it looks like {_KNOWN}") from None
+    if isinstance(store, Engine | AsyncEngine):
+        return store
+    try:
+        engine = _engine_of(store)
+    except (SQLAlchemyError, RuntimeError) as error:
+        raise SettingsError(f"store={type(store).__name__} has no engine yet; call db.init_app(app) first") from error
+    if engine.dialect.name == "sqlite":
+        raise SettingsError(
+            "the app's own SQLite file can't be the store: a transaction that the app has open would lock it; give the "
+            'store a file of its own: store="sqlite:///configure.db"'
+        )
+    return engine
+
+
+def _engine_of(store: Any) -> Engine | AsyncEngine:
+    if hasattr(store, "engines") and hasattr(store, "engine"):
+        return store.engine  # type: ignore[no-any-return]  # Flask-SQLAlchemy's `db`
+    if callable(store):
+        session = store()
+        if isinstance(session, AsyncSession):
+            bind = session.bind
+            return bind.engine if bind is not None else session.get_bind().engine
+        if hasattr(session, "get_bind"):
+            bind = session.get_bind()
+            session.close()
+            return bind.engine  # type: ignore[no-any-return]
+    raise SettingsError(
+        f"store={type(store).__name__} is no store; give {_KNOWN}, an Engine, a db or a Session factory"
+    )
+
+
+Made = tuple[Callable[[], Any], bool]
+"""What makes the engine, and whether that one is asynchronous."""
+
+
+def _from_url(url: URL, folder: Path) -> Made:
+    if url.drivername in ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"):
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+            raise SettingsError("an SQLite store needs a file: sqlite:///configure.db; without one it is memory://")
+        return _sqlite(folder / url.database, waits=url.drivername == "sqlite+aiosqlite")
+    if url.drivername not in (*_POSTGRESQL, "postgresql+psycopg_async"):
+        raise SettingsError(f"store={url.drivername!a}:... is no store for this app; use {_KNOWN}")
+    options: dict[str, Any] = {"pool_timeout": BUSY_SECONDS, "connect_args": {"prepare_threshold": None}}
+    if "connect_timeout" not in url.query:
+        options["connect_args"]["connect_timeout"] = BUSY_SECONDS
+    chosen = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "postgresql+psycopg_async":
+        return (lambda: create_async_engine(chosen, **options)), True
+    return (lambda: create_engine(chosen, **options)), False
+
+
+def _from_engine(engine: Engine | AsyncEngine) -> Made:
+    waits = isinstance(engine, AsyncEngine)
+    if engine.dialect.name == "sqlite":
+        return _from_url(engine.url, Path.cwd())
+    if engine.dialect.name != "postgresql":
+        raise SettingsError(f"store= is an engine on {engine.dialect.name}; the store works on PostgreSQL and SQLite")
+    pool = engine.sync_engine.pool if isinstance(engine, AsyncEngine) else engine.pool
+    create: Callable[..., Any] = create_async_engine if waits else create_engine
+    return (lambda: create(engine.url, pool=pool.recreate())), waits
+
+
+def _sqlite(path: Path, *, waits: bool) -> Made:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # what SQLite makes beside it gets the same
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    if waits:
+        # No pool: each of its connections is a thread, which would outlive a loop that ends in disorder.
+        url = URL.create("sqlite+aiosqlite", database=str(path))
+        return (lambda: create_async_engine(url, poolclass=NullPool, **options)), True
+    return (lambda: create_engine(URL.create("sqlite", database=str(path)), **options)), False
