@@ -6,6 +6,8 @@ Then comes the user, then Configure's `error`, and only then the code is exchang
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import logging
 import re
@@ -35,6 +37,7 @@ __all__ = [
     "code_of",
     "keep",
     "mint",
+    "new_state",
     "read_callback",
     "redeemed",
     "remembered",
@@ -51,6 +54,9 @@ OPEN_LIMIT = 10
 
 ABANDONED = 30.0
 """Seconds after which a claim without an outcome counts as interrupted. The deadline of our own calls is shorter."""
+
+MARK = 22
+"""Hex digits at the end of a state that say for which browser, and what, it was made; after its 256 random bits."""
 
 _CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -113,7 +119,7 @@ def mint(
     """Make and keep a state for this browser; the URL at Configure that carries it."""
     site = purpose.site
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
-    state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
+    state, verifier = new_state(purpose, cookie), Secret(secrets.token_urlsafe(32))
     url = purpose.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
@@ -160,17 +166,38 @@ def read_callback(visit: Visit) -> Returned:
     # mix-up as well, and no document says what Configure would put there.
     given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
     state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
-    if not visit.is_token(state.reveal()):
+    if not visit.is_state(state.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
     return Returned(state=state, code=code or None, error=given.get("error"))
 
 
-def claim(purpose: Purpose, state_hash: str, cookie: BrowserCookie) -> Flow[PendingSignIn | None]:
+def new_state(purpose: Purpose, cookie: BrowserCookie) -> Secret:
+    """256 random bits, and a mark that tells "your sign-in is over" from "not your sign-in"; it proves nothing else."""
+    random = secrets.token_urlsafe(32)
+    return Secret(random + _mark(random, purpose, cookie))
+
+
+def _mark(random: str, purpose: Purpose, cookie: BrowserCookie) -> str:
+    return hmac.new(
+        cookie.binding.encode(), f"{purpose.intent}:{purpose.site.agent}:{random}".encode(), hashlib.sha256
+    ).hexdigest()[:MARK]
+
+
+def _is_of(state: Secret, purpose: Purpose, cookie: BrowserCookie) -> bool:
+    plain = state.reveal()
+    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], purpose, cookie))
+
+
+def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> Flow[PendingSignIn | None]:
     """Take the attempt, or find how it ended; None while another request is still ending it.
 
-    An unknown state and another browser's state get the same answer, so that nobody learns which states exist.
+    An unknown state and another browser's state get the same answer, so that nobody learns which states exist. Only
+    one that was made for this browser is called expired: it was purged, or the store lost it.
+
+    Args:
+        name: of the parameter that brought the state.
     """
-    site = purpose.site
+    site, state_hash = purpose.site, digest(name, state.reveal())
     browser_hash, agent, intent = digest("browser", cookie.binding), site.agent, purpose.intent
     record = yield from use(
         lambda stores: stores.states.claim(
@@ -181,10 +208,13 @@ def claim(purpose: Purpose, state_hash: str, cookie: BrowserCookie) -> Flow[Pend
         return record
     for _ in range(_POLLS):
         seen = yield from use(
-            lambda stores: stores.states.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent)
+            lambda stores: stores.states.read(
+                state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
+            )
         )
         if seen is None:
-            raise SignInError(Code.WRONG_BROWSER, "no attempt of this browser has this state")
+            code = Code.EXPIRED if _is_of(state, purpose, cookie) else Code.WRONG_BROWSER
+            raise SignInError(code, "no attempt of this browser has this state")
         if seen.claimed_at is None:
             raise SignInError(Code.EXPIRED, "the attempt is older than 15 minutes", next=seen.next)
         if seen.outcome is not None:

@@ -19,7 +19,7 @@ from .answer import Answer
 from .attempts import Outcome, Purpose, as_refusal, claim, code_of, mint, read_callback, redeemed, remembered, settle
 from .effects import Flow, send, whole
 from .login import OAuthClient, grant_of, identify, play, replay_of, whose
-from .site import Clock, Site, digest
+from .site import Clock, Site
 from .visit import Visit
 
 __all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
@@ -83,7 +83,7 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    attempt = yield from claim(provider, digest("state", given.state.reveal()), cookie)
+    attempt = yield from claim(provider, "state", given.state, cookie)
     if attempt is None:
         raise SignInError(Code.INTERRUPTED, "another request is still ending this sign-in; load the page again")
     if attempt.outcome is None:

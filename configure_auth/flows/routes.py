@@ -31,6 +31,7 @@ from .attempts import (
     code_of,
     keep,
     mint,
+    new_state,
     read_callback,
     redeemed,
     remembered,
@@ -206,7 +207,7 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     user_id = yield from current_user(site)
     if visit.is_cross_site and (visit.lacks_strict_session or (user_id is None and feature.needs_session())):
         return Answer(status=200, page=ui.ReloadPage())
-    attempt = yield from claim(feature, digest("state", given.state.reveal()), cookie)
+    attempt = yield from claim(feature, "state", given.state, cookie)
     if attempt is None:
         return Answer(status=202, page=ui.WaitPage(), retry_after=1)
     if attempt.outcome is not None:
@@ -214,7 +215,7 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     if attempt.redirect_uri != feature.url(app_url, "/callback"):
         ending = _elsewhere()
     elif user_id is None and feature.parks():
-        ending = _parked(feature, attempt, given)
+        ending = _parked(feature, attempt, given, cookie)
     else:
         ending = redeemed(feature, attempt, partial(code_of, given), user_id)
     _outcome, answer = yield from whole(settle(feature, attempt, ending))
@@ -229,14 +230,14 @@ def finish(feature: Feature, visit: Visit) -> Flow[Answer]:
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a finish that was posted from elsewhere")
-    handle = Secret(visit.parameters(**{FINISH: 64}).get(FINISH, ""))
-    if not visit.is_token(handle.reveal()):
+    handle = Secret(visit.parameters(**{FINISH: 128}).get(FINISH, ""))
+    if not visit.is_state(handle.reveal()):
         raise SignInError(Code.INVALID_REQUEST, f"a finish needs the {FINISH} of the page's own address")
     cookie = _binding(feature, visit)
     user_id = yield from current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "a finish needs the bearer token of the user who started")
-    attempt = yield from claim(feature, digest(FINISH, handle.reveal()), cookie)
+    attempt = yield from claim(feature, FINISH, handle, cookie)
     if attempt is None:
         return Answer(status=202, json={"next": None}, retry_after=1)
     if attempt.outcome is not None:
@@ -261,9 +262,9 @@ def _elsewhere() -> Ending:
     raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
 
 
-def _parked(feature: Feature, record: PendingSignIn, given: Returned) -> Ending:
+def _parked(feature: Feature, record: PendingSignIn, given: Returned, cookie: BrowserCookie) -> Ending:
     """Keep the code, sealed, under a handle of its own, for the page that knows who the user is."""
-    site, handle = feature.site, Secret(secrets.token_urlsafe(32))
+    site, handle = feature.site, new_state(feature, cookie)
     state_hash = digest(FINISH, handle.reveal())
     assert record.verifier is not None
     verifier = site.sealer.open(record.verifier, "verifier", record.state_hash)

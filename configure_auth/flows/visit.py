@@ -12,6 +12,7 @@ from ..errors import Code, SignInError
 __all__ = ["Visit"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_STATE = re.compile(r"[A-Za-z0-9_-]{43}[0-9a-f]{22}", re.ASCII)
 """256 bits in base64url, the shape of every state and browser cookie of ours."""
 
 _QUERY_LIMIT = 16 * 1024
@@ -69,9 +70,9 @@ class Visit:
         return values[0] if len(values) == 1 and _TOKEN.fullmatch(values[0]) else None
 
     @staticmethod
-    def is_token(value: str) -> bool:
+    def is_state(value: str) -> bool:
         """Whether a string has the shape of a state."""
-        return _TOKEN.fullmatch(value) is not None
+        return _STATE.fullmatch(value) is not None
 
     @property
     def touches_nothing(self) -> bool:

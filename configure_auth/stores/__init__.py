@@ -79,8 +79,10 @@ class StateStore(Protocol):
     ) -> PendingSignIn | None:
         """Take an open attempt that matches all of these and has not ended; exactly one caller ever gets it."""
 
-    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
-        """The attempt as it stands, for its own browser only."""
+    def read(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        """The attempt as it stands, for its own browser only; None where it ended `LINGER` s ago, or is unknown."""
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         """Remember how a claimed attempt ended, and for whom; `replay` goes `REPLAY` s later, with the next write."""

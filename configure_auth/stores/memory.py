@@ -55,8 +55,11 @@ class MemoryStates:
         return claimed
 
     @_alone
-    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
-        return self._mine(state_hash, browser_hash, intent, agent)
+    def read(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        record = self._mine(state_hash, browser_hash, intent, agent)
+        return None if record is None or record.expires_at + LINGER <= now else record
 
     @_alone
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:

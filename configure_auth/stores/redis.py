@@ -116,7 +116,7 @@ return {found[1], 'claimed_at', ARGV[5]}
 """
 )
 
-# KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent.
+# KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent, by when it must not have ended.
 _READ = (
     _MINE
     + """
@@ -124,7 +124,7 @@ local key = KEYS[1] .. 'state:' .. ARGV[1]
 local found = redis.call('HMGET', key, 'record', 'claimed_at', 'finished_at', 'outcome', 'user_id')
 if not found[1] then return false end
 local record = cjson.decode(found[1])
-if not mine(record) then return false end
+if not mine(record) or record.expires_at <= tonumber(ARGV[5]) then return false end
 local said = {found[1]}
 for place, name in ipairs({'claimed_at', 'finished_at', 'outcome', 'user_id'}) do
   if found[place + 1] then
@@ -206,8 +206,10 @@ class RedisStates:
         given = (state_hash, browser_hash, intent, agent, repr(now), secrets.token_hex(8))
         return self._does(_CLAIM, given, _record)
 
-    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
-        return self._does(_READ, (state_hash, browser_hash, intent, agent), _record)
+    def read(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
+        return self._does(_READ, (state_hash, browser_hash, intent, agent, repr(now - LINGER)), _record)
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         return self._does(

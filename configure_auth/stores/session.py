@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..values import Intent, PendingSignIn
-from . import Stores
+from . import LINGER, Stores
 from .memory import MemoryAccounts, MemoryLeases
 from .sealing import Sealer
 
@@ -45,13 +45,15 @@ class SessionStates:
     def claim(
         self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
     ) -> PendingSignIn | None:
-        record = self.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent)
+        record = self.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=now)
         if record is None or record.expires_at <= now:
             return None
         self._session[self._key] = {name: value for name, value in self._open().items() if name != state_hash}
         return replace(record, claimed_at=now)
 
-    def read(self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str) -> PendingSignIn | None:
+    def read(
+        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
+    ) -> PendingSignIn | None:
         sealed = self._open().get(state_hash)
         if not isinstance(sealed, str):
             return None
@@ -61,7 +63,7 @@ class SessionStates:
             return None  # of another client secret; the person starts again
         record = PendingSignIn(**({"user_id": None, "next": None, "verifier": None, "version": None} | plain))
         mine = (record.browser_hash, record.intent, record.agent) == (browser_hash, intent, agent)
-        return record if mine else None
+        return record if mine and record.expires_at + LINGER > now else None
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         """Nothing is kept: a token doesn't belong into a cookie."""

@@ -90,9 +90,10 @@ class SqlStates(_Sql):
 
     @reading
     def read(
-        self, connection: Connection, state_hash: str, *, browser_hash: str, intent: Intent, agent: str
+        self, connection: Connection, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
     ) -> PendingSignIn | None:
-        row = connection.execute(select(states).where(_mine(state_hash, browser_hash, intent, agent))).one_or_none()
+        known = and_(_mine(state_hash, browser_hash, intent, agent), states.c.expires_at > now - LINGER)
+        row = connection.execute(select(states).where(known)).one_or_none()
         return None if row is None else _record(row)
 
     @transaction

@@ -12,10 +12,10 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
+from ..support.stores import STORES, StoresAt
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
 ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
-STORES = ("memory", "sqlite")
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -31,15 +31,16 @@ def store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make_web(adapter: Adapter, store: str, configure_sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeWeb]:
+def make_web(
+    adapter: Adapter, store: str, stores_at: StoresAt, configure_sandbox: Sandbox, tmp_path: Path
+) -> Iterator[MakeWeb]:
     with ExitStack() as stack:
         made = iter(range(100))
 
         def make(*, folder: Path | None = None, **options: Any) -> Web:
             place = folder or tmp_path / f"app-{next(made)}"
-            return stack.enter_context(
-                running(adapter, configure_sandbox, place, replace(Options(store=store), **options))
-            )
+            chosen = replace(Options(stores=stores_at(store, place)), **options)
+            return stack.enter_context(running(adapter, configure_sandbox, place, chosen))
 
         yield make
 

@@ -228,7 +228,7 @@ def test_a_user_id_given_out_again_inherits_nothing(web: Web, browser: Browser) 
         newcomer.sign_in_locally("1")
         assert newcomer.account() is None
 
-    assert ending(browser.come_back(callback)) == (400, "wrong_browser")
+    assert ending(browser.come_back(callback)) == (400, "expired")
     assert browser.account() is None
     with linked(web, "2", ADA) as other:
         assert who_has(other) == configure_id(web, ADA)

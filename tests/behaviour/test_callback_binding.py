@@ -43,7 +43,9 @@ def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Br
         other.begin(flow)
         foreign = browser.come_back(other.end(other.start(flow), code="cfgsic_x"))
     with no_calls(web.sandbox):
-        made_up = browser.come_back(f"{callback_path(flow)}?code=cfgsic_x&state={secrets.token_urlsafe(32)}")
+        made_up = browser.come_back(
+            f"{callback_path(flow)}?code=cfgsic_x&state={secrets.token_urlsafe(32)}{secrets.token_hex(11)}"
+        )
 
     assert ending(made_up) == (400, "wrong_browser")
     assert made_up.text == foreign.text

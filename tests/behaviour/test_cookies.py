@@ -112,7 +112,7 @@ def test_of_more_than_ten_open_attempts_the_oldest_goes(web: Web, browser: Brows
 
     ends = [browser.come_back(browser.end(start, error="access_denied")) for start in starts]
 
-    assert [ending(end) for end in ends[:2]] == [(400, "wrong_browser")] * 2
+    assert [ending(end) for end in ends[:2]] == [(400, "expired")] * 2
     assert [end.status_code for end in ends[2:]] == [303] * 10
 
 

@@ -127,7 +127,7 @@ def test_a_state_is_no_handle_and_a_handle_no_state(web: Web, browser: Browser) 
     as_handle = fetch(browser, f"{FINISH}?configure_finish={state}", "u1")
     as_state = browser.come_back(f"/configure/callback?code=c&state={query_of(page)['configure_finish']}")
 
-    assert (as_handle.status_code, as_handle.json()["error"]) == (400, "wrong_browser")
+    assert (as_handle.status_code, as_handle.json()["error"]) == (400, "expired")
     assert as_state.status_code == 400
     assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
     assert fetch(browser, handle(page), "u1").status_code == 200

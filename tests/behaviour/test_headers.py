@@ -27,7 +27,7 @@ def answers(browser: Browser) -> dict[str, httpx2.Response]:
         "login's end": browser.come_back(login),
         "link's start": browser.get(start_path("link")),
         "a start as JSON": browser.get(start_path("link"), accept="application/json"),
-        "an error page": browser.come_back(f"{callback_path('link')}?code=x&state={'x' * 43}"),
+        "an error page": browser.come_back(f"{callback_path('link')}?code=x&state={'a' * 65}"),
         "an error as JSON": browser.get(callback_path("link"), accept="application/json"),
         "a wrong method": browser.request("PUT", start_path("link"), site="same-origin"),
         "a refused post": browser.post(start_path("link"), site="cross-site"),

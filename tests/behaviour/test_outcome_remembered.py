@@ -176,4 +176,4 @@ def test_after_the_states_end_a_reload_says_nothing(web: Web, browser: Browser) 
     web.sandbox.advance(15 * 60 + 121)
     browser.start("login")
     with no_calls(web.sandbox):
-        assert ending(browser.come_back(callback)) == (400, "wrong_browser")
+        assert ending(browser.come_back(callback)) == (400, "expired")

@@ -235,6 +235,7 @@ class Accounts(RuleBasedStateMachine):
             browser_hash=digest("browser", cookie),
             intent="link" if attempt.intent == "link" else "login",
             agent="test-agent",
+            now=self.world.now,
         )
         return kept is not None
 

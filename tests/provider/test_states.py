@@ -39,7 +39,7 @@ def test_a_state_is_gone_from_the_session_once_it_was_used(person: Person) -> No
     person.come_back(callback)
 
     with no_calls(person.web.sandbox):
-        assert failure(person.come_back(callback)) == "wrong_browser"
+        assert failure(person.come_back(callback)) == "expired"
     assert not any(person.get("/session").json().values())
 
 
@@ -124,7 +124,7 @@ def test_another_browser_learns_nothing_of_a_sign_in_that_ended(holder: Person) 
     with Person(holder.app) as other:
         other.press()
         foreign = other.come_back(callback)
-        made_up = other.come_back(f"/callback?code=x&state={secrets.token_urlsafe(32)}")
+        made_up = other.come_back(f"/callback?code=x&state={secrets.token_urlsafe(32)}{secrets.token_hex(11)}")
 
     assert failure(foreign) == "wrong_browser"
     assert foreign.json() == made_up.json()
@@ -142,7 +142,7 @@ def test_two_tabs_finish_in_either_order_with_a_store(holder: Person, order: tup
 def test_of_more_attempts_than_a_browser_may_have_open_the_oldest_goes(holder: Person) -> None:
     callbacks = [holder.end(holder.away(), error="access_denied") for _ in range(OPEN_LIMIT + 1)]
 
-    assert failure(holder.come_back(callbacks[0])) == "wrong_browser"
+    assert failure(holder.come_back(callbacks[0])) == "expired"
     assert failure(holder.come_back(callbacks[1])) == "cancelled"
 
 

@@ -1,9 +1,13 @@
-"""Races run on both stores with Flask, and on SQLite with Starlette, in one app unless a test starts processes."""
+"""Races run on every store with Flask, and on two with Starlette, in one app unless a test starts processes.
+
+Tests of several processes run on every store that processes can share.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +17,14 @@ from configure_auth.sandbox import Sandbox
 
 from ..behaviour.conftest import browser, make_web, web
 from ..support.processes import AppProcess, Machine
+from ..support.stores import StoresAt, shared_stores
 from ..support.visitor import Visitor
 from ..support.web import Adapter, Web
 
 __all__ = ["browser", "make_web", "web"]
 
-PLACES = ("flask-memory", "flask-sqlite", "starlette-sqlite")
+PLACES = ("flask-memory", "flask-sqlite", "flask-postgresql", "flask-redis", "starlette-sqlite", "starlette-postgresql")
+DURABLE = ("sqlite", "postgresql", "redis")
 
 
 @pytest.fixture(params=PLACES)
@@ -63,27 +69,48 @@ class Pair:
         return self.machine.visitor(self.processes[0])
 
 
+@pytest.fixture(params=DURABLE)
+def durable(request: pytest.FixtureRequest) -> str:
+    """The name of a store that several processes share."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture(scope="session")
-def running_pair(
-    configure_sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Machine, tuple[AppProcess, AppProcess]]]:
-    with Machine(configure_sandbox_server, tmp_path_factory.mktemp("pair")) as machine:
-        first, second = machine.start(2)
-        yield machine, (first, second)
+def running_pairs(
+    configure_sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], tuple[Machine, tuple[AppProcess, AppProcess]]]]:
+    pairs: dict[str, tuple[Machine, tuple[AppProcess, AppProcess]]] = {}
+    with ExitStack() as stack:
+
+        def pair(durable: str) -> tuple[Machine, tuple[AppProcess, AppProcess]]:
+            if durable not in pairs:
+                folder = tmp_path_factory.mktemp("pair")
+                stores = stack.enter_context(shared_stores(durable, folder, request))
+                machine = stack.enter_context(Machine(configure_sandbox_server, folder, stores))
+                first, second = machine.start(2)
+                pairs[durable] = machine, (first, second)
+            return pairs[durable]
+
+        yield pair
 
 
 @pytest.fixture
-def pair(running_pair: tuple[Machine, tuple[AppProcess, AppProcess]], configure_sandbox: Sandbox) -> Pair:
-    machine, processes = running_pair
+def pair(
+    running_pairs: Callable[[str], tuple[Machine, tuple[AppProcess, AppProcess]]],
+    durable: str,
+    configure_sandbox: Sandbox,
+) -> Pair:
+    machine, processes = running_pairs(durable)
     machine.renew()
     number = next(_numbers)
     return Pair(machine, processes, f"user-{number}", f"+1555010{number:04}")
 
 
 @pytest.fixture
-def machine(configure_sandbox: Sandbox, tmp_path: Path) -> Iterator[Machine]:
+def machine(configure_sandbox: Sandbox, durable: str, stores_at: StoresAt, tmp_path: Path) -> Iterator[Machine]:
     """For a test that starts, and ends, processes of its own."""
-    with Machine(configure_sandbox, tmp_path) as machine:
+    with Machine(configure_sandbox, tmp_path, stores_at(durable, tmp_path)) as machine:
         yield machine
 
 

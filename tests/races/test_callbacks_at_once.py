@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import request
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from configure_auth.events import AccountLinked, LoggedIn
 from configure_auth.sandbox import Sandbox
@@ -58,13 +58,11 @@ def assert_one_exchange(sandbox: Sandbox, flow: FlowName) -> None:
     assert len(sandbox.calls_to("POST", CODE_PATH[flow])) == 1
 
 
-def rows(database: Path, configure_user_id: str) -> int:
-    counting = "SELECT count(*) FROM configure_accounts WHERE configure_user_id = ?"
-    connection = sqlite3.connect(database)
-    try:
-        return int(connection.execute(counting, (configure_user_id,)).fetchone()[0])
-    finally:
-        connection.close()
+def rows(store: str, configure_user_id: str) -> int:
+    engine = create_engine(store.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
+    counting = text("SELECT count(*) FROM configure_accounts WHERE configure_user_id = :id")
+    with engine.connect() as connection:
+        return int(connection.execute(counting, {"id": configure_user_id}).scalar_one())
 
 
 @flows
@@ -129,7 +127,7 @@ def _count_callbacks(arrived: threading.Semaphore) -> Callable[[Any, Any], None]
 
 @flows
 @pytest.mark.parametrize("held", [False, True], ids=["at-once", "held"])
-def test_two_processes_on_one_file(pair: Pair, flow: FlowName, held: bool) -> None:
+def test_two_processes_on_one_store(pair: Pair, flow: FlowName, held: bool) -> None:
     visitor = pair.visitor()
     if flow == "link":
         visitor.sign_in_locally(pair.user_id)
@@ -152,4 +150,4 @@ def test_two_processes_on_one_file(pair: Pair, flow: FlowName, held: bool) -> No
     assert_all_went_on(visitor, flow, answers)
     assert_one_exchange(pair.sandbox, flow)
     (person,) = pair.sandbox.people
-    assert rows(pair.machine.database, person.user_id) == 1
+    assert rows(pair.machine.stores["store"], person.user_id) == 1

@@ -17,7 +17,7 @@ from configure_auth.flask import ConfigureAuth
 from configure_auth.flask.signals import SIGNALS
 
 from .flask_sessions import ServerSessions
-from .web import Options, People, Serving, plain, store_url
+from .web import Options, People, Serving, plain
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
         app.session_interface = ServerSessions()
     constructor: dict[str, Any] = {
         "user_id": _bearer if options.bearer else lambda: session.get("user_id"),
-        "store": store_url(options.store, folder),
+        **options.stores,
         "clock": clock,
         **options.constructor,
     }
@@ -127,6 +127,7 @@ def close(app: Flask, configure_auth: ConfigureAuth) -> None:
     """End what the app's process would end with."""
     with app.app_context():
         configure_auth.client.close()
+        configure_auth._installed().stores.close()
 
 
 def hurry(app: Flask, configure_auth: ConfigureAuth, seconds: float) -> None:

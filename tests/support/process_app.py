@@ -28,6 +28,7 @@ class AppOptions:
     while the app is made, which under `gunicorn --preload` is before the fork."""
 
     settings: dict[str, str]
+    stores: dict[str, str]
     folder: str
     clock: str
     warm: str | None = None
@@ -60,7 +61,7 @@ def create() -> Flask:
 
     app, configure_auth = build(
         options.settings,
-        Options(store="sqlite", customise=customise),
+        Options(stores=options.stores, customise=customise),
         People(),
         Path(options.folder),
         _ahead(Path(options.clock)),

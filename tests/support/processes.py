@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,11 @@ class AppProcess:
 
 
 class Machine:
-    """A sandbox, a folder and a clock that any number of processes share."""
+    """A sandbox, a store, a folder and a clock that any number of processes share."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, stores: Mapping[str, str]) -> None:
         self.sandbox = sandbox
-        self.database = folder / "configure.db"
+        self.stores = stores
         self.log = folder / "errors.log"
         self._folder = folder
         self._clock = folder / "clock"
@@ -68,6 +68,7 @@ class Machine:
     def options(self, warm: str | None = None) -> AppOptions:
         return AppOptions(
             settings=self.sandbox.environment(app_url=f"http://{HOST}"),
+            stores=dict(self.stores),
             folder=str(self._folder),
             clock=str(self._clock),
             warm=warm,

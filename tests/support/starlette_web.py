@@ -23,7 +23,7 @@ from configure_auth import ConfigureError, Settings
 from configure_auth.events import EVENTS
 from configure_auth.starlette import ConfigureAuth
 
-from .web import Options, People, Serving, plain, store_url
+from .web import Options, People, Serving, plain
 
 
 def build(
@@ -31,7 +31,7 @@ def build(
 ) -> tuple[Starlette, ConfigureAuth]:
     constructor: dict[str, Any] = {
         "user_id": _bearer if options.bearer else lambda request: request.session.get("user_id"),
-        "store": store_url(options.store, folder),
+        **options.stores,
         "clock": clock,
         **_hooks(options.constructor),
     }
@@ -160,7 +160,8 @@ class _Guard:
 
 
 def close(app: Starlette, configure_auth: ConfigureAuth) -> None:
-    """Nothing: the server's loop has ended, and its connections with it."""
+    """End what the server's loop, which has ended, didn't end with it: the connections of worker threads."""
+    asyncio.run(configure_auth.aclose())
 
 
 def hurry(app: Starlette, configure_auth: ConfigureAuth, seconds: float) -> None:

@@ -48,15 +48,16 @@ class People:
 class Options:
     """How an app under test differs from the plain one.
 
-    `constructor`, `link` and `login` are keyword arguments of `ConfigureAuth`, `account_link` and `login`; None leaves
-    the routes out. `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values,
-    in which "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns
-    away whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
-    to; `server_session` keeps the session at the server, under an id in the cookie; `bearer` takes the user from the
-    Authorization header, for an app without a session.
+    `stores` says where things are kept: `store`, and `states` where that is another one. `constructor`, `link` and
+    `login` are keyword arguments of `ConfigureAuth`, `account_link` and `login`; None leaves the routes out.
+    `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values, in which
+    "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns away
+    whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
+    to; `server_session` keeps the session at the server, under an id in the cookie; `bearer` takes the user from
+    the Authorization header, for an app without a session.
     """
 
-    store: str = "memory"
+    stores: Mapping[str, Any] = field(default_factory=lambda: {"store": "memory://"})
     settings: Mapping[str, str | None] = field(default_factory=dict)
     constructor: Mapping[str, Any] = field(default_factory=dict)
     link: Mapping[str, Any] | None = field(default_factory=dict)
@@ -240,10 +241,6 @@ def plain(account: Any) -> dict[str, Any]:
         "linked_at": account.linked_at.isoformat(),
         "needs_reconnect": account.needs_reconnect,
     }
-
-
-def store_url(store: str, folder: Path) -> str:
-    return {"memory": "memory://", "sqlite": f"sqlite:///{folder / 'configure.db'}"}[store]
 
 
 class Serving:

@@ -1,0 +1,248 @@
+"""PostgreSQL and Redis for the tests: those that the environment names, or private ones on loopback."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from configure_auth.stores import schema
+
+__all__ = ["PostgreSQL", "RedisServer", "postgresql_here", "redis_here"]
+
+
+def _program(name: str) -> str | None:
+    found = shutil.which(name)
+    if found is None:
+        newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+        found = str(newest[-1]) if newest else None
+    return found
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class PostgreSQL:
+    """A database in which each test gets schemas of its own: `take` one, and give it back empty."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql+psycopg")
+        self._engine = create_engine(self._url, poolclass=NullPool)
+        self._free: list[str] = []
+        self._numbers = count()
+
+    @contextmanager
+    def schema(self, *, tables: bool = True) -> Iterator[str]:
+        """The URL of a schema with our tables, empty."""
+        name = self._free.pop() if tables and self._free else self._new(tables=tables)
+        url = self._url_of(name)
+        try:
+            yield url
+        finally:
+            with self.engine(url) as engine, engine.begin() as connection:
+                if tables:
+                    # What a broken test left open would wait for ever.
+                    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+                    for table in reversed(schema.metadata.sorted_tables):
+                        keep_number = "WHERE name <> 'schema'" if table is schema.parameters else ""
+                        connection.execute(text(f"DELETE FROM {table.name} {keep_number}"))
+                else:
+                    connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+            if tables:
+                self._free.append(name)
+
+    @contextmanager
+    def engine(self, url: str) -> Iterator[Engine]:
+        """A plain engine, to look into a schema from outside."""
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        yield engine
+        engine.dispose()
+
+    def _new(self, *, tables: bool) -> str:
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        with self._engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {name}"))
+        if tables:
+            with self.engine(self._url_of(name)) as engine, engine.begin() as connection:
+                schema.upgrade(connection)
+        return name
+
+    def _url_of(self, name: str) -> str:
+        url = self._url.set(drivername="postgresql").update_query_dict({"options": f"-csearch_path={name}"})
+        return url.render_as_string(hide_password=False)
+
+    def tidy(self) -> None:
+        for name in self._free:
+            with self._engine.begin() as connection:
+                connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+
+
+class RedisServer:
+    """A Redis whose numbered databases are given out one by one. `restart` ends it and starts it anew, empty."""
+
+    def __init__(self, url: str, databases: int, restart: Any = None) -> None:
+        self._url = url
+        self._free = list(range(databases))
+        self.restart = restart
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        number = self._free.pop()
+        url = f"{self._url}/{number}"
+        try:
+            yield url
+        finally:
+            with Redis.from_url(url) as client:
+                client.flushdb()
+            self._free.append(number)
+
+
+@contextmanager
+def postgresql_here() -> Iterator[PostgreSQL | None]:
+    """The server at CONFIGURE_TEST_POSTGRES_URL, or one of our own; None where neither is there."""
+    given = os.environ.get("CONFIGURE_TEST_POSTGRES_URL")
+    initdb, postgres = _program("initdb"), _program("postgres")
+    with ExitStack() as stack:
+        if given:
+            server = PostgreSQL(given)
+        elif initdb is None or postgres is None:
+            yield None
+            return
+        else:
+            server = PostgreSQL(stack.enter_context(_private_postgresql(initdb, postgres)))
+        yield server
+        if given:
+            server.tidy()
+
+
+@contextmanager
+def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="configure_auth-postgresql-"))
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        # PostgreSQL refuses root.
+        account = pwd.getpwnam("postgres")
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    data, port = folder / "data", _free_port()
+    try:
+        subprocess.run(
+            [initdb, "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **as_user,
+        )
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": port, "fsync": "off"}
+        settings |= {"max_connections": 300, "synchronous_commit": "off", "full_page_writes": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log = folder / "log"
+        with log.open("w") as said:
+            command = [postgres, "-D", str(data), *options]
+            server = subprocess.Popen(command, stdout=said, stderr=said, cwd=folder, **as_user)
+        try:
+            url = f"postgresql://tests@127.0.0.1:{port}/postgres"
+            _wait_for(lambda: _answers(url), server, log)
+            yield url
+        finally:
+            # "Fast": whoever is still connected is cut off.
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    import psycopg
+
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(url, connect_timeout=5).close()
+        return True
+    return False
+
+
+@contextmanager
+def redis_here() -> Iterator[RedisServer | None]:
+    """The server at CONFIGURE_TEST_REDIS_URL, or one of our own; None where neither is there."""
+    given, program = os.environ.get("CONFIGURE_TEST_REDIS_URL"), _program("redis-server")
+    if given:
+        yield RedisServer(given.rstrip("/").rpartition("/")[0] if given.count("/") > 2 else given, 16)
+    elif program is None:
+        yield None
+    else:
+        with private_redis(program) as server:
+            yield server
+
+
+@contextmanager
+def private_redis(program: str | None = None) -> Iterator[RedisServer]:
+    """A Redis of one's own, to be ended and started again."""
+    program = program or _program("redis-server")
+    assert program is not None
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="configure_auth-redis-") as folder, ExitStack() as stack:
+        command = [
+            program,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            "--save",
+            "",
+            "--databases",
+            "64",
+        ]
+        url = f"redis://127.0.0.1:{port}"
+
+        def start() -> None:
+            server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+            stack.callback(server.terminate)
+            _wait_for(lambda: _pongs(url), server, None)
+
+        def restart() -> None:
+            stack.close()
+            start()
+
+        start()
+        yield RedisServer(url, 64, restart)
+
+
+def _pongs(url: str) -> bool:
+    with suppress(ConnectionError, OSError), Redis.from_url(url) as client:
+        from redis.exceptions import RedisError
+
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+    return False
+
+
+def _wait_for(ready: Any, server: subprocess.Popen[bytes], log: Path | None) -> None:
+    for _ in range(600):
+        if ready():
+            return
+        try:
+            server.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(log.read_text() if log else "the server ended")
+    raise AssertionError("the server doesn't answer")

@@ -1,0 +1,64 @@
+"""Every store that the suite runs on, by a short name, as arguments of `ConfigureAuth`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .servers import PostgreSQL, RedisServer, postgresql_here, redis_here
+
+__all__ = ["STORES", "StoresAt", "postgresql", "redis_server", "shared_stores", "stores_at"]
+
+STORES = ("memory", "sqlite", "postgresql", "redis")
+
+StoresAt = Callable[[str, Path], Mapping[str, str]]
+"""From a store's name and an app's folder to its arguments: the same store for the same folder."""
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with postgresql_here() as server:
+        if server is None:
+            pytest.skip("PostgreSQL isn't here: install it, or set CONFIGURE_TEST_POSTGRES_URL")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with redis_here() as server:
+        if server is None:
+            pytest.skip("Redis isn't here: install it, or set CONFIGURE_TEST_REDIS_URL")
+        yield server
+
+
+@contextmanager
+def shared_stores(name: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
+    """A store of its own, as arguments; every process that is given them shares it."""
+    with ExitStack() as stack:
+        if name == "memory":
+            yield {"store": "memory://"}
+        elif name == "postgresql":
+            server: PostgreSQL = request.getfixturevalue("postgresql")
+            yield {"store": stack.enter_context(server.schema())}
+        else:
+            arguments = {"store": f"sqlite:///{folder / 'configure.db'}"}
+            if name == "redis":
+                redis: RedisServer = request.getfixturevalue("redis_server")
+                arguments["states"] = stack.enter_context(redis.database())
+            yield arguments
+
+
+@pytest.fixture
+def stores_at(request: pytest.FixtureRequest) -> Iterator[StoresAt]:
+    known: dict[tuple[str, Path], Mapping[str, str]] = {}
+    with ExitStack() as stack:
+
+        def at(name: str, folder: Path) -> Mapping[str, str]:
+            if (name, folder) not in known:
+                known[name, folder] = stack.enter_context(shared_stores(name, folder, request))
+            return known[name, folder]
+
+        yield at
