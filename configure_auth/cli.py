@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-__all__ = ["main"]
+from .errors import ConfigureAuthError
+
+if TYPE_CHECKING:
+    from .flows import Runtime, Site
+
+__all__ = ["as_sentences", "main", "tell_of_tables"]
+
+
+@contextmanager
+def as_sentences() -> Iterator[None]:
+    """Show an error of ours as its one sentence, without a traceback; exit code 1."""
+    try:
+        yield
+    except ConfigureAuthError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def tell_of_tables(found: int) -> None:
+    """Say what `make_tables` did."""
+    from .stores.schema import SCHEMA
+
+    done = (
+        "are there already" if found == SCHEMA else "were made" if found == 0 else f"were changed from schema {found}"
+    )
+    click.echo(f"the tables of schema {SCHEMA} {done}")
 
 
 @click.group()
@@ -35,3 +65,76 @@ def sandbox(port: int, app_url: str) -> None:
         serve(port, app_url=app_url, announce=announce)
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
+
+
+def _blocking(url: str) -> str:
+    """The same store without an asynchronous driver, which has no event loop here."""
+    return url.replace("+aiosqlite:", ":").replace("+psycopg_async:", ":")
+
+
+@contextmanager
+def _opened(store: str, states: str | None, site: Site | None = None) -> Iterator[Runtime]:
+    from .api.client import Configure
+    from .flows import Runtime
+    from .settings import Settings
+    from .stores.opening import open_stores
+
+    stores = open_stores(
+        _blocking(store),
+        states,
+        agent="" if site is None else site.agent,
+        fingerprints=() if site is None else site.sealer.fingerprints,
+        folder=Path.cwd(),
+        extra="postgresql",
+        awaited=False,
+        local=True,
+    )
+    try:
+        yield Runtime(Configure(Settings()), stores, None, lambda event: None)
+    finally:
+        stores.close()
+
+
+_store = click.option(
+    "--store", envvar="CONFIGURE_STORE", required=True, help="The store's URL, as ConfigureAuth(store=...) has it."
+)
+_states = click.option("--states", envvar="CONFIGURE_STATES", help="The URL of states=..., where there is one.")
+
+
+@main.command()
+@_store
+@click.option("--sql", is_flag=True, help="Print the statements instead, for a database that somebody else keeps.")
+def tables(store: str, sql: bool) -> None:
+    """Make the store's tables, or change them for this version."""
+    from .stores.opening import make_tables, table_statements
+
+    with as_sentences():
+        if sql:
+            click.echo("\n\n".join(table_statements(store)))
+        else:
+            tell_of_tables(make_tables(_blocking(store), Path.cwd()))
+
+
+@main.command()
+@_store
+@_states
+def purge(store: str, states: str | None) -> None:
+    """Delete the attempts to sign in that have ended. They also go bit by bit, as new ones come."""
+    from . import flows
+
+    with as_sentences(), _opened(store, states) as runtime:
+        click.echo(f"deleted {flows.run(flows.purge(time.time), runtime)} ended attempts")
+
+
+@main.command()
+@_store
+def reseal(store: str) -> None:
+    """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS; agent and keys come from the environment."""
+    from . import flows
+    from .settings import Settings
+
+    with as_sentences():
+        settings = Settings.from_env()
+        site = flows.AppOptions(user_id=lambda: None).site(settings, settings.required_token_keys)
+        with _opened(store, None, site) as runtime:
+            click.echo(str(flows.run(flows.reseal(site), runtime)))

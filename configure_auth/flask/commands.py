@@ -6,21 +6,51 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from ..errors import ConfigureAuthError
-from .extension import installations
+from .. import flows
+from ..cli import as_sentences, tell_of_tables
+from .extension import Installed, installations
 
 __all__ = ["configure"]
 
-configure = AppGroup("configure", help="Sign-in with Configure: tell Configure about this app.")
+configure = AppGroup("configure", help="Sign-in with Configure: register callbacks, keep the store in order.")
+
+
+def _installed() -> tuple[Installed, ...]:
+    found = installations(current_app)
+    if not found:
+        raise click.ClickException("this app has no Configure yet: call configure_auth.init_app(app)")
+    return found
+
+
+@configure.command()
+def tables() -> None:
+    """Make the store's tables, or change them for this version."""
+    for installed in _installed():
+        with as_sentences():
+            tell_of_tables(installed.make_tables())
+
+
+@configure.command()
+def purge() -> None:
+    """Delete the attempts to sign in that have ended."""
+    for installed in _installed():
+        with as_sentences():
+            click.echo(f"deleted {installed.run(flows.purge(installed.site.clock))} ended attempts")
+
+
+@configure.command()
+def reseal() -> None:
+    """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS."""
+    for installed in _installed():
+        with as_sentences():
+            click.echo(str(installed.run(flows.reseal(installed.site))))
 
 
 @configure.command("register-callback")
 def register_callback() -> None:
     """Tell Configure where people come back: the login's redirect_uri and the link's return_to."""
-    try:
+    with as_sentences():
         registrations = [one for installed in installations(current_app) for one in installed.register_callbacks()]
-    except ConfigureAuthError as error:
-        raise click.ClickException(str(error)) from error
     if not registrations:
         raise click.ClickException("this app has no Configure routes: register account_link(...) or login(...) first")
     for registration in registrations:

@@ -22,12 +22,12 @@ from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Ru
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, open_stores
+from ..stores.opening import StateSource, StoreSource, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
 
-__all__ = ["ConfigureAuth"]
+__all__ = ["ConfigureAuth", "Installed", "installations"]
 
 log = logging.getLogger("configure_auth")
 
@@ -39,12 +39,13 @@ _BUILDERS = "configure_auth_builders"
 
 
 @dataclass(frozen=True)
-class _Installed:
+class Installed:
     """What one Flask app has of one `ConfigureAuth`."""
 
     site: Site
     client: Configure
     stores: Stores
+    make_tables: Callable[[], int]
     features: dict[str, Feature] = field(default_factory=dict)
 
     def run(self, flow: Flow[T]) -> T:
@@ -63,7 +64,7 @@ class _Installed:
         return self.run(flows.register_callbacks(self.site, self.features.values()))
 
 
-def installations(app: Flask) -> tuple[_Installed, ...]:
+def installations(app: Flask) -> tuple[Installed, ...]:
     """Every `ConfigureAuth` that was installed into an app."""
     return tuple(app.extensions.get(_KEY, {}).values())
 
@@ -121,10 +122,11 @@ class ConfigureAuth:
         """
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
         site = self._options.site(settings, _keys(app, settings))
-        installed = _Installed(
+        installed = Installed(
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
+            make_tables=partial(make_tables, self._store, Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         for name, build in app.extensions.get(_BUILDERS, {}).items():
@@ -258,6 +260,16 @@ class ConfigureAuth:
         """All that is kept of a user, but for the tokens."""
         return self._run(lambda site: flows.export_user(site, known_id(user_id)))
 
+    # For the app as a whole, now and then.
+
+    def purge(self) -> int:
+        """Delete the attempts to sign in that have ended; how many it were. Each start deletes some too."""
+        return self._run(lambda site: flows.purge(site.clock))
+
+    def reseal(self) -> flows.Resealed:
+        """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
+        return self._run(flows.reseal)
+
     @property
     def client(self) -> Configure:
         """The API client of the current app."""
@@ -283,8 +295,8 @@ class ConfigureAuth:
     def _resource(self) -> str:
         return self._installed().all_features.resource
 
-    def _installed(self) -> _Installed:
-        found: _Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
+    def _installed(self) -> Installed:
+        found: Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
         if found is None:
             raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
         return found

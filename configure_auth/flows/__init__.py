@@ -13,6 +13,7 @@ from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reloa
 from .runtime import AsyncRuntime, Runtime
 from .site import AppOptions, Clock, Site
 from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
+from .upkeep import Resealed, purge, reseal
 from .visit import Visit
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "OAuthClient",
     "OpenToken",
     "Registration",
+    "Resealed",
     "Route",
     "Runtime",
     "Site",
@@ -48,9 +50,11 @@ __all__ = [
     "forget_user",
     "open_token",
     "provider",
+    "purge",
     "register_callbacks",
     "reload_first",
     "require_path",
+    "reseal",
     "run",
     "serve",
     "unlink",

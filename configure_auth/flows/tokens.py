@@ -18,7 +18,17 @@ from ..values import Kind, LinkedAccount, Secret
 from .effects import Flow, pause, send, tell, use, whole
 from .site import Site
 
-__all__ = ["OpenToken", "access_token", "account", "checked", "export_user", "forget_user", "open_token"]
+__all__ = [
+    "OpenToken",
+    "access_token",
+    "account",
+    "checked",
+    "export_user",
+    "forget_user",
+    "open_token",
+    "place_of",
+    "under_lease",
+]
 
 log = logging.getLogger("configure_auth")
 
@@ -116,12 +126,13 @@ def _find(site: Site, user_id: str | None, kind: Kind | None) -> Flow[StoredAcco
 
 
 def _tokens(site: Site, account: StoredAccount) -> tuple[Secret, Secret | None]:
-    plain = json.loads(site.sealer.open(account.token, *_place(account)))
+    plain = json.loads(site.sealer.open(account.token, *place_of(account)))
     refresh = plain.get("refresh_token")
     return Secret(plain["access_token"]), Secret(refresh) if refresh else None
 
 
-def _place(account: StoredAccount) -> tuple[str, str, str, str]:
+def place_of(account: StoredAccount) -> tuple[str, str, str, str]:
+    """What a connection's token is sealed to."""
     return account.kind, account.agent, account.user_id, account.configure_user_id
 
 
@@ -158,27 +169,29 @@ def _renewed(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAcco
     """The account with another token than `stale` has, from whichever worker gets there first."""
     for _ in range(_POLLS):
         # Whole: an answer that nobody waits for any more would be the only copy of the new tokens.
-        renewed = yield from whole(_refresh_under_lease(site, stale, resource))
+        renewed = yield from whole(under_lease(site, stale, _refresh_alone(site, stale, resource)))
         if renewed is not None:
             return renewed
         yield from pause(_POLL)
     raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
 
 
-def _refresh_under_lease(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount | None]:
-    name, owner = f"refresh {stale.agent} {stale.user_id}", secrets.token_hex(16)
+def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T | None]:
+    """Make a change to a user's tokens alone; None, and no change, while somebody else does."""
+    name, owner = f"refresh {account.agent} {account.user_id}", secrets.token_hex(16)
     held = yield from use(
         lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
     )
     if not held:
+        change.close()
         return None
     try:
-        renewed = yield from _refresh_alone(site, stale, resource)
+        changed = yield from change
     except Exception:
         yield from use(lambda stores: stores.leases.release(name, owner=owner))
         raise
     yield from use(lambda stores: stores.leases.release(name, owner=owner))
-    return renewed
+    return changed
 
 
 def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
@@ -227,7 +240,7 @@ def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) 
     }
     fresh = replace(
         present,
-        token=site.sealer.seal(json.dumps(pair), *_place(present)),
+        token=site.sealer.seal(json.dumps(pair), *place_of(present)),
         expires_at=None if answer.expires_in is None else site.clock() + answer.expires_in,
         scopes=answer.scopes,
         refresh_sent_at=None,

@@ -250,6 +250,16 @@ class ConfigureAuth:
         """All that is kept of a user, but for the tokens."""
         return await self._run(flows.export_user(self._site, known_id(user_id)))
 
+    # For the app as a whole, now and then.
+
+    async def purge(self) -> int:
+        """Delete the attempts to sign in that have ended; how many it were. Each start deletes some too."""
+        return await self._run(flows.purge(self._site.clock))
+
+    async def reseal(self) -> flows.Resealed:
+        """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
+        return await self._run(flows.reseal(self._site))
+
     @property
     def client(self) -> AsyncConfigure:
         """The API client."""

@@ -6,7 +6,8 @@ and as many such requests as the pool has connections would wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from ..errors import SettingsError
 from .database import BUSY_SECONDS, AsyncDatabase, Database, ThreadedDatabase
 
-__all__ = ["open_database"]
+__all__ = ["open_blocking", "open_database"]
 
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
@@ -37,22 +38,36 @@ def open_database(
     Raises:
         SettingsError: it is none of these, or its database or driver can't be used; the message says what can.
     """
-    known: dict[str, Any] = {"agent": agent, "fingerprints": fingerprints}
     source = _source(store)
-    make, waits = _from_url(source, folder) if isinstance(source, URL) else _from_engine(source)
-    if waits and not awaited:
+    make, waits = _made(source, folder)
+    if not (waits and awaited):
+        database = open_blocking(source, agent=agent, fingerprints=fingerprints, folder=folder)
+        return ThreadedDatabase(database) if awaited else database
+    with _said_what_to_install():
+        return AsyncDatabase(make, agent=agent, fingerprints=fingerprints)
+
+
+def open_blocking(store: object, *, agent: str, fingerprints: tuple[str, ...], folder: Path) -> Database:
+    """`open_database` for what blocks."""
+    make, waits = _made(_source(store), folder)
+    if waits:
         raise SettingsError("an asynchronous engine can't be waited for here; give a blocking one, or its URL")
+    with _said_what_to_install():
+        return Database(make(), agent=agent, fingerprints=fingerprints)
+
+
+@contextmanager
+def _said_what_to_install() -> Iterator[None]:
     try:
-        if waits:
-            return AsyncDatabase(make, **known)
-        database = Database(make(), **known)
+        yield
     except ModuleNotFoundError as error:
-        extra = "starlette" if "aiosqlite" in str(error) else "postgresql"
+        extra = "starlette" if error.name == "aiosqlite" else "postgresql"
         raise SettingsError(f"the store needs {error.name}: pip install 'configure_auth[{extra}]'") from error
-    return ThreadedDatabase(database) if awaited else database
 
 
 def _source(store: object) -> URL | Engine | AsyncEngine:
+    if isinstance(store, URL):
+        return store
     if isinstance(store, str):
         try:
             return make_url(store)
@@ -91,6 +106,10 @@ def _engine_of(store: Any) -> Engine | AsyncEngine:
 
 Made = tuple[Callable[[], Any], bool]
 """What makes the engine, and whether that one is asynchronous."""
+
+
+def _made(source: URL | Engine | AsyncEngine, folder: Path) -> Made:
+    return _from_url(source, folder) if isinstance(source, URL) else _from_engine(source)
 
 
 def _from_url(url: URL, folder: Path) -> Made:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace as changed
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
 
-__all__ = ["memory_stores"]
+__all__ = ["memory_stores", "warn_of_others"]
+
+try:
+    import fcntl
+except ImportError:  # Windows, where few run several workers
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger("configure_auth")
+
+SEVERAL = (
+    "store=memory:// in more than one process: a sign-in that starts in one of them is unknown to the others; give the "
+    'workers a store that they share, such as store="sqlite:///configure.db"'
+)
+
+_held: dict[str, int] = {}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,9 +50,13 @@ class MemoryStates:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, PendingSignIn] = {}
+        self._process = os.getpid()
 
     @_alone
     def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            log.error("%s", SEVERAL)
         self._drop_ended(now)
         mine = [
             other
@@ -113,6 +136,14 @@ class MemoryAccounts:
     @_alone
     def find(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
         return self._of(agent, user_id)
+
+    @_alone
+    def page(self, agent: str, *, after: tuple[str, str] | None, limit: int) -> tuple[StoredAccount, ...]:
+        def place(account: StoredAccount) -> tuple[str, str]:
+            return account.kind, account.user_id
+
+        mine = sorted((a for a in self._accounts.values() if a.agent == agent), key=place)
+        return tuple(account for account in mine if after is None or place(account) > after)[:limit]
 
     @_alone
     def save(
@@ -197,3 +228,26 @@ class MemoryLeases:
 def memory_stores() -> Stores:
     """A new, empty set of stores."""
     return Stores(MemoryStates(), MemoryAccounts(), MemoryLeases())
+
+
+def warn_of_others(app: str) -> None:
+    """Say it loudly where another process of this machine keeps the same app in its own memory.
+
+    Args:
+        app: what tells the app from others on the machine.
+    """
+    # The parent of Flask's reloader makes the app too, and serves nobody.
+    if fcntl is None or os.environ.get("WERKZEUG_RUN_MAIN") or app in _held:
+        return
+    name = f"configure_auth-{os.getuid()}-{hashlib.sha256(app.encode()).hexdigest()[:16]}.lock"
+    try:
+        file = os.open(Path(tempfile.gettempdir()) / name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return  # a folder that can't be written to says nothing of other processes
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        log.error("%s", SEVERAL)
+    else:
+        _held[app] = file  # until the process ends

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
 
 from ..errors import SettingsError
 from . import StateStore, Stores
-from .memory import memory_stores
+from .memory import memory_stores, warn_of_others
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["AttemptSource", "StateSource", "StoreSource", "open_attempts", "open_stores"]
+__all__ = [
+    "AttemptSource",
+    "StateSource",
+    "StoreSource",
+    "make_tables",
+    "open_attempts",
+    "open_stores",
+    "table_statements",
+]
 
 log = logging.getLogger("configure_auth")
 
@@ -90,6 +98,31 @@ def open_attempts(store: AttemptSource, **options: Any) -> Stores:
     return open_stores(cast(StoreSource, store), **options)
 
 
+def make_tables(store: StoreSource, folder: Path) -> int:
+    """Make or change the tables of an SQL store; the schema number that they had, 0 where there were none.
+
+    Raises:
+        SettingsError: it isn't an SQL store.
+        StoreError: the database refused.
+    """
+    if isinstance(store, Stores) or store == "memory://":
+        raise SettingsError("this store has no tables")
+    from .engines import open_blocking
+
+    database = open_blocking(store, agent="", fingerprints=(), folder=folder)
+    try:
+        return database.upgrade()
+    finally:
+        database.close()
+
+
+def table_statements(store: str) -> list[str]:
+    """What `make_tables` would do in an empty database, as SQL."""
+    from .schema import statements
+
+    return statements("sqlite" if store.startswith("sqlite") else "postgresql+psycopg")
+
+
 def _is_for_states(source: object) -> bool:
     if isinstance(source, str):
         return source.partition(":")[0] in _REDIS
@@ -102,6 +135,7 @@ def _main(store: StoreSource, *, extra: str, local: bool, **options: Any) -> Sto
     if store == "memory://":
         if not local:
             log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
+        warn_of_others(f"{options['agent']} {options['folder']}")
         return memory_stores()
     if _is_for_states(store):
         raise SettingsError(

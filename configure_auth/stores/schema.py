@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    create_mock_engine,
     insert,
     inspect,
     select,
@@ -37,6 +39,7 @@ __all__ = [
     "number",
     "owners",
     "parameters",
+    "statements",
     "states",
     "upgrade",
     "users",
@@ -169,3 +172,17 @@ def upgrade(connection: Connection) -> int:
         change(connection)
     connection.execute(update(parameters).where(parameters.c.name == "schema").values(value=str(SCHEMA)))
     return found
+
+
+def statements(driver: str) -> list[str]:
+    """The statements that `upgrade` makes in an empty database, for whoever may define tables where we may not."""
+    said: list[str] = []
+
+    def collect(statement: Any, *_: object) -> None:
+        compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+        said.append(f"{str(compiled).strip()};")
+
+    engine = create_mock_engine(f"{driver}://", collect)
+    metadata.create_all(engine, checkfirst=False)
+    collect(insert(parameters).values(name="schema", value=str(SCHEMA)))
+    return said

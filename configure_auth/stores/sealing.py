@@ -39,6 +39,10 @@ class Sealer:
     def fingerprints(self) -> tuple[str, ...]:
         return tuple(self._ciphers)
 
+    def is_current(self, sealed: str) -> bool:
+        """Whether something is sealed with the first key."""
+        return sealed.partition(".")[0] == self._first
+
     def seal(self, plain: str, *context: str) -> str:
         """Seal a string. It opens only with the same `context`: its kind, its user, its identity."""
         nonce = os.urandom(12)

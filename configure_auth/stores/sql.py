@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, tuple_, update
 
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
@@ -147,6 +147,16 @@ class SqlAccounts(_Sql):
     def find(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
         return _of(connection, agent, user_id)
 
+    @reading
+    def page(
+        self, connection: Connection, agent: str, *, after: tuple[str, str] | None, limit: int
+    ) -> tuple[StoredAccount, ...]:
+        place = (accounts.c.kind, accounts.c.user_id)
+        mine = select(accounts).where(accounts.c.agent == agent).order_by(*place)
+        if after is not None:
+            mine = mine.where(tuple_(*place) > after)
+        return tuple(map(_account, connection.execute(mine.limit(limit))))
+
     @transaction
     def save(
         self,
@@ -274,7 +284,11 @@ def _of(connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount
     rows = connection.execute(
         select(accounts).where(accounts.c.agent == agent, accounts.c.user_id == user_id).order_by(accounts.c.kind)
     )
-    return tuple(StoredAccount(**{**row._mapping, "scopes": tuple(row.scopes.split())}) for row in rows)
+    return tuple(map(_account, rows))
+
+
+def _account(row: Row[Any]) -> StoredAccount:
+    return StoredAccount(**{**row._mapping, "scopes": tuple(row.scopes.split())})
 
 
 def _row(account: StoredAccount) -> Any:
