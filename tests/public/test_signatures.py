@@ -26,6 +26,8 @@ VERBS = [
     "unlink_for",
     "forget_user",
     "export_user",
+    "purge",
+    "reseal",
     "button",
 ]
 OWN = {"flask": {"init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
@@ -70,7 +72,7 @@ def test_only_the_verbs_for_a_request_take_one_and_take_it_first(verb: str) -> N
     assert "request" not in [name for name, *_ in shape(getattr(on_flask.ConfigureAuth, verb))]
 
 
-@pytest.mark.parametrize("verb", [*FOR_THE_USER, "forget_user", "export_user", "button"])
+@pytest.mark.parametrize("verb", [*FOR_THE_USER, "forget_user", "export_user", "purge", "reseal", "button"])
 def test_on_starlette_a_verb_is_awaited_and_on_flask_it_is_not(verb: str) -> None:
     assert inspect.iscoroutinefunction(getattr(on_starlette.ConfigureAuth, verb))
     assert not inspect.iscoroutinefunction(getattr(on_flask.ConfigureAuth, verb))

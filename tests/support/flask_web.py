@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,14 @@ def build(
     @app.post("/forget/<user_id>")
     def forget(user_id: str) -> Any:
         return jsonify(forgotten=configure_auth.forget_user(user_id))
+
+    @app.post("/purge")
+    def purge() -> Any:
+        return jsonify(purged=configure_auth.purge())
+
+    @app.post("/reseal")
+    def reseal() -> Any:
+        return jsonify(asdict(configure_auth.reseal()))
 
     if options.guard:
         _guard(app)

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ def build(
         assert isinstance(error, ConfigureError)
         return JSONResponse({"code": error.code, "suggested_action": error.suggested_action}, status_code=502)
 
+    async def purge(request: Request) -> JSONResponse:
+        return JSONResponse({"purged": await configure_auth.purge()})
+
+    async def reseal(request: Request) -> JSONResponse:
+        return JSONResponse(asdict(await configure_auth.reseal()))
+
     routes = [
         Route("/in/{user_id}", sign_in, methods=["POST"]),
         Route("/out", sign_out, methods=["POST"]),
@@ -101,6 +108,8 @@ def build(
         Route("/token", token),
         Route("/unlink", unlink, methods=["POST"]),
         Route("/forget/{user_id}", forget, methods=["POST"]),
+        Route("/purge", purge, methods=["POST"]),
+        Route("/reseal", reseal, methods=["POST"]),
     ]
     mine: list[Mount] = []
     if options.link is not None:

@@ -75,10 +75,10 @@ class Options:
 class Web:
     """A running app. Beside our routes it has POST /in/<user>, POST /out, and GET pages that answer JSON:
 
-    /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, POST /keep/<key>/<value> and
-    /session (what else is in the session), and the pages "/" and "/settings" with the button. A `ConfigureError` on one
-    of them answers 502 with its `code` and `suggested_action`. `hurry(seconds)` shortens the deadline of calls to
-    Configure.
+    /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, POST /keep/<key>/<value>
+    and /session (what else is in the session), POST /purge and /reseal, and the pages "/" and "/settings" with the
+    button. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`. `hurry(seconds)`
+    shortens the deadline of calls to Configure.
     """
 
     url: str
