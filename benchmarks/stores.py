@@ -1,0 +1,164 @@
+"""What a sign-in costs at the store with a thousand and with a million attempts and connections in it.
+
+    python benchmarks/stores.py sqlite:////tmp/bench.db
+    python benchmarks/stores.py postgresql://localhost/bench
+    python benchmarks/stores.py sqlite:////tmp/bench.db --states redis://localhost:6379/9
+
+The database must be empty. Each figure is the median of `--samples` calls; the last column is a million against a
+thousand, and may be 1.5 at most.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+import click
+from sqlalchemy import create_engine, insert, make_url
+
+from configure_auth.stores import StoredAccount, Stores
+from configure_auth.stores.opening import make_tables, open_stores
+from configure_auth.stores.schema import accounts, owners, states, users
+from configure_auth.values import PendingSignIn
+
+NOW = time.time()
+LIMIT = 1.5
+BATCH = 10_000
+
+
+def pending(number: int, *, ended: bool = False) -> PendingSignIn:
+    created = NOW - 100_000 if ended else NOW
+    return PendingSignIn(
+        state_hash=f"{number:064x}",
+        browser_hash=f"{number + 2**60:064x}",
+        intent="link",
+        agent="bench",
+        user_id=f"user-{number}",
+        next="/settings",
+        verifier="x" * 120,
+        redirect_uri="https://app.example.com/configure/callback",
+        version=number,
+        replace=False,
+        created_at=created,
+        expires_at=created + 900,
+    )
+
+
+def connection_of(number: int) -> StoredAccount:
+    return StoredAccount(
+        agent="bench",
+        kind="agent",
+        user_id=f"user-{number}",
+        configure_user_id=f"configure-{number}",
+        token="x" * 400,
+        expires_at=None,
+        scopes=("profile.read",),
+        linked_at=NOW,
+        serial=f"{number:032x}",
+    )
+
+
+def fill(stores: Stores, url: str, numbers: range, *, redis: bool, ended: bool) -> None:
+    """Straight into the tables; into Redis by the store itself."""
+    driver = make_url(url)
+    if driver.drivername == "postgresql":
+        driver = driver.set(drivername="postgresql+psycopg")
+    engine = create_engine(driver)
+    for start in range(numbers.start, numbers.stop, BATCH):
+        some = range(start, min(start + BATCH, numbers.stop))
+        with engine.begin() as connection:
+            if not redis:
+                connection.execute(insert(states), [asdict(pending(n, ended=ended)) for n in some])
+            if ended:
+                continue
+            kept = [{**asdict(connection_of(n)), "scopes": "profile.read"} for n in some]
+            connection.execute(insert(users), [{"agent": "bench", "user_id": a["user_id"], "version": 1} for a in kept])
+            connection.execute(
+                insert(owners), [{name: a[name] for name in ("agent", "configure_user_id", "user_id")} for a in kept]
+            )
+            connection.execute(insert(accounts), kept)
+        if redis and not ended:
+            for n in some:
+                stores.states.put(pending(n), limit=10, now=NOW)
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+    engine.dispose()
+
+
+fresh = count(10**9)
+
+
+def measured(stores: Stores, size: int, samples: int, first: int) -> dict[str, float]:
+    """Median milliseconds of each step of a sign-in, over records that lie all through the tables."""
+    spread: Iterator[int] = iter(range(first, size, max(1, (size - 1000) // samples)))
+
+    def claim() -> None:
+        number = next(spread)
+        one = pending(number)
+        claimed = stores.states.claim(
+            one.state_hash, browser_hash=one.browser_hash, intent="link", agent="bench", now=NOW
+        )
+        assert claimed is not None
+
+    steps: dict[str, Callable[[int], object]] = {
+        "put": lambda n: stores.states.put(pending(next(fresh)), limit=10, now=NOW),
+        "claim": lambda n: claim(),
+        "owner": lambda n: stores.accounts.owner("bench", f"configure-{n}"),
+        "find": lambda n: stores.accounts.find("bench", f"user-{n}"),
+    }
+    medians = {}
+    for name, step in steps.items():
+        took = []
+        for sample in range(samples):
+            number = sample * 7919 % size
+            began = time.perf_counter()
+            step(number)
+            took.append(time.perf_counter() - began)
+        medians[name] = 1000 * statistics.median(took[samples // 10 :])
+    return medians
+
+
+@click.command()
+@click.argument("url")
+@click.option("--states", "states_url", help="The URL of a Redis for the attempts.")
+@click.option("--large", default=1_000_000, show_default=True, type=click.IntRange(min=10_000))
+@click.option("--samples", default=700, show_default=True, type=click.IntRange(50, 1000))
+def main(url: str, states_url: str | None, large: int, samples: int) -> None:
+    make_tables(url, Path.cwd())
+    stores = open_stores(
+        url,
+        states_url,
+        agent="bench",
+        fingerprints=(),
+        folder=Path.cwd(),
+        extra="postgresql",
+        awaited=False,
+        local=True,
+    )
+    redis = states_url is not None
+    fill(stores, url, range(1000), redis=redis, ended=False)
+    small = measured(stores, 1000, samples, 0)
+    fill(stores, url, range(1000, large), redis=redis, ended=False)
+    big = measured(stores, large, samples, 1000)
+    columns = {"1 000": small, f"{large:_}".replace("_", " "): big}
+    if not redis:
+        fill(stores, url, range(10 * large, 11 * large), redis=False, ended=True)
+        columns["and as many ended"] = measured(stores, large, samples, 1001)
+    stores.close()
+    worst = 0.0
+    print(f"{'':8}" + "".join(f"{name:>20}" for name in columns) + f"{'ratio':>10}")
+    for step in small:
+        ratio = big[step] / small[step]
+        worst = max(worst, ratio)
+        print(f"{step:8}" + "".join(f"{values[step]:17.3f} ms" for values in columns.values()) + f"{ratio:10.2f}")
+    sys.exit(worst > LIMIT)
+
+
+if __name__ == "__main__":
+    main()
