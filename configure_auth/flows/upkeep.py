@@ -54,7 +54,7 @@ def reseal(site: Site) -> Flow[Resealed]:
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
                 done = bool((yield from whole(under_lease(site, account, _resealed(site, account)))))
                 sealed, left = sealed + done, left + (not done)
-        after = page[-1].kind, page[-1].user_id
+        after = page[-1].user_id, page[-1].kind
     return Resealed(sealed, left)
 
 

@@ -107,7 +107,7 @@ class AccountStore(Protocol):
         """The user's connections, "agent" before "oauth"."""
 
     def page(self, agent: str, *, after: tuple[str, str] | None, limit: int) -> tuple[StoredAccount, ...]:
-        """Some of an agent's connections in an order of the store's own; `after` is the (kind, user_id) of one seen."""
+        """Some of an agent's connections in an order of the store's own; `after` is the (user_id, kind) of one seen."""
 
     def save(
         self, account: StoredAccount, *, version: int | None, replace: bool = False, move_from: str | None = None

@@ -140,7 +140,7 @@ class MemoryAccounts:
     @_alone
     def page(self, agent: str, *, after: tuple[str, str] | None, limit: int) -> tuple[StoredAccount, ...]:
         def place(account: StoredAccount) -> tuple[str, str]:
-            return account.kind, account.user_id
+            return account.user_id, account.kind
 
         mine = sorted((a for a in self._accounts.values() if a.agent == agent), key=place)
         return tuple(account for account in mine if after is None or place(account) > after)[:limit]

@@ -104,8 +104,9 @@ accounts = Table(
     "configure_accounts",
     metadata,
     Column("agent", String(63), primary_key=True),
-    Column("kind", String(8), primary_key=True),
+    # In this order: most look-ups are of a user, whatever the kind.
     Column("user_id", _id, primary_key=True),
+    Column("kind", String(8), primary_key=True),
     Column("configure_user_id", _id, nullable=False),
     Column("token", Text, nullable=False),
     Column("expires_at", Float(53)),
@@ -115,7 +116,7 @@ accounts = Table(
     Column("refresh_sent_at", Float(53)),
     Column("refresh_sends", Integer, nullable=False),
     Column("serial", String(32), nullable=False),
-    UniqueConstraint("agent", "kind", "configure_user_id", name="configure_accounts_identity"),
+    UniqueConstraint("agent", "configure_user_id", "kind", name="configure_accounts_identity"),
 )
 
 leases = Table(

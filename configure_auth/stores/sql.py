@@ -151,7 +151,7 @@ class SqlAccounts(_Sql):
     def page(
         self, connection: Connection, agent: str, *, after: tuple[str, str] | None, limit: int
     ) -> tuple[StoredAccount, ...]:
-        place = (accounts.c.kind, accounts.c.user_id)
+        place = (accounts.c.user_id, accounts.c.kind)
         mine = select(accounts).where(accounts.c.agent == agent).order_by(*place)
         if after is not None:
             mine = mine.where(tuple_(*place) > after)
