@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from configure_auth import Settings, events, ui
+from configure_auth.cli import main
 from configure_auth.errors import ApiCode, Code
 from configure_auth.flask.signals import SIGNALS
 from configure_auth.flows import LINK_ROUTES, SIGN_IN_ROUTES
@@ -45,7 +46,10 @@ def test_the_lines_to_add_are_few_and_those_of_the_example(marker: str, name: st
 def test_every_setting_is_named_and_every_named_one_exists() -> None:
     settings = {f"CONFIGURE_{field.name.upper()}" for field in fields(Settings)}
 
-    assert set(re.findall(r"CONFIGURE_[A-Z_]+", README)) == settings
+    of_commands = {
+        str(option.envvar) for command in main.commands.values() for option in command.params if option.envvar
+    }
+    assert set(re.findall(r"CONFIGURE_[A-Z_]+", README)) == settings | of_commands
     assert {name.strip("`") for name, *_ in rows("variable")} == settings
 
 
