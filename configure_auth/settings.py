@@ -83,6 +83,8 @@ class Settings:
     oauth_client_secret: Secret | None = None
     app_url: str | None = None
     token_keys: tuple[Secret, ...] = ()
+    store: Secret | None = None
+    states: Secret | None = None
     base_url: str = "https://api.configure.dev"
     accounts_url: str = "https://accounts.configure.dev"
     sign_in_url: str = "https://sign-in.me"
@@ -90,7 +92,8 @@ class Settings:
     sso_redirect_uri: str | None = None
 
     def __post_init__(self) -> None:
-        for secret in ("api_key", "oauth_client_secret"):
+        # A store's URL may have a password in it.
+        for secret in ("api_key", "oauth_client_secret", "store", "states"):
             if isinstance(getattr(self, secret), str):
                 object.__setattr__(self, secret, Secret(getattr(self, secret)))
         # `cfg_` is the older prefix of secret keys, which Configure's own checks still take.
@@ -165,6 +168,8 @@ class Settings:
             oauth_client_secret=secret("CONFIGURE_OAUTH_CLIENT_SECRET"),
             app_url=text("CONFIGURE_APP_URL"),
             token_keys=tuple(Secret(key) for key in token_keys if key),
+            store=secret("CONFIGURE_STORE"),
+            states=secret("CONFIGURE_STATES"),
             sso_redirect_uri=text("CONFIGURE_SSO_REDIRECT_URI"),
             **origins,
         )

@@ -22,7 +22,7 @@ from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Ru
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, make_tables, open_stores
+from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
@@ -76,9 +76,10 @@ class ConfigureAuth:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
         store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "postgresql://..." for several
             machines, or "memory://" for development; also an Engine, a Flask-SQLAlchemy `db` or a Session factory on
-            PostgreSQL, from which connections of our own are made, or a `Stores` of your own.
+            PostgreSQL, from which connections of our own are made, or a `Stores` of your own. Unless given, it is the
+            setting CONFIGURE_STORE, or the file.
         states: "redis://...", or a redis-py client, to keep the attempts to sign in there, beside the accounts in
-            `store`.
+            `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
         user_id: a function that gives the id of the signed-in user (a string or a whole number), None for nobody.
             An id must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
@@ -93,7 +94,7 @@ class ConfigureAuth:
         self,
         settings: Settings | None = None,
         *,
-        store: StoreSource = "sqlite:///configure.db",
+        store: StoreSource | None = None,
         states: StateSource | None = None,
         user_id: Callable[[], object],
         name: str = "configure",
@@ -126,7 +127,7 @@ class ConfigureAuth:
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
-            make_tables=partial(make_tables, self._store, Path(app.instance_path)),
+            make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         for name, build in app.extensions.get(_BUILDERS, {}).items():
@@ -354,8 +355,7 @@ class ConfigureAuth:
     def _open(self, app: Flask, site: Site) -> Stores:
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
             return open_stores(
-                self._store,
-                self._states,
+                *chosen(self._store, self._states, site.settings),
                 agent=site.agent,
                 fingerprints=site.sealer.fingerprints,
                 folder=Path(app.instance_path),

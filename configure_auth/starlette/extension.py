@@ -30,7 +30,7 @@ from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Lo
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, open_stores
+from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
@@ -66,8 +66,9 @@ class ConfigureAuth:
             "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
             connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. What blocks
             works in threads; "postgresql+psycopg_async://..." and "sqlite+aiosqlite:///..." run on asyncio's loop.
+            Unless given, it is the setting CONFIGURE_STORE, or the file.
         states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
-            accounts in `store`.
+            accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
         user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
@@ -85,7 +86,7 @@ class ConfigureAuth:
         self,
         settings: Settings | None = None,
         *,
-        store: StoreSource = "sqlite:///configure.db",
+        store: StoreSource | None = None,
         states: StateSource | None = None,
         user_id: Callable[[Request], object],
         name: str = "configure",
@@ -106,8 +107,7 @@ class ConfigureAuth:
         self._site = self._options.site(settings, settings.required_token_keys)
         self._client = AsyncConfigure(settings)
         self._stores: Stores = open_stores(
-            store,
-            states,
+            *chosen(store, states, settings),
             agent=self._site.agent,
             fingerprints=self._site.sealer.fingerprints,
             folder=Path.cwd(),

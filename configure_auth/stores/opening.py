@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
 
 from ..errors import SettingsError
+from ..settings import Settings
 from . import StateStore, Stores
 from .memory import memory_stores, warn_of_others
 
@@ -22,6 +23,7 @@ __all__ = [
     "AttemptSource",
     "StateSource",
     "StoreSource",
+    "chosen",
     "make_tables",
     "open_attempts",
     "open_stores",
@@ -51,6 +53,20 @@ AttemptSource: TypeAlias = StoreSource | StateSource
 """Where attempts can be kept that lead to no account of ours."""
 
 _REDIS = ("redis", "rediss", "unix")
+
+
+DEFAULT = "sqlite:///configure.db"
+
+
+def chosen(
+    store: StoreSource | None, states: StateSource | None, settings: Settings
+) -> tuple[StoreSource, StateSource | None]:
+    """What the app named in its code, else both as CONFIGURE_STORE and CONFIGURE_STATES name them, else a file."""
+    if store is not None:
+        return store, states
+    if states is None and settings.states is not None:
+        states = settings.states.reveal()
+    return DEFAULT if settings.store is None else settings.store.reveal(), states
 
 
 def open_stores(

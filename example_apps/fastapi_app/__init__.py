@@ -29,8 +29,9 @@ INSTANCE = HERE / "instance"  # the databases and the keys, kept between runs
 def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path = INSTANCE) -> FastAPI:
     config = {**os.environ, **(config or {})}
     keys = config.get("CONFIGURE_TOKEN_KEYS") or kept_key(instance_path, "token_key")
-    settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys})
-    configure_auth = make_configure_auth(settings, f"sqlite:///{instance_path.resolve() / 'configure.db'}")
+    store = config.get("CONFIGURE_STORE") or f"sqlite:///{instance_path.resolve() / 'configure.db'}"
+    settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys, "CONFIGURE_STORE": store})
+    configure_auth = make_configure_auth(settings)
     engine, sessions = open_database(instance_path / "app.db")
     Base.metadata.create_all(engine)
 

@@ -20,8 +20,8 @@ __all__ = ["configure_api", "configure_failed", "link_routes", "login_routes", "
 
 
 # [link]
-def make_configure_auth(settings: Settings, store: str) -> ConfigureAuth:
-    return ConfigureAuth(settings, store=store, session=False, user_id=current_user_id)  # None without a bearer token
+def make_configure_auth(settings: Settings) -> ConfigureAuth:
+    return ConfigureAuth(settings, session=False, user_id=current_user_id)  # None without a bearer token
 
 
 def link_routes(configure_auth: ConfigureAuth) -> Mount:

@@ -38,8 +38,9 @@ def create_app(
 ) -> Starlette:
     config = {**os.environ, **(config or {})}
     keys = config.get("CONFIGURE_TOKEN_KEYS") or kept_key(instance_path, "token_key")
-    settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys})
-    configure_auth = make_configure_auth(settings, f"sqlite:///{instance_path.resolve() / 'configure.db'}")
+    store = config.get("CONFIGURE_STORE") or f"sqlite:///{instance_path.resolve() / 'configure.db'}"
+    settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys, "CONFIGURE_STORE": store})
+    configure_auth = make_configure_auth(settings)
     templates = open_templates()
     configure_auth.install(templates)
     engine, sessions = open_database(instance_path / "app.db")

@@ -14,8 +14,8 @@ __all__ = ["link_routes", "login_routes", "make_configure_auth"]
 
 
 # [link]
-def make_configure_auth(settings: Settings, store: str) -> ConfigureAuth:
-    return ConfigureAuth(settings, store=store, user_id=authenticated_user)  # None when signed out
+def make_configure_auth(settings: Settings) -> ConfigureAuth:
+    return ConfigureAuth(settings, user_id=authenticated_user)  # None when signed out
 
 
 def link_routes(configure_auth: ConfigureAuth) -> Mount:
