@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -40,6 +41,10 @@ class AppResponse(Exception):
         self.response = response
 
 
+# A NUL and a lone surrogate, which no database keeps.
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
+
+
 def local_id(value: object, source: str = "user_id") -> str | None:
     """A user id as the app gave it, as a string; None where nobody is signed in.
 
@@ -50,7 +55,7 @@ def local_id(value: object, source: str = "user_id") -> str | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\0" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or _UNKEPT.search(value):
         raise SettingsError(f"{source} must give the user's id (a string or a whole number), or None for nobody")
     return value
 
