@@ -136,7 +136,8 @@ def _from_engine(engine: Engine | AsyncEngine) -> Made:
         raise SettingsError(f"store= is an engine on {engine.dialect.name}; the store works on PostgreSQL and SQLite")
     pool = engine.sync_engine.pool if isinstance(engine, AsyncEngine) else engine.pool
     create: Callable[..., Any] = create_async_engine if waits else create_engine
-    return (lambda: create(engine.url, pool=pool.recreate())), waits
+    # The app's level comes along with its pool: on AUTOCOMMIT no transaction of ours would be one.
+    return (lambda: create(engine.url, pool=pool.recreate(), isolation_level="READ COMMITTED")), waits
 
 
 def _sqlite(path: Path, *, waits: bool) -> Made:
