@@ -1,19 +1,32 @@
-"""Fixtures for the test suites of apps that use this package; pytest finds them once it's installed.
+"""Fixtures for the test suites of apps that use this package, which pytest finds once it's installed, and
+`StoreConformance` for those who write a store of their own.
 
-Nothing of the package is imported before a fixture is used.
+Nothing of the package is imported before it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from .sandbox import Sandbox
+    from .stores.conformance import StoreConformance
 
-__all__ = ["configure_sandbox"]
+__all__ = ["StoreConformance", "configure_sandbox"]
+
+# Its asserts are read by others, when their store breaks one.
+pytest.register_assert_rewrite("configure_auth.stores.conformance")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "StoreConformance":
+        from .stores.conformance import StoreConformance
+
+        return StoreConformance
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @pytest.fixture(scope="session")

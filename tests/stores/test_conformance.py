@@ -1,0 +1,115 @@
+"""Every store of ours holds to what `configure_auth.stores` says of a store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from configure_auth.stores import Stores
+from configure_auth.stores.conformance import StateConformance
+from configure_auth.stores.opening import open_stores
+from configure_auth.testing import StoreConformance
+
+from ..support.servers import PostgreSQL, RedisServer
+
+
+def opened(store: Any, folder: Path, states: Any = None, *, awaited: bool = False) -> Stores:
+    return open_stores(
+        store,
+        states,
+        agent="a",
+        fingerprints=("f",),
+        folder=folder,
+        extra="flask",
+        awaited=awaited,
+        local=True,
+    )
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    with postgresql.schema() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    with redis_server.database() as url:
+        yield url
+
+
+class TestMemory(StoreConformance):
+    @pytest.fixture
+    def stores(self, tmp_path: Path) -> Stores:
+        return opened("memory://", tmp_path)
+
+
+class TestSqlite(StoreConformance):
+    @pytest.fixture(params=["plain", "in-threads", "aiosqlite"])
+    def stores(self, request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+        url = "sqlite+aiosqlite:///x.db" if request.param == "aiosqlite" else "sqlite:///x.db"
+        return opened(url, tmp_path, awaited=request.param != "plain")
+
+
+class TestPostgresql(StoreConformance):
+    @pytest.fixture(params=["plain", "in-threads", "awaited"])
+    def stores(self, request: pytest.FixtureRequest, postgresql_url: str, tmp_path: Path) -> Stores:
+        url = postgresql_url
+        if request.param == "awaited":
+            url = url.replace("postgresql:", "postgresql+psycopg_async:", 1)
+        return opened(url, tmp_path, awaited=request.param != "plain")
+
+
+class TestPostgresqlOfAnApp(StoreConformance):
+    """On an engine that an app made, whose own statements are each a transaction."""
+
+    @pytest.fixture(params=["engine", "async-engine"])
+    def stores(self, request: pytest.FixtureRequest, postgresql_url: str, tmp_path: Path) -> Stores:
+        url = postgresql_url.replace("postgresql:", "postgresql+psycopg:", 1)
+        if request.param == "engine":
+            return opened(create_engine(url, isolation_level="AUTOCOMMIT"), tmp_path)
+        return opened(create_async_engine(url, isolation_level="AUTOCOMMIT"), tmp_path, awaited=True)
+
+
+class TestRedis(StoreConformance):
+    own_clock = True
+
+    @pytest.fixture
+    def stores(self, redis_url: str, tmp_path: Path) -> Stores:
+        return opened("sqlite:///x.db", tmp_path, redis_url)
+
+
+class TestRedisInThreads(StateConformance):
+    own_clock = True
+
+    @pytest.fixture
+    def stores(self, redis_url: str, tmp_path: Path) -> Stores:
+        return opened("sqlite:///x.db", tmp_path, redis_url, awaited=True)
+
+
+class TestRedisOfAnApp(StateConformance):
+    """On a client that an app made, which gives texts or bytes."""
+
+    own_clock = True
+
+    @pytest.fixture(params=["plain-texts", "in-threads-bytes", "awaited-texts", "awaited-bytes"])
+    def stores(
+        self, request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, store_runner: asyncio.Runner
+    ) -> Iterator[Stores]:
+        kind, _, answers = request.param.rpartition("-")
+        decodes = answers == "texts"
+        if kind == "awaited":
+            client = AsyncRedis.from_url(redis_url, decode_responses=decodes)
+            yield opened("sqlite:///x.db", tmp_path, client, awaited=True)
+            store_runner.run(client.aclose())
+        else:
+            with Redis.from_url(redis_url, decode_responses=decodes) as blocking:
+                yield opened("sqlite:///x.db", tmp_path, blocking, awaited=kind != "plain")
