@@ -109,7 +109,7 @@ class RedisServer:
             yield url
         finally:
             with Redis.from_url(url) as client:
-                client.flushdb()
+                client.flushdb(asynchronous=True)
             self._free.append(number)
 
 
