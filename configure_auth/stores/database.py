@@ -9,18 +9,20 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection, Engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..errors import SettingsError, StoreError
 from ..loops import PerLoop
 from . import schema
 from .schema import parameters
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["BUSY_SECONDS", "AsyncDatabase", "Database", "ThreadedDatabase"]
 

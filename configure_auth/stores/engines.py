@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ..errors import SettingsError
@@ -63,9 +62,11 @@ def _said_what_to_install() -> Iterator[None]:
     except ModuleNotFoundError as error:
         extra = "starlette" if error.name == "aiosqlite" else "postgresql"
         raise SettingsError(f"the store needs {error.name}: pip install 'configure_auth[{extra}]'") from error
+    except ImportError as error:
+        raise SettingsError("an asynchronous store needs greenlet: pip install 'sqlalchemy[asyncio]'") from error
 
 
-def _source(store: object) -> URL | Engine | AsyncEngine:
+def _source(store: object) -> URL | Engine:
     if isinstance(store, URL):
         return store
     if isinstance(store, str):
@@ -73,8 +74,9 @@ def _source(store: object) -> URL | Engine | AsyncEngine:
             return make_url(store)
         except (ArgumentError, ValueError):
             raise SettingsError(f"store= is no URL of a store; it looks like {_KNOWN}") from None
-    if isinstance(store, Engine | AsyncEngine):
-        return store
+    engine = getattr(store, "sync_engine", store)  # what is in an AsyncEngine
+    if isinstance(engine, Engine):
+        return engine
     try:
         engine = _engine_of(store)
     except (SQLAlchemyError, RuntimeError) as error:
@@ -87,14 +89,12 @@ def _source(store: object) -> URL | Engine | AsyncEngine:
     return engine
 
 
-def _engine_of(store: Any) -> Engine | AsyncEngine:
+def _engine_of(store: Any) -> Engine:
     if hasattr(store, "engines") and hasattr(store, "engine"):
         return store.engine  # type: ignore[no-any-return]  # Flask-SQLAlchemy's `db`
     if callable(store):
-        session = store()
-        if isinstance(session, AsyncSession):
-            bind = session.bind
-            return bind.engine if bind is not None else session.get_bind().engine
+        made = store()
+        session = getattr(made, "sync_session", made)  # what is in an AsyncSession
         if hasattr(session, "get_bind"):
             bind = session.get_bind()
             session.close()
@@ -108,7 +108,7 @@ Made = tuple[Callable[[], Any], bool]
 """What makes the engine, and whether that one is asynchronous."""
 
 
-def _made(source: URL | Engine | AsyncEngine, folder: Path) -> Made:
+def _made(source: URL | Engine, folder: Path) -> Made:
     return _from_url(source, folder) if isinstance(source, URL) else _from_engine(source)
 
 
@@ -124,20 +124,19 @@ def _from_url(url: URL, folder: Path) -> Made:
         options["connect_args"]["connect_timeout"] = BUSY_SECONDS
     chosen = url.set(drivername="postgresql+psycopg")
     if url.drivername == "postgresql+psycopg_async":
-        return (lambda: create_async_engine(chosen, **options)), True
+        return (lambda: _create_async(chosen, **options)), True
     return (lambda: create_engine(chosen, **options)), False
 
 
-def _from_engine(engine: Engine | AsyncEngine) -> Made:
-    waits = isinstance(engine, AsyncEngine)
+def _from_engine(engine: Engine) -> Made:
     if engine.dialect.name == "sqlite":
         return _from_url(engine.url, Path.cwd())
     if engine.dialect.name != "postgresql":
         raise SettingsError(f"store= is an engine on {engine.dialect.name}; the store works on PostgreSQL and SQLite")
-    pool = engine.sync_engine.pool if isinstance(engine, AsyncEngine) else engine.pool
-    create: Callable[..., Any] = create_async_engine if waits else create_engine
+    waits = engine.dialect.is_async
+    create: Callable[..., Any] = _create_async if waits else create_engine
     # The app's level comes along with its pool: on AUTOCOMMIT no transaction of ours would be one.
-    return (lambda: create(engine.url, pool=pool.recreate(), isolation_level="READ COMMITTED")), waits
+    return (lambda: create(engine.url, pool=engine.pool.recreate(), isolation_level="READ COMMITTED")), waits
 
 
 def _sqlite(path: Path, *, waits: bool) -> Made:
@@ -147,5 +146,12 @@ def _sqlite(path: Path, *, waits: bool) -> Made:
     if waits:
         # No pool: each of its connections is a thread, which would outlive a loop that ends in disorder.
         url = URL.create("sqlite+aiosqlite", database=str(path))
-        return (lambda: create_async_engine(url, poolclass=NullPool, **options)), True
+        return (lambda: _create_async(url, poolclass=NullPool, **options)), True
     return (lambda: create_engine(URL.create("sqlite", database=str(path)), **options)), False
+
+
+def _create_async(url: URL, **options: Any) -> Any:
+    # Here, since without greenlet it can't be imported, and what blocks needs none.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    return create_async_engine(url, **options)

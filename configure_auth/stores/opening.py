@@ -174,7 +174,9 @@ def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable
     except ImportError as error:
         raise SettingsError("states= needs redis-py: pip install 'configure_auth[redis]'") from error
     if not _is_for_states(states) and isinstance(states, str):
-        raise SettingsError(f"states={states.partition(':')[0]!a}:... is no store for states; use redis://...")
+        scheme, its, _ = states.partition("://")
+        named = f"{scheme!a}:..." if its else ""  # without a scheme it may be a password that stands there
+        raise SettingsError(f"states={named} is no store for states; use redis://...")
     return open_redis(states, awaited=awaited)
 
 
