@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -15,23 +14,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from configure_auth.stores import Stores
 from configure_auth.stores.conformance import StateConformance
-from configure_auth.stores.opening import open_stores
 from configure_auth.testing import StoreConformance
 
 from ..support.servers import PostgreSQL, RedisServer
-
-
-def opened(store: Any, folder: Path, states: Any = None, *, awaited: bool = False) -> Stores:
-    return open_stores(
-        store,
-        states,
-        agent="a",
-        fingerprints=("f",),
-        folder=folder,
-        extra="flask",
-        awaited=awaited,
-        local=True,
-    )
+from .opened import opened
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""Stores as an app opens them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from configure_auth.stores import Stores
+from configure_auth.stores.opening import open_stores
+
+__all__ = ["awaitable", "opened"]
+
+
+def opened(
+    store: Any,
+    folder: Path,
+    states: Any = None,
+    *,
+    awaited: bool = False,
+    agent: str = "a",
+    fingerprints: tuple[str, ...] = ("f",),
+) -> Stores:
+    return open_stores(
+        store,
+        states,
+        agent=agent,
+        fingerprints=fingerprints,
+        folder=folder,
+        extra="flask",
+        awaited=awaited,
+        local=True,
+    )
+
+
+def awaitable(step: object) -> Any:
+    """What a method of an asynchronous store gives; a Protocol knows plain methods only."""
+    return step

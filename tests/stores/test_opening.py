@@ -1,0 +1,408 @@
+"""What can be named as a store, and what is said of everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from configure_auth import SettingsError, StoreError
+from configure_auth.stores import Stores
+from configure_auth.stores.conformance import attempt
+from configure_auth.stores.memory import memory_stores
+from configure_auth.stores.opening import open_attempts
+
+from ..public.running import says
+from ..support.servers import PostgreSQL, RedisServer
+from .opened import awaitable, opened
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    with postgresql.schema() as url:
+        yield url.replace("postgresql:", "postgresql+psycopg:", 1)
+
+
+def works(stores: Stores) -> None:
+    assert stores.accounts.version("a", "u1") == stores.accounts.version("a", "u1")
+    stores.close()
+
+
+def works_awaited(stores: Stores) -> None:
+    async def use() -> None:
+        version = await awaitable(stores.accounts.version("a", "u1"))
+        assert await awaitable(stores.accounts.version("a", "u1")) == version
+        await ended(stores)
+
+    asyncio.run(use())
+
+
+async def ended(stores: Stores) -> None:
+    said = stores.close()
+    if inspect.isawaitable(said):
+        await said
+
+
+def app_with(db: SQLAlchemy, url: str) -> Flask:
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    db.init_app(app)
+    return app
+
+
+# What is taken
+
+
+def test_stores_are_taken_as_they_are(tmp_path: Path) -> None:
+    stores = memory_stores()
+
+    assert opened(stores, tmp_path) is stores
+
+
+def test_a_relative_file_lies_in_the_apps_folder_which_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    works(opened("sqlite:///x.db", folder))
+
+    assert (folder / "x.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_absolute_file_lies_where_it_says(tmp_path: Path) -> None:
+    works(opened(f"sqlite:///{tmp_path / 'x.db'}", tmp_path / "other"))
+
+    assert (tmp_path / "x.db").exists()
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_engine_on_a_file_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    works(opened(create_engine(f"sqlite:///{path}"), tmp_path))
+    works_awaited(opened(create_async_engine(f"sqlite+aiosqlite:///{path}"), tmp_path, awaited=True))
+    works_awaited(opened(create_engine(f"sqlite:///{path}"), tmp_path, awaited=True))
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg_async"])
+def test_a_url_of_postgresql_is_taken_by_each_of_its_names(postgresql_url: str, tmp_path: Path, scheme: str) -> None:
+    url = postgresql_url.replace("postgresql+psycopg:", f"{scheme}:", 1)
+
+    works_awaited(opened(url, tmp_path, awaited=True))
+    if not scheme.endswith("async"):
+        works(opened(url, tmp_path))
+
+
+def test_a_flask_sqlalchemy_db_is_taken(postgresql_url: str, tmp_path: Path) -> None:
+    db = SQLAlchemy()
+    with app_with(db, postgresql_url).app_context():
+        works(opened(db, tmp_path))
+
+
+@pytest.mark.parametrize("shape", ["sessionmaker", "scoped_session", "function"])
+def test_a_session_factory_is_taken(postgresql_url: str, tmp_path: Path, shape: str) -> None:
+    engine = create_engine(postgresql_url)
+    factory = sessionmaker(engine)
+    shapes = {"sessionmaker": factory, "scoped_session": scoped_session(factory), "function": lambda: Session(engine)}
+
+    works(opened(shapes[shape], tmp_path))
+    works_awaited(opened(shapes[shape], tmp_path, awaited=True))
+
+
+@pytest.mark.parametrize("shape", ["maker", "function"])
+def test_an_asynchronous_session_factory_is_taken(postgresql_url: str, tmp_path: Path, shape: str) -> None:
+    engine = create_async_engine(postgresql_url)
+    factory = async_sessionmaker(engine) if shape == "maker" else lambda: AsyncSession(engine)
+
+    works_awaited(opened(factory, tmp_path, awaited=True))
+
+
+def test_attempts_alone_may_be_kept_in_redis_and_elsewhere(redis_server: RedisServer, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"agent": "a", "fingerprints": (), "folder": tmp_path, "extra": "flask"}
+    options |= {"awaited": False, "local": True}
+    with redis_server.database() as url, Redis.from_url(url) as client:
+        for source in (url, client, memory_stores().states, "memory://", "sqlite:///x.db"):
+            stores = open_attempts(source, **options)
+            stores.states.put(attempt("s"), limit=9, now=0.0)
+            stores.states.forget("a", "u1")
+            stores.close()
+
+
+# What is refused, and what is said
+
+NO_SQLITE = "the app's own SQLite file can't be the store.*store=\"sqlite:///configure.db\""
+NO_WAITING = "an asynchronous engine can't be waited for here; give a blocking one, or its URL"
+ONLY_STATES = 'Redis keeps the attempts to sign in only.*store="postgresql://...".*states="redis://..."'
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("mysql://u:hunter2@h/d", "'mysql':... is no store for this app; use sqlite:///configure.db"),
+        ("mysql+pymysql://u:hunter2@h/d", r"'mysql\+pymysql':... is no store for this app"),
+        ("postgresql+psycopg2://u:hunter2@h/d", r"'postgresql\+psycopg2':... is no store for this app"),
+        ("nonsense://u:hunter2@h/d", "'nonsense':... is no store for this app.*or memory://"),
+        ("u:hunter2@h/d", "store= is no URL of a store; it looks like sqlite:///configure.db"),
+        ("postgresql://u:hunter2@h:port/d", "store= is no URL of a store"),
+        ("", "store= is no URL of a store"),
+        ("sqlite://", "needs a file: sqlite:///configure.db; without one it is memory://"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("sqlite+aiosqlite://", "needs a file"),
+        ("sqlite:///file:x?mode=memory&uri=true", "needs a file"),
+        ("redis://u:hunter2@h/0", ONLY_STATES),
+        ("rediss://u:hunter2@h/0", ONLY_STATES),
+        ("unix:///x?password=hunter2", ONLY_STATES),
+        (Redis(password=SECRET), ONLY_STATES),
+        (create_engine("sqlite://"), "needs a file"),
+        (7, "store=int is no store; give sqlite:///configure.db"),
+        (None, "store=NoneType is no store"),
+        (lambda: None, "store=function is no store.*or a Session factory"),
+        (sessionmaker(create_engine("sqlite:///x.db")), NO_SQLITE),
+        (create_async_engine("sqlite+aiosqlite:///x.db"), NO_WAITING),
+        (async_sessionmaker(create_async_engine("postgresql+psycopg://u:hunter2@h/d")), NO_WAITING),
+        (create_async_engine("postgresql+psycopg://u:hunter2@h/d"), NO_WAITING),
+        ("postgresql+psycopg_async://u:hunter2@h/d", NO_WAITING),
+        ("sqlite+aiosqlite:///x.db", NO_WAITING),
+    ],
+)
+def test_what_is_no_store_is_told_what_is(tmp_path: Path, store: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        opened(store, tmp_path)
+
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ("memory://", "states='memory':... is no store for states; use redis://..."),
+        ("sqlite:///x.db", "states='sqlite':..."),
+        ("postgresql://u:hunter2@h/d", "states='postgresql':..."),
+        ("hunter2@h", "states= is no store for states; use redis://..."),
+        ("redis://h:port", "states= is no URL of a Redis; it looks like redis://localhost:6379/0"),
+        ("redis://u:hunter2@h:port/0", "states= is no URL of a Redis"),
+        (7, "states=int is no store for states; use redis://..."),
+        (
+            AsyncRedis(password=SECRET),
+            "an asynchronous client, which can't be waited for here; give its URL",
+        ),
+    ],
+)
+def test_what_is_no_store_for_states_is_told_what_is(tmp_path: Path, states: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        opened("memory://", tmp_path, states)
+
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_db_before_init_app_is_told_to_call_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"has no engine yet; call db.init_app\(app\) first"):
+        opened(SQLAlchemy(), tmp_path)
+
+    with (
+        Flask(__name__).app_context(),
+        pytest.raises(SettingsError, match=r"store=SQLAlchemy has no engine yet; call db.init_app\(app\) first"),
+    ):
+        opened(SQLAlchemy(), tmp_path)
+
+
+def test_a_db_on_sqlite_is_told_to_take_another_file(tmp_path: Path) -> None:
+    db = SQLAlchemy()
+    with app_with(db, f"sqlite:///{tmp_path / 'app.db'}").app_context(), pytest.raises(SettingsError, match=NO_SQLITE):
+        opened(db, tmp_path)
+
+
+def test_a_session_without_an_engine_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="store=sessionmaker has no engine yet"):
+        opened(sessionmaker(), tmp_path)
+
+
+def test_an_engine_on_another_database_is_told_which_work(tmp_path: Path) -> None:
+    class Dialect:
+        name = "mysql"
+
+    engine = create_engine("sqlite:///x.db")
+    engine.dialect.name = Dialect.name
+
+    with pytest.raises(SettingsError, match="store= is an engine on mysql; the store works on PostgreSQL and SQLite"):
+        opened(engine, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("store", "named"),
+    [
+        ("sqlite+aiosqlite:///x.db", "aiosqlite runs on asyncio only.*sqlite:///configure.db or postgresql://"),
+        ("postgresql+psycopg_async://u:hunter2@127.0.0.1:1/d", "psycopg.* runs on asyncio only"),
+    ],
+)
+def test_under_trio_a_driver_of_asyncio_is_refused_by_name(tmp_path: Path, store: str, named: str) -> None:
+    stores = opened(store, tmp_path, awaited=True)
+
+    for step in (lambda: stores.accounts.version("a", "u1"), lambda: stores.accounts.find("a", "u1")):
+
+        async def use(step: Any = step) -> None:
+            await step()
+
+        with pytest.raises(SettingsError, match=named):
+            trio.run(use)
+
+
+def test_under_trio_a_client_of_asyncio_is_refused_by_name(tmp_path: Path) -> None:
+    stores = opened("memory://", tmp_path, AsyncRedis(), awaited=True)
+
+    async def use() -> None:
+        await awaitable(stores.states.purge(now=0.0))
+
+    with pytest.raises(SettingsError, match=r"redis\.asyncio runs on asyncio only; under trio give the URL"):
+        trio.run(use)
+
+
+def test_under_trio_a_url_works(postgresql_url: str, redis_server: RedisServer, tmp_path: Path) -> None:
+    with redis_server.database() as redis_url:
+        for url in ("sqlite:///x.db", postgresql_url):
+            stores = opened(url, tmp_path, redis_url, awaited=True)
+
+            async def use(stores: Stores = stores) -> None:
+                await awaitable(stores.accounts.version("a", "u1"))
+                await awaitable(stores.states.purge(now=0.0))
+                await ended(stores)
+
+            trio.run(use)
+
+
+MISSING = """
+import sys
+sys.modules[{module!r}] = None
+
+from pathlib import Path
+from configure_auth import SettingsError
+from configure_auth.stores.opening import open_stores
+
+options = {{"agent": "a", "fingerprints": (), "folder": Path({folder!r}), "local": True}}
+try:
+    open_stores({store!r}, {states!r}, extra="flask", awaited={awaited}, **options)
+    print("opened")
+except SettingsError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "store", "states", "awaited", "said"),
+    [
+        ("sqlalchemy", "sqlite:///x.db", None, False, "the store needs SQLAlchemy: pip install '{}[flask]'"),
+        ("psycopg", "postgresql://h/d", None, False, "the store needs psycopg: pip install '{}[postgresql]'"),
+        ("psycopg", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
+        ("psycopg", "postgresql+psycopg_async://h/d", None, True, "needs psycopg: pip install '{}[postgresql]'"),
+        ("aiosqlite", "sqlite+aiosqlite:///x.db", None, True, "needs aiosqlite: pip install '{}[starlette]'"),
+        ("greenlet", "sqlite+aiosqlite:///x.db", None, True, "needs greenlet: pip install 'sqlalchemy[asyncio]'"),
+        ("redis", "memory://", "redis://h", False, "states= needs redis-py: pip install '{}[redis]'"),
+        # What is there does without what isn't.
+        ("redis", "sqlite:///x.db", None, False, "opened"),
+        ("psycopg", "sqlite:///x.db", None, True, "opened"),
+        ("aiosqlite", "sqlite:///x.db", None, True, "opened"),
+        ("greenlet", "sqlite:///x.db", None, False, "opened"),
+        ("greenlet", "postgresql://h/d", None, False, "opened"),
+        ("sqlalchemy", "memory://", "redis://h", False, "opened"),
+    ],
+)
+def test_what_is_missing_is_told_how_to_install(
+    tmp_path: Path, module: str, store: str, states: str | None, awaited: bool, said: str
+) -> None:
+    program = MISSING.format(module=module, folder=str(tmp_path), store=store, states=states, awaited=awaited)
+
+    assert says(program).endswith(said.format("configure_auth"))
+
+
+# Connections of our own
+
+
+def test_an_app_that_holds_all_of_its_connections_keeps_nobody_waiting(postgresql_url: str, tmp_path: Path) -> None:
+    engine = create_engine(postgresql_url, pool_size=5, max_overflow=0, pool_timeout=1)
+    with ExitStack() as held:
+        for _ in range(5):
+            held.enter_context(engine.connect()).execute(text("SELECT 1"))
+        stores = opened(engine, tmp_path)
+        ready = threading.Barrier(20)
+
+        def use(number: int) -> int:
+            ready.wait()
+            version = stores.accounts.version("a", f"u{number}")
+            assert engine.pool.checkedout() == 5  # type: ignore[attr-defined]
+            return version
+
+        with ThreadPoolExecutor(20) as threads:
+            assert len(set(threads.map(use, range(20)))) == 20
+        stores.close()
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    engine.dispose()
+
+
+def test_an_app_that_holds_all_of_its_connections_keeps_no_task_waiting(postgresql_url: str, tmp_path: Path) -> None:
+    async def use() -> None:
+        engine = create_async_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1)
+        async with engine.connect() as held:
+            await held.execute(text("SELECT 1"))
+            stores = opened(engine, tmp_path, awaited=True)
+            steps = [awaitable(stores.accounts.version("a", f"u{number}")) for number in range(20)]
+            assert len(set(await asyncio.gather(*steps))) == 20
+            await ended(stores)
+            # Ours are closed, the app's is not.
+            assert (await held.execute(text("SELECT 2"))).scalar() == 2
+        await engine.dispose()
+
+    asyncio.run(use())
+
+
+def test_a_client_of_the_apps_stays_open(redis_server: RedisServer, tmp_path: Path) -> None:
+    with redis_server.database() as url, Redis.from_url(url, max_connections=1) as client:
+        held = client.connection_pool
+        stores = opened("memory://", tmp_path, client)
+        stores.states.put(attempt("s"), limit=9, now=0.0)
+        before = client.client_id()
+
+        stores.close()
+
+        assert client.connection_pool is held
+        assert client.client_id() == before
+
+
+# Nothing of a URL is told
+
+
+@pytest.mark.parametrize(
+    ("store", "states"),
+    [
+        ("postgresql://somebody:hunter2@127.0.0.1:1/d", None),
+        (create_engine("postgresql+psycopg://somebody:hunter2@127.0.0.1:1/d", poolclass=NullPool), None),
+        ("memory://", "redis://somebody:hunter2@127.0.0.1:1/0"),
+        ("memory://", "rediss://somebody:hunter2@127.0.0.1:1/0"),
+        ("memory://", "unix://somebody:hunter2@/nowhere/127.0.0.1:1"),
+    ],
+)
+def test_no_password_is_in_a_repr_or_an_error(tmp_path: Path, store: Any, states: str | None) -> None:
+    stores = opened(store, tmp_path, states)
+
+    with pytest.raises(StoreError) as raised:
+        stores.states.forget("a", "u1")
+
+    told = "".join(traceback.format_exception(raised.value))
+    told += "".join(map(repr, (stores, stores.states, stores.accounts, stores.leases, raised.value)))
+    for secret in (SECRET, "somebody", "127.0.0.1:1/", "127.0.0.1"):
+        assert secret not in told
+    stores.close()
