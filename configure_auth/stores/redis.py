@@ -44,17 +44,27 @@ local function server()
 end
 """
 
+# A list of attempts lives as long as the last of them.
+_EXTEND = """
+local function extend(key, seconds)
+  if redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
+end
+"""
+
 # A key of one length, whatever an id is, and without it.
-_USER = """
+_USER = (
+    _EXTEND
+    + """
 local function user_key(prefix, agent, user_id)
   return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id)
 end
 local function index(prefix, agent, user_id, state_hash, seconds)
   local user = user_key(prefix, agent, user_id)
   redis.call('SADD', user, state_hash)
-  redis.call('EXPIRE', user, seconds)
+  extend(user, seconds)
 end
 """
+)
 
 _MINE = """
 local function mine(record)
@@ -92,7 +102,7 @@ end
 redis.call('HSET', prefix .. 'state:' .. state_hash, 'record', ARGV[4], 'server', server())
 redis.call('EXPIRE', prefix .. 'state:' .. state_hash, seconds)
 redis.call('ZADD', browser, ARGV[5], state_hash)
-redis.call('EXPIRE', browser, seconds)
+extend(browser, seconds)
 if ARGV[8] ~= '' then index(prefix, ARGV[3], ARGV[8], state_hash, seconds) end
 """
 )
