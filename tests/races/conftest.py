@@ -79,20 +79,21 @@ def durable(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def running_pairs(
     configure_sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Callable[[str], tuple[Machine, tuple[AppProcess, AppProcess]]]]:
+) -> Callable[[str], tuple[Machine, tuple[AppProcess, AppProcess]]]:
     pairs: dict[str, tuple[Machine, tuple[AppProcess, AppProcess]]] = {}
-    with ExitStack() as stack:
 
-        def pair(durable: str) -> tuple[Machine, tuple[AppProcess, AppProcess]]:
-            if durable not in pairs:
-                folder = tmp_path_factory.mktemp("pair")
-                stores = stack.enter_context(shared_stores(durable, folder, request))
-                machine = stack.enter_context(Machine(configure_sandbox_server, folder, stores))
-                first, second = machine.start(2)
-                pairs[durable] = machine, (first, second)
-            return pairs[durable]
+    def pair(durable: str) -> tuple[Machine, tuple[AppProcess, AppProcess]]:
+        if durable not in pairs:
+            folder, stack = tmp_path_factory.mktemp("pair"), ExitStack()
+            stores = stack.enter_context(shared_stores(durable, folder, request))
+            # Of the session, and said after the store's server was started, so that this ends before the server does.
+            request.session.addfinalizer(stack.close)
+            machine = stack.enter_context(Machine(configure_sandbox_server, folder, stores))
+            first, second = machine.start(2)
+            pairs[durable] = machine, (first, second)
+        return pairs[durable]
 
-        yield pair
+    return pair
 
 
 @pytest.fixture
