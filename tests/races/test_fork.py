@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ..support.servers import PostgreSQL, RedisServer
+
 FORK = """
 import os, sys
 from pathlib import Path
@@ -79,16 +81,132 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+FORK_WITH_POSTGRESQL = """
+import gc, os, sys, threading, warnings
+from pathlib import Path
+from sqlalchemy import text
+from configure_auth.stores.engines import open_database
+from configure_auth.stores.sql import sql_stores
+
+database = open_database(sys.argv[1], agent="a", fingerprints=("f",), folder=Path(), awaited=False)
+stores = sql_stores(database)
+version = stores.accounts.version("a", "u1")
+
+def session(connection):
+    return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+idle, begun, go_on, kept = database.read(session), threading.Event(), threading.Event(), []
+
+def in_use(connection):
+    kept.append(session(connection))
+    begun.set()
+    go_on.wait()
+    kept.append(session(connection))
+
+thread = threading.Thread(target=database.perform, args=(in_use,))
+thread.start()
+begun.wait()
+# What the thread has in use is let go in the child without being closed, which psycopg warns of.
+warnings.simplefilter("ignore", ResourceWarning)
+child = os.fork()
+if child == 0:
+    try:
+        assert database.read(session) not in (idle, kept[0]), "a connection of the parent"
+        assert stores.accounts.version("a", "u1") == version
+        assert stores.accounts.unlink("a", "u1") == ()
+        gc.collect()
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+go_on.set()
+thread.join()
+# What was in use during the fork was neither closed by the child nor taken by it.
+assert len(kept) == 2 and kept[0] == kept[1], kept
+assert stores.accounts.version("a", "u1") != version
+database.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+FORK_WITH_REDIS = """
+import os, sys
+from redis import Redis
+from configure_auth.stores.redis import open_redis
+from configure_auth.values import PendingSignIn
+
+url = sys.argv[1]
+states, close = open_redis(url, awaited=False)
+place = Redis.from_url(url).connection_pool.connection_kwargs["db"]
+
+def connections():
+    with Redis.from_url(url) as other:
+        mine = other.client_id()
+        return {client["id"] for client in other.client_list() if client["db"] == str(place)} - {str(mine)}
+
+def put(state_hash):
+    states.put(
+        PendingSignIn(
+            state_hash=state_hash, browser_hash="b", intent="login", agent="a", user_id=None, next=None, verifier=None,
+            redirect_uri="http://localhost/callback", version=None, replace=False, created_at=0, expires_at=900,
+        ),
+        limit=10,
+        now=0,
+    )
+
+def claim(state_hash):
+    found = states.claim(state_hash, browser_hash="b", intent="login", agent="a", now=1)
+    return None if found is None else found.state_hash
+
+put("s1")
+put("s2")
+(parents,) = connections()
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        os.close(writing)
+        assert claim("s1") == "s1"
+        assert len(connections()) == 2, "a connection of the parent"
+        # Until the parent has claimed, on a connection that is still open here.
+        os.read(reading, 1)
+        assert claim("s2") is None
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+assert claim("s2") == "s2"
+os.close(writing)
+_, status = os.waitpid(child, 0)
+assert claim("s1") is None
+assert connections() == {parents}, "the parent had to connect again"
+close()
+os.close(reading)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has open")
 def test_a_child_inherits_no_connection_of_its_parent(tmp_path: Path) -> None:
-    assert run(FORK, tmp_path) == (0, "", "")
+    assert run(FORK, tmp_path / "x.db") == (0, "", "")
 
 
 def test_a_fork_while_the_store_is_being_opened_leaves_no_lock_behind(tmp_path: Path) -> None:
-    assert run(FORK_IN_THE_MIDDLE, tmp_path) == (0, "", "")
+    assert run(FORK_IN_THE_MIDDLE, tmp_path / "x.db") == (0, "", "")
 
 
-def run(program: str, folder: Path) -> tuple[int, str, str]:
-    command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program]
-    ended = subprocess.run([*command, str(folder / "x.db")], capture_output=True, text=True, timeout=20)
+def test_a_child_has_sessions_of_its_own_with_postgresql(postgresql: PostgreSQL) -> None:
+    with postgresql.schema() as url:
+        assert run(FORK_WITH_POSTGRESQL, url) == (0, "", "")
+
+
+def test_a_child_has_connections_of_its_own_with_redis(redis_server: RedisServer) -> None:
+    with redis_server.database() as url:
+        assert run(FORK_WITH_REDIS, url) == (0, "", "")
+
+
+def run(program: str, store: Path | str) -> tuple[int, str, str]:
+    command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program, str(store)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
     return ended.returncode, ended.stdout, ended.stderr
