@@ -18,6 +18,7 @@ from flask import Flask, jsonify, request
 
 from configure_auth import ConfigureAuthError
 
+from .doom import Doom, doomed_stores, doomed_transport
 from .flask_web import build, listening
 from .web import Options, People
 
@@ -25,13 +26,14 @@ from .web import Options, People
 @dataclass(frozen=True, kw_only=True)
 class AppOptions:
     """`clock` is a file with the seconds by which the app's time is ahead. `warm` is a token to read a profile with
-    while the app is made, which under `gunicorn --preload` is before the fork."""
+    while the app is made, which under `gunicorn --preload` is before the fork. `doom` says in which step to die."""
 
     settings: dict[str, str]
     stores: dict[str, str]
     folder: str
     clock: str
     warm: str | None = None
+    doom: Doom | None = None
 
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONFIGURE_")}
@@ -43,8 +45,12 @@ def _ahead(clock: Path) -> Callable[[], float]:
 
 
 def create() -> Flask:
-    options = AppOptions(**json.loads(os.environ["TEST_APP"]))
+    given = json.loads(os.environ["TEST_APP"])
+    doom = given.pop("doom")
+    return make(AppOptions(**given, doom=doom and Doom(**doom)))
 
+
+def make(options: AppOptions) -> Flask:
     def customise(app: Flask, configure_auth: Any) -> None:
         @app.get("/pid")
         def pid() -> Any:
@@ -59,13 +65,14 @@ def create() -> Flask:
         def failed(error: ConfigureAuthError) -> Any:
             return jsonify(error=str(error.code)), error.status
 
+    folder, steps = Path(options.folder), options.doom and options.doom.steps()
+    stores = doomed_stores(options.stores, options.settings, folder, steps) if steps else options.stores
     app, configure_auth = build(
-        options.settings,
-        Options(stores=options.stores, customise=customise),
-        People(),
-        Path(options.folder),
-        _ahead(Path(options.clock)),
+        options.settings, Options(stores=stores, customise=customise), People(), folder, _ahead(Path(options.clock))
     )
+    if steps:
+        with app.app_context():
+            configure_auth.client._transport = doomed_transport(configure_auth.client._transport, steps)
     if options.warm is not None:
         with app.app_context():
             assert configure_auth.account_for("nobody") is None

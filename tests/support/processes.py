@@ -10,15 +10,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from configure_auth.sandbox import Sandbox
 
+from .doom import Doom
+from .example_app import ExampleName, ExampleOptions, make_tables, settings_of
 from .process_app import AppOptions
 from .visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 HOST = "localhost:3000"
 """Where the app says it is. Nothing listens there: the visitor's requests name it in the Host header."""
+
+Server = Literal["gunicorn", "gunicorn --preload", "uvicorn"]
+
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--log-file", "-"]
+SERVERS: dict[Server, list[str]] = {
+    "gunicorn": [*GUNICORN, "-w", "2"],
+    "gunicorn --preload": [*GUNICORN, "-w", "2", "--preload"],
+    "uvicorn": ["uvicorn", "--factory", "--workers", "2", "--port", "0", "--no-access-log"],
+}
 
 
 @dataclass
@@ -65,27 +77,45 @@ class Machine:
         fresh.write_text(str(self._ahead))
         fresh.replace(self._clock)
 
-    def options(self, warm: str | None = None) -> AppOptions:
+    def options(self, warm: str | None = None, doom: Doom | None = None) -> AppOptions:
         return AppOptions(
             settings=self.sandbox.environment(app_url=f"http://{HOST}"),
             stores=dict(self.stores),
             folder=str(self._folder),
             clock=str(self._clock),
             warm=warm,
+            doom=doom,
         )
 
     def start(self, count: int = 1) -> list[AppProcess]:
         """So many processes, begun together."""
+        return self._begin([self.options()] * count)
+
+    def start_doomed(self, *dooms: Doom) -> list[AppProcess]:
+        """Processes that will each kill themselves in the middle of a request."""
+        return self._begin([self.options(doom=doom) for doom in dooms])
+
+    def _begin(self, apps: list[AppOptions]) -> list[AppProcess]:
         command = [sys.executable, "-W", "error", "-m", "tests.support.process_app"]
-        begun = [self._stack.enter_context(_running(command, self.options(), self.log)) for _ in range(count)]
+        begun = [self._stack.enter_context(_running(command, options, self.log)) for options in apps]
         return [AppProcess(_port(process, self.log), process) for process in begun]
 
     def gunicorn(self, *arguments: str, warm: str | None = None) -> AppProcess:
         """gunicorn's parent, and the port of its workers."""
-        command = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--log-file", "-"]
-        command += [*arguments, "tests.support.process_app:create()"]
+        command = [sys.executable, "-m", *GUNICORN, *arguments, "tests.support.process_app:create()"]
         process = self._stack.enter_context(_running(command, self.options(warm), subprocess.STDOUT))
         return AppProcess(_gunicorn_port(process), process)
+
+    def example(self, app: ExampleName, server: Server, warm: str | None = None) -> AppProcess:
+        """An example app with two workers of gunicorn or uvicorn, and their port."""
+        make_tables(app, self._folder)
+        settings = self.sandbox.environment(app_url=f"http://{HOST}") | settings_of(self.stores)
+        options = ExampleOptions(app=app, settings=settings, folder=str(self._folder), warm=warm)
+        command = [sys.executable, "-m", *SERVERS[server], "tests.support.example_app:create"]
+        if server != "uvicorn":
+            command[-1] += "()"
+        process = self._stack.enter_context(_running(command, options, subprocess.STDOUT))
+        return AppProcess(_uvicorn_port(process) if server == "uvicorn" else _gunicorn_port(process), process)
 
     def visitor(self, process: AppProcess) -> Visitor:
         return Visitor(process.port, HOST, self.sandbox)
@@ -99,17 +129,33 @@ def _port(process: subprocess.Popen[str], log: Path) -> int:
 
 
 def _gunicorn_port(process: subprocess.Popen[str]) -> int:
+    return int(_said(process, r"Listening at: http://127\.0\.0\.1:(\d+)")[1])
+
+
+def _uvicorn_port(process: subprocess.Popen[str]) -> int:
+    port = int(_said(process, r"running on http://127\.0\.0\.1:(\d+)")[1])
+    # It's the workers who listen.
+    for _ in range(2):
+        _said(process, "Application startup complete")
+    return port
+
+
+def _said(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     assert process.stdout is not None
     said = []
     for line in process.stdout:
         said.append(line)
-        if found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line):
-            return int(found[1])
+        # A server begins its workers again and again; the reason why they end is enough.
+        assert "Error" not in line, "".join(said)
+        if found := re.search(pattern, line):
+            return found
     raise AssertionError("".join(said))
 
 
 @contextmanager
-def _running(command: list[str], options: AppOptions, errors: Path | int) -> Iterator[subprocess.Popen[str]]:
+def _running(
+    command: list[str], options: AppOptions | ExampleOptions, errors: Path | int
+) -> Iterator[subprocess.Popen[str]]:
     with ExitStack() as stack:
         process = subprocess.Popen(
             command,

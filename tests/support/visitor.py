@@ -22,6 +22,7 @@ T = TypeVar("T")
 FlowName = Literal["link", "login"]
 EXCHANGE = "/v1/auth/sign-in/exchange"
 TOKEN = "/oauth/token"
+PROFILE = "/v1/profile"
 CODE_PATH: dict[FlowName, str] = {"link": EXCHANGE, "login": TOKEN}
 """Where at Configure the code of each flow goes."""
 
@@ -36,7 +37,10 @@ class Got:
 
     @property
     def location(self) -> str | None:
-        return next((value for name, value in self.headers if name == "location"), None)
+        return self.header("location")
+
+    def header(self, name: str) -> str | None:
+        return next((value for known, value in self.headers if known == name), None)
 
     @property
     def json(self) -> Any:
@@ -71,7 +75,8 @@ class Visitor:
         kept = {name: value for name, value in self.cookies.items() if not names or name in names}
         return Visitor(self.port, self.host, self.sandbox, kept)
 
-    def _headers(self, site: str) -> dict[str, str]:
+    def headers(self, site: str) -> dict[str, str]:
+        """What the browser would send with a request that a page of `site` makes."""
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         named = {"Host": self.host, "Accept": "text/html", "Sec-Fetch-Site": site, "Origin": f"http://{self.host}"}
         return named | (cookie if self.cookies else {})
@@ -83,7 +88,7 @@ class Visitor:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            headers = self._headers(site) | ({"Accept": accept} if accept else {})
+            headers = self.headers(site) | ({"Accept": accept} if accept else {})
             connection.request(method, target, headers=headers)
             answer = connection.getresponse()
             sent = tuple((name.lower(), value) for name, value in answer.getheaders())
@@ -105,7 +110,7 @@ class Visitor:
         """Send the callback without waiting for the answer; close the socket to give it up."""
         parts = urlsplit(callback)
         lines = [f"GET {parts.path}?{parts.query} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in self._headers("cross-site").items()]
+        lines += [f"{name}: {value}" for name, value in self.headers("cross-site").items()]
         sock = socket.create_connection(("127.0.0.1", port or self.port), timeout=30)
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
         return sock
