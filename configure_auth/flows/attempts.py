@@ -6,6 +6,7 @@ Then comes the user, then Configure's `error`, and only then the code is exchang
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -56,7 +57,7 @@ ABANDONED = 30.0
 """Seconds after which a claim without an outcome counts as interrupted. The deadline of our own calls is shorter."""
 
 MARK = 22
-"""Hex digits at the end of a state that say for which browser, and what, it was made; after its 256 random bits."""
+"""Letters at the end of a state that say for which browser, and what, it was made; after its 256 random bits."""
 
 _CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -178,9 +179,9 @@ def new_state(purpose: Purpose, cookie: BrowserCookie) -> Secret:
 
 
 def _mark(random: str, purpose: Purpose, cookie: BrowserCookie) -> str:
-    return hmac.new(
-        cookie.binding.encode(), f"{purpose.intent}:{purpose.site.agent}:{random}".encode(), hashlib.sha256
-    ).hexdigest()[:MARK]
+    made_for = f"{purpose.intent}:{purpose.site.agent}:{random}"
+    mark = hmac.new(cookie.binding.encode(), made_for.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mark)[:MARK].decode()
 
 
 def _is_of(state: Secret, purpose: Purpose, cookie: BrowserCookie) -> bool:

@@ -12,7 +12,7 @@ from ..errors import Code, SignInError
 __all__ = ["Visit"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-_STATE = re.compile(r"[A-Za-z0-9_-]{43}[0-9a-f]{22}", re.ASCII)
+_STATE = re.compile(r"[A-Za-z0-9_-]{65}", re.ASCII)
 """256 bits in base64url, the shape of every state and browser cookie of ours."""
 
 _QUERY_LIMIT = 16 * 1024

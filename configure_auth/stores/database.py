@@ -247,8 +247,11 @@ class AsyncDatabase:
     """
 
     def __init__(self, make: Callable[[], AsyncEngine], *, agent: str, fingerprints: tuple[str, ...]) -> None:
-        self._loops = PerLoop(lambda: _OnLoop(make()), lambda one: one.engine.dispose())
-        self._driver = make().dialect.driver
+        first = make()
+        # Made here and not on its loop, since the making asks the file system.
+        made = [first]
+        self._loops = PerLoop(lambda: _OnLoop(made.pop() if made else make()), lambda one: one.engine.dispose())
+        self._driver = first.dialect.driver
         self._prepare = _Preparation(agent, fingerprints)
         _databases.add(self)
 

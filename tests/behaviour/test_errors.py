@@ -78,7 +78,7 @@ def test_an_error_page_leads_on(web: Web, browser: Browser) -> None:
 @pytest.mark.parametrize("part", ["states", "accounts"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_locked_store_is_busy_and_says_so(make_web: MakeWeb, flow: Flow, part: str) -> None:
-    web = make_web(constructor={"store": locked_stores(part)})
+    web = make_web(constructor={"store": locked_stores(part), "states": None})
     with web.browser() as browser, no_calls(web.sandbox):
         browser.sign_in_locally("u1") if flow == "link" else None
         answer = browser.get(start_path(flow))

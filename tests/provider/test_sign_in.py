@@ -38,7 +38,7 @@ def test_the_person_goes_to_the_accounts_origin_with_everything_that_pkce_and_re
         "state": sent["state"],
         "resource": sandbox.api_url,
     }
-    assert re.fullmatch(r"[A-Za-z0-9_-]{43}[0-9a-f]{22}", sent["state"])
+    assert re.fullmatch(r"[A-Za-z0-9_-]{65}", sent["state"])
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", sent["code_challenge"])
 
 
