@@ -95,7 +95,7 @@ def test_a_suite_of_ones_own_is_told_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     command = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
     # Where plugins are loaded by their names only, no package is rewritten that doesn't ask for it.
-    named = {**environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    named = environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     by_name = ("-p", "configure_auth.testing", "test_store.py::TestBroken", "-k", "one_holders")
     sound = python(*command, "test_store.py::TestSound", cwd=tmp_path)
     broken = python(*command, *by_name, cwd=tmp_path, env=named)
