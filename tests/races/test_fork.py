@@ -95,7 +95,7 @@ version = stores.accounts.version("a", "u1")
 def session(connection):
     return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
-idle, begun, go_on, kept = database.read(session), threading.Event(), threading.Event(), []
+begun, go_on, kept = threading.Event(), threading.Event(), []
 
 def in_use(connection):
     kept.append(session(connection))
@@ -106,6 +106,7 @@ def in_use(connection):
 thread = threading.Thread(target=database.perform, args=(in_use,))
 thread.start()
 begun.wait()
+idle = database.read(session)
 # What the thread has in use is let go in the child without being closed, which psycopg warns of.
 warnings.simplefilter("ignore", ResourceWarning)
 child = os.fork()

@@ -83,7 +83,10 @@ def test_a_link(machine: Machine, survivor: AppProcess, when: When) -> None:
         assert max(Counter(codes(machine)).values()) == 1
         return end, killed
 
-    assert list(steps(machine, when, link)) == LINK[when]
+    ends = list(steps(machine, when, link))
+    # A process whose attempts are in Redis asks its database for the first time here, and looks at the tables before.
+    assert len(ends) > len(LINK[when]) if when == "inside" and "states" in machine.stores else ends == LINK[when]
+    assert set(ends) == set(LINK[when])
 
 
 def end_of(got: Got) -> str:
