@@ -70,10 +70,16 @@ class _Preparation:
             connection.execute(insert(parameters).values(name=prefix + fingerprint, value=""))
 
 
+def _sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's code of an error, as psycopg, asyncpg and psycopg2 have it."""
+    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code
+
+
 def _store_error(error: SQLAlchemyError) -> StoreError:
     # The driver's text may quote a row; its class and its code say enough.
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    code = getattr(cause, "sqlite_errorname", None) or _sqlstate(cause)
     said = f"{type(cause).__name__}, {code}" if code else type(cause).__name__
     return StoreError(f"the store could not do its work now ({said}); it is locked, full or out of reach")
 
@@ -84,7 +90,7 @@ def _may_repeat(error: SQLAlchemyError, attempt: int, *, untouched: bool) -> boo
         return False
     # A connection that was kept and that the server had closed, noticed before anything was asked of it.
     stale = error.connection_invalidated and untouched and attempt == 1
-    return stale or isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in _REPEATABLE
+    return stale or isinstance(error, IntegrityError) or _sqlstate(error.orig) in _REPEATABLE
 
 
 def set_up(engine: Engine) -> None:

@@ -80,7 +80,9 @@ def _source(store: object) -> URL | Engine:
     try:
         engine = _engine_of(store)
     except (SQLAlchemyError, RuntimeError) as error:
-        raise SettingsError(f"store={type(store).__name__} has no engine yet; call db.init_app(app) first") from error
+        raise SettingsError(
+            f"store={type(store).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
+        ) from error
     if engine.dialect.name == "sqlite":
         raise SettingsError(
             "the app's own SQLite file can't be the store: a transaction that the app has open would lock it; give the "

@@ -262,14 +262,17 @@ def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[
 
 def _client(url: str) -> Redis:
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             socket_timeout=BUSY_SECONDS,
             socket_connect_timeout=BUSY_SECONDS,
             # Once more on a new connection, where a kept one had been closed; each script may run twice.
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         )
-    except ValueError:
+        # Opens nothing; an option of the URL that there isn't is noticed now and not at the first sign-in.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        return client
+    except (ValueError, TypeError):
         raise SettingsError("states= is no URL of a Redis; it looks like redis://localhost:6379/0") from None
 
 

@@ -196,6 +196,7 @@ def test_what_is_no_store_is_told_what_is(tmp_path: Path, store: object, said: s
         ("hunter2@h", "states= is no store for states; use redis://..."),
         ("redis://h:port", "states= is no URL of a Redis; it looks like redis://localhost:6379/0"),
         ("redis://u:hunter2@h:port/0", "states= is no URL of a Redis"),
+        ("redis://u:hunter2@h/0?no_such=1", "states= is no URL of a Redis"),
         (7, "states=int is no store for states; use redis://..."),
         (
             AsyncRedis(password=SECRET),
