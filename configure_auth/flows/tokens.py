@@ -173,7 +173,19 @@ def _renewed(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAcco
         if renewed is not None:
             return renewed
         yield from pause(_POLL)
+        # Before another try for the lease, for which all who wait would queue.
+        present, is_renewed = yield from _present(site, stale)
+        if is_renewed:
+            return present
     raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
+
+
+def _present(site: Site, stale: StoredAccount) -> Flow[tuple[StoredAccount, bool]]:
+    """The account as it is now, and whether it has a new token already."""
+    present = yield from _find(site, stale.user_id, stale.kind)
+    if present is None or present.needs_reconnect:
+        raise _reconnect()
+    return present, present.token != stale.token and _is_fresh(site, present)
 
 
 def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T | None]:
@@ -196,10 +208,8 @@ def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T |
 
 def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
     """Note that a refresh is sent, send it, save the new pair, only then use it."""
-    present = yield from _find(site, stale.user_id, stale.kind)
-    if present is None or present.needs_reconnect:
-        raise _reconnect()
-    if present.token != stale.token and _is_fresh(site, present):
+    present, is_renewed = yield from _present(site, stale)
+    if is_renewed:
         return present
     while True:
         first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at

@@ -212,12 +212,12 @@ def test_what_is_no_store_for_states_is_told_what_is(tmp_path: Path, states: obj
 
 
 def test_a_db_before_init_app_is_told_to_call_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"has no engine yet; call db.init_app\(app\) first"):
+    with pytest.raises(SettingsError, match=r"has no engine yet; call db.init_app\(app\), or bind"):
         opened(SQLAlchemy(), tmp_path)
 
     with (
         Flask(__name__).app_context(),
-        pytest.raises(SettingsError, match=r"store=SQLAlchemy has no engine yet; call db.init_app\(app\) first"),
+        pytest.raises(SettingsError, match=r"store=SQLAlchemy has no engine yet; call db.init_app\(app\), or bind"),
     ):
         opened(SQLAlchemy(), tmp_path)
 
