@@ -13,9 +13,9 @@ import click
 from .errors import ConfigureAuthError
 
 if TYPE_CHECKING:
-    from .flows import Runtime, Site
+    from .flows import Resealed, Runtime, Site
 
-__all__ = ["as_sentences", "main", "tell_of_tables"]
+__all__ = ["as_sentences", "main", "tell_of_reseal", "tell_of_tables"]
 
 
 @contextmanager
@@ -65,6 +65,13 @@ def sandbox(port: int, app_url: str) -> None:
         serve(port, app_url=app_url, announce=announce)
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
+
+
+def tell_of_reseal(done: Resealed) -> None:
+    """Say what a re-sealing did; exit code 1 where a key is still needed."""
+    click.echo(str(done), err=not done.is_complete)
+    if not done.is_complete:
+        raise click.exceptions.Exit(1)
 
 
 def _blocking(url: str) -> str:
@@ -137,4 +144,4 @@ def reseal(store: str) -> None:
         settings = Settings.from_env()
         site = flows.AppOptions(user_id=lambda: None).site(settings, settings.required_token_keys)
         with _opened(store, None, site) as runtime:
-            click.echo(str(flows.run(flows.reseal(site), runtime)))
+            tell_of_reseal(flows.run(flows.reseal(site), runtime))

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
 
+import anyio
 import anyio.lowlevel
 
-__all__ = ["PerLoop"]
+__all__ = ["PerLoop", "worker_threads"]
 
 T = TypeVar("T")
 
@@ -59,6 +60,14 @@ class PerLoop(Generic[T]):
         """After a fork: leave every value, unended, to the process that made it."""
         _abandoned.append(self._made)
         self._made = {}
+
+
+def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
+    """Places for worker threads of our own: a store that hangs must not take those of the app's endpoints."""
+
+    async def nothing(_limiter: anyio.CapacityLimiter) -> None: ...
+
+    return PerLoop(lambda: anyio.CapacityLimiter(40), nothing)
 
 
 class _Loop:

@@ -7,7 +7,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from .. import flows
-from ..cli import as_sentences, tell_of_tables
+from ..cli import as_sentences, tell_of_reseal, tell_of_tables
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -43,7 +43,7 @@ def reseal() -> None:
     """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS."""
     for installed in _installed():
         with as_sentences():
-            click.echo(str(installed.run(flows.reseal(installed.site))))
+            tell_of_reseal(installed.run(flows.reseal(installed.site)))
 
 
 @configure.command("register-callback")

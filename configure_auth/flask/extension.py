@@ -45,7 +45,7 @@ class Installed:
     site: Site
     client: Configure
     stores: Stores
-    make_tables: Callable[[], int]
+    make_tables: Callable[[], int] = field(repr=False)
     features: dict[str, Feature] = field(default_factory=dict)
 
     def run(self, flow: Flow[T]) -> T:

@@ -16,7 +16,7 @@ from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret
 from .effects import Flow, pause, send, tell, use, whole
-from .site import Site
+from .site import Site, digest
 
 __all__ = [
     "OpenToken",
@@ -56,7 +56,8 @@ SAVES = 4
 """How often a new pair is tried to be saved."""
 
 LEASE = 30.0
-"""Seconds that a worker may take over a refresh; more than two calls to Configure can last."""
+"""Seconds that a worker may take over a refresh: two calls to Configure, and a save. Where a slow store makes it last
+longer, a second worker sends the same token once more within `GRACE`, and one of the two saves."""
 
 _POLLS, _POLL = 250, 0.1
 
@@ -185,12 +186,14 @@ def _present(site: Site, stale: StoredAccount) -> Flow[tuple[StoredAccount, bool
     present = yield from _find(site, stale.user_id, stale.kind)
     if present is None or present.needs_reconnect:
         raise _reconnect()
-    return present, present.token != stale.token and _is_fresh(site, present)
+    # The token itself: sealed anew, it is still the same one.
+    return present, _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present)
 
 
 def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T | None]:
     """Make a change to a user's tokens alone; None, and no change, while somebody else does."""
-    name, owner = f"refresh {account.agent} {account.user_id}", secrets.token_hex(16)
+    # Hashed, for a worker that is killed leaves it behind, and it must not name a user who was forgotten.
+    name, owner = digest("refresh", f"{account.agent} {account.user_id}"), secrets.token_hex(16)
     held = yield from use(
         lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
     )
@@ -200,10 +203,18 @@ def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T |
     try:
         changed = yield from change
     except Exception:
-        yield from use(lambda stores: stores.leases.release(name, owner=owner))
+        yield from _release(name, owner)
         raise
-    yield from use(lambda stores: stores.leases.release(name, owner=owner))
+    yield from _release(name, owner)
     return changed
+
+
+def _release(name: str, owner: str) -> Flow[None]:
+    try:
+        yield from use(lambda stores: stores.leases.release(name, owner=owner))
+    except StoreError as error:
+        # It ends by itself, and what was done under it is done.
+        log.warning("a lease could not be given back: %s", error)
 
 
 def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
@@ -255,6 +266,7 @@ def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) 
         scopes=answer.scopes,
         refresh_sent_at=None,
         refresh_sends=0,
+        serial=secrets.token_hex(8),
     )
     for _ in range(SAVES - 1):
         try:
@@ -279,10 +291,14 @@ def _lost(error: ConfigureError) -> bool:
 
 def _change(site: Site, old: StoredAccount, new: StoredAccount) -> Flow[StoredAccount]:
     """Save a change, unless the account was unlinked or changed meanwhile."""
-    new = replace(new, serial=secrets.token_hex(8))
+    if new.serial == old.serial:
+        new = replace(new, serial=secrets.token_hex(8))
     kept = yield from use(lambda stores: stores.accounts.update(new, serial=old.serial))
     if not kept:
-        raise _reconnect()
+        # It may be this very change, saved by a try whose answer was lost.
+        present = yield from _find(site, new.user_id, new.kind)
+        if present is None or present.serial != new.serial:
+            raise _reconnect()
     return new
 
 

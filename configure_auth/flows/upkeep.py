@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from ..errors import SettingsError
@@ -22,15 +23,26 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many connections were sealed anew; how many could not be: in use just then, or sealed with an unknown key."""
+    """How many connections were sealed anew; how many were not, since they were in use or their key is unknown."""
 
     sealed: int
-    left: int
+    in_use: int
+    unreadable: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every connection is sealed with the first key now, so that the others can be given up."""
+        return not (self.in_use or self.unreadable)
 
     def __str__(self) -> str:
-        if self.left:
-            return f"sealed {self.sealed} connections with the first key; {self.left} are left, run it again"
-        return f"sealed {self.sealed} connections with the first key; the others were already"
+        said = [f"sealed {self.sealed} connections anew"]
+        if self.in_use:
+            said.append(f"{self.in_use} were in use, run it again")
+        if self.unreadable:
+            said.append(f"{self.unreadable} have a key that is not in the list, put it back first")
+        if self.is_complete:
+            said.append("all have the first key now")
+        return "; ".join(said)
 
 
 def purge(clock: Clock) -> Flow[int]:
@@ -46,31 +58,31 @@ def reseal(site: Site) -> Flow[Resealed]:
 
     Attempts that are open keep theirs for 17 minutes.
     """
-    sealed = left = 0
+    ends: Counter[str | None] = Counter()
     after: tuple[str, str] | None = None
     while page := (yield from _page(site, after)):
         for account in page:
             if not site.sealer.is_current(account.token):
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
-                done = bool((yield from whole(under_lease(site, account, _resealed(site, account)))))
-                sealed, left = sealed + done, left + (not done)
+                ends[(yield from whole(under_lease(site, account, _resealed(site, account))))] += 1
         after = page[-1].user_id, page[-1].kind
-    return Resealed(sealed, left)
+    return Resealed(ends["sealed"], ends["in use"] + ends[None], ends["unreadable"])
 
 
 def _page(site: Site, after: tuple[str, str] | None) -> Flow[tuple[StoredAccount, ...]]:
     return (yield from use(lambda stores: stores.accounts.page(site.agent, after=after, limit=PAGE)))
 
 
-def _resealed(site: Site, seen: StoredAccount) -> Flow[bool]:
+def _resealed(site: Site, seen: StoredAccount) -> Flow[str]:
     found = yield from use(lambda stores: stores.accounts.find(site.agent, seen.user_id))
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):
-        return True
+        return "gone"
     try:
         plain = site.sealer.open(present.token, *place_of(present))
     except SettingsError as error:
         log.error("a connection could not be sealed anew: %s", error)
-        return False
+        return "unreadable"
     fresh = replace(present, token=site.sealer.seal(plain, *place_of(present)), serial=secrets.token_hex(8))
-    return (yield from use(lambda stores: stores.accounts.update(fresh, serial=present.serial)))
+    kept = yield from use(lambda stores: stores.accounts.update(fresh, serial=present.serial))
+    return "sealed" if kept else "in use"

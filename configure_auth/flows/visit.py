@@ -12,8 +12,10 @@ from ..errors import Code, SignInError
 __all__ = ["Visit"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+"""256 bits in base64url, the shape of every browser cookie of ours."""
+
 _STATE = re.compile(r"[A-Za-z0-9_-]{65}", re.ASCII)
-"""256 bits in base64url, the shape of every state and browser cookie of ours."""
+"""256 bits in base64url and a mark, the shape of every state."""
 
 _QUERY_LIMIT = 16 * 1024
 

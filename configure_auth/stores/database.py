@@ -7,8 +7,8 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from ..errors import SettingsError, StoreError
-from ..loops import PerLoop
+from ..loops import PerLoop, worker_threads
 from . import schema
 from .schema import parameters
 
@@ -29,7 +29,11 @@ __all__ = ["BUSY_SECONDS", "AsyncDatabase", "Database", "ThreadedDatabase"]
 T = TypeVar("T")
 
 BUSY_SECONDS = 5
-"""How long a lock in the database is waited for before the person is told to try again."""
+"""How long a lock in the database is waited for before the person is told to try again.
+
+What only reads on PostgreSQL waits for nobody but who changes the tables themselves, and for them without a limit: to
+set one would cost every look-up three more round trips.
+"""
 
 _attempts = 5
 """Tries of a transaction that met another one's insert, or a deadlock with it."""
@@ -184,10 +188,7 @@ class Database:
         while True:
             untouched = True
             try:
-                if not self._prepare.done:
-                    with self._prepare.lock, self._engine.begin() as connection:
-                        self._prepare(connection)
-                    self._prepare.done = True
+                self._prepared()
                 with engine.begin() as connection:
                     untouched = engine is self._reader
                     return operation(connection)
@@ -197,6 +198,20 @@ class Database:
                 if not _may_repeat(error, attempt, untouched=untouched):
                     raise _store_error(error) from None
                 attempt += 1
+
+    def _prepared(self) -> None:
+        if self._prepare.done:
+            return
+        # All who come first, to a database that may be out of reach, wait no longer than one of them.
+        if not self._prepare.lock.acquire(timeout=BUSY_SECONDS):
+            raise StoreError("the store could not do its work now; it is locked or out of reach")
+        try:
+            if not self._prepare.done:
+                with self._engine.begin() as connection:
+                    self._prepare(connection)
+                self._prepare.done = True
+        finally:
+            self._prepare.lock.release()
 
     def close_idle(self) -> None:
         self._engine.dispose()
@@ -217,12 +232,15 @@ class ThreadedDatabase:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._threads = worker_threads()
 
     async def perform(self, operation: Callable[[Connection], T]) -> T:
-        return await anyio.to_thread.run_sync(self._database.perform, operation)
+        limiter = await self._threads.get()
+        return await anyio.to_thread.run_sync(self._database.perform, operation, limiter=limiter)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
-        return await anyio.to_thread.run_sync(self._database.read, operation)
+        limiter = await self._threads.get()
+        return await anyio.to_thread.run_sync(self._database.read, operation, limiter=limiter)
 
     def upgrade(self) -> int:
         return self._database.upgrade()
@@ -240,9 +258,21 @@ class _OnLoop:
         self.reader: AsyncEngine = _reader(engine)
         self.writing = asyncio.Lock()
 
-    def turn(self, engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+    @asynccontextmanager
+    async def turn(self, engine: AsyncEngine) -> AsyncGenerator[None]:
         """SQLite lets one write, and lets the others guess when to try again, so they queue here."""
-        return self.writing if engine is self.engine and engine.dialect.name == "sqlite" else nullcontext()
+        if engine is self.reader or engine.dialect.name != "sqlite":
+            yield
+            return
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await self.writing.acquire()
+        except TimeoutError:
+            raise StoreError("the store could not do its work now; other writers came first") from None
+        try:
+            yield
+        finally:
+            self.writing.release()
 
 
 class AsyncDatabase:

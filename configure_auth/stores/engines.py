@@ -24,6 +24,19 @@ _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
 
 
+ISOLATION = "READ COMMITTED"
+"""What the statements are written for, whatever a database, a role or an app has for its default."""
+
+_PATIENCE = {
+    "connect_timeout": BUSY_SECONDS,
+    "keepalives_idle": BUSY_SECONDS,
+    "keepalives_interval": 1,
+    "keepalives_count": BUSY_SECONDS,
+    "tcp_user_timeout": 1000 * BUSY_SECONDS,
+}
+"""libpq's parameters, so that a server that is gone without a word is noticed; the last one is in milliseconds."""
+
+
 def open_database(
     store: object, *, agent: str, fingerprints: tuple[str, ...], folder: Path, awaited: bool
 ) -> Database | ThreadedDatabase | AsyncDatabase:
@@ -98,8 +111,8 @@ def _engine_of(store: Any) -> Engine:
         made = store()
         session = getattr(made, "sync_session", made)  # what is in an AsyncSession
         if hasattr(session, "get_bind"):
+            # Not closed: it may be the thread's own, with a transaction of the app's in it.
             bind = session.get_bind()
-            session.close()
             return bind.engine  # type: ignore[no-any-return]
     raise SettingsError(
         f"store={type(store).__name__} is no store; give {_KNOWN}, an Engine, a db or a Session factory"
@@ -121,9 +134,12 @@ def _from_url(url: URL, folder: Path) -> Made:
         return _sqlite(folder / url.database, waits=url.drivername == "sqlite+aiosqlite")
     if url.drivername not in (*_POSTGRESQL, "postgresql+psycopg_async"):
         raise SettingsError(f"store={url.drivername!a}:... is no store for this app; use {_KNOWN}")
-    options: dict[str, Any] = {"pool_timeout": BUSY_SECONDS, "connect_args": {"prepare_threshold": None}}
-    if "connect_timeout" not in url.query:
-        options["connect_args"]["connect_timeout"] = BUSY_SECONDS
+    options: dict[str, Any] = {
+        "pool_timeout": BUSY_SECONDS,
+        "isolation_level": ISOLATION,
+        # No statements that the server keeps: behind PgBouncer the next one may meet another session.
+        "connect_args": {"prepare_threshold": None, **{k: v for k, v in _PATIENCE.items() if k not in url.query}},
+    }
     chosen = url.set(drivername="postgresql+psycopg")
     if url.drivername == "postgresql+psycopg_async":
         return (lambda: _create_async(chosen, **options)), True
@@ -138,7 +154,9 @@ def _from_engine(engine: Engine) -> Made:
     waits = engine.dialect.is_async
     create: Callable[..., Any] = _create_async if waits else create_engine
     # The app's level comes along with its pool: on AUTOCOMMIT no transaction of ours would be one.
-    return (lambda: create(engine.url, pool=engine.pool.recreate(), isolation_level="READ COMMITTED")), waits
+    kept = {name: value for name, value in engine.get_execution_options().items() if name == "schema_translate_map"}
+    options: dict[str, Any] = {"isolation_level": ISOLATION, "execution_options": kept}
+    return (lambda: create(engine.url, pool=engine.pool.recreate(), **options)), waits
 
 
 def _sqlite(path: Path, *, waits: bool) -> Made:

@@ -16,7 +16,7 @@ from .memory import memory_stores, warn_of_others
 if TYPE_CHECKING:
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 log = logging.getLogger("configure_auth")
 
 
-class _Db(Protocol):
+class Db(Protocol):
     """Flask-SQLAlchemy's `db`."""
 
     @property
@@ -43,7 +43,7 @@ class _Db(Protocol):
     def engines(self) -> Any: ...
 
 
-StoreSource: TypeAlias = Union[str, Stores, "Engine", "AsyncEngine", _Db, Callable[[], Any]]
+StoreSource: TypeAlias = Union[str, Stores, "URL", "Engine", "AsyncEngine", Db, Callable[[], Any]]
 """What can be given as `store=`."""
 
 StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
@@ -182,16 +182,24 @@ def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable
 
 def _both(one: Callable[[], object], other: Callable[[], object], *, awaited: bool) -> Callable[[], object]:
     def close() -> None:
-        one()
-        other()
+        try:
+            one()
+        finally:
+            other()
 
     async def aclose() -> None:
-        for end in (one, other):
-            ended = end()
-            if inspect.isawaitable(ended):
-                await ended
+        try:
+            await _ended(one)
+        finally:
+            await _ended(other)
 
     return aclose if awaited else close
+
+
+async def _ended(close: Callable[[], object]) -> None:
+    ended = close()
+    if inspect.isawaitable(ended):
+        await ended
 
 
 def _nothing() -> None:

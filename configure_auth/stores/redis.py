@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.retry import Retry
 
 from ..errors import SettingsError, StoreError
+from ..loops import worker_threads
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, StateStore
 
@@ -35,12 +36,12 @@ BUSY_SECONDS = 5
 """How long Redis is waited for before the person is told to try again."""
 
 PREFIX = "{configure_auth}:"
-"""Of every key; in braces, so that a cluster keeps them in one slot, where a script may touch several."""
+"""Of every key; in braces, so that what shards by keys keeps together those that one script touches."""
 
 # The process that answers. Each start of Redis gives itself another one.
 _SERVER = """
 local function server()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or error('INFO gives no run_id')
 end
 """
 
@@ -59,8 +60,9 @@ local function user_key(prefix, agent, user_id)
   return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id)
 end
 local function index(prefix, agent, user_id, state_hash, seconds)
-  local user = user_key(prefix, agent, user_id)
-  redis.call('SADD', user, state_hash)
+  local user, now = user_key(prefix, agent, user_id), tonumber(redis.call('TIME')[1])
+  redis.call('ZREMRANGEBYSCORE', user, '-inf', now)
+  redis.call('ZADD', user, now + seconds, state_hash)
   extend(user, seconds)
 end
 """
@@ -175,7 +177,7 @@ _FORGET_USER = (
     + _USER
     + """
 local user = user_key(KEYS[1], ARGV[1], ARGV[2])
-for _, state_hash in ipairs(redis.call('SMEMBERS', user)) do
+for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do
   forget(KEYS[1], state_hash)
 end
 redis.call('DEL', user)
@@ -291,9 +293,10 @@ class _Blocking:
 class _Threaded:
     def __init__(self, blocking: _Blocking) -> None:
         self._blocking = blocking
+        self._threads = worker_threads()
 
     async def __call__(self, step: _Step[T]) -> T:
-        return await anyio.to_thread.run_sync(self._blocking, step)
+        return await anyio.to_thread.run_sync(self._blocking, step, limiter=await self._threads.get())
 
 
 class _Awaited:
@@ -313,6 +316,9 @@ class _Awaited:
                 answer = await self._scripts[step.script](keys=[PREFIX], args=step.arguments)
             except RedisError as error:
                 raise _store_error(error) from None
+            except RuntimeError as error:
+                # asyncio's own, where the client has connections of a loop that has ended.
+                raise StoreError(f"the redis.asyncio client belongs to another event loop ({error})") from error
         return step.read(answer)
 
 

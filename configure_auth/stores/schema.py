@@ -160,6 +160,9 @@ def upgrade(connection: Connection) -> int:
     Raises:
         SettingsError: the tables are newer than this version of the package.
     """
+    if connection.dialect.name == "postgresql":
+        # Two deployments at once: the second one waits, and finds the tables. The number is only ours.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7235427114909)")
     found = number(connection)
     if found is None:
         metadata.create_all(connection)

@@ -66,7 +66,8 @@ class SqlStates(_Sql):
         newest_first = select(states.c.state_hash).where(mine).order_by(states.c.created_at.desc())
         surplus = connection.execute(newest_first.offset(limit - 1)).scalars().all()
         if surplus:
-            connection.execute(delete(states).where(states.c.state_hash.in_(surplus)))
+            # One that was claimed meanwhile keeps its end.
+            connection.execute(delete(states).where(states.c.state_hash.in_(surplus), states.c.claimed_at.is_(None)))
         connection.execute(insert(states).values(**asdict(record)))
 
     @transaction
@@ -245,7 +246,7 @@ def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any
 
 def _sweep(connection: Connection, now: float, limit: int = SWEEP) -> int:
     """Delete attempts that have ended, so many at most; how many it were."""
-    _play_out(connection, now)
+    _play_out(connection, now, limit)
     # What another transaction deletes already is left to it: to wait for it would be to wait for nothing.
     ended = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
     return connection.execute(
@@ -253,8 +254,8 @@ def _sweep(connection: Connection, now: float, limit: int = SWEEP) -> int:
     ).rowcount
 
 
-def _play_out(connection: Connection, now: float) -> None:
-    played = select(states.c.state_hash).where(states.c.replay_until <= now).limit(SWEEP)
+def _play_out(connection: Connection, now: float, limit: int = SWEEP) -> None:
+    played = select(states.c.state_hash).where(states.c.replay_until <= now).limit(limit)
     connection.execute(
         update(states)
         .where(states.c.state_hash.in_(played.with_for_update(skip_locked=True)))

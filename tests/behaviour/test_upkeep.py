@@ -57,8 +57,8 @@ def test_a_key_is_added_in_front_and_later_the_old_one_goes(make_web: MakeWeb, s
     before = [token(both, user) for user in ("u1", "u2")]
     assert all(before)
 
-    assert reseal(both) == {"sealed": 2, "left": 0}
-    assert reseal(both) == {"sealed": 0, "left": 0}
+    assert reseal(both) == {"sealed": 2, "in_use": 0, "unreadable": 0}
+    assert reseal(both) == {"sealed": 0, "in_use": 0, "unreadable": 0}
 
     assert [token(with_keys(make_web, sealed_with_old, NEW), user) for user in ("u1", "u2")] == before
 
@@ -83,12 +83,12 @@ def test_a_key_that_went_too_early_leaves_its_tokens_and_says_which_it_was(
         third.link("+15550100003")
 
     alone = with_keys(make_web, sealed_with_old, NEW)
-    assert reseal(alone) == {"sealed": 0, "left": 2}
+    assert reseal(alone) == {"sealed": 0, "in_use": 0, "unreadable": 2}
     assert "not among CONFIGURE_TOKEN_KEYS" in caplog.text
     assert OLD not in caplog.text
     assert token(alone, "u3")
 
-    assert reseal(both) == {"sealed": 2, "left": 0}
+    assert reseal(both) == {"sealed": 2, "in_use": 0, "unreadable": 0}
     assert all(token(alone, user) for user in ("u1", "u2"))
 
 
@@ -100,12 +100,12 @@ def test_a_refresh_in_flight_is_left_alone_and_loses_nothing(make_web: MakeWeb, 
     with both.sandbox.hold(TOKEN) as held, ThreadPoolExecutor(1) as other:
         asked = other.submit(token, both, "u2")
         held.arrived.wait()
-        assert reseal(both) == {"sealed": 1, "left": 1}
+        assert reseal(both) == {"sealed": 1, "in_use": 1, "unreadable": 0}
         held.release()
 
     assert both.sandbox.is_live(asked.result())
     # The refresh itself sealed with the first key.
-    assert reseal(both) == {"sealed": 0, "left": 0}
+    assert reseal(both) == {"sealed": 0, "in_use": 0, "unreadable": 0}
     assert token(with_keys(make_web, sealed_with_old, NEW), "u2") == asked.result()
 
 
