@@ -132,6 +132,7 @@ def _reader(engine: Any) -> Any:
 
 _databases: weakref.WeakSet[Database | AsyncDatabase] = weakref.WeakSet()
 _queues: dict[str, threading.Lock] = {}
+_abandoned: list[Engine] = []
 
 
 def _close_idle() -> None:
@@ -151,14 +152,22 @@ os.register_at_fork(before=_close_idle, after_in_child=_forget_connections)
 
 
 class Database:
-    """A blocking engine, and its connections, of our own. Threads share it; every `perform` is one transaction."""
+    """A blocking engine. Threads share it; every `perform` is one transaction.
 
-    def __init__(self, engine: Engine, *, agent: str, fingerprints: tuple[str, ...]) -> None:
-        set_up(engine)
-        self._engine = engine
-        self._reader: Engine = _reader(engine)
+    Args:
+        make: makes an engine whose connections are our own.
+    """
+
+    def __init__(self, make: Callable[[], Engine], *, agent: str, fingerprints: tuple[str, ...]) -> None:
+        self._make = make
+        self._open()
         self._prepare = _Preparation(agent, fingerprints)
         _databases.add(self)
+
+    def _open(self) -> None:
+        self._engine = self._make()
+        set_up(self._engine)
+        self._reader: Engine = _reader(self._engine)
 
     def perform(self, operation: Callable[[Connection], T]) -> T:
         if self._engine.dialect.name != "sqlite":
@@ -218,7 +227,9 @@ class Database:
 
     def forget_connections(self) -> None:
         self._prepare.lock = threading.Lock()
-        self._engine.dispose(close=False)
+        # The old engine may have been in the middle of something, with a lock that nobody here will give back.
+        _abandoned.append(self._engine)
+        self._open()
 
     def close(self) -> None:
         self._engine.dispose()

@@ -65,7 +65,7 @@ def open_blocking(store: object, *, agent: str, fingerprints: tuple[str, ...], f
     if waits:
         raise SettingsError("an asynchronous engine can't be waited for here; give a blocking one, or its URL")
     with _said_what_to_install():
-        return Database(make(), agent=agent, fingerprints=fingerprints)
+        return Database(make, agent=agent, fingerprints=fingerprints)
 
 
 @contextmanager
