@@ -110,7 +110,14 @@ def test_without_a_bearer_the_page_may_try_again(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?configure_finish=", "?configure_finish=short", "?configure_finish=" + "x" * 65]
+    "query",
+    [
+        "",
+        "?configure_finish=",
+        "?configure_finish=short",
+        "?configure_finish=" + "x" * 66,
+        "?configure_finish=" + "x" * 129,
+    ],
 )
 def test_a_finish_needs_the_handle_of_the_page(web: Web, browser: Browser, query: str) -> None:
     come_back(browser)
