@@ -35,6 +35,9 @@ What only reads on PostgreSQL waits for nobody but who changes the tables themse
 set one would cost every look-up three more round trips.
 """
 
+QUEUE_SECONDS = 30
+"""How long a task waits for the other writers of its loop: longer, since aiosqlite opens a connection for each."""
+
 _attempts = 5
 """Tries of a transaction that met another one's insert, or a deadlock with it."""
 
@@ -276,7 +279,7 @@ class _OnLoop:
             yield
             return
         try:
-            async with asyncio.timeout(BUSY_SECONDS):
+            async with asyncio.timeout(QUEUE_SECONDS):
                 await self.writing.acquire()
         except TimeoutError:
             raise StoreError("the store could not do its work now; other writers came first") from None
