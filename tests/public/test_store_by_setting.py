@@ -93,3 +93,13 @@ def test_a_password_in_a_store_hides_itself() -> None:
     assert "hidden" not in repr(settings)
     assert settings.store is not None
     assert settings.store.reveal() == "postgresql://me:hidden@db/app"
+
+
+def test_nor_does_it_show_in_what_an_app_keeps(configure_sandbox: Sandbox) -> None:
+    app = Flask(__name__)
+    app.config.update(configure_sandbox.environment(app_url="http://localhost"), SECRET_KEY="a secret key of the app")
+    app.config["CONFIGURE_STORE"] = "postgresql://me:hidden@127.0.0.1:1/app"
+    on_flask.ConfigureAuth(user_id=lambda: None).init_app(app)
+
+    assert "Installed" in repr(app.extensions)
+    assert "hidden" not in repr(app.extensions)
