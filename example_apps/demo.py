@@ -149,10 +149,12 @@ def unusable(port: int) -> str | None:
 
 def listen(port: int) -> list[socket.socket]:
     """Listen on every address that "localhost" may mean to a browser, which tries ::1 first."""
+    from configure_auth.sandbox.server import listen as listen_on
+
     listeners = []
     for family, host in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")):
         try:
-            listeners.append(_listener(family, host, port))
+            listeners.append(listen_on(family, host, port))
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 continue  # a machine without ::1
@@ -160,21 +162,6 @@ def listen(port: int) -> list[socket.socket]:
                 listener.close()
             raise OSError(f"{host}: {os.strerror(error.errno or 0)}") from error
     return listeners
-
-
-def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # Named as TCP: asyncio turns Nagle's delay, 40 ms an answer, off only where it knows the protocol.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def fail(sentence: str) -> NoReturn:

@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ..errors import SettingsError
 from ..stores import StoredAccount
@@ -16,6 +17,8 @@ from .tokens import place_of, under_lease
 __all__ = ["Resealed", "purge", "reseal"]
 
 log = logging.getLogger("configure_auth")
+
+End = Literal["sealed", "in use", "unreadable", "gone"]
 
 PAGE = 100
 """Connections that are read at once."""
@@ -58,7 +61,7 @@ def reseal(site: Site) -> Flow[Resealed]:
 
     Attempts that are open keep theirs for 17 minutes.
     """
-    ends: Counter[str | None] = Counter()
+    ends: Counter[End | None] = Counter()
     after: tuple[str, str] | None = None
     while page := (yield from _page(site, after)):
         for account in page:
@@ -73,7 +76,7 @@ def _page(site: Site, after: tuple[str, str] | None) -> Flow[tuple[StoredAccount
     return (yield from use(lambda stores: stores.accounts.page(site.agent, after=after, limit=PAGE)))
 
 
-def _resealed(site: Site, seen: StoredAccount) -> Flow[str]:
+def _resealed(site: Site, seen: StoredAccount) -> Flow[End]:
     found = yield from use(lambda stores: stores.accounts.find(site.agent, seen.user_id))
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):

@@ -56,7 +56,7 @@ def bind(port: int) -> list[socket.socket]:
         for number in (0, 0, 0) if port == 0 else (port, port + 1, port + 2):
             if number:
                 _refuse_taken_on_ipv6(number)
-            bound.append(_listen(socket.AF_INET, HOST, number))
+            bound.append(_taken(socket.AF_INET, HOST, number))
     except PortInUse:
         for taken in bound:
             taken.close()
@@ -64,7 +64,8 @@ def bind(port: int) -> list[socket.socket]:
     return bound
 
 
-def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is a free one. On ::1 it leaves IPv4 alone."""
     # Named, because asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is known to be TCP.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -73,12 +74,19 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         sock.close()
+        raise
+    return sock
+
+
+def _taken(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    try:
+        return listen(family, host, port)
+    except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(port) from None
         raise
-    return sock
 
 
 def _refuse_taken_on_ipv6(port: int) -> None:
@@ -86,7 +94,7 @@ def _refuse_taken_on_ipv6(port: int) -> None:
     if not socket.has_ipv6:
         return
     try:
-        _listen(socket.AF_INET6, "::1", port).close()
+        _taken(socket.AF_INET6, "::1", port).close()
     except OSError as error:
         if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
             raise

@@ -256,9 +256,6 @@ class ThreadedDatabase:
         limiter = await self._threads.get()
         return await anyio.to_thread.run_sync(self._database.read, operation, limiter=limiter)
 
-    def upgrade(self) -> int:
-        return self._database.upgrade()
-
     def close(self) -> None:
         self._database.close()
 

@@ -172,6 +172,8 @@ def upgrade(connection: Connection) -> int:
         raise SettingsError(
             f"the store's tables are of schema {found}, made by a newer configure_auth; this knows {SCHEMA}"
         )
+    if found == SCHEMA:
+        return found
     for change in CHANGES[found - 1 :]:
         change(connection)
     connection.execute(update(parameters).where(parameters.c.name == "schema").values(value=str(SCHEMA)))

@@ -15,11 +15,10 @@ import pytest
 
 from configure_auth import StoreError
 from configure_auth.stores import StoredAccount, Stores
-from configure_auth.stores.engines import open_database
 from configure_auth.stores.memory import memory_stores
-from configure_auth.stores.sql import sql_stores
 from configure_auth.values import PendingSignIn
 
+from ..stores.opened import opened
 from ..support.visitor import EXCHANGE, Got, Visitor, at_once
 from ..support.web import Web
 
@@ -100,16 +99,13 @@ def engines(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Stores, Sto
         one = memory_stores()
         return one, one
 
-    def opened() -> Stores:
-        database = open_database(
-            f"sqlite:///{tmp_path / 'x.db'}", agent="a", fingerprints=("f",), folder=tmp_path, awaited=False
-        )
-        stores = sql_stores(database)
-        request.addfinalizer(database.close)
+    def engine() -> Stores:
+        stores = opened("sqlite:///x.db", tmp_path)
+        request.addfinalizer(stores.close)
         return stores
 
-    first = opened()
-    return first, first if request.param == "sqlite" else opened()
+    first = engine()
+    return first, first if request.param == "sqlite" else engine()
 
 
 def _account(user_id: str, configure_user_id: str) -> StoredAccount:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configure_auth import ConfigureError, Settings
 from configure_auth.events import EVENTS
+from configure_auth.sandbox.server import listen
 from configure_auth.starlette import ConfigureAuth
 
 from .web import Options, People, Serving, plain
@@ -207,10 +208,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def listening(mount: str = "") -> Iterator[tuple[int, Callable[[Starlette], Serving]]]:
-    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is known to be TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(256)
+    listener = listen(socket.AF_INET, "127.0.0.1", 0)
 
     def serve(app: Starlette) -> Serving:
         server = _Server(app)
