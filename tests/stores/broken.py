@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from configure_auth.stores import Saved, StoredAccount, Stores
-from configure_auth.stores.conformance import NOW, attempt
+from configure_auth.stores.conformance.records import NOW, attempt
 from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemoryStates
 from configure_auth.values import Intent, PendingSignIn
 

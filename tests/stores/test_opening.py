@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance import attempt
+from configure_auth.stores.conformance.records import attempt
 from configure_auth.stores.memory import memory_stores
 from configure_auth.stores.opening import open_attempts
 

@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance import END, NOW, attempt, connection
+from configure_auth.stores.conformance.records import END, NOW, attempt, connection
 from configure_auth.values import PendingSignIn
 
 from ..support.servers import PostgreSQL, RedisServer, private_redis
