@@ -10,9 +10,12 @@ from typing import Literal, NoReturn
 __all__ = [
     "Identity",
     "Intent",
+    "Journey",
     "Kind",
     "LinkedAccount",
+    "MessageIdentity",
     "PendingSignIn",
+    "PhoneRecognition",
     "Secret",
     "SignInGrant",
     "TokenGrant",
@@ -128,6 +131,63 @@ class TokenValidation:
     token_use: str | None = None
     approved: bool | None = None
     agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneRecognition:
+    """What Configure says of phone numbers that a message came from. Recognised is not approved.
+
+    Only `approved` together with `token` links anybody. `user_id`, `agent` and `display_name` are None where they are
+    left out; `candidates` is how many of the candidates Configure took for phone numbers.
+    """
+
+    recognized: bool
+    approved: bool
+    token: Secret | None = None
+    user_id: str | None = None
+    agent: str | None = None
+    display_name: str | None = None
+    candidates: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageIdentity:
+    """Who sent a message: a linked person, or the app's own id for the sender. `configure.profile` takes it as it is.
+
+    `token` and `user_id` are there where `linked`. `source` says what told it. `display_name` is Configure's name for a
+    person who was recognised.
+    """
+
+    external_id: str
+    token: Secret | None = None
+    user_id: str | None = None
+    approved: bool = False
+    recognized: bool = False
+    display_name: str | None = None
+    source: Literal["token", "phone_recognition", "external_id"] = "external_id"
+
+    @property
+    def linked(self) -> bool:
+        """Whether the sender let our agent in; else there is the profile of `external_id` alone."""
+        return self.token is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """A sign-in that a message's sender was sent a link to, as the store keeps it: by the hash of its id.
+
+    `subject` is the keyed hash of the sender, `sender` the app's own name for them, sealed, until the journey ends.
+    Times are Unix seconds. `token_hash` is of the token that completed it.
+    """
+
+    journey_hash: str
+    agent: str
+    subject: str
+    sender: str | None = field(repr=False)
+    created_at: float
+    expires_at: float
+    tries: int = 0
+    token_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
