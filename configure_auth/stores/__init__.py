@@ -11,9 +11,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from ..values import Intent, Kind, LinkedAccount, PendingSignIn
+from ..values import Intent, Journey, Kind, LinkedAccount, PendingSignIn
 
-__all__ = ["LINGER", "REPLAY", "AccountStore", "Leases", "Saved", "StateStore", "StoredAccount", "Stores"]
+__all__ = [
+    "LINGER",
+    "REPLAY",
+    "AccountStore",
+    "Completed",
+    "JourneyStore",
+    "Leases",
+    "ParameterStore",
+    "Saved",
+    "StateStore",
+    "StoredAccount",
+    "StoredSubject",
+    "Stores",
+]
 
 LINGER = 120.0
 """Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
@@ -53,6 +66,41 @@ class StoredAccount:
             linked_at=datetime.fromtimestamp(self.linked_at, UTC),
             needs_reconnect=self.needs_reconnect,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSubject:
+    """The link of a message's sender, with its sealed token. `subject` is the keyed hash that stands for the sender.
+
+    `proven` is false from the end of a journey to the sender's next message, which may show that somebody else followed
+    the link. `serial` is new with every change.
+    """
+
+    agent: str
+    subject: str
+    configure_user_id: str
+    token: str = field(repr=False)
+    linked_at: float
+    proven: bool
+    serial: str = ""
+
+    @property
+    def public(self) -> LinkedAccount:
+        return LinkedAccount(
+            user_id=self.subject,
+            configure_user_id=self.configure_user_id,
+            kind="agent",
+            scopes=(),
+            linked_at=datetime.fromtimestamp(self.linked_at, UTC),
+        )
+
+
+Completed = Literal["linked", "repeated", "over", "taken"]
+"""How the completion of a journey ended; only "linked" changed anything.
+
+"repeated": the same token completed it before. "over": it's unknown, at its end, or was completed by another token.
+"taken": the sender is linked to another Configure user.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +186,53 @@ class Leases(Protocol):
         """Give it back, if it's still the owner's."""
 
 
+class JourneyStore(Protocol):
+    """The journeys of message senders, and the links that came of them: both in one, for they change together."""
+
+    def put(self, journey: Journey, *, limit: int, now: float) -> None:
+        """Keep a new journey; of the same sender the oldest open ones beyond `limit` go."""
+
+    def read(self, journey_hash: str, *, agent: str, now: float) -> Journey | None:
+        """The journey, open or completed; None where it's at its end, or unknown."""
+
+    def attempt(self, journey_hash: str, *, agent: str, limit: int, now: float) -> bool:
+        """Count one more try to complete an open journey; False where it had `limit` already, or isn't open."""
+
+    def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
+        """Use a journey of the link's agent and sender up and save its link, both or neither.
+
+        The journey's `sender` is wiped. A link of the same sender to the same Configure user is renewed.
+        """
+
+    def find(self, agent: str, subject: str) -> StoredSubject | None:
+        """The sender's link."""
+
+    def save(self, link: StoredSubject, *, serial: str | None) -> bool:
+        """Replace the link that still has this serial, or add one where there is none (None); False otherwise."""
+
+    def remove(self, agent: str, subject: str, *, serial: str) -> bool:
+        """Delete the link that still has this serial."""
+
+    def forget(self, agent: str, subject: str) -> StoredSubject | None:
+        """Delete all there is of a sender, open journeys too; the link deleted."""
+
+    def page(self, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
+        """Some of an agent's links in an order of the store's own; `after` is the subject of one seen."""
+
+    def purge(self, *, now: float) -> int:
+        """Delete some of the journeys that are at their end; how many it were, 0 when none is left."""
+
+
+class ParameterStore(Protocol):
+    """What an app must find again that no setting says."""
+
+    def keep(self, name: str, value: str) -> str:
+        """What is kept under a name: this value, unless there is one already. Both have at most 255 characters."""
+
+    def replace(self, name: str, *, old: str, new: str) -> bool:
+        """Put another value in the place of one that is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The stores of one app. `close` gives back what they hold open."""
@@ -145,4 +240,6 @@ class Stores:
     states: StateStore
     accounts: AccountStore
     leases: Leases
+    journeys: JourneyStore
+    parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -24,7 +24,7 @@ from .schema import parameters
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["BUSY_SECONDS", "AsyncDatabase", "Database", "ThreadedDatabase"]
+__all__ = ["BUSY_SECONDS", "AnyDatabase", "AsyncDatabase", "Database", "ThreadedDatabase"]
 
 T = TypeVar("T")
 
@@ -349,3 +349,6 @@ class AsyncDatabase:
 
     async def close(self) -> None:
         await self._loops.aclose()
+
+
+AnyDatabase: TypeAlias = Database | ThreadedDatabase | AsyncDatabase

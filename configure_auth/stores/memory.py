@@ -14,8 +14,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..values import Intent, PendingSignIn
-from . import LINGER, REPLAY, Saved, StoredAccount, Stores
+from ..values import Intent, Journey, PendingSignIn
+from . import LINGER, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
 
 __all__ = ["memory_stores", "warn_of_others"]
 
@@ -225,9 +225,115 @@ class MemoryLeases:
             del self._held[name]
 
 
+class MemoryJourneys:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._journeys: dict[str, Journey] = {}
+        self._links: dict[tuple[str, str], StoredSubject] = {}
+
+    @_alone
+    def put(self, journey: Journey, *, limit: int, now: float) -> None:
+        self._drop_ended(now)
+        mine = [other for other in self._of(journey.agent, journey.subject) if other.token_hash is None]
+        for other in sorted(mine, key=lambda other: other.created_at)[: max(0, len(mine) - limit + 1)]:
+            del self._journeys[other.journey_hash]
+        self._journeys[journey.journey_hash] = journey
+
+    @_alone
+    def read(self, journey_hash: str, *, agent: str, now: float) -> Journey | None:
+        return self._present(journey_hash, agent, now)
+
+    @_alone
+    def attempt(self, journey_hash: str, *, agent: str, limit: int, now: float) -> bool:
+        journey = self._present(journey_hash, agent, now)
+        if journey is None or journey.token_hash is not None or journey.tries >= limit:
+            return False
+        self._journeys[journey_hash] = changed(journey, tries=journey.tries + 1)
+        return True
+
+    @_alone
+    def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
+        journey = self._present(journey_hash, link.agent, now)
+        if journey is None or journey.subject != link.subject:
+            return "over"
+        if journey.token_hash is not None:
+            return "repeated" if journey.token_hash == token_hash else "over"
+        present = self._links.get((link.agent, link.subject))
+        if present is not None and present.configure_user_id != link.configure_user_id:
+            return "taken"
+        self._journeys[journey_hash] = changed(journey, token_hash=token_hash, sender=None)
+        self._links[link.agent, link.subject] = link
+        return "linked"
+
+    @_alone
+    def find(self, agent: str, subject: str) -> StoredSubject | None:
+        return self._links.get((agent, subject))
+
+    @_alone
+    def save(self, link: StoredSubject, *, serial: str | None) -> bool:
+        present = self._links.get((link.agent, link.subject))
+        if serial != (None if present is None else present.serial):
+            return False
+        self._links[link.agent, link.subject] = link
+        return True
+
+    @_alone
+    def remove(self, agent: str, subject: str, *, serial: str) -> bool:
+        present = self._links.get((agent, subject))
+        if present is None or present.serial != serial:
+            return False
+        del self._links[agent, subject]
+        return True
+
+    @_alone
+    def forget(self, agent: str, subject: str) -> StoredSubject | None:
+        for journey in self._of(agent, subject):
+            del self._journeys[journey.journey_hash]
+        return self._links.pop((agent, subject), None)
+
+    @_alone
+    def page(self, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
+        mine = sorted((link for link in self._links.values() if link.agent == agent), key=lambda link: link.subject)
+        return tuple(link for link in mine if after is None or link.subject > after)[:limit]
+
+    @_alone
+    def purge(self, *, now: float) -> int:
+        return self._drop_ended(now)
+
+    def _present(self, journey_hash: str, agent: str, now: float) -> Journey | None:
+        journey = self._journeys.get(journey_hash)
+        return None if journey is None or journey.agent != agent or journey.expires_at <= now else journey
+
+    def _of(self, agent: str, subject: str) -> list[Journey]:
+        return [one for one in self._journeys.values() if (one.agent, one.subject) == (agent, subject)]
+
+    def _drop_ended(self, now: float) -> int:
+        ended = [key for key, journey in self._journeys.items() if journey.expires_at <= now]
+        for key in ended:
+            del self._journeys[key]
+        return len(ended)
+
+
+class MemoryParameters:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, str] = {}
+
+    @_alone
+    def keep(self, name: str, value: str) -> str:
+        return self._values.setdefault(name, value)
+
+    @_alone
+    def replace(self, name: str, *, old: str, new: str) -> bool:
+        if self._values.get(name) != old:
+            return False
+        self._values[name] = new
+        return True
+
+
 def memory_stores() -> Stores:
     """A new, empty set of stores."""
-    return Stores(MemoryStates(), MemoryAccounts(), MemoryLeases())
+    return Stores(MemoryStates(), MemoryAccounts(), MemoryLeases(), MemoryJourneys(), MemoryParameters())
 
 
 def warn_of_others(app: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
 
@@ -104,7 +105,7 @@ def open_stores(
         return main
     # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
     second, close = _second(states, awaited=awaited)
-    return Stores(second, main.accounts, main.leases, _both(main.close, close, awaited=awaited))
+    return replace(main, states=second, close=_both(main.close, close, awaited=awaited))
 
 
 def open_attempts(store: AttemptSource, **options: Any) -> Stores:

@@ -34,6 +34,7 @@ from ..errors import SettingsError
 __all__ = [
     "SCHEMA",
     "accounts",
+    "journeys",
     "leases",
     "metadata",
     "number",
@@ -41,6 +42,7 @@ __all__ = [
     "parameters",
     "statements",
     "states",
+    "subjects",
     "upgrade",
     "users",
 ]
@@ -127,7 +129,40 @@ leases = Table(
     Column("until", Float(53), nullable=False),
 )
 
-CHANGES: tuple[Callable[[Connection], None], ...] = ()
+journeys = Table(
+    "configure_journeys",
+    metadata,
+    Column("journey_hash", String(64), primary_key=True),
+    Column("agent", String(63), nullable=False),
+    Column("subject", _id, nullable=False),
+    Column("sender", Text),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("token_hash", String(64)),
+    Index("configure_journeys_subject", "agent", "subject", "created_at"),
+    Index("configure_journeys_end", "expires_at"),
+)
+
+# Nothing keeps a Configure user from being several senders: one person has a phone and a Slack account.
+subjects = Table(
+    "configure_subjects",
+    metadata,
+    Column("agent", String(63), primary_key=True),
+    Column("subject", _id, primary_key=True),
+    Column("configure_user_id", _id, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("linked_at", Float(53), nullable=False),
+    Column("proven", Boolean, nullable=False),
+    Column("serial", String(32), nullable=False),
+)
+
+
+def _add_messages(connection: Connection) -> None:
+    metadata.create_all(connection, tables=[journeys, subjects])
+
+
+CHANGES: tuple[Callable[[Connection], None], ...] = (_add_messages,)
 """What leads from each schema number to the next; the first from 1 to 2."""
 
 SCHEMA = 1 + len(CHANGES)

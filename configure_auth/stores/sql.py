@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, tuple_, update
 
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
-from .database import AsyncDatabase, Database, ThreadedDatabase
-from .schema import accounts, leases, owners, states, users
+from .database import AnyDatabase
+from .schema import accounts, leases, owners, parameters, states, users
+from .sql_journeys import SqlJourneys
+from .statements import PURGE, SWEEP, SqlStore, reading, transaction
 
 __all__ = ["sql_stores"]
 
-AnyDatabase: TypeAlias = Database | ThreadedDatabase | AsyncDatabase
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-SWEEP = 20
-"""How many ended attempts a new one takes with it, so that the table stays small without a job."""
-
-PURGE = 1000
-"""How many go in one step of a purge, so that nobody waits for it long."""
-
-
-def reading(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """`transaction` for what changes nothing, and so need not wait for who does."""
-
-    @wraps(method)
-    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast(T, self._database.read(lambda connection: method(self, connection, *args, **kwargs)))
-
-    return perform
-
-
-def transaction(method: Callable[Concatenate[Any, Connection, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """Run a method in a transaction of its own. On an asynchronous database the result is awaited."""
-
-    @wraps(method)
-    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast(T, self._database.perform(lambda connection: method(self, connection, *args, **kwargs)))
-
-    return perform
-
-
-class _Sql:
-    def __init__(self, database: AnyDatabase) -> None:
-        self._database = database
-
-
-class SqlStates(_Sql):
+class SqlStates(SqlStore):
     @transaction
     def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
         _sweep(connection, now)
@@ -130,7 +94,7 @@ class SqlStates(_Sql):
         return _sweep(connection, now, PURGE)
 
 
-class SqlAccounts(_Sql):
+class SqlAccounts(SqlStore):
     @transaction
     def version(self, connection: Connection, agent: str, user_id: str) -> int:
         return _version(connection, agent, user_id)
@@ -214,7 +178,7 @@ class SqlAccounts(_Sql):
         return gone
 
 
-class SqlLeases(_Sql):
+class SqlLeases(SqlStore):
     @transaction
     def acquire(self, connection: Connection, name: str, *, owner: str, until: float, now: float) -> bool:
         # Those of workers that were killed go along.
@@ -230,9 +194,32 @@ class SqlLeases(_Sql):
         connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 
 
+class SqlParameters(SqlStore):
+    @transaction
+    def keep(self, connection: Connection, name: str, value: str) -> str:
+        found = connection.execute(select(parameters.c.value).where(parameters.c.name == name)).scalar_one_or_none()
+        if found is None:
+            connection.execute(insert(parameters).values(name=name, value=value))
+        return value if found is None else found
+
+    @transaction
+    def replace(self, connection: Connection, name: str, *, old: str, new: str) -> bool:
+        changed = connection.execute(
+            update(parameters).where(parameters.c.name == name, parameters.c.value == old).values(value=new)
+        )
+        return changed.rowcount == 1
+
+
 def sql_stores(database: AnyDatabase) -> Stores:
     """The stores in one database. On a `ThreadedDatabase` or an `AsyncDatabase` each method is awaited."""
-    return Stores(SqlStates(database), SqlAccounts(database), SqlLeases(database), database.close)
+    return Stores(
+        SqlStates(database),
+        SqlAccounts(database),
+        SqlLeases(database),
+        SqlJourneys(database),
+        SqlParameters(database),
+        close=database.close,
+    )
 
 
 def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any:

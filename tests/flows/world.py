@@ -41,6 +41,8 @@ from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
 from configure_auth.values import Secret
 
+from ..support.wrapping import wrapped
+
 APP = "http://localhost:3000"
 ROUTES = {route.endpoint: route for route in LINK_ROUTES}
 SETTINGS = Settings(
@@ -198,11 +200,7 @@ class World:
 
     @property
     def _stores(self) -> Stores:
-        return Stores(
-            Logged(self.stores.states, self._note, "states"),
-            Logged(self.stores.accounts, self._note, "accounts"),
-            Logged(self.stores.leases, self._note, "leases"),
-        )
+        return wrapped(self.stores, lambda store, name: Logged(store, self._note, name))
 
     @property
     def _app(self) -> Logged:

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from configure_auth.stores import Saved, StoredAccount, Stores
 from configure_auth.stores.conformance.records import NOW, attempt
-from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemoryStates
+from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemoryStates, memory_stores
 from configure_auth.values import Intent, PendingSignIn
+
+from ..support.wrapping import wrapped
 
 __all__ = ["BROKEN", "awaited"]
 
@@ -651,15 +653,15 @@ def awaited(stores: Stores) -> Stores:
     async def close() -> None:
         stores.close()
 
-    return Stores(_Awaited(stores.states), _Awaited(stores.accounts), _Awaited(stores.leases), close)
+    return replace(wrapped(stores, lambda store, _name: _Awaited(store)), close=close)
 
 
-def _with(*, states: Any = MemoryStates, accounts: Any = MemoryAccounts, leases: Any = MemoryLeases) -> Any:
-    return lambda: Stores(states(), accounts(), leases())
+def _with(**stores: Any) -> Any:
+    return lambda: replace(memory_stores(), **{name: store() for name, store in stores.items()})
 
 
 def _awaited_race() -> Stores:
-    memory = awaited(Stores(MemoryStates(), MemoryAccounts(), MemoryLeases()))
+    memory = awaited(memory_stores())
     states: Any = LooksThenClaimsAwaited(MemoryStates())
     return replace(memory, states=states)
 

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from sqlalchemy import Engine, event
 
 from configure_auth.stores import Stores
 from configure_auth.stores.opening import open_stores
+
+from .wrapping import wrapped
 
 __all__ = ["Doom", "Steps", "When", "doomed_stores", "doomed_transport"]
 
@@ -95,10 +97,7 @@ def doomed_stores(
         awaited=False,
         local=True,
     )
-    states, accounts, leases = (
-        cast(Any, _Doomed(one, steps)) for one in (opened.states, opened.accounts, opened.leases)
-    )
-    return {"store": Stores(states, accounts, leases, opened.close)}
+    return {"store": wrapped(opened, lambda store, _name: _Doomed(store, steps))}
 
 
 def doomed_transport(transport: Any, steps: Steps) -> Any:

@@ -18,10 +18,8 @@ __all__ = ["CONTESTANTS", "ROUNDS", "AtOnce", "Conformance"]
 
 T = TypeVar("T")
 
-
 CONTESTANTS = 10
 """How many threads, or tasks, want the same thing at once."""
-
 
 ROUNDS = 3
 """How often they do."""
@@ -51,7 +49,7 @@ class Conformance:
         def plain(store: object) -> Any:
             return _Plain(store, store_runner)
 
-        yield Stores(plain(stores.states), plain(stores.accounts), plain(stores.leases))
+        yield Stores(*map(plain, (stores.states, stores.accounts, stores.leases, stores.journeys, stores.parameters)))
         _waited(stores.close(), store_runner)
 
     @pytest.fixture
