@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api.client import AsyncConfigure, Configure
     from .errors import ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
+    from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
     from .values import Identity, LinkedAccount, Secret, TokenGrant
 
 __all__ = [
     "AsyncConfigure",
+    "AsyncMessageAgent",
     "Configure",
     "ConfigureAuthError",
     "ConfigureError",
     "Identity",
     "LinkedAccount",
     "LoginRefused",
+    "MessageAgent",
     "Secret",
     "Settings",
     "SettingsError",
@@ -37,6 +40,7 @@ if not TYPE_CHECKING:
             "SignInError",
             "StoreError",
         ),
+        ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
         ".values": ("Identity", "LinkedAccount", "Secret", "TokenGrant"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from .errors import Code
 from .values import Intent, Kind, LinkedAccount
@@ -13,9 +13,12 @@ __all__ = [
     "AccountLinked",
     "AccountUnlinked",
     "Event",
+    "JourneyCompleted",
     "LinkFailed",
     "LoggedIn",
     "ReconnectNeeded",
+    "SenderLinked",
+    "SenderUnlinked",
     "SignInStarted",
     "TokenRefreshed",
 ]
@@ -76,8 +79,44 @@ class ReconnectNeeded:
     account: LinkedAccount
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JourneyCompleted:
+    """The sender of a message followed the link and let our agent in. `account.user_id` is the sender's keyed hash."""
+
+    account: LinkedAccount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLinked:
+    """The sender of a message was recognised by phone as somebody who lets our agent in."""
+
+    account: LinkedAccount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderUnlinked:
+    """The link of a message's sender was deleted.
+
+    `why`: "contradicted": the next message came from the phone of another Configure user than the one who followed the
+    link. "unproven": it came with no sign of who sent it, and `on_unproven` is "reject". "invalid": Configure no longer
+    takes the token. "forgotten": the app asked for it.
+    """
+
+    account: LinkedAccount
+    why: Literal["contradicted", "unproven", "invalid", "forgotten"]
+
+
 Event: TypeAlias = (
-    SignInStarted | AccountLinked | LinkFailed | AccountUnlinked | LoggedIn | TokenRefreshed | ReconnectNeeded
+    SignInStarted
+    | AccountLinked
+    | LinkFailed
+    | AccountUnlinked
+    | LoggedIn
+    | TokenRefreshed
+    | ReconnectNeeded
+    | JourneyCompleted
+    | SenderLinked
+    | SenderUnlinked
 )
 
 EVENTS: tuple[type[Event], ...] = (
@@ -88,5 +127,8 @@ EVENTS: tuple[type[Event], ...] = (
     LoggedIn,
     TokenRefreshed,
     ReconnectNeeded,
+    JourneyCompleted,
+    SenderLinked,
+    SenderUnlinked,
 )
 """The one list: each adapter makes its signals or handlers from it."""

@@ -21,6 +21,7 @@ __all__ = [
     "form",
     "is_token",
     "json_body",
+    "json_object",
     "plain",
     "read_answer",
     "require_text",
@@ -157,6 +158,10 @@ class Answer:
         """`secret`, which must be there."""
         return self.secret(name, limit) or self.refuse(name)
 
+    def word(self, name: str) -> str | None:
+        """A plain word, which may get into logs; anything else counts as absent."""
+        return _first_code(self._get(name))
+
     def boolean(self, name: str) -> bool | None:
         """true or false; neither 1 nor "true"."""
         return cast(bool | None, self._fitting(name, lambda value: isinstance(value, bool)))
@@ -180,6 +185,11 @@ class Answer:
         """A list of at most `most` objects, each to be read the same way."""
         items = self._fitting(name, lambda value: _is_list(value, most, lambda item: isinstance(item, dict)))
         return None if items is None else tuple(Answer(item, self._what, self._reply) for item in items)
+
+    def required_object(self, name: str) -> Answer:
+        """An object, to be read the same way."""
+        fields = self._fitting(name, lambda value: isinstance(value, dict))
+        return self.refuse(name) if fields is None else Answer(fields, self._what, self._reply)
 
     def refuse(self, name: str) -> NoReturn:
         """Raise the error for a field that is missing or not what it should be."""
@@ -230,7 +240,7 @@ def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200,
     """
     if not 200 <= reply.status < 300:
         raise error_from(reply)
-    fields = _json_object(reply) if reply.status in statuses and _is_json(reply) else None
+    fields = json_object(reply.content) if reply.status in statuses and _is_json(reply) else None
     if fields is None:
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
@@ -247,11 +257,10 @@ def _is_json(reply: Reply) -> bool:
     return _JSON_TYPE.fullmatch(media_type) is not None and all(_UTF8.fullmatch(charset) for charset in charsets)
 
 
-def _json_object(reply: Reply) -> dict[str, Any] | None:
+def json_object(content: bytes) -> dict[str, Any] | None:
+    """One JSON object in UTF-8 without duplicate keys, NaN or more than 64 levels; None for anything else."""
     try:
-        value = json.loads(
-            reply.content.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
-        )
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and _is_shallow(value) else None
@@ -319,7 +328,7 @@ def error_from(reply: Reply) -> ConfigureError:
     the other side's text. `retry_after` is clamped to 1 to 60 seconds; the body's goes before the `Retry-After` header.
     """
     # The label isn't looked at here: nothing of a refusal is believed but the kind of error that it is.
-    body = _json_object(reply) or {}
+    body = json_object(reply.content) or {}
     envelope = body.get("error")
     nested: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
     kind, backend_code = nested.get("type"), nested.get("code")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,12 @@ from .. import flows
 from ..api.client import Configure, Profile
 from ..api.profile import Subject
 from ..errors import SettingsError
-from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Route, Runtime, Site
+from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Messages, Route, Runtime, Site
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
-from ..values import Kind, LinkedAccount, Secret
+from ..values import Kind, LinkedAccount, MessageIdentity, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
 
@@ -130,8 +130,8 @@ class ConfigureAuth:
             make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
-        for name, build in app.extensions.get(_BUILDERS, {}).items():
-            if name in (self._options.name, f"{self._options.name}_login"):
+        for name, (owner, build) in app.extensions.get(_BUILDERS, {}).items():
+            if owner == self._options.name:
                 installed.features[name] = build(site=installed.site)
         app.context_processor(self._template_names)
 
@@ -206,6 +206,52 @@ class ConfigureAuth:
         )
         return self._blueprint(f"{self._options.name}_login", path, flows.SIGN_IN_ROUTES, build)
 
+    def messages(
+        self,
+        *,
+        on_linked: Hook | None = None,
+        path: str = "/configure/messages",
+        display_name: str | None = None,
+        agent_logo: str | None = None,
+        message_line_phone: str | None = None,
+        message_body: str | None = None,
+        connectors: tuple[str, ...] = (),
+        theme: Literal["light", "dark"] | None = None,
+        region: str | None = None,
+        on_unproven: Literal["accept", "reject"] = "accept",
+    ) -> Blueprint:
+        """The route that Configure's page reports a journey's end to; with it come the verbs for message senders.
+
+        Args:
+            on_linked: `(subject_key, account)`, called once when a sender has let our agent in, after it was saved; the
+                place to say so in the thread.
+            path: under which it lies; Configure is told CONFIGURE_APP_URL + path + "/complete" in each link.
+            display_name: the agent's name on Configure's page.
+            agent_logo: URL of an image for that page.
+            message_line_phone: the agent's own number, registered at Configure, which the page leads back to.
+            message_body: the text that the person then sends.
+            connectors: tools that the page offers to connect, such as ("gmail", "calendar").
+            theme: "light" or "dark".
+            region: two capital letters, such as "US", where phone numbers without a country code are from; without it
+                they are nobody's.
+            on_unproven: a sender's next message after the sign-in has no phone that tells who sent it: "accept" the
+                link, or "reject" it, since whoever got the link passed on could have followed it.
+        """
+        build = partial(
+            Messages,
+            path=path,
+            on_linked=on_linked,
+            display_name=display_name,
+            agent_logo=agent_logo,
+            message_line_phone=message_line_phone,
+            message_body=message_body,
+            connectors=connectors,
+            theme=theme,
+            region=region,
+            on_unproven=on_unproven,
+        )
+        return self._blueprint(f"{self._options.name}_messages", path, flows.MESSAGE_ROUTES, build)
+
     # In a request: the signed-in user's connection.
 
     def account(self) -> LinkedAccount | None:
@@ -261,6 +307,38 @@ class ConfigureAuth:
         """All that is kept of a user, but for the tokens."""
         return self._run(lambda site: flows.export_user(site, known_id(user_id)))
 
+    # The senders of messages, in an application context. `subject_key` is the platform's lasting id of a sender.
+
+    def start_journey(self, subject_key: str | int) -> str:
+        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
+        return self._run_messages(lambda messages: flows.start_journey(messages, subject_key))
+
+    def message_identity(
+        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+    ) -> MessageIdentity:
+        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
+
+        Args:
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
+            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
+
+        Raises:
+            ConfigureError: only with `raise_on_error`.
+        """
+        return self._run_messages(
+            lambda messages: flows.message_identity(
+                messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+            )
+        )
+
+    def forget_subject(self, subject_key: str | int) -> bool:
+        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
+        return self._run_messages(lambda messages: flows.forget_subject(messages, subject_key))
+
+    def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
+        """All that is kept of a sender, but for the token."""
+        return self._run_messages(lambda messages: flows.export_subject(messages, subject_key))
+
     # For the app as a whole, now and then.
 
     def purge(self) -> int:
@@ -306,6 +384,10 @@ class ConfigureAuth:
         installed = self._installed()
         return installed.run(flow(installed.site))
 
+    def _run_messages(self, flow: Callable[[Messages], Flow[T]]) -> T:
+        installed = self._installed()
+        return installed.run(flow(installed.all_features.messages))
+
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)
         blueprint = Blueprint(name, __name__, url_prefix=path)
@@ -322,8 +404,10 @@ class ConfigureAuth:
         def registered(state: BlueprintSetupState) -> None:
             app = state.app
             if not isinstance(app, Flask) or state.url_prefix != path:
-                raise SettingsError("give path= to account_link or login, not url_prefix= to register_blueprint")
-            app.extensions.setdefault(_BUILDERS, {})[name] = build
+                raise SettingsError(
+                    "give path= to account_link, login or messages, not url_prefix= to register_blueprint"
+                )
+            app.extensions.setdefault(_BUILDERS, {})[name] = self._options.name, build
             installed = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None:
                 installed.features[name] = build(site=installed.site)

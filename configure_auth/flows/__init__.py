@@ -8,9 +8,11 @@ from .destination import Destinations, require_path
 from .effects import Flow, arun, run
 from .features import Features
 from .login import Login, OAuthClient
+from .messages import MESSAGE_ROUTES, Messages, start_journey
 from .registration import Registration, register_callbacks
 from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
+from .senders import export_subject, forget_subject, message_identity
 from .site import AppOptions, Clock, Site
 from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
 from .upkeep import Resealed, purge, reseal
@@ -18,6 +20,7 @@ from .visit import Visit
 
 __all__ = [
     "LINK_ROUTES",
+    "MESSAGE_ROUTES",
     "METHODS",
     "SIGN_IN_ROUTES",
     "AccountLink",
@@ -33,6 +36,7 @@ __all__ = [
     "Flow",
     "Hook",
     "Login",
+    "Messages",
     "OAuthClient",
     "OpenToken",
     "Registration",
@@ -46,8 +50,11 @@ __all__ = [
     "arun",
     "checked",
     "current_user",
+    "export_subject",
     "export_user",
+    "forget_subject",
     "forget_user",
+    "message_identity",
     "open_token",
     "provider",
     "purge",
@@ -57,5 +64,6 @@ __all__ = [
     "reseal",
     "run",
     "serve",
+    "start_journey",
     "unlink",
 ]

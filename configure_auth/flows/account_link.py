@@ -15,7 +15,7 @@ from .answer import Answer
 from .app import Hook
 from .attempts import Outcome
 from .effects import Flow, ask, send, tell, use
-from .routes import SIGN_IN_ROUTES, Feature, Route, current_user, finish
+from .routes import SIGN_IN_ROUTES, Route, SignInFeature, current_user, finish
 from .site import Site
 from .visit import Visit
 
@@ -25,7 +25,7 @@ OnConflict = Literal["reject", "move"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountLink(Feature):
+class AccountLink(SignInFeature):
     """The link's routes. `on_conflict` says what happens when the Configure user belongs to another local user."""
 
     intent: ClassVar[Intent] = "link"

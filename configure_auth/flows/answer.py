@@ -53,6 +53,10 @@ class Answer:
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
     allow: tuple[str, ...] = ()
+    permissions: tuple[tuple[str, str], ...] = ()
+    """What a preflight allows, as headers."""
+    readable_by: str | None = None
+    """The one foreign origin whose page may read this; never with cookies."""
 
     @classmethod
     def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Answer:
@@ -86,6 +90,9 @@ class Answer:
             headers.append(("Set-Cookie", self.cookie.header))
         if self.retry_after is not None:
             headers.append(("Retry-After", str(max(1, round(self.retry_after)))))
+        if self.readable_by is not None:
+            headers += [("Access-Control-Allow-Origin", self.readable_by), ("Vary", "Origin")]
+        headers += self.permissions
         if self.allow:
             headers.append(("Allow", ", ".join(self.allow)))
         body = ""

@@ -14,7 +14,8 @@ from ..errors import ConfigureAuthError, SettingsError
 from .account_link import AccountLink
 from .effects import Flow
 from .login import Login
-from .routes import Feature, current_user
+from .messages import Messages
+from .routes import Feature, SignInFeature, current_user
 from .site import Site
 from .tokens import account
 
@@ -55,7 +56,7 @@ class Features:
     ) -> Markup:
         """The same where it's known whether somebody is signed in, and the connection isn't looked at."""
         link, login = self._first(AccountLink), self._first(Login)
-        by_flow: dict[str | None, Feature | None] = {
+        by_flow: dict[str | None, SignInFeature | None] = {
             "link": link,
             "login": login,
             None: (link or login) if signed_in else (login or link),
@@ -67,5 +68,17 @@ class Features:
             raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
         return ui.button(chosen.start_href(next), **look)
 
-    def _first(self, kind: type[AccountLink] | type[Login]) -> Any:
+    @property
+    def messages(self) -> Messages:
+        """The app's message agent.
+
+        Raises:
+            SettingsError: it has none.
+        """
+        found: Messages | None = self._first(Messages)
+        if found is None:
+            raise SettingsError("register configure_auth.messages(...) first: a journey's end is reported to its route")
+        return found
+
+    def _first(self, kind: type[Feature]) -> Any:
         return next((feature for feature in self.registered.values() if isinstance(feature, kind)), None)

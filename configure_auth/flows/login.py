@@ -21,7 +21,7 @@ from .answer import Answer
 from .app import Hook, local_id
 from .attempts import Outcome
 from .effects import Flow, ask, both, send, tell, use
-from .routes import Feature
+from .routes import SignInFeature
 from .site import Site
 
 __all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "whose"]
@@ -151,7 +151,7 @@ def grant_of(tokens: TokenAnswer, now: float) -> TokenGrant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Login(Feature):
+class Login(SignInFeature):
     """The login's routes. `on_login(identity, grant)` signs the app's user in and returns its id."""
 
     intent: ClassVar[Intent] = "login"

@@ -11,7 +11,7 @@ from ..api.sign_in import allow_sign_in_return_to, list_sign_in_return_destinati
 from ..errors import ConfigureError, SettingsError
 from .effects import Flow, send
 from .login import Login
-from .routes import Feature
+from .routes import Feature, SignInFeature
 from .site import Site
 
 __all__ = ["Registration", "register_callbacks"]
@@ -46,6 +46,8 @@ def register_callbacks(site: Site, features: Iterable[Feature]) -> Flow[tuple[Re
         )
     done = []
     for feature in features:
+        if not isinstance(feature, SignInFeature):
+            continue
         callback = feature.url(app_url, "/callback")
         is_login = isinstance(feature, Login)
         end: End

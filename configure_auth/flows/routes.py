@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,6 +47,7 @@ __all__ = [
     "SIGN_IN_ROUTES",
     "Feature",
     "Route",
+    "SignInFeature",
     "current_user",
     "finish",
     "reload_first",
@@ -73,19 +74,33 @@ FINISH = "configure_finish"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feature(Purpose):
-    """A purpose with routes of ours, under `path` of the app."""
+class Feature(ABC):
+    """Something with routes of ours, under `path` of the app."""
 
+    site: Site
     path: str
-    on_error: Hook | None = None
 
     def __post_init__(self) -> None:
         require_path(self.path)
-        if not self.after:
-            object.__setattr__(self, "after", f"{self.site.mount}/")
 
     def url(self, app_url: str, route: str) -> str:
         return f"{app_url}{self.path}{route}"
+
+    @abstractmethod
+    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+        """What a failure looks like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInFeature(Feature, Purpose):
+    """A purpose with routes of ours: people start and end attempts there."""
+
+    on_error: Hook | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.after:
+            object.__setattr__(self, "after", f"{self.site.mount}/")
 
     def start_href(self, next: str | None = None, **more: str) -> str:
         """The path of the start, as a page of the app links to it."""
@@ -107,6 +122,21 @@ class Feature(Purpose):
     @abstractmethod
     def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
         """Answer the same browser again after a success, without a second exchange."""
+
+    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+        """At the app's hook, as JSON, or on a page."""
+        if self.on_error is not None:
+            hook = self.on_error
+            try:
+                response = yield from ask(lambda app: app.answer(hook, error))
+            except AppResponse as made:
+                response = made.response
+            except Exception:  # a broken hook must not hide the page
+                log.exception("on_error failed")
+                response = None
+            if response is not None:
+                return Answer(response=response)
+        return _refused(self, route, visit, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +166,7 @@ def _serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
     return (yield from route.flow(feature, visit))
 
 
-def start(feature: Feature, visit: Visit) -> Flow[Answer]:
+def start(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
     """`GET|POST /sign-in`. Query: `next`; `replace=1` lets another Configure user take the present one's place."""
     site = feature.site
     if visit.touches_nothing:
@@ -196,7 +226,7 @@ def reload_first(route: Route, visit: Visit) -> Answer | None:
     return Answer(status=200, page=ui.ReloadPage()) if visit.is_cross_site else None
 
 
-def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
+def callback(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
     """`GET /callback`, where Configure sends the person back."""
     site = feature.site
     app_url = site.app_url(visit)
@@ -222,7 +252,7 @@ def callback(feature: Feature, visit: Visit) -> Flow[Answer]:
     return answer
 
 
-def finish(feature: Feature, visit: Visit) -> Flow[Answer]:
+def finish(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
     """`POST /finish?configure_finish=...`, by the page that a callback without a user went to; with its bearer token.
 
     Answers JSON: where the page may go on to.
@@ -250,7 +280,7 @@ def finish(feature: Feature, visit: Visit) -> Flow[Answer]:
     return Answer(status=200, json={"next": outcome.location})
 
 
-def _binding(feature: Feature, visit: Visit) -> BrowserCookie:
+def _binding(feature: SignInFeature, visit: Visit) -> BrowserCookie:
     cookie = feature.site.known_cookie(visit, feature.site.app_url(visit))
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "this came without the cookie of the start")
@@ -262,7 +292,7 @@ def _elsewhere() -> Ending:
     raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
 
 
-def _parked(feature: Feature, record: PendingSignIn, given: Returned, cookie: BrowserCookie) -> Ending:
+def _parked(feature: SignInFeature, record: PendingSignIn, given: Returned, cookie: BrowserCookie) -> Ending:
     """Keep the code, sealed, under a handle of its own, for the page that knows who the user is."""
     site, handle = feature.site, new_state(feature, cookie)
     state_hash = digest(FINISH, handle.reveal())
@@ -308,28 +338,17 @@ def current_user(site: Site) -> Flow[str | None]:
 
 
 def _guarded(feature: Feature, route: Route, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
-    """Every failure of a flow ends here: at the app's hook, as JSON, or on a page, never as a bare 500."""
+    """Every failure of a flow ends here, never as a bare 500."""
     try:
         return (yield from flow)
     except AppResponse as made:
         return Answer(response=made.response)
     except Exception as error:  # noqa: BLE001  # the last place where an error can get a page
         refusal = as_refusal(error)
-    if feature.on_error is not None:
-        hook = feature.on_error
-        try:
-            response = yield from ask(lambda app: app.answer(hook, refusal))
-        except AppResponse as made:
-            response = made.response
-        except Exception:  # a broken hook must not hide the page
-            log.exception("on_error failed")
-            response = None
-        if response is not None:
-            return Answer(response=response)
-    return _refused(feature, route, visit, refusal)
+    return (yield from feature.refuse(route, visit, refusal))
 
 
-def _refused(feature: Feature, route: Route, visit: Visit, error: SignInError) -> Answer:
+def _refused(feature: SignInFeature, route: Route, visit: Visit, error: SignInError) -> Answer:
     code = Code(error.code)
     onward = error.next or feature.after
     # RFC 9110, section 15.5.6: a 405 says what is allowed.

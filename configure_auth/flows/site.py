@@ -73,6 +73,7 @@ class Site:
     """One app with its Configure settings, frozen.
 
     `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token.
+    `read_once` is what was read from the store and stays as it is there.
     """
 
     settings: Settings
@@ -82,6 +83,7 @@ class Site:
     user_id: Callable[..., object]
     session: bool = True
     keep_session: tuple[str, ...] = ()
+    read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def agent(self) -> str:

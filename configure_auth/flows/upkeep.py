@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import SettingsError
-from ..stores import StoredAccount
+from ..stores import StoredAccount, StoredSubject
 from .effects import Flow, use, whole
+from .keyed_ids import id_key_name, id_key_place
+from .messages import place_of_link
 from .site import Clock, Site
 from .tokens import place_of, under_lease
 
@@ -26,7 +28,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many connections were sealed anew; how many were not, since they were in use or their key is unknown."""
+    """How many stored secrets were sealed anew; how many were not, since they were in use or their key is unknown."""
 
     sealed: int
     in_use: int
@@ -38,7 +40,7 @@ class Resealed:
         return not (self.in_use or self.unreadable)
 
     def __str__(self) -> str:
-        said = [f"sealed {self.sealed} connections anew"]
+        said = [f"sealed {self.sealed} stored secrets anew"]
         if self.in_use:
             said.append(f"{self.in_use} were in use, run it again")
         if self.unreadable:
@@ -49,9 +51,11 @@ class Resealed:
 
 
 def purge(clock: Clock) -> Flow[int]:
-    """Delete every attempt that has ended, in small steps; how many it were."""
+    """Delete every attempt and every journey that has ended, in small steps; how many it were."""
     deleted = 0
     while step := (yield from use(lambda stores: stores.states.purge(now=clock()))):
+        deleted += step
+    while step := (yield from use(lambda stores: stores.journeys.purge(now=clock()))):
         deleted += step
     return deleted
 
@@ -69,7 +73,52 @@ def reseal(site: Site) -> Flow[Resealed]:
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
                 ends[(yield from whole(under_lease(site, account, _resealed(site, account))))] += 1
         after = page[-1].user_id, page[-1].kind
+    yield from _reseal_links(site, ends)
+    ends[(yield from _reseal_id_key(site))] += 1
     return Resealed(ends["sealed"], ends["in use"] + ends[None], ends["unreadable"])
+
+
+def _reseal_links(site: Site, ends: Counter[End | None]) -> Flow[None]:
+    after: str | None = None
+    while page := (yield from _links(site, after)):
+        for link in page:
+            if not site.sealer.is_current(link.token):
+                ends[(yield from _resealed_link(site, link))] += 1
+        after = page[-1].subject
+
+
+def _links(site: Site, after: str | None) -> Flow[tuple[StoredSubject, ...]]:
+    return (yield from use(lambda stores: stores.journeys.page(site.agent, after=after, limit=PAGE)))
+
+
+def _resealed_link(site: Site, link: StoredSubject) -> Flow[End]:
+    token = _anew(site, link.token, place_of_link(link))
+    if token is None:
+        return "unreadable"
+    fresh = replace(link, token=token, serial=secrets.token_hex(8))
+    kept = yield from use(lambda stores: stores.journeys.save(fresh, serial=link.serial))
+    return "sealed" if kept else "in use"
+
+
+def _reseal_id_key(site: Site) -> Flow[End]:
+    """The key of the ids stays what it is, under another seal."""
+    name = id_key_name(site)
+    kept = yield from use(lambda stores: stores.parameters.read(name))
+    if kept is None or site.sealer.is_current(kept):
+        return "gone"
+    fresh = _anew(site, kept, id_key_place(site))
+    if fresh is None:
+        return "unreadable"
+    replaced = yield from use(lambda stores: stores.parameters.replace(name, old=kept, new=fresh))
+    return "sealed" if replaced else "in use"
+
+
+def _anew(site: Site, sealed: str, place: tuple[str, ...]) -> str | None:
+    try:
+        return site.sealer.seal(site.sealer.open(sealed, *place), *place)
+    except SettingsError as error:
+        log.error("a stored secret could not be sealed anew: %s", error)
+        return None
 
 
 def _page(site: Site, after: tuple[str, str] | None) -> Flow[tuple[StoredAccount, ...]]:
@@ -81,11 +130,9 @@ def _resealed(site: Site, seen: StoredAccount) -> Flow[End]:
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):
         return "gone"
-    try:
-        plain = site.sealer.open(present.token, *place_of(present))
-    except SettingsError as error:
-        log.error("a connection could not be sealed anew: %s", error)
+    token = _anew(site, present.token, place_of(present))
+    if token is None:
         return "unreadable"
-    fresh = replace(present, token=site.sealer.seal(plain, *place_of(present)), serial=secrets.token_hex(8))
+    fresh = replace(present, token=token, serial=secrets.token_hex(8))
     kept = yield from use(lambda stores: stores.accounts.update(fresh, serial=present.serial))
     return "sealed" if kept else "in use"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -26,12 +26,12 @@ from ..api.client import AsyncConfigure, AsyncProfile
 from ..api.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Route
+from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Messages, Route
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
-from ..values import Kind, LinkedAccount, Secret
+from ..values import Kind, LinkedAccount, MessageIdentity, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
 __all__ = ["ConfigureAuth"]
@@ -191,6 +191,52 @@ class ConfigureAuth:
         )
         return self._mount(f"{self._options.name}_login", feature, flows.SIGN_IN_ROUTES)
 
+    def messages(
+        self,
+        *,
+        on_linked: Hook | None = None,
+        path: str = "/configure/messages",
+        display_name: str | None = None,
+        agent_logo: str | None = None,
+        message_line_phone: str | None = None,
+        message_body: str | None = None,
+        connectors: tuple[str, ...] = (),
+        theme: Literal["light", "dark"] | None = None,
+        region: str | None = None,
+        on_unproven: Literal["accept", "reject"] = "accept",
+    ) -> Mount:
+        """The route that Configure's page reports a journey's end to; with it come the verbs for message senders.
+
+        Args:
+            on_linked: `(request, subject_key, account)`, plain or async, called once when a sender has let our agent
+                in, after it was saved; the place to say so in the thread.
+            path: under which it lies; Configure is told CONFIGURE_APP_URL + path + "/complete" in each link.
+            display_name: the agent's name on Configure's page.
+            agent_logo: URL of an image for that page.
+            message_line_phone: the agent's own number, registered at Configure, which the page leads back to.
+            message_body: the text that the person then sends.
+            connectors: tools that the page offers to connect, such as ("gmail", "calendar").
+            theme: "light" or "dark".
+            region: two capital letters, such as "US", where phone numbers without a country code are from; without it
+                they are nobody's.
+            on_unproven: a sender's next message after the sign-in has no phone that tells who sent it: "accept" the
+                link, or "reject" it, since whoever got the link passed on could have followed it.
+        """
+        feature = Messages(
+            site=self._site,
+            path=path,
+            on_linked=on_linked,
+            display_name=display_name,
+            agent_logo=agent_logo,
+            message_line_phone=message_line_phone,
+            message_body=message_body,
+            connectors=connectors,
+            theme=theme,
+            region=region,
+            on_unproven=on_unproven,
+        )
+        return self._mount(f"{self._options.name}_messages", feature, flows.MESSAGE_ROUTES)
+
     # For the signed-in user of a request; each is a FastAPI dependency as it is.
 
     @_dependency
@@ -249,6 +295,39 @@ class ConfigureAuth:
     async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
         return await self._run(flows.export_user(self._site, known_id(user_id)))
+
+    # The senders of messages. `subject_key` is the platform's lasting id of a sender.
+
+    async def start_journey(self, subject_key: str | int) -> str:
+        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
+        return await self._run(flows.start_journey(self._all_features.messages, subject_key))
+
+    async def message_identity(
+        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+    ) -> MessageIdentity:
+        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
+
+        Args:
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
+            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
+
+        Raises:
+            ConfigureError: only with `raise_on_error`.
+        """
+        messages = self._all_features.messages
+        return await self._run(
+            flows.message_identity(
+                messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+            )
+        )
+
+    async def forget_subject(self, subject_key: str | int) -> bool:
+        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
+        return await self._run(flows.forget_subject(self._all_features.messages, subject_key))
+
+    async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
+        """All that is kept of a sender, but for the token."""
+        return await self._run(flows.export_subject(self._all_features.messages, subject_key))
 
     # For the app as a whole, now and then.
 

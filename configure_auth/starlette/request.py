@@ -89,6 +89,14 @@ class StarletteApp:
         except HTTPException as error:
             raise AppResponse(error) from error
 
+    async def body(self, limit: int) -> Any:
+        body = b""
+        async for part in self.request.stream():
+            body += part[: limit + 1 - len(body)]
+            if len(body) > limit:
+                break
+        return body
+
     async def answer(self, hook: Hook, *args: object) -> Any:
         made = await self.call(hook, *args)
         return None if made is None else self.response(made)

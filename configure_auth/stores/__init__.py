@@ -226,6 +226,9 @@ class JourneyStore(Protocol):
 class ParameterStore(Protocol):
     """What an app must find again that no setting says."""
 
+    def read(self, name: str) -> str | None:
+        """What is kept under a name."""
+
     def keep(self, name: str, value: str) -> str:
         """What is kept under a name: this value, unless there is one already. Both have at most 255 characters."""
 

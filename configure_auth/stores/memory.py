@@ -320,6 +320,10 @@ class MemoryParameters:
         self._values: dict[str, str] = {}
 
     @_alone
+    def read(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    @_alone
     def keep(self, name: str, value: str) -> str:
         return self._values.setdefault(name, value)
 

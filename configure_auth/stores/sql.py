@@ -195,9 +195,13 @@ class SqlLeases(SqlStore):
 
 
 class SqlParameters(SqlStore):
+    @reading
+    def read(self, connection: Connection, name: str) -> str | None:
+        return _parameter(connection, name)
+
     @transaction
     def keep(self, connection: Connection, name: str, value: str) -> str:
-        found = connection.execute(select(parameters.c.value).where(parameters.c.name == name)).scalar_one_or_none()
+        found = _parameter(connection, name)
         if found is None:
             connection.execute(insert(parameters).values(name=name, value=value))
         return value if found is None else found
@@ -208,6 +212,10 @@ class SqlParameters(SqlStore):
             update(parameters).where(parameters.c.name == name, parameters.c.value == old).values(value=new)
         )
         return changed.rowcount == 1
+
+
+def _parameter(connection: Connection, name: str) -> str | None:
+    return connection.execute(select(parameters.c.value).where(parameters.c.name == name)).scalar_one_or_none()
 
 
 def sql_stores(database: AnyDatabase) -> Stores:

@@ -133,7 +133,7 @@ def test_purge_leaves_redis_to_itself(run: Run, tmp_path: Path, redis_server: Re
 
 def test_reseal_says_what_it_did(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    nothing = "sealed 0 connections anew; all have the first key now\n"
+    nothing = "sealed 0 stored secrets anew; all have the first key now\n"
 
     assert said(run("reseal", "--store", url)) == (0, nothing)
     assert said(run("configure", "reseal", flask=url))[1].endswith(nothing)

@@ -1,0 +1,198 @@
+"""A message agent in a process of its own: a bot that shares its store with the app that has the web routes."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from . import flows
+from .api.client import AsyncConfigure, Configure
+from .events import Event
+from .flows import AppOptions, AsyncRuntime, Messages, Runtime
+from .settings import Settings
+from .stores import Stores
+from .stores.opening import StoreSource, chosen, open_stores
+from .values import LinkedAccount, MessageIdentity
+
+__all__ = ["AsyncMessageAgent", "MessageAgent"]
+
+
+class _Agent(ABC):
+    """Both agents: their settings, their store and how they look."""
+
+    _awaited: bool
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: StoreSource | None = None,
+        path: str = "/configure/messages",
+        display_name: str | None = None,
+        agent_logo: str | None = None,
+        message_line_phone: str | None = None,
+        message_body: str | None = None,
+        connectors: tuple[str, ...] = (),
+        theme: Literal["light", "dark"] | None = None,
+        region: str | None = None,
+        on_unproven: Literal["accept", "reject"] = "accept",
+        on_event: Callable[[Event], object] | None = None,
+        clock: flows.Clock | None = None,
+    ) -> None:
+        settings = settings or Settings.from_env()
+        self._settings = settings
+        site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings, settings.required_token_keys)
+        self._messages = Messages(
+            site=site,
+            path=path,
+            display_name=display_name,
+            agent_logo=agent_logo,
+            message_line_phone=message_line_phone,
+            message_body=message_body,
+            connectors=connectors,
+            theme=theme,
+            region=region,
+            on_unproven=on_unproven,
+        )
+        self._stores: Stores = open_stores(
+            *chosen(store, None, settings),
+            agent=site.agent,
+            fingerprints=site.sealer.fingerprints,
+            folder=Path.cwd(),
+            extra="messages",
+            awaited=self._awaited,
+            local=settings.is_local,
+        )
+        self._connect(on_event or _nothing)
+
+    @abstractmethod
+    def _connect(self, tell: Callable[[Event], Any]) -> None:
+        """Make the client and what performs the flows."""
+
+
+class MessageAgent(_Agent):
+    """The verbs of a message agent without a web framework, for a bot's own process. Threads may share one.
+
+    The app with the route that Configure's page reports to (`configure_auth.messages()`) has the same settings and the
+    same store. Nothing is opened before the first verb.
+
+    Args:
+        settings: the credentials; by default read from the environment, now.
+        store: as for `ConfigureAuth`; a file's relative path is of the working directory, so give both the same URL.
+        path: the one that the app's `messages(path=)` has.
+        on_event: called with each of `configure_auth.events`.
+        clock: Unix seconds, for tests.
+        display_name, agent_logo, message_line_phone, message_body, connectors, theme, region, on_unproven: as for
+            `ConfigureAuth.messages`.
+
+    Raises:
+        SettingsError: something needed is missing or contradictory; the message names it.
+    """
+
+    _awaited = False
+
+    client: Configure
+    """The API client; `client.profile(identity)` is a sender's profile."""
+
+    def _connect(self, tell: Callable[[Event], Any]) -> None:
+        self.client = Configure(self._settings)
+        self._runtime = Runtime(self.client, self._stores, None, tell)
+
+    def start_journey(self, subject_key: str | int) -> str:
+        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
+        return flows.run(flows.start_journey(self._messages, subject_key), self._runtime)
+
+    def message_identity(
+        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+    ) -> MessageIdentity:
+        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
+
+        Args:
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
+            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
+
+        Raises:
+            ConfigureError: only with `raise_on_error`.
+        """
+        identified = flows.message_identity(
+            self._messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+        )
+        return flows.run(identified, self._runtime)
+
+    def forget_subject(self, subject_key: str | int) -> bool:
+        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
+        return flows.run(flows.forget_subject(self._messages, subject_key), self._runtime)
+
+    def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
+        """All that is kept of a sender, but for the token."""
+        return flows.run(flows.export_subject(self._messages, subject_key), self._runtime)
+
+    def close(self) -> None:
+        """Close the connections. A later verb opens new ones."""
+        self.client.close()
+        self._stores.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncMessageAgent(_Agent):
+    """`MessageAgent`, awaited. The arguments and errors are the same."""
+
+    _awaited = True
+
+    client: AsyncConfigure
+    """The API client; `client.profile(identity)` is a sender's profile."""
+
+    def _connect(self, tell: Callable[[Event], Any]) -> None:
+        self.client = AsyncConfigure(self._settings)
+        self._runtime = AsyncRuntime(self.client, self._stores, None, tell)
+
+    async def start_journey(self, subject_key: str | int) -> str:
+        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
+        return await flows.arun(flows.start_journey(self._messages, subject_key), self._runtime)
+
+    async def message_identity(
+        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+    ) -> MessageIdentity:
+        """Who sent a message; arguments and errors as for `MessageAgent`."""
+        identified = flows.message_identity(
+            self._messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+        )
+        return await flows.arun(identified, self._runtime)
+
+    async def forget_subject(self, subject_key: str | int) -> bool:
+        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
+        return await flows.arun(flows.forget_subject(self._messages, subject_key), self._runtime)
+
+    async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
+        """All that is kept of a sender, but for the token."""
+        return await flows.arun(flows.export_subject(self._messages, subject_key), self._runtime)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. A later verb opens new ones."""
+        await self.client.aclose()
+        closed = self._stores.close()
+        if inspect.isawaitable(closed):
+            await closed
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _nothing(*_: object) -> None:
+    return None
