@@ -17,9 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Router
+from starlette.routing import Match, Mount, Router
 from starlette.routing import Route as StarletteRoute
 from starlette.templating import Jinja2Templates
+from starlette.types import Scope
 
 from .. import flows
 from ..api.client import AsyncConfigure, AsyncProfile
@@ -55,6 +56,20 @@ def _dependency(method: Method) -> Method:
 
     verb.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     return cast(Method, verb)
+
+
+class _Mount(Mount):
+    """Takes the requests to its own routes, and leaves others below its path to whoever has them.
+
+    A slash too many leads nowhere here: the app's router would redirect, and carry a code along.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        plain = {**scope, **child, "path": scope.get("path", "").rstrip("/")}
+        if any(route.matches(plain)[0] is not Match.NONE for route in self.routes):
+            return match, child
+        return Match.NONE, {}
 
 
 class ConfigureAuth:
@@ -462,7 +477,7 @@ class ConfigureAuth:
                 for route in routes
             ],
         )
-        return Mount(feature.path, app=router, name=name)
+        return _Mount(feature.path, app=router, name=name)
 
     async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
         return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))

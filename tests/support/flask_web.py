@@ -18,7 +18,7 @@ from configure_auth.flask import ConfigureAuth
 from configure_auth.flask.signals import SIGNALS
 
 from .flask_sessions import ServerSessions
-from .web import Options, People, Serving, plain
+from .web import Options, People, Serving, identity_of, plain
 
 
 def build(
@@ -47,6 +47,9 @@ def build(
         app.register_blueprint(configure_auth.account_link(**{"after_link": "/settings", **options.link}))
     if options.login is not None:
         app.register_blueprint(configure_auth.login(**{"on_login": on_login, "after_login": "/", **options.login}))
+    if options.messages is not None:
+        hooks = {"on_linked": lambda key, account: people.linked.append((key, account))}
+        app.register_blueprint(configure_auth.messages(**{**hooks, **options.messages}))
     for event in EVENTS:
         # Signals are of the process: listen to this app's only, as long as it lives.
         SIGNALS[event].connect(_listener(people), sender=app, weak=False)
@@ -103,6 +106,23 @@ def build(
     @app.post("/forget/<user_id>")
     def forget(user_id: str) -> Any:
         return jsonify(forgotten=configure_auth.forget_user(user_id))
+
+    @app.post("/journey")
+    def journey() -> Any:
+        return jsonify(link=configure_auth.start_journey(**request.get_json()))
+
+    @app.post("/message")
+    def message() -> Any:
+        return jsonify(identity_of(configure_auth.message_identity(**request.get_json())))
+
+    @app.post("/subject/forget")
+    def forget_subject() -> Any:
+        return jsonify(forgotten=configure_auth.forget_subject(**request.get_json()))
+
+    @app.post("/subject/export")
+    def export_subject() -> Any:
+        found = configure_auth.export_subject(**request.get_json())
+        return jsonify(account=None if found is None else plain(found))
 
     @app.post("/purge")
     def purge() -> Any:

@@ -25,7 +25,7 @@ from configure_auth.events import EVENTS
 from configure_auth.sandbox.server import listen
 from configure_auth.starlette import ConfigureAuth
 
-from .web import Options, People, Serving, plain
+from .web import Options, People, Serving, identity_of, plain
 
 
 def build(
@@ -93,6 +93,19 @@ def build(
     async def purge(request: Request) -> JSONResponse:
         return JSONResponse({"purged": await configure_auth.purge()})
 
+    async def journey(request: Request) -> JSONResponse:
+        return JSONResponse({"link": await configure_auth.start_journey(**await request.json())})
+
+    async def message(request: Request) -> JSONResponse:
+        return JSONResponse(identity_of(await configure_auth.message_identity(**await request.json())))
+
+    async def forget_subject(request: Request) -> JSONResponse:
+        return JSONResponse({"forgotten": await configure_auth.forget_subject(**await request.json())})
+
+    async def export_subject(request: Request) -> JSONResponse:
+        found = await configure_auth.export_subject(**await request.json())
+        return JSONResponse({"account": None if found is None else plain(found)})
+
     async def reseal(request: Request) -> JSONResponse:
         return JSONResponse(asdict(await configure_auth.reseal()))
 
@@ -109,6 +122,10 @@ def build(
         Route("/token", token),
         Route("/unlink", unlink, methods=["POST"]),
         Route("/forget/{user_id}", forget, methods=["POST"]),
+        Route("/journey", journey, methods=["POST"]),
+        Route("/message", message, methods=["POST"]),
+        Route("/subject/forget", forget_subject, methods=["POST"]),
+        Route("/subject/export", export_subject, methods=["POST"]),
         Route("/purge", purge, methods=["POST"]),
         Route("/reseal", reseal, methods=["POST"]),
     ]
@@ -117,6 +134,9 @@ def build(
         mine.append(configure_auth.account_link(**{"after_link": "/settings", **_hooks(options.link)}))
     if options.login is not None:
         mine.append(configure_auth.login(**{"on_login": on_login, "after_login": "/", **_hooks(options.login)}))
+    if options.messages is not None:
+        told: dict[str, Any] = {"on_linked": lambda key, account: people.linked.append((key, account))}
+        mine.append(configure_auth.messages(**_hooks({**told, **options.messages})))
     session = Middleware(
         SessionMiddleware,
         secret_key="a secret key of the app, long enough",

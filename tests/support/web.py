@@ -32,6 +32,7 @@ class People:
     names: dict[str, str | None] = field(default_factory=dict)
     logins: list[tuple[Any, Any]] = field(default_factory=list)
     errors: list[Any] = field(default_factory=list)
+    linked: list[tuple[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
     def sign_in_or_up(self, identity: Any, grant: Any) -> str:
@@ -48,8 +49,9 @@ class People:
 class Options:
     """How an app under test differs from the plain one.
 
-    `stores` says where things are kept: `store`, and `states` where that is another one. `constructor`, `link` and
-    `login` are keyword arguments of `ConfigureAuth`, `account_link` and `login`; None leaves the routes out.
+    `stores` says where things are kept: `store`, and `states` where that is another one. `constructor`, `link`,
+    `login` and `messages` are keyword arguments of `ConfigureAuth`, `account_link`, `login` and `messages`; None leaves
+    the routes out.
     `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values, in which
     "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns away
     whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
@@ -62,6 +64,7 @@ class Options:
     constructor: Mapping[str, Any] = field(default_factory=dict)
     link: Mapping[str, Any] | None = field(default_factory=dict)
     login: Mapping[str, Any] | None = field(default_factory=dict)
+    messages: Mapping[str, Any] | None = None
     on_login: Callable[[Any, Any], Any] | None = None
     samesite: Literal["Lax", "Strict"] = "Lax"
     mount: str = ""
@@ -77,8 +80,9 @@ class Web:
 
     /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, POST /keep/<key>/<value>
     and /session (what else is in the session), POST /purge and /reseal, and the pages "/" and "/settings" with the
-    button. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`. `hurry(seconds)`
-    shortens the deadline of calls to Configure.
+    button. With `messages`: POST /journey, /message, /subject/forget and /subject/export, which take the verbs'
+    arguments as JSON. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`.
+    `hurry(seconds)` shortens the deadline of calls to Configure.
     """
 
     url: str
@@ -229,6 +233,20 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
                 folder=folder,
                 hurry=lambda seconds: module.hurry(app, configure_auth, seconds),
             )
+
+
+def identity_of(identity: Any) -> dict[str, Any]:
+    """A message's sender as the app's pages answer it."""
+    return {
+        "external_id": identity.external_id,
+        "token": None if identity.token is None else identity.token.reveal(),
+        "user_id": identity.user_id,
+        "linked": identity.linked,
+        "approved": identity.approved,
+        "recognized": identity.recognized,
+        "display_name": identity.display_name,
+        "source": identity.source,
+    }
 
 
 def plain(account: Any) -> dict[str, Any]:
