@@ -12,6 +12,7 @@ __all__ = [
     "EVENTS",
     "AccountLinked",
     "AccountUnlinked",
+    "AgentClaimed",
     "Event",
     "JourneyCompleted",
     "LinkFailed",
@@ -106,6 +107,14 @@ class SenderUnlinked:
     why: Literal["contradicted", "unproven", "invalid", "forgotten"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentClaimed:
+    """A user claimed an agent that nobody had."""
+
+    agent_id: str
+    user_id: str
+
+
 Event: TypeAlias = (
     SignInStarted
     | AccountLinked
@@ -117,6 +126,7 @@ Event: TypeAlias = (
     | JourneyCompleted
     | SenderLinked
     | SenderUnlinked
+    | AgentClaimed
 )
 
 EVENTS: tuple[type[Event], ...] = (
@@ -130,5 +140,6 @@ EVENTS: tuple[type[Event], ...] = (
     JourneyCompleted,
     SenderLinked,
     SenderUnlinked,
+    AgentClaimed,
 )
 """The one list: each adapter makes its signals or handlers from it."""

@@ -181,6 +181,12 @@ class Settings:
         return _require("CONFIGURE_API_KEY", self.api_key, "the secret key (sk_...) of your agent at Configure")
 
     @property
+    def required_publishable_key(self) -> str:
+        return _require(
+            "CONFIGURE_PUBLISHABLE_KEY", self.publishable_key, "the key (pk_...) that a page of yours may show"
+        )
+
+    @property
     def required_agent(self) -> str:
         return _require("CONFIGURE_AGENT", self.agent, "the handle of your agent at Configure")
 

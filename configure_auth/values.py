@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NoReturn
 
 __all__ = [
+    "ClaimedAgent",
     "Identity",
     "Intent",
     "Journey",
@@ -188,6 +189,15 @@ class Journey:
     expires_at: float
     tries: int = 0
     token_hash: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedAgent:
+    """An agent of the app's, and the user it belongs to now. `is_new`: this very claim made it so."""
+
+    agent_id: str
+    owner_user_id: str
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

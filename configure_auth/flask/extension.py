@@ -18,7 +18,21 @@ from .. import flows
 from ..api.client import Configure, Profile
 from ..api.profile import Subject
 from ..errors import SettingsError
-from ..flows import AccountLink, Feature, Features, Flow, Hook, Login, Messages, Route, Runtime, Site
+from ..flows import (
+    AccountLink,
+    AgentTable,
+    Claims,
+    Feature,
+    Features,
+    Flow,
+    Hook,
+    Login,
+    Messages,
+    Route,
+    Runtime,
+    Site,
+    UserProfiles,
+)
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
@@ -87,6 +101,7 @@ class ConfigureAuth:
             disconnect.
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         clock: Unix seconds, for tests.
     """
 
@@ -101,6 +116,7 @@ class ConfigureAuth:
         allowed_next: tuple[str, ...] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
+        allow_guessable_external_id: bool = False,
         clock: flows.Clock | None = None,
     ) -> None:
         self._settings = settings
@@ -112,6 +128,7 @@ class ConfigureAuth:
             allowed_next=allowed_next,
             session=session,
             keep_session=keep_session,
+            allow_guessable_external_id=allow_guessable_external_id,
             clock=clock,
         )
 
@@ -252,6 +269,28 @@ class ConfigureAuth:
         )
         return self._blueprint(f"{self._options.name}_messages", path, flows.MESSAGE_ROUTES, build)
 
+    def agent_claims(self, *, path: str = "/api/v1/agents", table: AgentTable | None = None) -> Blueprint:
+        """The route by which a signed-in user claims an agent of the app's.
+
+        Args:
+            path: under which it lies; POST {"claimToken": ...} to path + "/claim".
+            table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
+                and `claim(claim_hash, user_id)`; see `configure_auth.flows.AgentTable`.
+        """
+        build = partial(Claims, path=path, table=table)
+        return self._blueprint(f"{self._options.name}_agents", path, flows.CLAIM_ROUTES, build)
+
+    def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Blueprint:
+        """The route by which signed-in users see what others let them see: GET path + "/<user id>".
+
+        Args:
+            resolve: `(user_id)`: the app's own profile of a user, a mapping or an object, or None for nobody.
+            fields: what is shown of it, such as ("display_name", "avatar_url"); nothing else ever is.
+            path: under which it lies.
+        """
+        build = partial(UserProfiles, path=path, resolve=resolve, fields=fields)
+        return self._blueprint(f"{self._options.name}_users", path, flows.PROFILE_ROUTES, build)
+
     # In a request: the signed-in user's connection.
 
     def account(self) -> LinkedAccount | None:
@@ -274,6 +313,11 @@ class ConfigureAuth:
         """Delete the signed-in user's connections; what was deleted."""
         user_id = self._current_user()
         return () if user_id is None else self.unlink_for(user_id)
+
+    def external_id(self) -> str | None:
+        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        user_id = self._current_user()
+        return None if user_id is None else self.external_id_for(user_id)
 
     # The same for any user, in an application context.
 
@@ -299,6 +343,34 @@ class ConfigureAuth:
         """`unlink` of a user by id."""
         return self._run(lambda site: flows.unlink(site, known_id(user_id)))
 
+    def external_id_for(self, user_id: str | int) -> str:
+        """`external_id` of a user by id: a keyed hash, the same for ever."""
+        return self._run(lambda site: flows.external_id(site, known_id(user_id)))
+
+    # The agents that users claim, in an application context.
+
+    def register_agent(self, agent_id: str | int) -> Secret:
+        """A claim token, good for 7 days and for one user, for an agent that nobody has claimed.
+
+        Raises:
+            AgentOwned: somebody has.
+        """
+        return self._run_features(lambda features: features.claims.register(agent_id))
+
+    def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
+        """The agents that a user has claimed."""
+        return self._run_features(lambda features: features.claims.owned_by(local_id(user_id)))
+
+    def agent_owner(self, agent_id: str | int) -> str:
+        """The user who has claimed an agent.
+
+        Raises:
+            AgentNoOwner: nobody has.
+        """
+        return self._run_features(lambda features: features.claims.owner(agent_id))
+
+    # All there is of a user.
+
     def forget_user(self, user_id: str | int) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
         return self._run(lambda site: flows.forget_user(site, known_id(user_id)))
@@ -311,7 +383,7 @@ class ConfigureAuth:
 
     def start_journey(self, subject_key: str | int) -> str:
         """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
-        return self._run_messages(lambda messages: flows.start_journey(messages, subject_key))
+        return self._run_features(lambda features: flows.start_journey(features.messages, subject_key))
 
     def message_identity(
         self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
@@ -325,19 +397,19 @@ class ConfigureAuth:
         Raises:
             ConfigureError: only with `raise_on_error`.
         """
-        return self._run_messages(
-            lambda messages: flows.message_identity(
-                messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+        return self._run_features(
+            lambda features: flows.message_identity(
+                features.messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
             )
         )
 
     def forget_subject(self, subject_key: str | int) -> bool:
         """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
-        return self._run_messages(lambda messages: flows.forget_subject(messages, subject_key))
+        return self._run_features(lambda features: flows.forget_subject(features.messages, subject_key))
 
     def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
         """All that is kept of a sender, but for the token."""
-        return self._run_messages(lambda messages: flows.export_subject(messages, subject_key))
+        return self._run_features(lambda features: flows.export_subject(features.messages, subject_key))
 
     # For the app as a whole, now and then.
 
@@ -365,8 +437,19 @@ class ConfigureAuth:
         installed = self._installed()
         return installed.run(installed.all_features.button(flow, next, look))
 
+    def element(self, next: str | None = None) -> Markup:
+        """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
+
+        Whoever verifies a phone in it keeps what Configure knew of them as `external_id()`. Nothing for nobody.
+
+        Args:
+            next: the page to go on to; the link's `after_link` by default.
+        """
+        installed = self._installed()
+        return installed.run(installed.all_features.element(next))
+
     def _template_names(self) -> dict[str, Any]:
-        return {"configure_button": self.button}
+        return {"configure_button": self.button, "configure_auth_element": self.element}
 
     def _current_user(self) -> str | None:
         return self._run(flows.current_user)
@@ -384,16 +467,16 @@ class ConfigureAuth:
         installed = self._installed()
         return installed.run(flow(installed.site))
 
-    def _run_messages(self, flow: Callable[[Messages], Flow[T]]) -> T:
+    def _run_features(self, flow: Callable[[Features], Flow[T]]) -> T:
         installed = self._installed()
-        return installed.run(flow(installed.all_features.messages))
+        return installed.run(flow(installed.all_features))
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)
         blueprint = Blueprint(name, __name__, url_prefix=path)
         for route in routes:
             blueprint.add_url_rule(
-                route.rule,
+                route.rule.replace("{", "<").replace("}", ">"),
                 route.endpoint,
                 partial(self._serve, name, route),
                 methods=flows.METHODS,
@@ -404,9 +487,7 @@ class ConfigureAuth:
         def registered(state: BlueprintSetupState) -> None:
             app = state.app
             if not isinstance(app, Flask) or state.url_prefix != path:
-                raise SettingsError(
-                    "give path= to account_link, login or messages, not url_prefix= to register_blueprint"
-                )
+                raise SettingsError("give path= to what made the blueprint, not url_prefix= to register_blueprint")
             app.extensions.setdefault(_BUILDERS, {})[name] = self._options.name, build
             installed = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None:
@@ -432,7 +513,7 @@ class ConfigureAuth:
         blueprint.url_value_preprocessor(exempt)
         return blueprint
 
-    def _serve(self, name: str, route: Route) -> Response:
+    def _serve(self, name: str, route: Route, **_parameters: str) -> Response:
         installed = self._installed()
         return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.site.session))))
 

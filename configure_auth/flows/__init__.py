@@ -4,9 +4,11 @@ from . import provider
 from .account_link import LINK_ROUTES, AccountLink, unlink
 from .answer import Answer
 from .app import App, AppResponse, Hook
+from .claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
 from .destination import Destinations, require_path
 from .effects import Flow, arun, run
 from .features import Features
+from .keyed_ids import external_id
 from .login import Login, OAuthClient
 from .messages import MESSAGE_ROUTES, Messages, start_journey
 from .registration import Registration, register_callbacks
@@ -19,16 +21,20 @@ from .upkeep import Resealed, purge, reseal
 from .visit import Visit
 
 __all__ = [
+    "CLAIM_ROUTES",
     "LINK_ROUTES",
     "MESSAGE_ROUTES",
     "METHODS",
+    "PROFILE_ROUTES",
     "SIGN_IN_ROUTES",
     "AccountLink",
+    "AgentTable",
     "Answer",
     "App",
     "AppOptions",
     "AppResponse",
     "AsyncRuntime",
+    "Claims",
     "Clock",
     "Destinations",
     "Feature",
@@ -44,6 +50,7 @@ __all__ = [
     "Route",
     "Runtime",
     "Site",
+    "UserProfiles",
     "Visit",
     "access_token",
     "account",
@@ -52,6 +59,7 @@ __all__ = [
     "current_user",
     "export_subject",
     "export_user",
+    "external_id",
     "forget_subject",
     "forget_user",
     "message_identity",

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..api.sign_in import exchange_sign_in_code, sign_in_url
+from .. import ui
+from ..api.sign_in import exchange_sign_in_code, is_agent_token, sign_in_url
+from ..api.wire import is_token
 from ..errors import Code, ConfigureError, SettingsError, SignInError
 from ..events import AccountLinked, AccountUnlinked
 from ..stores import Saved, StoredAccount
@@ -14,14 +16,27 @@ from ..values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from .answer import Answer
 from .app import Hook
 from .attempts import Outcome
-from .effects import Flow, ask, send, tell, use
+from .effects import Flow, ask, send, tell, use, whole
+from .posted import posted
 from .routes import SIGN_IN_ROUTES, Route, SignInFeature, current_user, finish
 from .site import Site
+from .tokens import validated
 from .visit import Visit
 
 __all__ = ["LINK_ROUTES", "AccountLink", "stale", "unlink"]
 
 OnConflict = Literal["reject", "move"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A connection to be saved, if the user's version is still this one."""
+
+    user_id: str
+    configure_user_id: str
+    token: Secret
+    version: int | None
+    replace: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,34 +99,43 @@ class AccountLink(SignInFeature):
                 raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
             raise
         _check(grant, site.agent)
-        identity = grant.user_id
+        wanted = _Wanted(record.user_id, grant.user_id, grant.token, record.version, record.replace)
+        yield from self.connect(wanted)
+        location = record.next or self.after
+        return Outcome(location=location), Answer.redirect(location)
+
+    def connect(self, wanted: _Wanted) -> Flow[None]:
+        """Save a connection, and tell of it.
+
+        Raises:
+            SignInError: it can't be, as for a Configure user that belongs to somebody else.
+        """
+        site, user_id, identity = self.site, wanted.user_id, wanted.configure_user_id
         account = StoredAccount(
             agent=site.agent,
             kind="agent",
-            user_id=record.user_id,
+            user_id=user_id,
             configure_user_id=identity,
             token=site.sealer.seal(
-                json.dumps({"access_token": grant.token.reveal()}), "agent", site.agent, record.user_id, identity
+                json.dumps({"access_token": wanted.token.reveal()}), "agent", site.agent, user_id, identity
             ),
             expires_at=None,
             scopes=(),
             linked_at=site.clock(),
         )
         saved = yield from use(
-            lambda stores: stores.accounts.save(account, version=record.version, replace=record.replace)
+            lambda stores: stores.accounts.save(account, version=wanted.version, replace=wanted.replace)
         )
         if saved.end == "taken":
-            saved = yield from self._resolve(account, record, saved)
+            saved = yield from self._resolve(account, wanted, saved)
         if saved.end != "saved":
             raise stale(saved)
         for gone in saved.unlinked:
             yield from tell(_unlinked(gone))
-        moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != record.user_id), None)
+        moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != user_id), None)
         yield from tell(AccountLinked(account=account.public, moved_from=moved_from))
-        location = record.next or self.after
-        return Outcome(location=location), Answer.redirect(location)
 
-    def _resolve(self, account: StoredAccount, record: PendingSignIn, taken: Saved) -> Flow[Saved]:
+    def _resolve(self, account: StoredAccount, wanted: _Wanted, taken: Saved) -> Flow[Saved]:
         verdict = self.on_conflict
         if callable(verdict):
             hook, public = verdict, account.public
@@ -123,7 +147,7 @@ class AccountLink(SignInFeature):
         return (
             yield from use(
                 lambda stores: stores.accounts.save(
-                    account, version=record.version, replace=record.replace, move_from=taken.owner
+                    account, version=wanted.version, replace=wanted.replace, move_from=taken.owner
                 )
             )
         )
@@ -131,6 +155,33 @@ class AccountLink(SignInFeature):
     def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
         yield from ()
         return Answer.redirect(outcome.location or self.after)
+
+
+def session(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+    """`POST /session`: the agent token that Configure's element gave the page, for the user who is signed in."""
+    site = feature.site
+    if not site.sent(visit, site.app_url(visit)):
+        raise SignInError(Code.CROSS_SITE, "a token that was posted from elsewhere")
+    user_id = yield from current_user(site)
+    if user_id is None:
+        raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
+    token = (yield from posted(visit)).get("token")
+    if not is_token(token):
+        raise SignInError(Code.INVALID_REQUEST, "the body must have a token")
+    given, token = Secret(str(token)), None
+    # Before the call, so that a disconnect during it wins.
+    version = yield from use(lambda stores: stores.accounts.version(site.agent, user_id))
+    validation = yield from validated(site, given)
+    if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
+        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the page gave something else than an agent token of this agent")
+    yield from whole(feature.connect(_Wanted(user_id, validation.user_id, given, version)))
+    return Answer(status=200, json={"connected": True, "next": feature.after})
+
+
+def element(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+    """`GET /element.js`: what brings the element's token to `POST /session`."""
+    yield from ()
+    return Answer(status=200, script=ui.ELEMENT_SCRIPT)
 
 
 def _check(grant: SignInGrant, agent: str) -> None:
@@ -219,6 +270,8 @@ def status(feature: AccountLink, visit: Visit) -> Flow[Answer]:
 LINK_ROUTES = (
     *SIGN_IN_ROUTES,
     Route("finish", "/finish", ("POST",), finish),
+    Route("session", "/session", ("POST",), session),
+    Route("element", "/element.js", ("GET",), element),
     Route("status", "/status", ("GET",), status),
     Route("disconnect", "/disconnect", ("POST",), disconnect),
 )

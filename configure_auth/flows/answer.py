@@ -48,6 +48,7 @@ class Answer:
     status: int = 204
     location: str | None = field(default=None, repr=False)
     page: ui.Page | None = field(default=None, repr=False)
+    script: str | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     response: object = None
     cookie: BrowserCookie | None = None
@@ -99,6 +100,9 @@ class Answer:
         if self.page is not None:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
             body = ui.render(self.page)
+        elif self.script is not None:
+            headers.append(("Content-Type", "text/javascript; charset=utf-8"))
+            body = self.script
         elif self.json is not None:
             headers.append(("Content-Type", "application/json"))
             body = json.dumps(dict(self.json))

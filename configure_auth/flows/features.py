@@ -12,7 +12,9 @@ from markupsafe import Markup
 from .. import ui
 from ..errors import ConfigureAuthError, SettingsError
 from .account_link import AccountLink
+from .claims import Claims
 from .effects import Flow
+from .keyed_ids import external_id
 from .login import Login
 from .messages import Messages
 from .routes import Feature, SignInFeature, current_user
@@ -68,6 +70,29 @@ class Features:
             raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
         return ui.button(chosen.start_href(next), **look)
 
+    def element(self, next: str | None) -> Flow[Markup]:
+        """The hosted element for the signed-in user; nothing where nobody is signed in."""
+        link: AccountLink | None = self._first(AccountLink)
+        if link is None:
+            raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
+        user_id = yield from current_user(self.site)
+        return Markup() if user_id is None else (yield from self.element_for(link, user_id, next))
+
+    def element_for(self, link: AccountLink, user_id: str, next: str | None) -> Flow[Markup]:
+        settings = self.site.settings
+        home = f"{self.site.mount}{link.path}"
+        return ui.element(
+            publishable_key=settings.required_publishable_key,
+            agent=settings.required_agent,
+            external_id=(yield from external_id(self.site, user_id)),
+            hosted_script=f"{settings.script_url}/js/configure.js",
+            script=f"{home}/element.js",
+            session=f"{home}/session",
+            start=link.start_href(next),
+            next=self.site.destinations.judge(next),
+            connectors=link.connectors,
+        )
+
     @property
     def messages(self) -> Messages:
         """The app's message agent.
@@ -78,6 +103,18 @@ class Features:
         found: Messages | None = self._first(Messages)
         if found is None:
             raise SettingsError("register configure_auth.messages(...) first: a journey's end is reported to its route")
+        return found
+
+    @property
+    def claims(self) -> Claims:
+        """The agents that the app's users claim.
+
+        Raises:
+            SettingsError: it has none.
+        """
+        found: Claims | None = self._first(Claims)
+        if found is None:
+            raise SettingsError("register configure_auth.agent_claims() first: an agent is claimed at its route")
         return found
 
     def _first(self, kind: type[Feature]) -> Any:

@@ -10,9 +10,19 @@ from ..values import Secret
 from .effects import Flow, use
 from .site import Site
 
-__all__ = ["id_key_name", "id_key_place", "keyed_id"]
+__all__ = ["external_id", "id_key_name", "id_key_place", "keyed_id"]
 
 _KEY = "id key"
+
+
+def external_id(site: Site, user_id: str) -> Flow[str]:
+    """The id of one of the app's users at Configure, for server-side users and for the hosted element alike.
+
+    In a page it must be nobody's to guess: whoever shows Configure another user's id takes that profile over, for good.
+    """
+    if site.allow_guessable_external_id:
+        return user_id
+    return (yield from keyed_id(site, "user", user_id))
 
 
 def keyed_id(site: Site, namespace: str, value: str) -> Flow[str]:

@@ -10,21 +10,23 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
-from ..api.sign_in import is_agent_token, sign_in_url, validate_sign_in_token
-from ..api.wire import is_token, json_object
-from ..errors import ApiCode, Code, ConfigureError, SettingsError, SignInError
+from ..api.sign_in import is_agent_token, sign_in_url
+from ..api.wire import is_token
+from ..errors import Code, ConfigureError, SettingsError, SignInError
 from ..events import JourneyCompleted
 from ..phones import Phones
 from ..stores import StoredSubject
 from ..values import Journey, LinkedAccount, Secret
 from .answer import Answer
 from .app import AppResponse, Hook, local_id
-from .effects import Flow, ask, send, tell, use, whole
+from .effects import Flow, ask, tell, use, whole
 from .keyed_ids import keyed_id
+from .posted import posted
 from .routes import Feature, Route
 from .site import Site, digest
+from .tokens import validated
 from .visit import Visit
 
 __all__ = ["MESSAGE_ROUTES", "Messages", "Met", "Sender", "named", "place_of_link", "seal_link", "start_journey"]
@@ -40,16 +42,9 @@ OPEN_LIMIT = 10
 TRIES = 100
 """Tokens that may be tried on one journey, each of which costs a call; more than its browsers ever send."""
 
-BODY_LIMIT = 16 * 1024
-"""Bytes of a completion."""
-
 _MET_LIMIT = 100_000
 
-_JSON = re.compile(r"""application/json(?:\s*;\s*charset="?utf-8"?)?""", re.ASCII | re.IGNORECASE)
-
 _JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
-
-_TOKEN_IS_AT_FAULT = frozenset({ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND})
 
 
 class Met:
@@ -212,12 +207,12 @@ def complete(messages: Messages, visit: Visit) -> Flow[Answer]:
     """`POST /complete`: the token of a journey's person. `OPTIONS` is the preflight of Configure's page."""
     if visit.method == "OPTIONS":
         return _preflight(messages, visit)
-    posted = yield from _read(visit)
-    journey_hash, token_hash = digest("journey", posted.journey_id), digest("token", posted.token.reveal())
+    completion = yield from _read(visit)
+    journey_hash, token_hash = digest("journey", completion.journey_id), digest("token", completion.token.reveal())
     journey = yield from _present(messages.site, journey_hash)
     if journey is not None and journey.token_hash is None:
         if (yield from _counted(messages.site, journey_hash)):
-            journey = yield from _completed(messages, journey, posted, token_hash)
+            journey = yield from _completed(messages, journey, completion, token_hash)
         else:
             journey = yield from _present(messages.site, journey_hash)
             if journey is not None and journey.token_hash is None:
@@ -240,47 +235,32 @@ def _counted(site: Site, journey_hash: str) -> Flow[bool]:
 
 
 def _read(visit: Visit) -> Flow[_Completion]:
-    if not _JSON.fullmatch(visit.headers.get("content-type", "").strip()):
-        raise SignInError(Code.INVALID_REQUEST, "a completion is application/json", status=415)
-    length = visit.headers.get("content-length", "0")
-    body = b"" if _is_over(length) else (yield from ask(lambda app: app.body(BODY_LIMIT)))
-    if _is_over(length) or len(body) > BODY_LIMIT:
-        raise SignInError(Code.INVALID_REQUEST, f"a completion has at most {BODY_LIMIT} bytes", status=413)
-    fields: dict[str, Any] = json_object(body) or {}
+    fields = yield from posted(visit)
     token, journey_id = fields.get("token"), fields.get("journeyId", fields.get("journey_id"))
     if not is_token(token) or not isinstance(journey_id, str) or not _JOURNEY_ID.fullmatch(journey_id):
         # The token is let go, so that a traceback that prints locals has none of it.
-        del fields, token, body
-        raise SignInError(Code.INVALID_REQUEST, "a completion is a JSON object with a token and a journeyId")
+        del fields, token
+        raise SignInError(Code.INVALID_REQUEST, "a completion has a token and a journeyId")
     assert isinstance(token, str)
     return _Completion(journey_id, Secret(token), fields.get("userId", fields.get("user_id")), fields.get("agent"))
 
 
-def _is_over(length: str) -> bool:
-    return not (length.isascii() and length.isdecimal() and len(length) < 9) or int(length) > BODY_LIMIT
-
-
-def _completed(messages: Messages, journey: Journey, posted: _Completion, token_hash: str) -> Flow[Journey | None]:
+def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Flow[Journey | None]:
     """The journey as it stands after this completion, or after another one that came first."""
     site = messages.site
-    user_id = yield from _validated(site, posted)
-    link = seal_link(site, journey.subject, user_id, posted.token, proven=False)
+    user_id = yield from _validated(site, completion)
+    link = seal_link(site, journey.subject, user_id, completion.token, proven=False)
     return (yield from whole(_linked(messages, journey, link, token_hash)))
 
 
-def _validated(site: Site, posted: _Completion) -> Flow[str]:
+def _validated(site: Site, completion: _Completion) -> Flow[str]:
     """Whose token it is. Agent and user come from Configure; what the body says of them can only contradict."""
-    if posted.agent not in (None, "", site.agent):
+    if completion.agent not in (None, "", site.agent):
         raise _forged("a completion for another agent")
-    try:
-        validation = yield from send(validate_sign_in_token(site.settings, posted.token))
-    except ConfigureError as error:
-        if error.code in _TOKEN_IS_AT_FAULT:
-            raise _forged("Configure takes the token for none") from error
-        raise
-    if not is_agent_token(validation, site.agent) or validation.user_id is None:
+    validation = yield from validated(site, completion.token)
+    if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise _forged("the token is no agent token of this agent")
-    if posted.user_id not in (None, "", validation.user_id):
+    if completion.user_id not in (None, "", validation.user_id):
         raise _forged("the token belongs to another user than the completion says")
     return validation.user_id
 

@@ -141,7 +141,10 @@ class SignInFeature(Feature, Purpose):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One of our routes: adapters register it under `endpoint` and hand each request to `serve`."""
+    """One of our routes: adapters register it under `endpoint` and hand each request to `serve`.
+
+    The last part of `rule` may be a parameter, such as "/{user_id}".
+    """
 
     endpoint: str
     rule: str
@@ -325,7 +328,8 @@ def with_query(location: str, name: str, value: str) -> str:
 def check_path(feature: Feature, visit: Visit, app_url: str, route: str) -> None:
     """Refuse a request that came to another path than the one that Configure is told of."""
     expected = urlsplit(feature.url(app_url, route)).path
-    if visit.path != expected:
+    parent, _, last = expected.rpartition("/")
+    if visit.path != expected and not (last.startswith("{") and visit.path.rpartition("/")[0] == parent):
         raise SettingsError(
             f"this request came to {visit.path[:200]!a}, but CONFIGURE_APP_URL and path= say {expected!a}; put the "
             "prefix that the app is mounted under into CONFIGURE_APP_URL, or mend path="

@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import Literal
 
 from ..api.messages import recognize_phone
-from ..api.sign_in import is_agent_token, validate_sign_in_token
-from ..errors import ApiCode, ConfigureError
+from ..api.sign_in import is_agent_token
+from ..errors import ConfigureError
 from ..events import SenderLinked, SenderUnlinked
 from ..stores import StoredSubject
 from ..values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from .effects import Flow, send, tell, use
 from .messages import Messages, Sender, named, place_of_link, seal_link
 from .site import Site
+from .tokens import validated
 
 __all__ = ["export_subject", "forget_subject", "message_identity"]
 
@@ -103,13 +104,12 @@ def _objection(
 
 def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
     """Whether Configure still takes a stored token, asked once a process."""
-    try:
-        validation = yield from send(validate_sign_in_token(site.settings, token))
-    except ConfigureError as error:
-        if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
-            return False
-        raise
-    return is_agent_token(validation, site.agent) and validation.user_id == link.configure_user_id
+    validation = yield from validated(site, token)
+    return (
+        validation is not None
+        and is_agent_token(validation, site.agent)
+        and validation.user_id == link.configure_user_id
+    )
 
 
 def _by_phone(messages: Messages, sender: Sender, recognition: PhoneRecognition | None) -> Flow[MessageIdentity | None]:

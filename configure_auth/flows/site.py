@@ -42,6 +42,7 @@ class AppOptions:
     allowed_next: tuple[str, ...] = ()
     session: bool = True
     keep_session: tuple[str, ...] = ()
+    allow_guessable_external_id: bool = False
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class AppOptions:
             user_id=self.user_id,
             session=self.session,
             keep_session=self.keep_session,
+            allow_guessable_external_id=self.allow_guessable_external_id,
             clock=self.clock or time.time,
         )
 
@@ -83,6 +85,7 @@ class Site:
     user_id: Callable[..., object]
     session: bool = True
     keep_session: tuple[str, ...] = ()
+    allow_guessable_external_id: bool = False
     read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -14,7 +14,7 @@ from ..api.sign_in import validate_sign_in_token
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
-from ..values import Kind, LinkedAccount, Secret
+from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Flow, pause, send, tell, use, whole
 from .site import Site, digest
 
@@ -28,6 +28,7 @@ __all__ = [
     "open_token",
     "place_of",
     "under_lease",
+    "validated",
 ]
 
 log = logging.getLogger("configure_auth")
@@ -116,7 +117,21 @@ def forget_user(site: Site, user_id: str) -> Flow[bool]:
     agent = site.agent
     gone = yield from use(lambda stores: stores.accounts.forget(agent, user_id))
     yield from use(lambda stores: stores.states.forget(agent, user_id))
+    yield from use(lambda stores: stores.agents.forget(agent, user_id))
     return bool(gone)
+
+
+def validated(site: Site, token: Secret) -> Flow[TokenValidation | None]:
+    """What Configure says of a token from outside; None where it takes it for no token at all.
+
+    Whether that is a refusal or `valid: false` is unknown, so both are read.
+    """
+    try:
+        return (yield from send(validate_sign_in_token(site.settings, token)))
+    except ConfigureError as error:
+        if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
+            return None
+        raise
 
 
 def _find(site: Site, user_id: str | None, kind: Kind | None) -> Flow[StoredAccount | None]:

@@ -72,6 +72,10 @@ class Variants:
     read_owes_commit: bool = True
     error_shape: Literal["structured", "flat"] = "structured"
 
+    # The hosted script's <configure-auth>
+    element_token: Literal["user", "agent"] = "user"
+    """Whether its `configure:authenticated` carries the raw token of the one-time password or an agent token."""
+
     # Messages
     message_url_mode: Literal["plain", "minted"] = "plain"
     message_url_fallback: str = "sender_proof_missing"

@@ -27,7 +27,20 @@ from ..api.client import AsyncConfigure, AsyncProfile
 from ..api.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows import AccountLink, AsyncRuntime, Feature, Features, Flow, Hook, Login, Messages, Route
+from ..flows import (
+    AccountLink,
+    AgentTable,
+    AsyncRuntime,
+    Claims,
+    Feature,
+    Features,
+    Flow,
+    Hook,
+    Login,
+    Messages,
+    Route,
+    UserProfiles,
+)
 from ..flows.app import known_id, local_id
 from ..settings import Settings
 from ..stores import Stores
@@ -91,6 +104,7 @@ class ConfigureAuth:
             disconnect.
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         clock: Unix seconds, for tests.
 
     Raises:
@@ -108,6 +122,7 @@ class ConfigureAuth:
         allowed_next: tuple[str, ...] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
+        allow_guessable_external_id: bool = False,
         clock: flows.Clock | None = None,
     ) -> None:
         self._options = flows.AppOptions(
@@ -116,6 +131,7 @@ class ConfigureAuth:
             allowed_next=allowed_next,
             session=session,
             keep_session=keep_session,
+            allow_guessable_external_id=allow_guessable_external_id,
             clock=clock,
         )
         settings = settings or Settings.from_env()
@@ -252,6 +268,29 @@ class ConfigureAuth:
         )
         return self._mount(f"{self._options.name}_messages", feature, flows.MESSAGE_ROUTES)
 
+    def agent_claims(self, *, path: str = "/api/v1/agents", table: AgentTable | None = None) -> Mount:
+        """The route by which a signed-in user claims an agent of the app's.
+
+        Args:
+            path: under which it lies; POST {"claimToken": ...} to path + "/claim".
+            table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
+                and `claim(claim_hash, user_id)`, both coroutines; see `configure_auth.flows.AgentTable`.
+        """
+        feature = Claims(site=self._site, path=path, table=table)
+        return self._mount(f"{self._options.name}_agents", feature, flows.CLAIM_ROUTES)
+
+    def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Mount:
+        """The route by which signed-in users see what others let them see: GET path + "/<user id>".
+
+        Args:
+            resolve: `(request, user_id)`, plain or async: the app's own profile of a user, a mapping or an object, or
+                None for nobody.
+            fields: what is shown of it, such as ("display_name", "avatar_url"); nothing else ever is.
+            path: under which it lies.
+        """
+        feature = UserProfiles(site=self._site, path=path, resolve=resolve, fields=fields)
+        return self._mount(f"{self._options.name}_users", feature, flows.PROFILE_ROUTES)
+
     # For the signed-in user of a request; each is a FastAPI dependency as it is.
 
     @_dependency
@@ -279,6 +318,12 @@ class ConfigureAuth:
         user_id = await self._current_user(request)
         return () if user_id is None else await self.unlink_for(user_id)
 
+    @_dependency
+    async def external_id(self, request: Request) -> str | None:
+        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        user_id = await self._current_user(request)
+        return None if user_id is None else await self.external_id_for(user_id)
+
     # The same for any user.
 
     async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
@@ -302,6 +347,34 @@ class ConfigureAuth:
     async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """`unlink` of a user by id."""
         return await self._run(flows.unlink(self._site, known_id(user_id)))
+
+    async def external_id_for(self, user_id: str | int) -> str:
+        """`external_id` of a user by id: a keyed hash, the same for ever."""
+        return await self._run(flows.external_id(self._site, known_id(user_id)))
+
+    # The agents that users claim.
+
+    async def register_agent(self, agent_id: str | int) -> Secret:
+        """A claim token, good for 7 days and for one user, for an agent that nobody has claimed.
+
+        Raises:
+            AgentOwned: somebody has.
+        """
+        return await self._run(self._all_features.claims.register(agent_id))
+
+    async def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
+        """The agents that a user has claimed."""
+        return await self._run(self._all_features.claims.owned_by(local_id(user_id)))
+
+    async def agent_owner(self, agent_id: str | int) -> str:
+        """The user who has claimed an agent.
+
+        Raises:
+            AgentNoOwner: nobody has.
+        """
+        return await self._run(self._all_features.claims.owner(agent_id))
+
+    # All there is of a user.
 
     async def forget_user(self, user_id: str | int) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
@@ -374,6 +447,17 @@ class ConfigureAuth:
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
         return await self._run(self._all_features.button(flow, next, look), request)
+
+    async def element(self, request: Request, next: str | None = None) -> Markup:
+        """Configure's hosted `<configure-auth>` element for the signed-in user; nothing for nobody.
+
+        Whoever verifies a phone in it keeps what Configure knew of them as `external_id()`. A template can't wait, so
+        give it to the template as a value.
+
+        Args:
+            next: the page to go on to; the link's `after_link` by default.
+        """
+        return await self._run(self._all_features.element(next), request)
 
     def install(self, templates: Jinja2Templates) -> None:
         """Put `configure_button(flow=None, next=None)` into an app's templates.

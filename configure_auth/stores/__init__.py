@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from ..values import Intent, Journey, Kind, LinkedAccount, PendingSignIn
+from ..values import ClaimedAgent, Intent, Journey, Kind, LinkedAccount, PendingSignIn
 
 __all__ = [
     "LINGER",
     "REPLAY",
     "AccountStore",
+    "AgentStore",
     "Completed",
     "JourneyStore",
     "Leases",
@@ -223,6 +224,25 @@ class JourneyStore(Protocol):
         """Delete some of the journeys that are at their end; how many it were, 0 when none is left."""
 
 
+class AgentStore(Protocol):
+    """The agents that an app's users claim. `app` is the agent at Configure, which keeps apps apart."""
+
+    def register(self, agent_id: str, claim_hash: str, *, app: str, until: float, now: float) -> bool:
+        """Keep an agent that waits to be claimed, or give one that still waits another token; False if it's owned."""
+
+    def claim(self, claim_hash: str, user_id: str, *, app: str, now: float) -> ClaimedAgent | None:
+        """Give the agent of an unspent token its owner, unless it has one; as it is then. None for any other token."""
+
+    def owner(self, agent_id: str, *, app: str) -> str | None:
+        """The user whom an agent belongs to."""
+
+    def owned_by(self, user_id: str, *, app: str) -> tuple[str, ...]:
+        """The agents of a user, in order."""
+
+    def forget(self, app: str, user_id: str) -> None:
+        """Delete the agents of a user."""
+
+
 class ParameterStore(Protocol):
     """What an app must find again that no setting says."""
 
@@ -244,5 +264,6 @@ class Stores:
     accounts: AccountStore
     leases: Leases
     journeys: JourneyStore
+    agents: AgentStore
     parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)

@@ -14,7 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..values import Intent, Journey, PendingSignIn
+from ..values import ClaimedAgent, Intent, Journey, PendingSignIn
 from . import LINGER, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
 
 __all__ = ["memory_stores", "warn_of_others"]
@@ -314,6 +314,43 @@ class MemoryJourneys:
         return len(ended)
 
 
+class MemoryAgents:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: dict[tuple[str, str], tuple[str, float]] = {}
+        self._owners: dict[tuple[str, str], str] = {}
+
+    @_alone
+    def register(self, agent_id: str, claim_hash: str, *, app: str, until: float, now: float) -> bool:
+        if (app, agent_id) in self._owners:
+            return False
+        self._claims[app, agent_id] = claim_hash, until
+        return True
+
+    @_alone
+    def claim(self, claim_hash: str, user_id: str, *, app: str, now: float) -> ClaimedAgent | None:
+        for (mine, agent_id), (known, until) in self._claims.items():
+            if mine == app and known == claim_hash and until > now:
+                is_new = (app, agent_id) not in self._owners
+                owner = self._owners.setdefault((app, agent_id), user_id)
+                return ClaimedAgent(agent_id=agent_id, owner_user_id=owner, is_new=is_new)
+        return None
+
+    @_alone
+    def owner(self, agent_id: str, *, app: str) -> str | None:
+        return self._owners.get((app, agent_id))
+
+    @_alone
+    def owned_by(self, user_id: str, *, app: str) -> tuple[str, ...]:
+        return tuple(sorted(agent for (mine, agent), owner in self._owners.items() if (mine, owner) == (app, user_id)))
+
+    @_alone
+    def forget(self, app: str, user_id: str) -> None:
+        for key in [key for key, owner in self._owners.items() if key[0] == app and owner == user_id]:
+            del self._owners[key]
+            self._claims.pop(key, None)
+
+
 class MemoryParameters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -337,7 +374,9 @@ class MemoryParameters:
 
 def memory_stores() -> Stores:
     """A new, empty set of stores."""
-    return Stores(MemoryStates(), MemoryAccounts(), MemoryLeases(), MemoryJourneys(), MemoryParameters())
+    return Stores(
+        MemoryStates(), MemoryAccounts(), MemoryLeases(), MemoryJourneys(), MemoryAgents(), MemoryParameters()
+    )
 
 
 def warn_of_others(app: str) -> None:

@@ -34,6 +34,7 @@ from ..errors import SettingsError
 __all__ = [
     "SCHEMA",
     "accounts",
+    "agents",
     "journeys",
     "leases",
     "metadata",
@@ -158,11 +159,24 @@ subjects = Table(
 )
 
 
-def _add_messages(connection: Connection) -> None:
-    metadata.create_all(connection, tables=[journeys, subjects])
+# What an app's users claim. `app` is the agent at Configure, as `agent` is elsewhere.
+agents = Table(
+    "configure_agents",
+    metadata,
+    Column("app", String(63), primary_key=True),
+    Column("agent_id", _id, primary_key=True),
+    Column("claim_hash", String(64), nullable=False, unique=True),
+    Column("claim_until", Float(53), nullable=False),
+    Column("owner_user_id", _id),
+    Index("configure_agents_owner", "app", "owner_user_id"),
+)
 
 
-CHANGES: tuple[Callable[[Connection], None], ...] = (_add_messages,)
+def _add_messages_and_claims(connection: Connection) -> None:
+    metadata.create_all(connection, tables=[journeys, subjects, agents])
+
+
+CHANGES: tuple[Callable[[Connection], None], ...] = (_add_messages_and_claims,)
 """What leads from each schema number to the next; the first from 1 to 2."""
 
 SCHEMA = 1 + len(CHANGES)

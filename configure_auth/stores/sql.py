@@ -12,6 +12,7 @@ from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, Saved, StoredAccount, Stores
 from .database import AnyDatabase
 from .schema import accounts, leases, owners, parameters, states, users
+from .sql_agents import SqlAgents
 from .sql_journeys import SqlJourneys
 from .statements import PURGE, SWEEP, SqlStore, reading, transaction
 
@@ -225,6 +226,7 @@ def sql_stores(database: AnyDatabase) -> Stores:
         SqlAccounts(database),
         SqlLeases(database),
         SqlJourneys(database),
+        SqlAgents(database),
         SqlParameters(database),
         close=database.close,
     )

@@ -2,11 +2,13 @@
 
 from configure_auth.ui.buttons import Theme, button
 from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, render
+from configure_auth.ui.element import ELEMENT_SCRIPT, element
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, WaitPage
 from configure_auth.ui.wording import Text, texts
 
 __all__ = [
     "CONTENT_SECURITY_POLICY",
+    "ELEMENT_SCRIPT",
     "ConfirmPage",
     "ErrorPage",
     "Page",
@@ -15,6 +17,7 @@ __all__ = [
     "Theme",
     "WaitPage",
     "button",
+    "element",
     "render",
     "texts",
 ]

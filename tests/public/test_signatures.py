@@ -16,23 +16,36 @@ VERBS = [
     "__init__",
     "account_link",
     "login",
+    "messages",
+    "agent_claims",
+    "user_profiles",
     "account",
     "access_token",
     "profile",
     "unlink",
+    "external_id",
     "account_for",
     "access_token_for",
     "profile_for",
     "unlink_for",
+    "external_id_for",
+    "start_journey",
+    "message_identity",
+    "forget_subject",
+    "export_subject",
+    "register_agent",
+    "agents_owned_by",
+    "agent_owner",
     "forget_user",
     "export_user",
     "purge",
     "reseal",
     "button",
+    "element",
 ]
 OWN = {"flask": {"init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
 """What only one framework has a use for."""
-FOR_THE_USER = ["account", "access_token", "profile", "unlink"]
+FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id"]
 
 Shape = list[tuple[str, Any, Any]]
 
@@ -67,7 +80,7 @@ def test_a_verb_takes_the_same_arguments_on_both(verb: str) -> None:
 def test_only_the_verbs_for_a_request_take_one_and_take_it_first(verb: str) -> None:
     names = [name for name, *_ in shape(getattr(on_starlette.ConfigureAuth, verb))]
 
-    assert ("request" in names) == (verb in {*FOR_THE_USER, "button"})
+    assert ("request" in names) == (verb in {*FOR_THE_USER, "button", "element"})
     assert "request" not in names or names.index("request") == 1
     assert "request" not in [name for name, *_ in shape(getattr(on_flask.ConfigureAuth, verb))]
 

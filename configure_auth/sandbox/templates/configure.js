@@ -2,7 +2,8 @@
    PKCE helpers, as far as documents show them. Any phone works; the code is 000000. */
 (() => {
   "use strict";
-  const API = "__API_URL__", ACCOUNTS = "__ACCOUNTS_URL__", PREFIX = "configure:sso:pkce:";
+  const API = "__API_URL__", ACCOUNTS = "__ACCOUNTS_URL__", PREFIX = "configure:sso:pkce:",
+    ELEMENT_TOKEN = "__ELEMENT_TOKEN__";
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
     :host { display: block; font: 16px/1.5 system-ui, sans-serif; color: #16181d; }
@@ -59,6 +60,14 @@
     input.focus();
   });
 
+  const approve = async (userToken, agent) => {
+    const approved = await post("/v1/embed/approve", {agent, receipt: null}, {Authorization: `Bearer ${userToken}`});
+    return {token: approved.token, userId: approved.userId || approved.user_id};
+  };
+
+  const linkedDetail = (linked, agent) => ({...linked, tokenUse: "agent", approved: true, agent, surface: "link",
+    auth: {method: "phone", federated: true}});
+
   customElements.define("configure-auth", class extends HTMLElement {
     #detail = null;
     connectedCallback() {
@@ -71,12 +80,15 @@
         root.textContent = "api-key must be a publishable key";
         return;
       }
-      /* The token of this event is the raw one of the one-time password, not an agent token. */
-      askPhone(root, this, key, {...(agent && {agent}), ...(externalId && {external_id: externalId})}).then((detail) => {
-        this.#detail = detail;
-        root.replaceChildren(Object.assign(document.createElement("span"), {textContent: "Signed in (Sandbox)"}));
-        emit(this, "configure:authenticated", detail);
-      });
+      /* Whose token this event carries is told in two ways: the raw one of the one-time password, or an agent's. */
+      askPhone(root, this, key, {...(agent && {agent}), ...(externalId && {external_id: externalId})}).then(
+        async (user) => {
+          const linked = ELEMENT_TOKEN === "agent" && await approve(user.token, agent);
+          this.#detail = linked ? {...user, ...linked} : user;
+          root.replaceChildren(Object.assign(document.createElement("span"), {textContent: "Signed in (Sandbox)"}));
+          emit(this, "configure:authenticated", this.#detail);
+          if (linked) emit(this, "configure:linked", linkedDetail(linked, agent));
+        });
     }
     getToken() { return this.#detail && this.#detail.token; }
     getUserId() { return this.#detail && this.#detail.userId; }
@@ -95,10 +107,9 @@
     dialog.addEventListener("close", () => host.remove());
     dialog.showModal();
     const user = await askPhone(dialog, button, publishableKey, {agent});
-    const approved = await post("/v1/embed/approve", {agent, receipt: null}, {Authorization: `Bearer ${user.token}`});
+    const linked = await approve(user.token, agent);
     dialog.close();
-    emit(button, "configure:linked", {token: approved.token, userId: approved.userId || approved.user_id,
-      tokenUse: "agent", approved: true, agent, surface: "link", auth: {method: "phone", federated: true}});
+    emit(button, "configure:linked", linkedDetail(linked, agent));
   });
 
   const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_")

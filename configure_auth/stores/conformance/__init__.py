@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from .accounts import AccountConformance
+from .journeys import JourneyConformance
 from .leases import LeaseConformance
+from .parameters import ParameterConformance
 from .states import StateConformance
 
-__all__ = ["AccountConformance", "LeaseConformance", "StateConformance", "StoreConformance"]
+__all__ = [
+    "AccountConformance",
+    "JourneyConformance",
+    "LeaseConformance",
+    "ParameterConformance",
+    "StateConformance",
+    "StoreConformance",
+]
 
 
-class StoreConformance(StateConformance, AccountConformance, LeaseConformance):
+class StoreConformance(
+    StateConformance, AccountConformance, LeaseConformance, JourneyConformance, ParameterConformance
+):
     """Holds a store of your own to what `configure_auth.stores` says of it. In a test module:
 
         class TestMyStore(StoreConformance):

@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import pytest
@@ -49,7 +50,8 @@ class Conformance:
         def plain(store: object) -> Any:
             return _Plain(store, store_runner)
 
-        yield Stores(*map(plain, (stores.states, stores.accounts, stores.leases, stores.journeys, stores.parameters)))
+        names = [field.name for field in fields(stores) if field.name != "close"]
+        yield replace(stores, **{name: plain(getattr(stores, name)) for name in names})
         _waited(stores.close(), store_runner)
 
     @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from ...values import Kind, PendingSignIn
-from .. import StoredAccount
+from ...values import Journey, Kind, PendingSignIn
+from .. import StoredAccount, StoredSubject
 
 __all__ = [
     "END",
@@ -17,8 +17,12 @@ __all__ = [
     "attempt",
     "connection",
     "hashed",
+    "journey",
+    "link",
     "odd_accounts",
     "odd_attempt",
+    "odd_journey",
+    "odd_link",
 ]
 
 NOW = 1_700_000_000.0
@@ -74,6 +78,32 @@ def connection(user_id: str, configure_user_id: str, **changes: Any) -> StoredAc
     return StoredAccount(**(given | changes))
 
 
+def journey(name: str, **changes: Any) -> Journey:
+    """An open journey, of the same sender unless `changes` name another."""
+    given: dict[str, Any] = {
+        "journey_hash": hashed(f"journey {name}"),
+        "agent": "a",
+        "subject": "s1",
+        "sender": "sealed",
+        "created_at": NOW,
+        "expires_at": END,
+    }
+    return Journey(**(given | changes))
+
+
+def link(subject: str, configure_user_id: str, **changes: Any) -> StoredSubject:
+    given: dict[str, Any] = {
+        "agent": "a",
+        "subject": subject,
+        "configure_user_id": configure_user_id,
+        "token": "sealed",
+        "linked_at": NOW,
+        "proven": False,
+        "serial": "first",
+    }
+    return StoredSubject(**(given | changes))
+
+
 def hashed(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
@@ -110,4 +140,28 @@ def odd_accounts() -> tuple[StoredAccount, ...]:
             serial="mine",
         ),
         connection("u2", "c2", expires_at=0.0, scopes=("one",), linked_at=0.0, refresh_sent_at=0.0, refresh_sends=1),
+    )
+
+
+def odd_journey() -> Journey:
+    return journey(
+        "odd",
+        agent="a" * 63,
+        subject="\U0001f600'\"%s" + "é" * 249,
+        sender="sealed 'é' \\ \U0001f600" * 100,
+        created_at=NOW + 0.1234567,
+        expires_at=END + 0.7654321,
+        tries=3,
+    )
+
+
+def odd_link() -> StoredSubject:
+    return link(
+        "\U0001f600'\"%s" + "é" * 249,
+        "\U0001f600" * 255,
+        agent="a" * 63,
+        token="sealed 'é' \\ \U0001f600" * 500,
+        linked_at=NOW + 0.7654321,
+        proven=True,
+        serial="f" * 32,
     )

@@ -1,0 +1,41 @@
+"""What was posted to a route of ours: one small JSON object."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..api.wire import json_object
+from ..errors import Code, SignInError
+from .effects import Flow, ask
+from .visit import Visit
+
+__all__ = ["posted"]
+
+LIMIT = 16 * 1024
+"""Bytes of a body."""
+
+_JSON = re.compile(r"""application/json(?:\s*;\s*charset="?utf-8"?)?""", re.ASCII | re.IGNORECASE)
+
+
+def posted(visit: Visit) -> Flow[dict[str, Any]]:
+    """The object in the request's body.
+
+    Raises:
+        SignInError: 415 for any other type than JSON in UTF-8, before the body is read; 413 for more than 16 KiB; 400
+            for what isn't one object, with a key twice, or nested deeply.
+    """
+    if not _JSON.fullmatch(visit.headers.get("content-type", "").strip()):
+        # No form can send this type, and no page of another site without asking first.
+        raise SignInError(Code.INVALID_REQUEST, "the body must be application/json", status=415)
+    length = visit.headers.get("content-length", "0")
+    too_long = not (length.isascii() and length.isdecimal() and len(length) < 9) or int(length) > LIMIT
+    body: bytes = b"" if too_long else (yield from ask(lambda app: app.body(LIMIT)))
+    if too_long or len(body) > LIMIT:
+        raise SignInError(Code.INVALID_REQUEST, f"the body has more than {LIMIT} bytes", status=413)
+    fields = json_object(body)
+    if fields is None:
+        # It is let go, so that a traceback that prints locals has no token.
+        del body
+        raise SignInError(Code.INVALID_REQUEST, "the body must be one JSON object")
+    return fields

@@ -1,0 +1,52 @@
+"""Configure's hosted element in a page of the app, and the script that brings its token to the server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from markupsafe import Markup
+
+from configure_auth.ui.buttons import button
+from configure_auth.ui.hrefs import checked_href
+from configure_auth.ui.templating import fill
+
+__all__ = ["ELEMENT_SCRIPT", "element"]
+
+ELEMENT_SCRIPT = files(__package__).joinpath("element.js").read_text(encoding="utf-8")
+"""The script that `element` loads from the app itself, so that no policy has to allow an inline one."""
+
+
+def element(
+    *,
+    publishable_key: str,
+    agent: str,
+    external_id: str,
+    hosted_script: str,
+    script: str,
+    session: str,
+    start: str,
+    next: str | None = None,
+    connectors: tuple[str, ...] = (),
+) -> Markup:
+    """Draw the hosted `<configure-auth>` element.
+
+    Args:
+        external_id: of the signed-in user; whoever sees the page's source sees it.
+        hosted_script: URL of Configure's script.
+        script: path of `ELEMENT_SCRIPT`; `session` is where it posts the token.
+        start: path of the link's start, for a token that lets no agent in yet.
+        next: where the page goes on to.
+        connectors: tools that the element offers to connect.
+    """
+    values: dict[str, object] = {
+        "publishable_key": publishable_key,
+        "agent": agent,
+        "external_id": external_id,
+        "hosted_script": hosted_script,
+        "script": script,
+        "session": session,
+        "button": button(start),
+        "next": None if next is None else checked_href(next),
+        "connectors": ",".join(connectors),
+    }
+    return Markup(fill("element.html", values))  # noqa: S704  # every value in it was escaped by the template
