@@ -17,10 +17,14 @@ __all__ = [
     "ReturnDestination",
     "allow_sign_in_return_to",
     "exchange_sign_in_code",
+    "is_agent_token",
     "list_sign_in_return_destinations",
     "remove_sign_in_return_to",
+    "require_complete_url",
+    "require_theme",
     "sign_in_url",
     "validate_sign_in_token",
+    "web_origin",
 ]
 
 
@@ -86,11 +90,9 @@ def sign_in_url(
     if return_to:
         _require_return_to(return_to)
     if message_complete_url:
-        require_text("message_complete_url", message_complete_url)
-    if message_complete_url and not _is_web_url(message_complete_url):
-        raise _refused("message_complete_url must be an absolute URL: https, or http on loopback")
-    if theme and theme not in ("light", "dark"):
-        raise _refused('theme must be "light" or "dark"')
+        require_complete_url(message_complete_url)
+    if theme:
+        require_theme(theme)
     origin = settings.sign_in_url if not sign_in_origin else require_origin("sign_in_origin", sign_in_origin)
     listed = [connectors] if isinstance(connectors, str) else connectors or ()
     parameters = {
@@ -175,6 +177,20 @@ def _validation(answer: Answer) -> TokenValidation:
     )
 
 
+def is_agent_token(validation: TokenValidation, agent: str) -> bool:
+    """Whether a token from outside is an agent token of ours, for a person who approved us.
+
+    Everything must be said: what is left out speaks against the token.
+    """
+    return (
+        validation.valid is True
+        and validation.agent == agent
+        and validation.token_use == "agent"
+        and validation.approved is True
+        and bool(validation.user_id)
+    )
+
+
 def allow_sign_in_return_to(settings: Settings, return_to: str) -> Call[ReturnDestination]:
     """Let hosted sign-ins of our agent return to a URL or app link (`myapp://...`).
 
@@ -230,7 +246,7 @@ def _require_return_to(return_to: str) -> None:
     require_text("return_to", return_to)
     scheme = return_to.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        good = _is_web_url(return_to)
+        good = web_origin(return_to) is not None
     else:
         # An app link has a scheme of its own; these four run or read what follows them.
         good = "://" in return_to and scheme not in ("javascript", "vbscript", "data", "file", "blob")
@@ -238,13 +254,27 @@ def _require_return_to(return_to: str) -> None:
         raise _refused("return_to must be an absolute URL: https, http on loopback, or a link of your own app")
 
 
-def _is_web_url(url: str) -> bool:
+def web_origin(url: str) -> tuple[str, str | None, int] | None:
+    """Scheme, host and port of an absolute URL: https, or http on loopback; None for anything else."""
     try:
         parts = urlsplit(url)
         require_origin("url", f"{parts.scheme}://{parts.netloc}")
+        return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except (ValueError, SettingsError):
-        return False
-    return True
+        return None
+
+
+def require_complete_url(url: str) -> None:
+    """Refuse, before anything is sent, a page that Configure couldn't report to."""
+    require_text("message_complete_url", url)
+    if web_origin(url) is None:
+        raise _refused("message_complete_url must be an absolute URL: https, or http on loopback")
+
+
+def require_theme(theme: str) -> None:
+    """Refuse, before anything is sent, a look that the hosted pages don't have."""
+    if theme not in ("light", "dark"):
+        raise _refused('theme must be "light" or "dark"')
 
 
 def _one_of(name: str, value: str | None, older_name: str, older: str | None) -> str | None:

@@ -158,6 +158,10 @@ class Answer:
         """`secret`, which must be there."""
         return self.secret(name, limit) or self.refuse(name)
 
+    def required_choice(self, name: str, choices: Iterable[str]) -> str:
+        """One of a few words, which must be there."""
+        return cast(str | None, self._fitting(name, lambda value: value in choices)) or self.refuse(name)
+
     def word(self, name: str) -> str | None:
         """A plain word, which may get into logs; anything else counts as absent."""
         return _first_code(self._get(name))
