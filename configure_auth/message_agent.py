@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from . import flows
 from .api.client import AsyncConfigure, Configure
 from .events import Event
-from .flows import AppOptions, AsyncRuntime, Messages, Runtime
+from .flows import AppOptions, AsyncRuntime, Features, Flow, Messages, Runtime
+from .flows.verbs import Awaited, Blocking, SubjectVerbs
 from .settings import Settings
 from .stores import Stores
 from .stores.opening import StoreSource, chosen, open_stores
-from .values import LinkedAccount, MessageIdentity
 
 __all__ = ["AsyncMessageAgent", "MessageAgent"]
+
+T = TypeVar("T")
 
 
 class _Agent(ABC):
@@ -46,7 +48,7 @@ class _Agent(ABC):
         settings = settings or Settings.from_env()
         self._settings = settings
         site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings, settings.required_token_keys)
-        self._messages = Messages(
+        messages = Messages(
             site=site,
             path=path,
             display_name=display_name,
@@ -58,6 +60,7 @@ class _Agent(ABC):
             region=region,
             on_unproven=on_unproven,
         )
+        self._features = Features(site, {"messages": messages})
         self._stores: Stores = open_stores(
             *chosen(store, None, settings),
             agent=site.agent,
@@ -74,7 +77,7 @@ class _Agent(ABC):
         """Make the client and what performs the flows."""
 
 
-class MessageAgent(_Agent):
+class MessageAgent(SubjectVerbs, Blocking, _Agent):
     """The verbs of a message agent without a web framework, for a bot's own process. Threads may share one.
 
     The app with the route that Configure's page reports to (`configure_auth.messages()`) has the same settings and the
@@ -102,34 +105,8 @@ class MessageAgent(_Agent):
         self.client = Configure(self._settings)
         self._runtime = Runtime(self.client, self._stores, None, tell)
 
-    def start_journey(self, subject_key: str | int) -> str:
-        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
-        return flows.run(flows.start_journey(self._messages, subject_key), self._runtime)
-
-    def message_identity(
-        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
-    ) -> MessageIdentity:
-        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
-
-        Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
-            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
-
-        Raises:
-            ConfigureError: only with `raise_on_error`.
-        """
-        identified = flows.message_identity(
-            self._messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
-        )
-        return flows.run(identified, self._runtime)
-
-    def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
-        return flows.run(flows.forget_subject(self._messages, subject_key), self._runtime)
-
-    def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """All that is kept of a sender, but for the token."""
-        return flows.run(flows.export_subject(self._messages, subject_key), self._runtime)
+    def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
+        return flows.run(make(self._features), self._runtime)
 
     def close(self) -> None:
         """Close the connections. A later verb opens new ones."""
@@ -145,7 +122,7 @@ class MessageAgent(_Agent):
         self.close()
 
 
-class AsyncMessageAgent(_Agent):
+class AsyncMessageAgent(SubjectVerbs, Awaited, _Agent):
     """`MessageAgent`, awaited. The arguments and errors are the same."""
 
     _awaited = True
@@ -157,26 +134,8 @@ class AsyncMessageAgent(_Agent):
         self.client = AsyncConfigure(self._settings)
         self._runtime = AsyncRuntime(self.client, self._stores, None, tell)
 
-    async def start_journey(self, subject_key: str | int) -> str:
-        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
-        return await flows.arun(flows.start_journey(self._messages, subject_key), self._runtime)
-
-    async def message_identity(
-        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
-    ) -> MessageIdentity:
-        """Who sent a message; arguments and errors as for `MessageAgent`."""
-        identified = flows.message_identity(
-            self._messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
-        )
-        return await flows.arun(identified, self._runtime)
-
-    async def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
-        return await flows.arun(flows.forget_subject(self._messages, subject_key), self._runtime)
-
-    async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """All that is kept of a sender, but for the token."""
-        return await flows.arun(flows.export_subject(self._messages, subject_key), self._runtime)
+    async def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
+        return await flows.arun(make(self._features), self._runtime)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A later verb opens new ones."""

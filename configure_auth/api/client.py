@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 import anyio
 
-from ..errors import SettingsError
+from ..described import Described
+from ..errors import ApiCode, ConfigureError, SettingsError
 from ..settings import Settings
-from ..values import Secret
-from . import sign_in
+from ..values import MessageIdentity, Secret
+from . import commits, conversation, memories, messages, sign_in
 from .call import Call
-from .profile import ProfileAnswer, RuntimeScope, Subject, read_profile
+from .conversation import Conversation
+from .profile import Subject
+from .steps import arun_steps, run_steps
 from .transport import CALL_TIMEOUT, AsyncTransport, Transport
 
 __all__ = ["AsyncAuth", "AsyncConfigure", "AsyncPerform", "AsyncProfile", "Auth", "Configure", "Perform", "Profile"]
@@ -63,25 +63,7 @@ class _Async(Generic[B]):
         self._perform = perform
 
 
-class _Described:
-    """Shows `help()` the function behind a descriptor, without its first parameter."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.__doc__ = function.__doc__
-        self.__name__ = function.__name__.lstrip("_")
-        signature = inspect.signature(function)
-        returns = re.sub(r"^Call\[(.*)\]$", r"\1", str(signature.return_annotation))
-        self.__signature__ = signature.replace(
-            parameters=list(signature.parameters.values())[1:], return_annotation=returns
-        )
-
-    def _describe(self, bound: Any) -> Any:
-        bound.__doc__, bound.__name__, bound.__qualname__ = self.__doc__, self.__name__, self.__name__
-        bound.__signature__ = self.__signature__
-        return bound
-
-
-class Verb(_Described, Generic[B, P, T]):
+class Verb(Described, Generic[B, P, T]):
     """A function that makes a `Call`, as a method that sends it: blocking or awaited, as its owner is."""
 
     def __init__(self, build: Callable[Concatenate[B, P], Call[T]]) -> None:
@@ -117,7 +99,42 @@ class Verb(_Described, Generic[B, P, T]):
         return self
 
 
-class Local(_Described, Generic[B, P, T]):
+class Steps(Described, Generic[B, P, T]):
+    """A function that yields calls and is sent their values, as a method: blocking or awaited, as its owner is."""
+
+    def __init__(self, begin: Callable[Concatenate[B, P], Generator[Call[Any], Any, T]]) -> None:
+        super().__init__(begin)
+        self._begin = begin
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        # As in `Verb`: the function itself lets its secrets go before its first call.
+        if isinstance(owner, _Sync):
+
+            def steps(*args: P.args, **kwargs: P.kwargs) -> T:
+                begun = self._begin(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return run_steps(begun, owner._perform)
+
+            return self._describe(steps)
+        if isinstance(owner, _Async):
+
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+                begun = self._begin(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return await arun_steps(begun, owner._perform)
+
+            return self._describe(awaited)
+        return self
+
+
+class Local(Described, Generic[B, P, T]):
     """A function that needs nobody's answer, as a method; the same on both sides."""
 
     def __init__(self, function: Callable[Concatenate[B, P], T]) -> None:
@@ -146,6 +163,12 @@ class _AuthVerbs:
     allow_sign_in_return_to = Verb(sign_in.allow_sign_in_return_to)
     list_sign_in_return_destinations = Verb(sign_in.list_sign_in_return_destinations)
     remove_sign_in_return_to = Verb(sign_in.remove_sign_in_return_to)
+    recognize_phone = Verb(messages.recognize_phone)
+    resolve_message_identity = Steps(messages.resolve_message_identity)
+    create_message_sign_in_url = Verb(messages.create_message_sign_in_url)
+    register_message_line = Verb(messages.register_message_line)
+    list_message_lines = Verb(messages.list_message_lines)
+    revoke_message_line = Verb(messages.revoke_message_line)
 
 
 class Auth(_AuthVerbs, _Sync[Settings]):
@@ -156,40 +179,59 @@ class AsyncAuth(_AuthVerbs, _Async[Settings]):
     """The hosted sign-in, of `AsyncConfigure.auth`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ProfileBinding:
-    settings: Settings
-    subject: Subject
-    scope: RuntimeScope
-
-
-def _read(bound: _ProfileBinding, *, sections: Sequence[str] | None = None) -> Call[ProfileAnswer]:
-    return read_profile(bound.settings, bound.subject, sections=sections, scope=bound.scope)
-
-
-_read.__doc__ = read_profile.__doc__
-
-
 class _ProfileVerbs:
-    read = Verb(_read)
+    read = Verb(conversation.read)
+    search = Verb(memories.search)
+    remember = Verb(memories.remember)
+    forget = Verb(memories.forget)
+    commit = Verb(commits.commit)
+    note = Local(commits.note)
+    owes_commit = Local(conversation.owes_commit)
 
 
-class Profile(_ProfileVerbs, _Sync[_ProfileBinding]):
-    """The profile of one subject, in a session and runtime scope of its own.
+class Profile(_ProfileVerbs, _Sync[Conversation]):
+    """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
+
+    As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
+    owes a commit. It sends nothing where nothing is owed and nothing was noted. After an exception nothing is
+    committed, and the notes are dropped. A commit that fails raises; its notes are gone too, and the reads still owe.
+    An OAuth token needs the scope `profile.commit` for it.
+
+        with configure.profile(token=token) as profile:
+            identity = profile.read(sections=["identity"]).identity
+            profile.note(messages=[{"role": "user", "content": question}], memories=["Prefers tea."])
 
     Args:
         perform: sends the calls; `Configure.send`, or a function that does something first.
     """
 
     def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
-        super().__init__(_ProfileBinding(settings, subject, RuntimeScope()), perform)
+        super().__init__(Conversation(settings, subject), perform)
+
+    def __enter__(self) -> Self:
+        self._binding.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        run_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
 
 
-class AsyncProfile(_ProfileVerbs, _Async[_ProfileBinding]):
+class AsyncProfile(_ProfileVerbs, _Async[Conversation]):
     """`Profile`, awaited."""
 
     def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
-        super().__init__(_ProfileBinding(settings, subject, RuntimeScope()), perform)
+        super().__init__(Conversation(settings, subject), perform)
+
+    async def __aenter__(self) -> Self:
+        self._binding.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await arun_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
 
 
 class Configure:
@@ -239,9 +281,25 @@ class Configure:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def profile(self, *, token: str | Secret | None = None, external_id: str | None = None) -> Profile:
-        """The profile of a linked person (`token`) or of one of the app's own users (`external_id`); exactly one."""
-        return Profile(self.send, self.settings, Subject(token=token, external_id=external_id))
+    def profile(
+        self,
+        identity: MessageIdentity | None = None,
+        /,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+    ) -> Profile:
+        """The profile of one subject: exactly one of the three is given.
+
+        Args:
+            identity: a message's sender, who is read by token where linked, else by external id.
+            token: a linked person's, from the link or the login.
+            external_id: the app's id for one of its own users, 1 to 255 characters of Latin-1.
+
+        Raises:
+            ConfigureError: INVALID_INPUT for none, for more than one, and for what can't be sent.
+        """
+        return Profile(self.send, self.settings, _subject(identity, token, external_id))
 
     def send(self, call: Call[T], /) -> T:
         """Send one call and read its answer.
@@ -322,9 +380,16 @@ class AsyncConfigure:
         self.auth = AsyncAuth(self.settings, self.send)
         self._transport = AsyncTransport(timeout)
 
-    def profile(self, *, token: str | Secret | None = None, external_id: str | None = None) -> AsyncProfile:
-        """The profile of a linked person (`token`) or of one of the app's own users (`external_id`); exactly one."""
-        return AsyncProfile(self.send, self.settings, Subject(token=token, external_id=external_id))
+    def profile(
+        self,
+        identity: MessageIdentity | None = None,
+        /,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+    ) -> AsyncProfile:
+        """`Configure.profile`, whose verbs are awaited."""
+        return AsyncProfile(self.send, self.settings, _subject(identity, token, external_id))
 
     async def send(self, call: Call[T], /) -> T:
         """Send one call and read its answer.
@@ -380,6 +445,16 @@ def _settings(
         agent=agent,
         base_url=Settings.base_url if base_url is None else base_url,
     )
+
+
+def _subject(identity: MessageIdentity | None, token: str | Secret | None, external_id: str | None) -> Subject:
+    if identity is None:
+        return Subject(token=token, external_id=external_id)
+    if not isinstance(identity, MessageIdentity) or (token, external_id) != (None, None):
+        raise ConfigureError(
+            ApiCode.INVALID_INPUT, "give a MessageIdentity alone, or exactly one of token= and external_id="
+        )
+    return Subject(token=identity.token) if identity.linked else Subject(external_id=identity.external_id)
 
 
 _clients: weakref.WeakSet[Configure] = weakref.WeakSet()

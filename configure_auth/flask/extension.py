@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,12 @@ from ..flows import (
     Site,
     UserProfiles,
 )
-from ..flows.app import known_id, local_id
+from ..flows.app import local_id
+from ..flows.verbs import Blocking, UserVerbs
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
-from ..values import Kind, LinkedAccount, MessageIdentity, Secret
+from ..values import Kind, LinkedAccount, Secret
 from .request import FlaskApp, respond, visit
 from .signals import emit
 
@@ -83,7 +84,7 @@ def installations(app: Flask) -> tuple[Installed, ...]:
     return tuple(app.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth:
+class ConfigureAuth(UserVerbs, Blocking):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Args:
@@ -319,107 +320,20 @@ class ConfigureAuth:
         user_id = self._current_user()
         return None if user_id is None else self.external_id_for(user_id)
 
-    # The same for any user, in an application context.
-
-    def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
-        """`account` of a user by id."""
-        return self._run(lambda site: flows.account(site, local_id(user_id)))
-
-    def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
-        """`access_token` of a user by id."""
-        return self._run(lambda site: flows.access_token(site, local_id(user_id), self._resource(), kind))
+    # For any user, in an application context; more such verbs are in `flows.verbs`.
 
     def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> Profile:
         """`profile` of a user by id."""
         installed = self._installed()
-        opened = self._run(lambda site: flows.open_token(site, local_id(user_id), self._resource(), kind))
-
-        def perform(call: Any, /) -> Any:
-            return installed.run(flows.checked(installed.site, local_id(user_id), self._resource(), kind, call))
-
-        return Profile(perform, installed.site.settings, Subject(token=opened.token))
-
-    def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
-        """`unlink` of a user by id."""
-        return self._run(lambda site: flows.unlink(site, known_id(user_id)))
-
-    def external_id_for(self, user_id: str | int) -> str:
-        """`external_id` of a user by id: a keyed hash, the same for ever."""
-        return self._run(lambda site: flows.external_id(site, known_id(user_id)))
-
-    # The agents that users claim, in an application context.
-
-    def register_agent(self, agent_id: str | int) -> Secret:
-        """A claim token, good for 7 days and for one user, for an agent that nobody has claimed.
-
-        Raises:
-            AgentOwned: somebody has.
-        """
-        return self._run_features(lambda features: features.claims.register(agent_id))
-
-    def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
-        """The agents that a user has claimed."""
-        return self._run_features(lambda features: features.claims.owned_by(local_id(user_id)))
-
-    def agent_owner(self, agent_id: str | int) -> str:
-        """The user who has claimed an agent.
-
-        Raises:
-            AgentNoOwner: nobody has.
-        """
-        return self._run_features(lambda features: features.claims.owner(agent_id))
-
-    # All there is of a user.
-
-    def forget_user(self, user_id: str | int) -> bool:
-        """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return self._run(lambda site: flows.forget_user(site, known_id(user_id)))
-
-    def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
-        """All that is kept of a user, but for the tokens."""
-        return self._run(lambda site: flows.export_user(site, known_id(user_id)))
-
-    # The senders of messages, in an application context. `subject_key` is the platform's lasting id of a sender.
-
-    def start_journey(self, subject_key: str | int) -> str:
-        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
-        return self._run_features(lambda features: flows.start_journey(features.messages, subject_key))
-
-    def message_identity(
-        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
-    ) -> MessageIdentity:
-        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
-
-        Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
-            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
-
-        Raises:
-            ConfigureError: only with `raise_on_error`.
-        """
-        return self._run_features(
-            lambda features: flows.message_identity(
-                features.messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
-            )
+        opened = self._performed(
+            lambda features: flows.open_token(features.site, local_id(user_id), features.resource, kind)
         )
 
-    def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
-        return self._run_features(lambda features: flows.forget_subject(features.messages, subject_key))
+        def perform(call: Any, /) -> Any:
+            resource = installed.all_features.resource
+            return installed.run(flows.checked(installed.site, local_id(user_id), resource, kind, call))
 
-    def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """All that is kept of a sender, but for the token."""
-        return self._run_features(lambda features: flows.export_subject(features.messages, subject_key))
-
-    # For the app as a whole, now and then.
-
-    def purge(self) -> int:
-        """Delete the attempts to sign in that have ended; how many it were. Each start deletes some too."""
-        return self._run(lambda site: flows.purge(site.clock))
-
-    def reseal(self) -> flows.Resealed:
-        """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
-        return self._run(flows.reseal)
+        return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
     @property
     def client(self) -> Configure:
@@ -434,8 +348,7 @@ class ConfigureAuth:
             next: the page to come back to.
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
-        installed = self._installed()
-        return installed.run(installed.all_features.button(flow, next, look))
+        return self._performed(lambda features: features.button(flow, next, look))
 
     def element(self, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
@@ -445,17 +358,13 @@ class ConfigureAuth:
         Args:
             next: the page to go on to; the link's `after_link` by default.
         """
-        installed = self._installed()
-        return installed.run(installed.all_features.element(next))
+        return self._performed(lambda features: features.element(next))
 
     def _template_names(self) -> dict[str, Any]:
         return {"configure_button": self.button, "configure_auth_element": self.element}
 
     def _current_user(self) -> str | None:
-        return self._run(flows.current_user)
-
-    def _resource(self) -> str:
-        return self._installed().all_features.resource
+        return self._performed(lambda features: flows.current_user(features.site))
 
     def _installed(self) -> Installed:
         found: Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
@@ -463,13 +372,9 @@ class ConfigureAuth:
             raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
         return found
 
-    def _run(self, flow: Callable[[Site], Flow[T]]) -> T:
+    def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
         installed = self._installed()
-        return installed.run(flow(installed.site))
-
-    def _run_features(self, flow: Callable[[Features], Flow[T]]) -> T:
-        installed = self._installed()
-        return installed.run(flow(installed.all_features))
+        return installed.run(make(installed.all_features))
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from ..api.call import Call
+from ..api.steps import arun_steps, run_steps
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -127,35 +128,9 @@ class AsyncRuntime(Protocol):
 
 def run(flow: Flow[T], runtime: Runtime) -> T:
     """Drive a flow to its value; a failed effect is thrown into the flow."""
-    try:
-        effect = next(flow)
-        while True:
-            try:
-                result = runtime.perform(effect)
-            except Exception as error:  # noqa: BLE001  # handed to the flow, which judges it
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(result)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    finally:
-        flow.close()
+    return run_steps(flow, runtime.perform)
 
 
 async def arun(flow: Flow[T], runtime: AsyncRuntime) -> T:
     """`run`, awaited. A cancelled task closes the flow where it stands, or after the `Whole` part that it is in."""
-    try:
-        effect = next(flow)
-        while True:
-            try:
-                result = await runtime.perform(effect)
-            except Exception as error:  # noqa: BLE001  # handed to the flow, which judges it
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(result)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    finally:
-        flow.close()
+    return await arun_steps(flow, runtime.perform)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -41,11 +41,12 @@ from ..flows import (
     Route,
     UserProfiles,
 )
-from ..flows.app import known_id, local_id
+from ..flows.app import local_id
+from ..flows.verbs import Awaited, UserVerbs
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
-from ..values import Kind, LinkedAccount, MessageIdentity, Secret
+from ..values import Kind, LinkedAccount, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
 __all__ = ["ConfigureAuth"]
@@ -85,7 +86,7 @@ class _Mount(Mount):
         return Match.NONE, {}
 
 
-class ConfigureAuth:
+class ConfigureAuth(UserVerbs, Awaited):
     """Configure for one Starlette or FastAPI app. Nothing of a request is kept on it.
 
     Args:
@@ -324,15 +325,7 @@ class ConfigureAuth:
         user_id = await self._current_user(request)
         return None if user_id is None else await self.external_id_for(user_id)
 
-    # The same for any user.
-
-    async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
-        """`account` of a user by id."""
-        return await self._run(flows.account(self._site, local_id(user_id)))
-
-    async def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
-        """`access_token` of a user by id."""
-        return await self._run(flows.access_token(self._site, local_id(user_id), self._all_features.resource, kind))
+    # For any user; more such verbs are in `flows.verbs`.
 
     async def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> AsyncProfile:
         """`profile` of a user by id."""
@@ -343,89 +336,6 @@ class ConfigureAuth:
             return await self._run(flows.checked(self._site, local_id(user_id), resource, kind, call))
 
         return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
-
-    async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
-        """`unlink` of a user by id."""
-        return await self._run(flows.unlink(self._site, known_id(user_id)))
-
-    async def external_id_for(self, user_id: str | int) -> str:
-        """`external_id` of a user by id: a keyed hash, the same for ever."""
-        return await self._run(flows.external_id(self._site, known_id(user_id)))
-
-    # The agents that users claim.
-
-    async def register_agent(self, agent_id: str | int) -> Secret:
-        """A claim token, good for 7 days and for one user, for an agent that nobody has claimed.
-
-        Raises:
-            AgentOwned: somebody has.
-        """
-        return await self._run(self._all_features.claims.register(agent_id))
-
-    async def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
-        """The agents that a user has claimed."""
-        return await self._run(self._all_features.claims.owned_by(local_id(user_id)))
-
-    async def agent_owner(self, agent_id: str | int) -> str:
-        """The user who has claimed an agent.
-
-        Raises:
-            AgentNoOwner: nobody has.
-        """
-        return await self._run(self._all_features.claims.owner(agent_id))
-
-    # All there is of a user.
-
-    async def forget_user(self, user_id: str | int) -> bool:
-        """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return await self._run(flows.forget_user(self._site, known_id(user_id)))
-
-    async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
-        """All that is kept of a user, but for the tokens."""
-        return await self._run(flows.export_user(self._site, known_id(user_id)))
-
-    # The senders of messages. `subject_key` is the platform's lasting id of a sender.
-
-    async def start_journey(self, subject_key: str | int) -> str:
-        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
-        return await self._run(flows.start_journey(self._all_features.messages, subject_key))
-
-    async def message_identity(
-        self, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
-    ) -> MessageIdentity:
-        """Who sent a message; `client.profile(identity)` is their profile, linked or not.
-
-        Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
-            raise_on_error: raise where Configure fails, instead of going on as with somebody who isn't linked.
-
-        Raises:
-            ConfigureError: only with `raise_on_error`.
-        """
-        messages = self._all_features.messages
-        return await self._run(
-            flows.message_identity(
-                messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
-            )
-        )
-
-    async def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
-        return await self._run(flows.forget_subject(self._all_features.messages, subject_key))
-
-    async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """All that is kept of a sender, but for the token."""
-        return await self._run(flows.export_subject(self._all_features.messages, subject_key))
-
-    # For the app as a whole, now and then.
-
-    async def purge(self) -> int:
-        """Delete the attempts to sign in that have ended; how many it were. Each start deletes some too."""
-        return await self._run(flows.purge(self._site.clock))
-
-    async def reseal(self) -> flows.Resealed:
-        """Seal every stored token with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
-        return await self._run(flows.reseal(self._site))
 
     @property
     def client(self) -> AsyncConfigure:
@@ -529,6 +439,9 @@ class ConfigureAuth:
         finally:
             value.close()
         raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
+
+    async def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
+        return await self._run(make(self._all_features))
 
     async def _run(self, flow: Flow[T], request: Request | None = None) -> T:
         app = None if request is None else StarletteApp(request, self._options.session)

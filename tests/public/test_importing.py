@@ -34,12 +34,13 @@ def test_importing_the_package_loads_no_framework_and_no_database() -> None:
     assert loaded == ""
 
 
-def test_using_all_of_its_names_loads_none_of_them_either() -> None:
+def test_using_all_of_its_names_loads_no_framework_and_no_database() -> None:
     loaded = says(
         f"import sys; from configure_auth import *; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     )
 
-    assert loaded == ""
+    # The message agent's flows have the pages' templates with them.
+    assert loaded == "jinja2"
 
 
 @pytest.mark.parametrize(
