@@ -14,24 +14,10 @@ from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemorySta
 from configure_auth.values import Intent, PendingSignIn
 
 from ..support.wrapping import wrapped
+from .broken_journeys import JOURNEYS, PARAMETERS
+from .two_at_once import TwoAtOnce
 
 __all__ = ["BROKEN", "awaited"]
-
-
-class _TwoAtOnce:
-    """Lets the first one that comes by wait for a second one, so that both have read before either writes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._second = threading.Event()
-        self._came = 0
-
-    def meet(self) -> None:
-        with self._lock:
-            self._came += 1
-            if self._came == 2:
-                self._second.set()
-        self._second.wait(5)
 
 
 class ClaimsTwice(MemoryStates):
@@ -48,7 +34,7 @@ class ClaimsTwice(MemoryStates):
 class LooksThenClaims(ClaimsTwice):
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def claim(self, state_hash: str, **given: Any) -> PendingSignIn | None:
         record = self.read(state_hash, **given)
@@ -273,7 +259,7 @@ class NewVersions(MemoryAccounts):
 class ManyNewVersions(MemoryAccounts):
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def version(self, agent: str, user_id: str) -> int:
         known = (agent, user_id) in self._versions
@@ -373,7 +359,7 @@ class LooksThenSaves(MemoryAccounts):
 
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def save(self, account: StoredAccount, **given: Any) -> Saved:
         owner = self.owner(account.agent, account.configure_user_id)
@@ -389,7 +375,7 @@ class LooksThenSaves(MemoryAccounts):
 class LooksAtTheUserThenSaves(MemoryAccounts):
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def save(self, account: StoredAccount, **given: Any) -> Saved:
         if not self.find(account.agent, account.user_id):
@@ -433,7 +419,7 @@ class UpdatesWhatIsGone(MemoryAccounts):
 class LooksThenUpdates(MemoryAccounts):
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def update(self, account: StoredAccount, *, serial: str) -> bool:
         key = account.agent, account.user_id, account.kind
@@ -611,7 +597,7 @@ class OneLease(MemoryLeases):
 class LooksThenLeases(MemoryLeases):
     def __init__(self) -> None:
         super().__init__()
-        self._two = _TwoAtOnce()
+        self._two = TwoAtOnce()
 
     def acquire(self, name: str, *, owner: str, until: float, now: float) -> bool:
         held = self._held.get(name)
@@ -777,5 +763,7 @@ BROKEN: Final[dict[str, tuple[Callable[[], Stores], tuple[str, ...]]]] = {
     **{kind.__name__: (_with(states=kind), tests) for kind, tests in _STATES.items()},
     **{kind.__name__: (_with(accounts=kind), tests) for kind, tests in _ACCOUNTS.items()},
     **{kind.__name__: (_with(leases=kind), tests) for kind, tests in _LEASES.items()},
+    **{kind.__name__: (_with(journeys=kind), tests) for kind, tests in JOURNEYS.items()},
+    **{kind.__name__: (_with(parameters=kind), tests) for kind, tests in PARAMETERS.items()},
     LooksThenClaimsAwaited.__name__: (_awaited_race, ("one_of_many_claims_an_attempt",)),
 }
