@@ -13,6 +13,7 @@ from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
 from .call import Call, is_header_value
+from .texts import first, line, names, paragraph
 from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
 
 __all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_profile"]
@@ -20,11 +21,6 @@ __all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_
 _SECTION = re.compile(r"[a-z_]{1,64}")
 _LAST4 = re.compile(r"[0-9]{4}")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# Letters that turn the text around them; names in right-to-left scripts need none of them.
-_OVERRIDES = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
-_LONGEST_LINE = 256
-_LONGEST_TEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,47 +156,26 @@ def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
         user_id=user_id,
         portable=portable if isinstance(portable, bool) else linked,
         filtered=fields.get("filtered") is True,
-        hidden_sources=_names(fields.get("hidden_sources", fields.get("hiddenSources"))),
+        hidden_sources=names(fields.get("hidden_sources", fields.get("hiddenSources"))),
     )
 
 
 def _identity(section: Mapping[str, Any]) -> ProfileIdentity:
-    email = _line(section, "email")
+    email = line(section.get("email"))
     if email is not None and not (len(email) < 255 and _EMAIL.fullmatch(email)):
         email = None
-    last4 = _line(section, "phone_last4", "phoneLast4")
+    last4 = first(section, "phone_last4", "phoneLast4")
     return ProfileIdentity(
-        name=_line(section, "name"),
+        name=line(section.get("name")),
         email=email,
         email_verified=email is not None and _says_true(section, "email_verified", "emailVerified"),
         phone_last4=last4 if last4 is not None and _LAST4.fullmatch(last4) else None,
-        occupation=_line(section, "occupation"),
-        location=_line(section, "location"),
-        bio=_line(section, "bio", longest=_LONGEST_TEXT),
-        interests=_names(section.get("interests")),
-        claimed_user_id=_line(section, "sub", "user_id", "userId", "id"),
+        occupation=line(section.get("occupation")),
+        location=line(section.get("location")),
+        bio=paragraph(section.get("bio")),
+        interests=names(section.get("interests")),
+        claimed_user_id=first(section, "sub", "user_id", "userId", "id"),
     )
-
-
-def _line(section: Mapping[str, Any], *names: str, longest: int = _LONGEST_LINE) -> str | None:
-    return next((text for name in names if (text := _text(section.get(name), longest))), None)
-
-
-def _text(value: Any, longest: int = _LONGEST_LINE) -> str | None:
-    """A scalar of the identity, which is a string or an object with `value`; what can't be shown is dropped."""
-    if isinstance(value, dict):
-        value = value.get("value")
-    if not isinstance(value, str) or len(value) > 64 * 1024:
-        return None
-    allowed = value.replace("\n", " ").replace("\t", " ") if longest == _LONGEST_TEXT else value
-    if _CONTROL.search(allowed):
-        return None
-    return _OVERRIDES.sub("", value).strip()[:longest] or None
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    items = value[:100] if isinstance(value, list) else []
-    return tuple(text for item in items if (text := _text(item)))
 
 
 def _says_true(section: Mapping[str, Any], *names: str) -> bool:

@@ -52,7 +52,7 @@ def search(world: World, incoming: Incoming) -> Response:
     hits = world.profiles.search(subject, params.get("query", "*"), int(limit_text))
     body: dict[str, object] = {"results": [_hit(memory) for memory in hits], "visible_sources": ["memories"]}
     if not hits:
-        body["guidance"] = "nothing matched"
+        body["guidance"] = {"status": "no_matches", "message": "nothing matched"}
     return answer(body, headers=_read_headers(world, owed, subject))
 
 
@@ -81,7 +81,7 @@ def forget(world: World, incoming: Incoming) -> Response:
         raise invalid("scope must be imports, saved or all", "scope")
     if ways[0] == "match" and body.get("confirm") is not True:
         matching = world.profiles.search(subject, wanted, 100)
-        return answer({"forgotten": 0, "confirmation_required": True, "matches": [_hit(m) for m in matching]})
+        return answer({"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]})
 
     def matches(memory: Memory) -> bool:
         if ways[0] == "id":
@@ -93,7 +93,9 @@ def forget(world: World, incoming: Incoming) -> Response:
     gone = world.profiles.forget(subject, matches)
     if ways[0] == "id" and not gone:
         raise Refusal(404, "invalid_request_error", "memory_not_found", "there is no such memory", param="id")
-    return answer({"forgotten": len(gone), "ids": [memory.id for memory in gone]})
+    if ways[0] == "id":
+        return answer({"deleted": True, "id": wanted, "source": "memories"})
+    return answer({"deleted": bool(gone), "deleted_count": len(gone), "deleted_ids": [memory.id for memory in gone]})
 
 
 def commit(world: World, incoming: Incoming) -> Response:

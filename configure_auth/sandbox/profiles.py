@@ -109,8 +109,8 @@ class Profiles:
 
     def commit(
         self, subject: Subject, *, read_id: str | None, session_id: str | None, runtime_scope_id: str | None
-    ) -> int:
-        """Settles the reads that the given ids name, all of this agent's without any. Returns how many."""
+    ) -> list[str]:
+        """Settles the reads that the given ids name, all of this agent's without any. Returns their ids."""
 
         def named(read: Read) -> bool:
             return (
@@ -123,4 +123,4 @@ class Profiles:
 
         settled = [read for read in self.owed if named(read)]
         self.owed = [read for read in self.owed if not named(read)]
-        return len(settled)
+        return [read.read_id for read in settled]

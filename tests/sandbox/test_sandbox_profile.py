@@ -150,7 +150,8 @@ def test_a_second_read_is_blocked_until_the_commit(developer: Developer, sandbox
     }
     body = {"messages": [{"role": "user", "content": "hello"}], "sync": True}
     committed = developer.post("/v1/profile/commit", body, {**headers, **correlation}).json()
-    assert (committed["status"], committed["obligations_committed"]) == ("completed", 1)
+    read_id = first.headers["X-Configure-Read-Id"]
+    assert (committed["status"], committed["obligations_committed"]) == ("completed", [read_id])
     assert developer.get("/v1/profile", headers).status_code == 200
 
 
@@ -175,7 +176,7 @@ def test_a_commit_for_another_read_settles_nothing(developer: Developer, sandbox
     headers = developer.as_user(developer.agent_token())
     developer.get("/v1/profile", headers)
     body = {"memories": ["x"], "read_id": "read_of_somebody_else"}
-    assert developer.post("/v1/profile/commit", body, headers).json()["obligations_committed"] == 0
+    assert developer.post("/v1/profile/commit", body, headers).json()["obligations_committed"] == []
     assert sandbox.commits_owed == 1
 
 
@@ -211,9 +212,10 @@ def test_remember_search_forget(developer: Developer, sandbox: Sandbox) -> None:
     assert [hit["id"] for hit in hits] == [saved["memory"]["id"]]
 
     asked = developer.post("/v1/profile/forget", {"match": "leeds"}, headers).json()
-    assert asked["confirmation_required"] is True
-    assert developer.post("/v1/profile/forget", {"match": "leeds", "confirm": True}, headers).json()["forgotten"] == 1
-    assert developer.post("/v1/profile/forget", {"id": saved["memory"]["id"]}, headers).json()["forgotten"] == 1
+    assert (asked["deleted"], asked["matched"]) == (False, 1)
+    confirmed = developer.post("/v1/profile/forget", {"match": "leeds", "confirm": True}, headers).json()
+    assert (confirmed["deleted"], confirmed["deleted_count"]) == (True, 1)
+    assert developer.post("/v1/profile/forget", {"id": saved["memory"]["id"]}, headers).json()["deleted"] is True
     assert developer.post("/v1/profile/forget", {"id": saved["memory"]["id"]}, headers).status_code == 404
     assert sandbox.memories(person) == ()
 

@@ -1,0 +1,200 @@
+"""The commit: what is kept of a turn, and the settling of what its reads owe."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..errors import ApiCode, ConfigureError
+from .call import Call, Reply
+from .conversation import Conversation, OwedCommit
+from .packet import Packet, pack, require_said
+from .texts import first, found, names, objects, whole
+from .wire import Answer, api_headers, json_body, read_answer
+
+__all__ = ["Committed", "RejectedMemory", "WrittenMemory", "commit", "leave", "note"]
+
+_CRITERIA: Final = "Lasting facts, preferences and intentions of the person, and nothing else."
+
+_CLOSING: Final = pack(
+    messages=[{"role": "assistant", "content": "The profile was read for this turn; nothing more of it is to be kept."}]
+)
+"""What settles a read of which nothing was noted. A commit may not be empty, and Configure tells agents to settle such
+a read with one line; messages and results of tools are what counts there, memories alone may not. This one says nothing
+of the person, so that nothing can be made of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenMemory:
+    """A memory that a commit left. What Configure leaves out is None; `saved_on` is a date or a time."""
+
+    id: str | None = None
+    path: str | None = None
+    source: str | None = None
+    written_by: str | None = None
+    saved_on: str | None = None
+    type: str | None = None
+    marker: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedMemory:
+    """A memory that Configure didn't keep, and why."""
+
+    memory: str = field(repr=False)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What became of a commit.
+
+    `status` is "processing", or "completed" for one with `sync=True`; while it's being processed the rest may be empty.
+    `obligations_committed` are the ids of the reads that it settled.
+    """
+
+    status: str
+    facts_written: tuple[str, ...] = field(default=(), repr=False)
+    memories_written: tuple[WrittenMemory, ...] = field(default=(), repr=False)
+    obligations_committed: tuple[str, ...] = ()
+    rejected_memories: tuple[RejectedMemory, ...] = field(default=(), repr=False)
+    user_summary: str | None = field(default=None, repr=False)
+
+
+def commit(
+    conversation: Conversation,
+    *,
+    messages: Sequence[Mapping[str, str]] | None = None,
+    memories: Sequence[str] | None = None,
+    tool_results: Sequence[Mapping[str, Any]] | None = None,
+    sync: bool | None = None,
+    memory_criteria: str | None = None,
+) -> Call[Committed]:
+    """Hand over what happened in a turn, and settle the oldest read that owes a commit.
+
+    At most 50 000 characters in all, and not nothing. Messages or results of tools are what settles a read; memories
+    alone may not.
+
+    Args:
+        messages: up to 20, each with a `role` (user, assistant or tool), a `content` of up to 16 000 characters, and
+            perhaps a `tool_name`. Nothing else of them is sent.
+        memories: up to 20 facts of up to 1000 characters, to keep as they are.
+        tool_results: each with a `tool_name` and a `content`, which is a string or what JSON can carry.
+        sync: true waits until everything is written.
+        memory_criteria: what Configure is to look for in the messages, up to 1000 characters; lasting facts if absent.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent, for something beyond these limits; later Configure's
+            refusal (`insufficient_scope` in `backend_code` for an OAuth token without `profile.commit`).
+    """
+    packet = pack(messages, memories, tool_results)
+    if not packet:
+        raise ConfigureError(ApiCode.INVALID_INPUT, "a commit needs messages, memories or tool_results")
+    if sync is not None and not isinstance(sync, bool):
+        raise ConfigureError(ApiCode.INVALID_INPUT, "sync must be true or false")
+    if memory_criteria is not None:
+        require_said("memory_criteria", memory_criteria, 1000)
+    return _call(conversation, packet, next(iter(conversation.owed), None), sync, memory_criteria)
+
+
+def note(
+    conversation: Conversation,
+    *,
+    messages: Sequence[Mapping[str, str]] | None = None,
+    memories: Sequence[str] | None = None,
+    tool_results: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
+    """Keep something for the commit at the end of the profile's `with` block. Nothing is sent yet.
+
+    The arguments, and the limits of all that is noted in one block, are those of `commit`.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for something beyond these limits, which isn't kept then, and outside of a block.
+    """
+    conversation.add_notes(pack(messages, memories, tool_results))
+
+
+def leave(conversation: Conversation, *, failed: bool) -> Generator[Call[Any], Any, None]:
+    """The calls at the end of a block: one with what was noted, and one for each read that is owed a commit after it.
+
+    None where nothing is owed and nothing was noted, and none after a failure: then the notes are dropped, and what is
+    owed stays so.
+    """
+    packet = conversation.close()
+    if failed:
+        return
+    oldest, *others = conversation.owed or (None,)
+    if oldest is not None and not (packet.messages or packet.tool_results):
+        packet += _CLOSING
+    if packet:
+        yield _call(conversation, packet, oldest)
+    for owed in others:
+        if owed in conversation.owed:
+            yield _call(conversation, _CLOSING, owed)
+
+
+def _call(
+    conversation: Conversation,
+    packet: Packet,
+    owed: OwedCommit | None,
+    sync: bool | None = None,
+    memory_criteria: str | None = None,
+) -> Call[Committed]:
+    settles = owed or OwedCommit(scope=conversation.scope)
+    # Without the id of a read, a commit is for all of its scope.
+    settled = [settles] if settles.read_id else [one for one in conversation.owed if one.scope == settles.scope]
+    named = {
+        "read_id": settles.read_id,
+        "session_id": settles.scope.session_id,
+        "runtime_scope_id": settles.scope.runtime_scope_id,
+        "memory_criteria": memory_criteria or _CRITERIA,
+        "sync": sync,
+    }
+    body = packet.fields | {name: value for name, value in named.items() if value is not None}
+    settings, subject = conversation.settings, conversation.subject
+
+    def parse(reply: Reply) -> Committed:
+        committed = _committed(read_answer(reply, "the commit"))
+        conversation.settle(settled, committed.obligations_committed)
+        return committed
+
+    return conversation.speaking(
+        Call(
+            method="POST",
+            url=f"{settings.base_url}/v1/profile/commit",
+            headers=api_headers(settings) | subject.headers | settles.headers,
+            content=json_body(body),
+            parse=parse,
+        )
+    )
+
+
+def _committed(answer: Answer) -> Committed:
+    # First what may be refused, so that no frame of the error has a memory in it.
+    status = answer.required_text("status", 64)
+    fields = answer.fields
+    return Committed(
+        status=status,
+        facts_written=names(found(fields, "facts_written", "factsWritten"), read=whole),
+        memories_written=tuple(map(_written, objects(found(fields, "memories_written", "memoriesWritten")))),
+        obligations_committed=names(found(fields, "obligations_committed", "obligationsCommitted")),
+        rejected_memories=tuple(map(_rejected, objects(found(fields, "rejected_memories", "rejectedMemories")))),
+        user_summary=first(fields, "user_summary", "userSummary", read=whole),
+    )
+
+
+def _written(fields: Mapping[str, Any]) -> WrittenMemory:
+    return WrittenMemory(
+        id=first(fields, "id"),
+        path=first(fields, "path"),
+        source=first(fields, "source"),
+        written_by=first(fields, "written_by", "writtenBy"),
+        saved_on=first(fields, "saved_on", "savedOn", "created_at", "createdAt"),
+        type=first(fields, "type"),
+        marker=first(fields, "marker"),
+    )
+
+
+def _rejected(fields: Mapping[str, Any]) -> RejectedMemory:
+    return RejectedMemory(memory=first(fields, "memory", read=whole) or "", reason=first(fields, "reason"))

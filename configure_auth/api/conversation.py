@@ -1,0 +1,211 @@
+"""One conversation about one profile: its scope, the commits that its reads owe, and what was noted for the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from ..errors import ApiCode, ConfigureError
+from ..settings import Settings
+from .call import Call, Reply
+from .packet import Packet
+from .profile import ProfileAnswer, RuntimeScope, Subject, read_profile
+from .wire import is_token
+
+__all__ = ["Conversation", "OwedCommit", "owes_commit", "read"]
+
+T = TypeVar("T")
+
+_LONGEST_ID = 128
+_MOST_IDS = 20
+_MOST_OWED = 100
+# Refusals that a linked person could undo: the tools, and the permissions, are theirs.
+_FOR_THE_LINKED: Final = frozenset(
+    {
+        "access_token_scope_insufficient",
+        "insufficient_permissions",
+        "insufficient_scope",
+        "provider_account_missing",
+        "provider_scope_missing",
+        "tool_not_connected",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedCommit:
+    """A commit that a read left owed, as Configure counts it. Not every read is given an id."""
+
+    scope: RuntimeScope
+    read_id: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that tie a call to the read."""
+        return self.scope.headers | ({"X-Configure-Read-Id": self.read_id} if self.read_id else {})
+
+
+class Conversation:
+    """What the calls of one profile client have in common. Threads and tasks may share it.
+
+    The values in it are frozen; only which of them hold changes, under a lock that is never held during a call.
+    """
+
+    def __init__(self, settings: Settings, subject: Subject) -> None:
+        self.settings = settings
+        self.subject = subject
+        self._lock = threading.Lock()
+        self._scope = RuntimeScope()
+        self._owed: tuple[OwedCommit, ...] = ()
+        self._notes: Packet | None = None
+
+    @property
+    def linked(self) -> bool:
+        """Whether the profile is a linked person's."""
+        return self.subject.token is not None
+
+    @property
+    def scope(self) -> RuntimeScope:
+        """The scope that a read is made in now."""
+        return self._scope
+
+    @property
+    def owed(self) -> tuple[OwedCommit, ...]:
+        """The commits that are owed, the oldest first."""
+        return self._owed
+
+    # What calls leave behind.
+
+    def speaking(self, call: Call[T]) -> Call[T]:
+        """A call whose refusals say what an unlinked profile lacks."""
+
+        def parse(reply: Reply) -> T:
+            try:
+                return call.parse(reply)
+            except ConfigureError as error:
+                self._explain(error)
+                raise
+
+        return replace(call, parse=parse)
+
+    def reading(self, call: Call[T], scope: RuntimeScope) -> Call[T]:
+        """A call that may leave a commit owed in a scope. An earlier read that is still open is named with it."""
+        read_id = next((one.read_id for one in self._owed if one.read_id and one.scope == scope), None)
+        headers = {**call.headers, "X-Configure-Read-Id": read_id} if read_id else call.headers
+
+        def parse(reply: Reply) -> T:
+            if 200 <= reply.status < 300:
+                # Before the answer is believed: what is owed is owed for a broken one too.
+                self._owe(reply, scope)
+            try:
+                return call.parse(reply)
+            except ConfigureError as error:
+                if error.code is ApiCode.COMMIT_REQUIRED:
+                    self._find_blocked(scope)
+                raise
+
+        return self.speaking(replace(call, headers=headers, parse=parse))
+
+    def settle(self, settled: Collection[OwedCommit], read_ids: Collection[str] = ()) -> None:
+        """Take what a commit settled off the list. Once nothing is owed, the scope is given up for a new one."""
+        with self._lock:
+            self._owed = tuple(one for one in self._owed if one not in settled and one.read_id not in read_ids)
+            if not self._owed:
+                self._scope = replace(self._scope, runtime_scope_id=RuntimeScope().runtime_scope_id)
+
+    def _owe(self, reply: Reply, scope: RuntimeScope) -> None:
+        # A linked read that is given an id owes a commit, whether Configure says so or not; an unlinked one only if it
+        # says so.
+        told = reply.headers.get("x-configure-read-id") or reply.headers.get("x-configure-read-ids") or ""
+        ids = [one for part in told.split(",") if is_token(one := part.strip(), _LONGEST_ID)][:_MOST_IDS]
+        if reply.headers.get("x-configure-commit-required") != "1" and not (self.linked and ids):
+            return
+        counted = RuntimeScope(
+            session_id=_id(reply, "x-configure-session-id") or scope.session_id,
+            runtime_scope_id=_id(reply, "x-configure-runtime-scope-id") or scope.runtime_scope_id,
+        )
+        self._add([OwedCommit(scope=counted, read_id=one) for one in ids] or [OwedCommit(scope=counted)])
+
+    def _find_blocked(self, scope: RuntimeScope) -> None:
+        # Where nothing is owed that we know of, a read's answer was lost, or is on its way. A commit for all of the
+        # scope settles it, without its id.
+        with self._lock:
+            self._owed = self._owed or (OwedCommit(scope=scope),)
+
+    def _add(self, owed: list[OwedCommit]) -> None:
+        with self._lock:
+            known = self._owed
+            self._owed = (*known, *(one for one in dict.fromkeys(owed) if one not in known))[-_MOST_OWED:]
+
+    def _explain(self, error: ConfigureError) -> None:
+        if error.code is ApiCode.COMMIT_REQUIRED and error.suggested_action is None:
+            error.suggested_action = "commit_profile"
+        tools = error.code in (ApiCode.TOOL_NOT_CONNECTED, ApiCode.TOOL_ERROR)
+        if not self.linked and (tools or error.backend_code in _FOR_THE_LINKED):
+            error.args = (f"{error}; this profile isn't linked to a person: let the person connect Configure first",)
+
+    # What is noted within a block.
+
+    def open(self) -> None:
+        """Begin a block.
+
+        Raises:
+            ConfigureError: INVALID_INPUT where one is open. Of two blocks on one profile, the end of the first would
+                commit, or drop, the notes of the other.
+        """
+        with self._lock:
+            opened = self._notes is None
+            if opened:
+                self._notes = Packet()
+        if not opened:
+            raise ConfigureError(ApiCode.INVALID_INPUT, "a block of this profile is open; make a profile for each")
+
+    def close(self) -> Packet:
+        """End the block; its notes."""
+        with self._lock:
+            notes, self._notes = self._notes or Packet(), None
+        return notes
+
+    def add_notes(self, notes: Packet) -> None:
+        """Keep more for the end of the block.
+
+        Raises:
+            ConfigureError: INVALID_INPUT where no block is open, or more than one commit holds; then nothing is kept.
+        """
+        with self._lock:
+            opened = self._notes is not None
+            if self._notes is not None:
+                self._notes = self._notes + notes
+        if not opened:
+            raise ConfigureError(
+                ApiCode.INVALID_INPUT, "note() is for the inside of a `with` block of the profile; else use commit()"
+            )
+
+
+def _id(reply: Reply, name: str) -> str | None:
+    value = reply.headers.get(name)
+    return value if is_token(value, _LONGEST_ID) else None
+
+
+def read(conversation: Conversation, *, sections: Sequence[str] | None = None) -> Call[ProfileAnswer]:
+    """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
+
+    Args:
+        sections: of identity, preferences, integrations, imports, agents, summary, soul and context; all that Configure
+            gives by default if absent.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for a section name that can't be one; COMMIT_REQUIRED where an earlier read still
+            owes a commit; else Configure's refusal (`insufficient_scope` in `backend_code` where the person didn't
+            grant `profile.read`).
+    """
+    scope = conversation.scope
+    call = read_profile(conversation.settings, conversation.subject, sections=sections, scope=scope)
+    return conversation.reading(call, scope)
+
+
+def owes_commit(conversation: Conversation) -> bool:
+    """Whether Configure waits for a commit after what was read here; the next read may be refused until then."""
+    return bool(conversation.owed)

@@ -1,0 +1,342 @@
+"""The memories of a profile, one by one: search, remember, forget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date as Date
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from ..errors import ApiCode, ConfigureError
+from .call import Call
+from .conversation import Conversation
+from .packet import require_said
+from .texts import first, found, names, objects, whole
+from .wire import Answer, api_headers, form, json_body, read_answer, require_text
+
+__all__ = ["Forgotten", "Hit", "MemoryKind", "Remembered", "SearchAnswer", "forget", "remember", "search"]
+
+T = TypeVar("T")
+
+MemoryKind: TypeAlias = Literal["context", "claim", "status", "finding", "decision", "question", "blocker"]
+"""What a memory is. A question and a blocker stay open until another memory resolves them."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DETAILS: Final = ("compact", "full")
+_SCOPES: Final = ("imports", "saved", "all")
+_REASONS: Final = ("correction", "user_request")
+_MOST_HITS: Final = 1000
+_LONGEST_QUERY: Final = 2048
+_LONGEST_FACT: Final = 16_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A memory, as a search finds it. What Configure leaves out is None or empty.
+
+    `text` is cut to a snippet unless the search was for `detail="full"`. `saved_on` is a date (YYYY-MM-DD), or a time
+    from an older server. `source` is what the memory came through, `written_by` the agent that wrote it.
+    """
+
+    id: str | None = None
+    text: str = field(default="", repr=False)
+    title: str | None = field(default=None, repr=False)
+    snippet: str | None = field(default=None, repr=False)
+    source: str | None = None
+    written_by: str | None = None
+    saved_on: str | None = None
+    updated_at: str | None = None
+    event_at: str | None = None
+    score: float | None = None
+    type: str | None = None
+    kind: str | None = None
+    path: str | None = None
+    markers: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAnswer:
+    """What a search found, the best first.
+
+    `guidance` is Configure's sentence about the search, such as why nothing was found, and `status` its word for it
+    (`no_matches`, `filtered_by_permissions`, ...). `visible_sources` are those that the search may see.
+    """
+
+    hits: tuple[Hit, ...] = field(repr=False)
+    guidance: str | None = None
+    status: str | None = None
+    visible_sources: tuple[str, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What became of a fact. `saved` is false for one that the person had asked to forget for good.
+
+    `app` is the agent that it is filed under; `memory` is None where the answer leaves it out.
+    """
+
+    saved: bool
+    fact: str | None = field(default=None, repr=False)
+    app: str | None = None
+    memory: Hit | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was forgotten: `ids`, and `count` of them.
+
+    `deleted` is false for the preview of a `match`: `matched` says how many there are, and `matches` which, as far as
+    Configure tells. `suppressed` says that what was forgotten won't be saved again either.
+    """
+
+    deleted: bool
+    count: int = 0
+    ids: tuple[str, ...] = ()
+    matched: int | None = None
+    matches: tuple[Hit, ...] = field(default=(), repr=False)
+    suppressed: bool = False
+    message: str | None = None
+
+
+def search(
+    conversation: Conversation,
+    query: str = "*",
+    *,
+    source: str | None = None,
+    box: str | None = None,
+    date_from: Date | str | None = None,
+    date_to: Date | str | None = None,
+    limit: int | None = None,
+    detail: Literal["compact", "full"] | None = None,
+) -> Call[SearchAnswer]:
+    """Search what the person lets our agent see. Like a read, it may leave a commit owed.
+
+    Args:
+        query: words, up to 2048 characters; "*" lists everything.
+        source: only memories of one source, such as "chatgpt" or an agent's handle.
+        box: only memories filed in one box.
+        date_from: only those saved on this day (YYYY-MM-DD) or later.
+        date_to: only those saved on this day or earlier.
+        limit: how many at most, 1 to 1000; Configure has a default and a cap of its own.
+        detail: "full" for whole texts; Configure cuts them otherwise.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; COMMIT_REQUIRED where an earlier read still owes a
+            commit; else Configure's refusal.
+    """
+    require_said("query", query, _LONGEST_QUERY)
+    _require_texts(source=source, box=box)
+    _require_one_of("detail", detail, _DETAILS)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_HITS):
+        raise _refused(f"limit must be 1 to {_MOST_HITS}")
+    parameters = {
+        "query": query,
+        "box": box,
+        "source": source,
+        "from": _day("date_from", date_from),
+        "to": _day("date_to", date_to),
+        "limit": None if limit is None else str(limit),
+        "detail": detail,
+    }
+    scope = conversation.scope
+    call = Call(
+        method="GET",
+        url=f"{conversation.settings.base_url}/v1/profile/search?"
+        + form((name, value) for name, value in parameters.items() if value is not None),
+        headers=api_headers(conversation.settings) | conversation.subject.headers | scope.headers,
+        parse=lambda reply: _found(read_answer(reply, "the profile search")),
+    )
+    return conversation.reading(call, scope)
+
+
+def _found(answer: Answer) -> SearchAnswer:
+    fields = answer.fields
+    guidance = found(fields, "guidance", "diagnostic")
+    told = guidance if isinstance(guidance, dict) else {"message": guidance}
+    return SearchAnswer(
+        hits=_hits(found(fields, "results", "memories")),
+        guidance=first(told, "message", read=whole),
+        status=first(told, "status"),
+        visible_sources=names(found(fields, "visible_sources", "visibleSources")),
+        truncated=fields.get("truncated") is True,
+    )
+
+
+def remember(
+    conversation: Conversation,
+    fact: str,
+    *,
+    box: str | None = None,
+    kind: MemoryKind | None = None,
+    reply_to: str | None = None,
+    resolves: str | None = None,
+) -> Call[Remembered]:
+    """Keep one fact that the person stated.
+
+    Args:
+        fact: a sentence of its own; Configure refuses what is too long for one.
+        box: where to file it; a new name makes a new box.
+        kind: what it is, among notes of a shared project.
+        reply_to: the id of a memory in the same box that this one answers.
+        resolves: the id of a question or blocker in the same box that this one closes.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for what can't be sent; later Configure's refusal.
+    """
+    require_said("fact", fact, _LONGEST_FACT)
+    _require_texts(box=box, kind=kind, reply_to=reply_to, resolves=resolves)
+    body = {"fact": fact, "box": box, "kind": kind, "reply_to": reply_to, "resolves": resolves}
+    return _write(conversation, "remember", body, _remembered)
+
+
+def _remembered(answer: Answer) -> Remembered:
+    saved = answer.required_boolean("saved")
+    fields = answer.fields
+    memory = fields.get("memory")
+    return Remembered(
+        saved=saved,
+        fact=first(fields, "fact", read=whole),
+        app=first(fields, "app"),
+        memory=_hit(memory) if isinstance(memory, dict) else None,
+        message=first(fields, "message"),
+    )
+
+
+def forget(
+    conversation: Conversation,
+    *,
+    id: str | None = None,
+    match: str | None = None,
+    confirm: bool | None = None,
+    import_id: str | None = None,
+    scope: Literal["imports", "saved", "all"] | None = None,
+    date: Date | str | None = None,
+    reason: Literal["correction", "user_request"] | None = None,
+) -> Call[Forgotten]:
+    """Delete memories that our agent wrote; exactly one of `id`, `match`, `import_id` and `scope` says which.
+
+    What other agents wrote stays, and so does the profile itself.
+
+    Args:
+        id: one memory.
+        match: words that are in the memories; a preview that deletes nothing, unless `confirm` is true.
+        confirm: for `match` alone.
+        import_id: all that one import brought.
+        scope: all of our agent's imports, all that it saved, or both.
+        date: the day that the memory was saved (YYYY-MM-DD), which makes it quicker to find.
+        reason: "user_request" also keeps it from being saved or imported again; a correction if absent.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal.
+    """
+    if sum(way is not None for way in (id, match, import_id, scope)) != 1:
+        raise _refused("give exactly one of id=, match=, import_id= and scope=")
+    _require_texts(id=id, import_id=import_id)
+    _require_one_of("scope", scope, _SCOPES)
+    _require_one_of("reason", reason, _REASONS)
+    if match is not None:
+        require_said("match", match, _LONGEST_QUERY)
+    if confirm is not None and (match is None or not isinstance(confirm, bool)):
+        raise _refused("confirm is true or false, and only for match=")
+    body = {
+        "id": id,
+        "match": match,
+        "confirm": confirm,
+        "import_id": import_id,
+        "scope": scope,
+        "date": _day("date", date),
+        "reason": reason,
+    }
+    return _write(conversation, "forget", body, _forgotten)
+
+
+def _forgotten(answer: Answer) -> Forgotten:
+    deleted = answer.boolean("deleted")
+    matched = answer.number("matched")
+    count = answer.number("deleted_count")
+    if deleted is None and matched is None:
+        answer.refuse("deleted")
+    fields = answer.fields
+    one = first(fields, "id")
+    ids = names(found(fields, "deleted_ids", "deletedIds"), 1000) or ((one,) if deleted and one else ())
+    return Forgotten(
+        deleted=deleted is True,
+        count=len(ids) if count is None else int(count),
+        ids=ids,
+        matched=None if matched is None else int(matched),
+        matches=_hits(found(fields, "matches", "memories", "results")),
+        suppressed=fields.get("suppressed") is True,
+        message=first(fields, "message", read=whole),
+    )
+
+
+def _write(conversation: Conversation, path: str, body: Mapping[str, object], read: Callable[[Answer], T]) -> Call[T]:
+    settings = conversation.settings
+    return conversation.speaking(
+        Call(
+            method="POST",
+            url=f"{settings.base_url}/v1/profile/{path}",
+            headers=api_headers(settings) | conversation.subject.headers,
+            content=json_body({name: value for name, value in body.items() if value is not None}),
+            parse=lambda reply: read(read_answer(reply, f"the call to {path}")),
+        )
+    )
+
+
+def _hits(value: object) -> tuple[Hit, ...]:
+    return tuple(map(_hit, objects(value)))
+
+
+def _hit(fields: Mapping[str, Any]) -> Hit:
+    provenance = fields.get("provenance")
+    return Hit(
+        id=first(fields, "id"),
+        text=first(fields, "text", "content", "snippet", read=whole) or "",
+        title=first(fields, "title"),
+        snippet=first(fields, "snippet", read=whole),
+        source=first(fields, "source", "agent"),
+        written_by=first(fields, "written_by", "writtenBy"),
+        saved_on=first(fields, "saved_on", "savedOn", "created_at", "createdAt"),
+        updated_at=first(fields, "updated_at", "updatedAt"),
+        event_at=first(fields, "event_at", "eventAt", "date"),
+        score=_number(fields.get("score")),
+        type=first(fields, "type"),
+        kind=first(fields, "kind"),
+        path=first(fields, "path"),
+        markers=names(fields.get("markers")),
+        provenance=MappingProxyType(dict(provenance) if isinstance(provenance, dict) else {}),
+    )
+
+
+def _number(value: Any) -> float | None:
+    # An integer of hundreds of digits is no float.
+    return float(value) if isinstance(value, int | float) and type(value) is not bool and abs(value) < 2**53 else None
+
+
+def _day(name: str, value: Date | str | None) -> str | None:
+    if isinstance(value, Date):
+        # Not `value.isoformat()`: a datetime would bring its time along.
+        return Date.isoformat(value)
+    if value is not None and not (isinstance(value, str) and _DATE.fullmatch(value)):
+        raise _refused(f"{name} must be a date, such as 2026-01-31")
+    return value
+
+
+def _require_texts(**values: str | None) -> None:
+    for name, value in values.items():
+        if value is not None:
+            require_text(name, value, 255)
+
+
+def _require_one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
+    if value is not None and value not in allowed:
+        raise _refused(f"{name} must be one of {', '.join(allowed)}")
+
+
+def _refused(sentence: str) -> ConfigureError:
+    return ConfigureError(ApiCode.INVALID_INPUT, sentence)

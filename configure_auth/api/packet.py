@@ -1,0 +1,143 @@
+"""What one commit carries: the messages of a turn, memories and results of tools, within Configure's limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, TypeVar
+
+from ..errors import ApiCode, ConfigureError
+from .wire import json_body
+
+__all__ = ["Packet", "pack", "require_said"]
+
+T = TypeVar("T")
+
+ROLES: Final = ("user", "assistant", "tool")
+MOST_MESSAGES: Final = 20
+LONGEST_MESSAGE: Final = 16_000
+MOST_MEMORIES: Final = 20
+LONGEST_MEMORY: Final = 1000
+LONGEST_IN_ALL: Final = 50_000
+_LONGEST_TOOL_NAME: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """Parts of a commit as they are sent. Lengths are in UTF-16 units, which is how Configure's own client counts.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for more than one commit may hold.
+    """
+
+    messages: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    memories: tuple[str, ...] = field(default=(), repr=False)
+    tool_results: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.messages) > MOST_MESSAGES:
+            _refuse(f"a commit holds at most {MOST_MESSAGES} messages")
+        if len(self.memories) > MOST_MEMORIES:
+            _refuse(f"a commit holds at most {MOST_MEMORIES} memories")
+        spoken = sum(_units(message["content"]) for message in self.messages)
+        kept = sum(_units(memory) for memory in self.memories)
+        told = sum(_units(result["toolName"]) + _content_units(result["content"]) for result in self.tool_results)
+        if spoken + kept + told > LONGEST_IN_ALL:
+            _refuse(f"a commit holds at most {LONGEST_IN_ALL} characters in all")
+
+    def __add__(self, other: Packet) -> Packet:
+        return Packet(
+            messages=self.messages + other.messages,
+            memories=self.memories + other.memories,
+            tool_results=self.tool_results + other.tool_results,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.memories or self.tool_results)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The members of the request's body; what is empty is left out."""
+        parts = {"messages": self.messages, "memories": self.memories, "toolResults": self.tool_results}
+        return {name: part for name, part in parts.items() if part}
+
+
+def pack(
+    messages: Sequence[Mapping[str, str]] | None = None,
+    memories: Sequence[str] | None = None,
+    tool_results: Sequence[Mapping[str, Any]] | None = None,
+) -> Packet:
+    """Check the parts of a commit one by one, and copy them.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for a part that can't be sent; nothing of its text is in the message.
+    """
+    return Packet(
+        messages=tuple(_message(message) for message in _items("messages", messages)),
+        memories=tuple(
+            require_said("a memory", memory, LONGEST_MEMORY).strip() for memory in _items("memories", memories)
+        ),
+        tool_results=tuple(_tool_result(result) for result in _items("tool_results", tool_results)),
+    )
+
+
+def _items(name: str, items: Sequence[T] | None) -> Sequence[T]:
+    if items is not None and (isinstance(items, str | bytes) or not isinstance(items, Sequence)):
+        _refuse(f"{name} must be a list")
+    return items or ()
+
+
+def _message(message: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+        _refuse(f"a message must have a content, and as its role one of {', '.join(ROLES)}")
+    told = {"role": message["role"], "content": require_said("a message", message.get("content"), LONGEST_MESSAGE)}
+    tool = message.get("tool_name", message.get("toolName"))
+    return told if tool is None else {**told, "toolName": require_said("a tool's name", tool, _LONGEST_TOOL_NAME)}
+
+
+def _memory(memory: str) -> str:
+    return require_said("a memory", memory, LONGEST_MEMORY).strip()
+
+
+def _tool_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(result, Mapping):
+        _refuse("a tool's result must have a tool_name and a content")
+    name = require_said("a tool's name", result.get("tool_name", result.get("toolName")), _LONGEST_TOOL_NAME)
+    content = result.get("content")
+    if isinstance(content, str):
+        return {"toolName": name, "content": require_said("a tool's result", content, LONGEST_IN_ALL)}
+    copied = _copied(content) if isinstance(content, dict | list) else None
+    if copied is None:
+        _refuse("the content of a tool's result must be a string, or an object or list that JSON can carry")
+    return {"toolName": name, "content": copied}
+
+
+def _copied(content: Any) -> Any:
+    try:
+        return json.loads(json_body({"content": content}))["content"]
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def require_said(what: str, text: object, longest: int) -> str:
+    """Refuse, before anything is sent, what is no text, blank or too long. Line breaks are fine."""
+    if not isinstance(text, str) or not text.strip() or not 0 < _units(text) <= longest:
+        _refuse(f"{what} must be a text of 1 to {longest} characters")
+    return text
+
+
+def _units(text: str) -> int:
+    """The length as JavaScript counts it; 0 for a text that UTF-8 can't carry."""
+    try:
+        return len(text.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        return 0
+
+
+def _content_units(content: Any) -> int:
+    return _units(content if isinstance(content, str) else json_body({"": content}).decode()[4:-1])
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise ConfigureError(ApiCode.INVALID_INPUT, sentence)
