@@ -32,6 +32,8 @@ VALUES: dict[str, Any] = {
     "code": Code.CANCELLED,
     "configure_user_id": "usr_1",
     "kinds": ("agent",),
+    "why": "invalid",
+    "agent_id": "agent-1",
 }
 
 

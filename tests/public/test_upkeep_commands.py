@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from configure_auth.sandbox import Sandbox
+from configure_auth.stores.schema import SCHEMA
 
 from ..support.servers import PostgreSQL, RedisServer
 from .running import environment, python
@@ -68,8 +69,8 @@ def test_postgresql_needs_its_tables_made_once(run: Run, postgresql: PostgreSQL)
     assert said(before)[0] == 0
     assert "500 True" in before.stdout
     assert "run `configure_auth tables`" in before.stderr
-    assert said(first) == (0, "the tables of schema 1 were made\n")
-    assert said(second) == said(by_url) == (0, "the tables of schema 1 are there already\n")
+    assert said(first) == (0, f"the tables of schema {SCHEMA} were made\n")
+    assert said(second) == said(by_url) == (0, f"the tables of schema {SCHEMA} are there already\n")
     assert "303 False" in after.stdout
 
 
@@ -94,8 +95,8 @@ def test_the_printed_statements_make_the_same_tables(run: Run, postgresql: Postg
 def test_sqlite_tables_from_before_are_found(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
 
-    assert said(run("tables", "--store", url)) == (0, "the tables of schema 1 were made\n")
-    assert said(run("tables", "--store", url)) == (0, "the tables of schema 1 are there already\n")
+    assert said(run("tables", "--store", url)) == (0, f"the tables of schema {SCHEMA} were made\n")
+    assert said(run("tables", "--store", url)) == (0, f"the tables of schema {SCHEMA} are there already\n")
 
 
 def test_tables_of_a_newer_version_are_left_alone(run: Run, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_tables_of_a_newer_version_are_left_alone(run: Run, tmp_path: Path) -> N
 
     assert said(ended) == (
         1,
-        "Error: the store's tables are of schema 99, made by a newer configure_auth; this knows 1\n",
+        f"Error: the store's tables are of schema 99, made by a newer configure_auth; this knows {SCHEMA}\n",
     )
 
 
