@@ -546,8 +546,8 @@ def test_a_commit_that_is_required_is_named_whatever_the_envelope(
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
 )
 FIELDS = (
     "results memories guidance diagnostic status message id text snippet source saved_on created_at createdAt score "
@@ -556,7 +556,7 @@ FIELDS = (
     "user_summary identity error code retry_after suggested_action request_id value"
 ).split()
 names = st.sampled_from(FIELDS)
-things = st.dictionaries(names, json_values | st.lists(st.dictionaries(names, json_values)))
+things = st.dictionaries(names, json_values | st.lists(st.dictionaries(names, json_values, max_size=4), max_size=4))
 contents = (
     st.binary()
     | json_values.map(lambda value: json.dumps(value).encode())
@@ -576,7 +576,7 @@ told_headers = st.dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(
     build=st.sampled_from(VERBS),
     subject=st.sampled_from([LINKED, UNLINKED]),
