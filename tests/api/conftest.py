@@ -15,6 +15,7 @@ import pytest
 
 from configure_auth.api.call import Call
 from configure_auth.api.client import AsyncConfigure, Configure
+from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
 
@@ -209,3 +210,38 @@ def send(request: pytest.FixtureRequest) -> Send:
         return anyio.run(awaited, backend=kind)
 
     return send
+
+
+class Ask(Protocol):
+    def __call__(self, settings: Settings, verb: str, *args: object, **options: object) -> Any: ...
+
+
+@pytest.fixture(params=["blocking", "asyncio", "trio"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Uses a verb of `auth`: blocking, on asyncio, and on trio."""
+    kind: str = request.param
+
+    def ask(settings: Settings, verb: str, *args: object, **options: object) -> Any:
+        if kind == "blocking":
+            with Configure(settings) as configure:
+                return getattr(configure.auth, verb)(*args, **options)
+
+        async def awaited() -> Any:
+            async with AsyncConfigure(settings) as configure:
+                return await getattr(configure.auth, verb)(*args, **options)
+
+        return anyio.run(awaited, backend=kind)
+
+    return ask
+
+
+@pytest.fixture
+def sandbox_settings(configure_sandbox: Sandbox) -> Settings:
+    return Settings.from_mapping(configure_sandbox.environment())
+
+
+@pytest.fixture(params=["camel", "snake"])
+def sandbox(configure_sandbox: Sandbox, request: pytest.FixtureRequest) -> Sandbox:
+    """A sandbox that writes in one of the two spellings."""
+    configure_sandbox.variants.casing = request.param
+    return configure_sandbox
