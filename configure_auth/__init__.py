@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .errors import ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
-    from .values import Identity, LinkedAccount, Secret, TokenGrant
+    from .values import Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
 
 __all__ = [
     "AsyncConfigure",
@@ -20,6 +20,7 @@ __all__ = [
     "LinkedAccount",
     "LoginRefused",
     "MessageAgent",
+    "MessageIdentity",
     "Secret",
     "Settings",
     "SettingsError",
@@ -42,7 +43,7 @@ if not TYPE_CHECKING:
         ),
         ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
-        ".values": ("Identity", "LinkedAccount", "Secret", "TokenGrant"),
+        ".values": ("Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),
     }
 
     def __getattr__(name: str) -> Any:
