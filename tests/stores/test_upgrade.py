@@ -1,0 +1,269 @@
+"""Tables of an older version: SQLite's are changed when they're opened, PostgreSQL's by a command, and nothing is lost.
+
+`SCHEMA_1` are the statements of that version's own `configure_auth tables --sql`.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.pool import NullPool
+
+from configure_auth import SettingsError
+from configure_auth.stores import StoredAccount, Stores, schema
+from configure_auth.stores.conformance.records import NOW, connection, journey, link
+from configure_auth.stores.opening import make_tables
+from configure_auth.stores.schema import SCHEMA, accounts, metadata, number, owners, parameters, upgrade, users
+
+from ..public.running import environment, python
+from ..support.servers import PostgreSQL
+from .opened import opened
+
+SCHEMA_1 = """
+CREATE TABLE configure_parameters (
+    name VARCHAR(255) NOT NULL,
+    value VARCHAR(255) NOT NULL,
+    PRIMARY KEY (name)
+);
+CREATE TABLE configure_states (
+    state_hash VARCHAR(64) NOT NULL,
+    browser_hash VARCHAR(64) NOT NULL,
+    intent VARCHAR(8) NOT NULL,
+    agent VARCHAR(63) NOT NULL,
+    user_id VARCHAR(255),
+    next TEXT,
+    verifier TEXT,
+    code TEXT,
+    redirect_uri TEXT NOT NULL,
+    version BIGINT,
+    "replace" BOOLEAN NOT NULL,
+    created_at FLOAT(53) NOT NULL,
+    expires_at FLOAT(53) NOT NULL,
+    claimed_at FLOAT(53),
+    finished_at FLOAT(53),
+    outcome TEXT,
+    replay TEXT,
+    replay_until FLOAT(53),
+    PRIMARY KEY (state_hash)
+);
+CREATE INDEX configure_states_end ON configure_states (expires_at);
+CREATE INDEX configure_states_user ON configure_states (agent, user_id);
+CREATE INDEX configure_states_browser ON configure_states (browser_hash, agent, created_at);
+CREATE INDEX configure_states_replay ON configure_states (replay_until);
+CREATE TABLE configure_users (
+    agent VARCHAR(63) NOT NULL,
+    user_id VARCHAR(255) NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (agent, user_id)
+);
+CREATE TABLE configure_owners (
+    agent VARCHAR(63) NOT NULL,
+    configure_user_id VARCHAR(255) NOT NULL,
+    user_id VARCHAR(255) NOT NULL,
+    PRIMARY KEY (agent, configure_user_id)
+);
+CREATE TABLE configure_accounts (
+    agent VARCHAR(63) NOT NULL,
+    user_id VARCHAR(255) NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    configure_user_id VARCHAR(255) NOT NULL,
+    token TEXT NOT NULL,
+    expires_at FLOAT(53),
+    scopes TEXT NOT NULL,
+    linked_at FLOAT(53) NOT NULL,
+    needs_reconnect BOOLEAN NOT NULL,
+    refresh_sent_at FLOAT(53),
+    refresh_sends INTEGER NOT NULL,
+    serial VARCHAR(32) NOT NULL,
+    PRIMARY KEY (agent, user_id, kind),
+    CONSTRAINT configure_accounts_identity UNIQUE (agent, configure_user_id, kind)
+);
+CREATE TABLE configure_leases (
+    name VARCHAR(400) NOT NULL,
+    owner VARCHAR(64) NOT NULL,
+    until FLOAT(53) NOT NULL,
+    PRIMARY KEY (name)
+);
+INSERT INTO configure_parameters (name, value) VALUES ('schema', '1')
+"""
+
+ACCOUNTS = (
+    connection("u1", "c1", serial="one"),
+    connection("u1", "c1", kind="oauth", scopes=("profile.read",), expires_at=NOW + 3600, serial="two"),
+    connection("u2", "c2", needs_reconnect=True, refresh_sent_at=NOW + 1.5, refresh_sends=1, serial="three"),
+)
+VERSIONS = {"u1": 2**62 - 1, "u2": 7}
+
+
+def older(engine: Engine) -> None:
+    """The database as the older version left it, with these accounts."""
+    with engine.begin() as database:
+        for statement in SCHEMA_1.split(";"):
+            database.execute(text(statement))
+        database.execute(parameters.insert().values(name="key a f", value=""))
+        for user_id, version in VERSIONS.items():
+            database.execute(users.insert().values(agent="a", user_id=user_id, version=version))
+        for account in ACCOUNTS:
+            database.execute(accounts.insert().values(**asdict(account) | {"scopes": " ".join(account.scopes)}))
+        for user_id, identity in {one.user_id: one.configure_user_id for one in ACCOUNTS}.items():
+            database.execute(owners.insert().values(agent="a", configure_user_id=identity, user_id=user_id))
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", poolclass=NullPool)
+    older(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres(postgresql: PostgreSQL) -> Iterator[Engine]:
+    with postgresql.schema(tables=False) as url, postgresql.engine(url) as engine:
+        older(engine)
+        yield engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    chosen: Engine = request.getfixturevalue(request.param)
+    return chosen
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=False)
+
+
+def assert_the_same_accounts(stores: Stores) -> None:
+    found = [one for user_id in VERSIONS for one in stores.accounts.find("a", user_id)]
+    assert found == list(ACCOUNTS)
+    assert {user_id: stores.accounts.version("a", user_id) for user_id in VERSIONS} == VERSIONS
+    assert stores.accounts.owner("a", "c1") == ("u1", VERSIONS["u1"])
+
+
+def assert_all_works(stores: Stores) -> None:
+    """What the older version didn't have, and what it had."""
+    stores.journeys.put(journey("j"), limit=10, now=NOW)
+    token = {"token_hash": "0" * 64, "now": NOW}
+    assert stores.journeys.complete(journey("j").journey_hash, link=link("s1", "c1"), **token) == "linked"  # type: ignore[arg-type]
+    assert stores.journeys.find("a", "s1") == link("s1", "c1")
+    assert stores.parameters.keep("p", "value") == "value"
+    changed: StoredAccount = replace(ACCOUNTS[0], token="new", serial="new")
+    assert stores.accounts.update(changed, serial="one") is True
+    assert stores.accounts.save(connection("u3", "c1"), version=None).end == "taken"
+
+
+def tables(engine: Engine, *arguments: str) -> tuple[int, str]:
+    """`configure_auth tables` for a database."""
+    ended: subprocess.CompletedProcess[str] = python(
+        "-m", "configure_auth", "tables", *arguments, env=environment(CONFIGURE_STORE=url_of(engine))
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_the_upgrade_leads_to_the_tables_of_today_and_keeps_what_is_there(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as database:
+        assert upgrade(database) == 1
+        assert upgrade(database) == SCHEMA
+        assert number(database) == SCHEMA
+
+    with engine.connect() as database:
+        assert compare_metadata(MigrationContext.configure(database), metadata) == []
+    stores = opened(url_of(engine), tmp_path)
+    assert_the_same_accounts(stores)
+    assert_all_works(stores)
+    stores.close()
+
+
+def test_sqlite_changes_its_tables_when_they_are_opened(sqlite: Engine, tmp_path: Path) -> None:
+    stores = opened(url_of(sqlite), tmp_path)
+
+    assert_the_same_accounts(stores)
+    assert_all_works(stores)
+
+    with sqlite.connect() as database:
+        assert number(database) == SCHEMA
+    stores.close()
+
+
+def test_many_who_open_an_older_file_at_once_all_find_it_changed(sqlite: Engine, tmp_path: Path) -> None:
+    many = [opened(url_of(sqlite), tmp_path) for _ in range(8)]
+
+    with ThreadPoolExecutor(len(many)) as threads:
+        found = list(threads.map(lambda stores: stores.accounts.find("a", "u2"), many))
+
+    assert found == [ACCOUNTS[2:]] * len(many)
+    for stores in many:
+        stores.close()
+
+
+def test_postgresql_says_the_command_until_it_was_run(
+    postgres: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "configure_auth")
+    stores = opened(url_of(postgres), tmp_path)
+    uses: tuple[Any, ...] = (
+        lambda: stores.accounts.find("a", "u1"),
+        lambda: stores.journeys.find("a", "s1"),
+        lambda: stores.parameters.keep("p", "value"),
+    )
+    for use in uses:
+        with pytest.raises(
+            SettingsError, match=rf"tables of schema 1, and {SCHEMA} is needed: run `configure_auth tables`"
+        ):
+            use()
+    with postgres.connect() as database:
+        assert (number(database), inspect(database).has_table("configure_journeys")) == (1, False)
+
+    assert tables(postgres) == (0, f"the tables of schema {SCHEMA} were changed from schema 1\n")
+
+    # The process that found the older ones goes on with them.
+    assert_the_same_accounts(stores)
+    assert_all_works(stores)
+    assert tables(postgres) == (0, f"the tables of schema {SCHEMA} are there already\n")
+    stores.close()
+
+
+def test_the_command_changes_a_file_too(sqlite: Engine, tmp_path: Path) -> None:
+    assert tables(sqlite) == (0, f"the tables of schema {SCHEMA} were changed from schema 1\n")
+
+    stores = opened(url_of(sqlite), tmp_path)
+    assert_the_same_accounts(stores)
+    stores.close()
+
+
+def test_an_upgrade_that_fails_leaves_the_older_tables(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(database: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(schema, "CHANGES", (*schema.CHANGES, broken))
+    before = sorted(inspect(engine).get_table_names())
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        make_tables(url_of(engine), tmp_path)
+
+    assert sorted(inspect(engine).get_table_names()) == before
+    with engine.connect() as database:
+        assert number(database) == 1
+        kept = database.execute(accounts.select()).mappings()
+        assert {one["serial"] for one in kept} == {one.serial for one in ACCOUNTS}
+
+
+def test_two_upgrades_at_once_make_one(postgres: Engine) -> None:
+    def change(_: int) -> int:
+        with postgres.begin() as database:
+            return upgrade(database)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(change, range(4))) == [1, SCHEMA, SCHEMA, SCHEMA]
