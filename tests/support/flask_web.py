@@ -12,13 +12,13 @@ from flask import Flask, Response, abort, jsonify, request, session
 from flask_wtf import CSRFProtect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from configure_auth import ConfigureError
+from configure_auth import ConfigureAuthError, ConfigureError
 from configure_auth.events import EVENTS
 from configure_auth.flask import ConfigureAuth
 from configure_auth.flask.signals import SIGNALS
 
 from .flask_sessions import ServerSessions
-from .web import Options, People, Serving, identity_of, plain
+from .web import Options, People, Serving, identity_of, plain, refusal_of
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     if options.server_session:
         app.session_interface = ServerSessions()
     constructor: dict[str, Any] = {
-        "user_id": _bearer if options.bearer else lambda: session.get("user_id"),
+        "user_id": _user_id(options.bearer),
         **options.stores,
         "clock": clock,
         **options.constructor,
@@ -50,6 +50,11 @@ def build(
     if options.messages is not None:
         hooks = {"on_linked": lambda key, account: people.linked.append((key, account))}
         app.register_blueprint(configure_auth.messages(**{**hooks, **options.messages}))
+    if options.claims is not None:
+        app.register_blueprint(configure_auth.agent_claims(**options.claims))
+        _add_agents(app, configure_auth)
+    if options.profiles is not None:
+        app.register_blueprint(configure_auth.user_profiles(**options.profiles))
     for event in EVENTS:
         # Signals are of the process: listen to this app's only, as long as it lives.
         SIGNALS[event].connect(_listener(people), sender=app, weak=False)
@@ -137,6 +142,33 @@ def build(
     if options.customise is not None:
         options.customise(app, configure_auth)
     return app, configure_auth
+
+
+def _add_agents(app: Flask, configure_auth: ConfigureAuth) -> None:
+    def told(verb: Callable[..., Any], name: str, *given: Any) -> Any:
+        try:
+            said = verb(*given)
+        except ConfigureAuthError as error:
+            return jsonify(refusal_of(error)), error.status
+        return jsonify({name: said.reveal() if name == "token" else said})
+
+    @app.post("/agents/<agent_id>")
+    def register_agent(agent_id: str) -> Any:
+        return told(configure_auth.register_agent, "token", agent_id)
+
+    @app.get("/agents")
+    def agents() -> Any:
+        return told(configure_auth.agents_owned_by, "agents", session.get("user_id"))
+
+    @app.get("/agents/<agent_id>/owner")
+    def agent_owner(agent_id: str) -> Any:
+        return told(configure_auth.agent_owner, "owner", agent_id)
+
+
+def _user_id(bearer: Any) -> Callable[[], Any]:
+    if callable(bearer):
+        return bearer  # type: ignore[no-any-return]
+    return _bearer if bearer else lambda: session.get("user_id")
 
 
 def _bearer() -> str | None:

@@ -20,19 +20,19 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from configure_auth import ConfigureError, Settings
+from configure_auth import ConfigureAuthError, ConfigureError, Settings
 from configure_auth.events import EVENTS
 from configure_auth.sandbox.server import listen
 from configure_auth.starlette import ConfigureAuth
 
-from .web import Options, People, Serving, identity_of, plain
+from .web import Options, People, Serving, identity_of, plain, refusal_of
 
 
 def build(
     settings: Mapping[str, str | None], options: Options, people: People, folder: Path, clock: Callable[[], float]
 ) -> tuple[Starlette, ConfigureAuth]:
     constructor: dict[str, Any] = {
-        "user_id": _bearer if options.bearer else lambda request: request.session.get("user_id"),
+        "user_id": _user_id(options.bearer),
         **options.stores,
         "clock": clock,
         **_hooks(options.constructor),
@@ -137,6 +137,11 @@ def build(
     if options.messages is not None:
         told: dict[str, Any] = {"on_linked": lambda key, account: people.linked.append((key, account))}
         mine.append(configure_auth.messages(**_hooks({**told, **options.messages})))
+    if options.claims is not None:
+        mine.append(configure_auth.agent_claims(**options.claims))
+        routes += _agents(configure_auth)
+    if options.profiles is not None:
+        mine.append(configure_auth.user_profiles(**_hooks(options.profiles)))
     session = Middleware(
         SessionMiddleware,
         secret_key="a secret key of the app, long enough",
@@ -152,6 +157,36 @@ def build(
     if options.mount:
         app = Starlette(routes=[Mount(options.mount, app=app)])
     return app, configure_auth
+
+
+def _agents(configure_auth: ConfigureAuth) -> list[Route]:
+    async def told(verb: Callable[..., Any], name: str, *given: Any) -> JSONResponse:
+        try:
+            said = await verb(*given)
+        except ConfigureAuthError as error:
+            return JSONResponse(refusal_of(error), error.status)
+        return JSONResponse({name: said.reveal() if name == "token" else said})
+
+    async def register_agent(request: Request) -> JSONResponse:
+        return await told(configure_auth.register_agent, "token", request.path_params["agent_id"])
+
+    async def agents(request: Request) -> JSONResponse:
+        return await told(configure_auth.agents_owned_by, "agents", request.session.get("user_id"))
+
+    async def agent_owner(request: Request) -> JSONResponse:
+        return await told(configure_auth.agent_owner, "owner", request.path_params["agent_id"])
+
+    return [
+        Route("/agents/{agent_id}", register_agent, methods=["POST"]),
+        Route("/agents", agents),
+        Route("/agents/{agent_id}/owner", agent_owner),
+    ]
+
+
+def _user_id(bearer: Any) -> Callable[[Request], Any]:
+    if callable(bearer):
+        return bearer  # type: ignore[no-any-return]
+    return _bearer if bearer else lambda request: request.session.get("user_id")
 
 
 def _bearer(request: Request) -> str | None:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 
+from configure_auth import ConfigureAuthError
 from configure_auth.events import Event
 from configure_auth.sandbox import Sandbox
 
@@ -50,13 +51,13 @@ class Options:
     """How an app under test differs from the plain one.
 
     `stores` says where things are kept: `store`, and `states` where that is another one. `constructor`, `link`,
-    `login` and `messages` are keyword arguments of `ConfigureAuth`, `account_link`, `login` and `messages`; None leaves
-    the routes out.
+    `login`, `messages`, `claims` and `profiles` are keyword arguments of `ConfigureAuth`, `account_link`, `login`,
+    `messages`, `agent_claims` and `user_profiles`; None leaves the routes out.
     `on_login` returns a user id for (identity, grant) and may raise. `settings` are CONFIGURE_* values, in which
     "{url}" stands for the app's own URL. `mount` is a path that the whole app is served under; `guard` turns away
     whoever is signed out, on every route, and asks a CSRF token of every form where the framework has a usual way
     to; `server_session` keeps the session at the server, under an id in the cookie; `bearer` takes the user from
-    the Authorization header, for an app without a session.
+    the Authorization header, for an app without a session: as it stands there, or by a `BearerUser` of the adapter's.
     """
 
     stores: Mapping[str, Any] = field(default_factory=lambda: {"store": "memory://"})
@@ -65,12 +66,14 @@ class Options:
     link: Mapping[str, Any] | None = field(default_factory=dict)
     login: Mapping[str, Any] | None = field(default_factory=dict)
     messages: Mapping[str, Any] | None = None
+    claims: Mapping[str, Any] | None = None
+    profiles: Mapping[str, Any] | None = None
     on_login: Callable[[Any, Any], Any] | None = None
     samesite: Literal["Lax", "Strict"] = "Lax"
     mount: str = ""
     guard: bool = False
     server_session: bool = False
-    bearer: bool = False
+    bearer: Any = False
     customise: Callable[[Any, Any], None] | None = None
 
 
@@ -81,7 +84,8 @@ class Web:
     /who (the session user), /account, /profile, /token, POST /unlink, POST /forget/<user>, POST /keep/<key>/<value>
     and /session (what else is in the session), POST /purge and /reseal, and the pages "/" and "/settings" with the
     button. With `messages`: POST /journey, /message, /subject/forget and /subject/export, which take the verbs'
-    arguments as JSON. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`.
+    arguments as JSON. With `claims`: POST /agents/<id> (register it), GET /agents (the session user's) and GET
+    /agents/<id>/owner. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`.
     `hurry(seconds)` shortens the deadline of calls to Configure.
     """
 
@@ -247,6 +251,11 @@ def identity_of(identity: Any) -> dict[str, Any]:
         "display_name": identity.display_name,
         "source": identity.source,
     }
+
+
+def refusal_of(error: ConfigureAuthError) -> dict[str, str]:
+    """Why an agent isn't registered, or whose it is can't be said, as the app's pages answer it."""
+    return {"code": error.code, "message": str(error)}
 
 
 def plain(account: Any) -> dict[str, Any]:
