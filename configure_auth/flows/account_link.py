@@ -166,9 +166,9 @@ def session(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
     token = (yield from posted(visit)).get("token")
-    if not is_token(token):
+    given, token = Secret(token if isinstance(token, str) else ""), None
+    if not is_token(given.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the body must have a token")
-    given, token = Secret(str(token)), None
     # Before the call, so that a disconnect during it wins.
     version = yield from use(lambda stores: stores.accounts.version(site.agent, user_id))
     validation = yield from validated(site, given)

@@ -1,14 +1,18 @@
 /* Brings the token that Configure's element gives this page to the app's server. */
 (() => {
   "use strict";
+  let given = null;
   const hand = async (event) => {
     const place = event.target instanceof Element && event.target.closest("[data-configure-session]");
     const token = event.detail && event.detail.token;
-    if (!place || typeof token !== "string") return;
-    const show = (part) => {
-      for (const one of place.querySelectorAll("[data-configure-part]")) {
-        one.hidden = one.dataset.configurePart !== part;
-      }
+    // Configure may tell of one token by both events.
+    if (!place || typeof token !== "string" || token === given) return;
+    given = token;
+    // What the button leads to ends the connection as well, and shows what stands in its way.
+    const offer = (words) => {
+      const more = place.querySelector("[data-configure-more]");
+      if (words) more.firstElementChild.textContent = words;
+      more.hidden = false;
     };
     try {
       const answer = await fetch(place.dataset.configureSession, {
@@ -17,12 +21,13 @@
         headers: {"Content-Type": "application/json", Accept: "application/json"},
         body: JSON.stringify({token}),
       });
-      const said = await answer.json();
-      if (answer.ok) return location.assign(place.dataset.configureNext || said.next);
-      // Not yet: the person has proved the phone, and is to let the agent in.
-      show(said.error === "not_an_agent_token" ? "consent" : "failed");
+      // Not JSON: a page of the app's own, as its on_error may answer.
+      const said = await answer.json().catch(() => ({}));
+      if (said.connected) return location.assign(place.dataset.configureNext || said.next);
+      // The person has proved the phone, and is to let the agent in.
+      offer(said.error === "not_an_agent_token" ? null : said.message);
     } catch {
-      show("failed");
+      offer("That didn’t work. Please try again.");
     }
   };
   document.addEventListener("configure:linked", hand);

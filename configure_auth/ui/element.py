@@ -34,7 +34,7 @@ def element(
         external_id: of the signed-in user; whoever sees the page's source sees it.
         hosted_script: URL of Configure's script.
         script: path of `ELEMENT_SCRIPT`; `session` is where it posts the token.
-        start: path of the link's start, for a token that lets no agent in yet.
+        start: path of the link's start, for a token that lets no agent in yet, or can't be handed over.
         next: where the page goes on to.
         connectors: tools that the element offers to connect.
     """

@@ -6,9 +6,9 @@
     ELEMENT_TOKEN = "__ELEMENT_TOKEN__";
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
-    :host { display: block; font: 16px/1.5 system-ui, sans-serif; color: #16181d; }
-    form { display: grid; gap: 10px; max-width: 360px; padding: 20px; background: #fff; border: 1px solid #d5d9e0;
-      border-radius: 14px; }
+    :host { display: block; font: 16px/1.5 system-ui, sans-serif; }
+    form { display: grid; gap: 10px; max-width: 360px; padding: 20px; background: #fff; color: #16181d;
+      border: 1px solid #d5d9e0; border-radius: 14px; }
     b { font-size: 13px; color: #5a4300; background: #ffe9a8; border-radius: 6px; padding: 2px 8px; justify-self: start; }
     input, button { font: inherit; min-height: 44px; border-radius: 10px; padding: 8px 12px; }
     input { border: 1px solid #8b93a1; width: 100%; box-sizing: border-box; background: #fff; color: inherit; }
