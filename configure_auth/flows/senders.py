@@ -95,10 +95,11 @@ def _objection(
     messages: Messages, link: StoredSubject, recognition: PhoneRecognition | None
 ) -> Literal["contradicted", "unproven"] | None:
     """Why a new link can't be the sender's, if so."""
-    user_id = None if recognition is None else recognition.user_id
-    if user_id is not None:
-        return None if user_id == link.configure_user_id else "contradicted"
-    # A phone that is recognised but has not let our agent in is of nobody who just did, but names no other either.
+    if recognition is not None and recognition.user_id is not None:
+        return None if recognition.user_id == link.configure_user_id else "contradicted"
+    if recognition is not None and recognition.recognized and not recognition.approved:
+        # Whoever followed the link has just let our agent in, so this is the phone of somebody else.
+        return "contradicted"
     return "unproven" if messages.on_unproven == "reject" else None
 
 

@@ -129,7 +129,8 @@ def validated(site: Site, token: Secret) -> Flow[TokenValidation | None]:
     try:
         return (yield from send(validate_sign_in_token(site.settings, token)))
     except ConfigureError as error:
-        if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
+        # Any other refusal, such as 402 or 408, speaks of something else than the token.
+        if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND) and error.status_code in (400, 404, 410, 422):
             return None
         raise
 
