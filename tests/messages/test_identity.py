@@ -1,0 +1,683 @@
+"""Who sent a message: the stored token, else the phone, else the app's own id; and what becomes of a link meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from configure_auth.events import JourneyCompleted, SenderLinked, SenderUnlinked
+
+from ..support.reading import api_calls, no_calls, together
+from ..support.web import MakeWeb, Web
+from .conftest import ADA, BOB, KEY, Platform
+
+RECOGNIZE, VALIDATE = "/v1/auth/sign-in/recognize-phone", "/v1/auth/sign-in/validate"
+KEYS = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
+
+outlives_a_start = pytest.mark.parametrize("store", ["sqlite", "postgresql", "redis"])
+one_store = pytest.mark.parametrize("store", ["sqlite"])
+
+
+@contextmanager
+def asking(platform: Platform) -> Iterator[list[str]]:
+    """What the block asks Configure, filled in at its end."""
+    before, asked = len(api_calls(platform.sandbox)), list[str]()
+    yield asked
+    asked += [call.rpartition("/")[2] for call in api_calls(platform.sandbox)[before:]]
+
+
+def approved(platform: Platform, phone: str, name: str | None = None) -> str:
+    """Somebody who let our agent in before; their id."""
+    person = platform.sandbox.add_person(phone, name=name)
+    platform.sandbox.issue_agent_token(person)
+    return person.user_id
+
+
+def link_of(platform: Platform, subject_key: str = KEY) -> str | None:
+    """The Configure user whom a sender is linked to."""
+    account = platform.verb("/subject/export", subject_key=subject_key)["account"]
+    return account and str(account["configure_user_id"])
+
+
+def journey(platform: Platform, phone: str = ADA, subject_key: str = KEY) -> str:
+    """Somebody with this phone follows the link that the sender got; their id."""
+    platform.follow(platform.connect(subject_key), phone)
+    return next(person.user_id for person in platform.sandbox.people if person.phone == phone)
+
+
+def told(platform: Platform) -> list[tuple[str, str | None]]:
+    """The events about links, with their reason."""
+    return [(type(event).__name__, getattr(event, "why", None)) for event in platform.events]
+
+
+def started(make_web: MakeWeb, web: Web, **messages: Any) -> Platform:
+    """The same app after a start: another process would have as little in its memory."""
+    return Platform(make_web(folder=web.folder, messages=messages))
+
+
+# The order
+
+
+def test_the_token_comes_before_the_phone_and_the_phone_before_the_apps_own_id(platform: Platform) -> None:
+    ada = platform.sandbox.add_person(ADA, name="Ada")
+
+    with asking(platform) as asked:
+        nobody = platform.message()
+    assert asked == []
+    with asking(platform) as asked:
+        stranger = platform.message(KEY, BOB)
+        recognized = platform.message(KEY, ADA)
+    assert asked == ["recognize-phone"] * 2
+    assert link_of(platform) is None
+    platform.sandbox.issue_agent_token(ada)
+    with asking(platform) as asked:
+        by_phone = platform.message(KEY, ADA)
+    assert asked == ["recognize-phone"]
+    assert link_of(platform) == ada.user_id
+    with asking(platform) as asked:
+        by_token = platform.message(KEY, ADA)
+    assert asked == []
+
+    got = (nobody, stranger, recognized, by_phone, by_token)
+    assert [one["source"] for one in got] == ["external_id"] * 3 + ["phone_recognition", "token"]
+    assert [one["recognized"] for one in got] == [False, False, True, True, True]
+    assert [one["approved"] for one in got] == [one["linked"] for one in got] == [False] * 3 + [True] * 2
+    assert [one["user_id"] for one in got] == [None] * 3 + [ada.user_id] * 2
+    assert [one["display_name"] for one in got] == [None] * 3 + ["Ada", None]
+    assert len({one["external_id"] for one in got}) == 1
+    assert [one["token"] for one in got[:3]] == [None] * 3
+    assert by_phone["token"] == by_token["token"]
+    assert platform.sandbox.is_live(by_token["token"])
+    assert told(platform) == [("SenderLinked", None)]
+
+
+def test_a_sender_who_followed_the_link_is_known_without_a_phone(platform: Platform) -> None:
+    ada = journey(platform)
+
+    with asking(platform) as asked:
+        got = platform.message()
+
+    assert asked == ["validate"]
+    assert (got["user_id"], got["source"], got["approved"], got["recognized"]) == (ada, "token", True, True)
+    assert told(platform) == [("JourneyCompleted", None)]
+
+
+def test_a_stored_token_is_trusted(platform: Platform) -> None:
+    for phones in ((), (ADA,)):
+        key = f"chat:{phones}"
+        ada = journey(platform, ADA, key)
+        first = platform.message(key, *phones)
+
+        with no_calls(platform.sandbox):
+            again = [platform.message(key, *each) for each in ((), (ADA,), (BOB,)) * 2]
+        assert [(one["user_id"], one["token"], one["source"]) for one in again] == [(ada, first["token"], "token")] * 6
+
+
+@outlives_a_start
+def test_a_stored_token_is_validated_once_after_a_start(make_web: MakeWeb, web: Web) -> None:
+    before = Platform(web)
+    ada = journey(before)
+    first = before.message()
+    approved(before, BOB)
+    before.message("chat:bob", BOB)
+
+    after = started(make_web, web)
+    for key, phone in ((KEY, ADA), ("chat:bob", BOB)):
+        with asking(after) as asked:
+            got = [after.message(key, phone) for _ in range(3)]
+        assert asked == ["validate"]
+        assert {one["source"] for one in got} == {"token"}
+    assert after.message()["token"] == first["token"]
+    assert after.message()["user_id"] == ada
+    # The other process hasn't seen that, and needn't.
+    with no_calls(before.sandbox):
+        assert before.message()["linked"]
+    for platform in (before, after):
+        platform.browser.close()
+
+
+def test_one_configure_user_may_be_two_senders(platform: Platform) -> None:
+    keys = ("sms:ada", "slack:ada")
+    ada, _ = (journey(platform, ADA, key) for key in keys)
+    got = [platform.message(key) for key in keys]
+    third = platform.message("mail:ada", ADA)
+
+    assert [one["user_id"] for one in (*got, third)] == [ada] * 3
+    assert len({one["external_id"] for one in (*got, third)}) == 3
+    assert platform.verb("/subject/forget", subject_key=keys[0])["forgotten"] is True
+    assert [link_of(platform, key) for key in (*keys, "mail:ada")] == [None, ada, ada]
+    assert platform.message(keys[1])["linked"]
+
+
+def test_a_senders_key_has_one_spelling(make_web: MakeWeb) -> None:
+    platform = Platform(make_web(messages={"region": "US"}))
+    with platform.browser:
+        spellings = ("+14155550101", "+1 (415) 555-0101", " +1 415-555-0101", "(415) 555-0101", "4155550101")
+        ids = {platform.message(spelling)["external_id"] for spelling in spellings}
+        named = {platform.message(key)["external_id"] for key in ("whatsapp:+14155550101", "WhatsApp:+1 415 555 0101")}
+        numbers = {platform.message(key)["external_id"] for key in (7, "7")}
+
+        assert [len(one) for one in (ids, named, numbers)] == [1, 1, 1]
+        assert len(ids | named | numbers) == 3
+
+
+# A token that Configure no longer takes
+
+
+def test_a_token_that_was_revoked_goes_and_the_phone_is_asked(platform: Platform) -> None:
+    ada, bob = journey(platform), approved(platform, BOB, "Bob")
+    for token in platform.sandbox.tokens:
+        platform.sandbox.revoke_token(token.token)
+
+    assert_invalid(platform, ada)
+
+    # It goes on as with anybody.
+    with asking(platform) as asked:
+        got = platform.message(KEY, BOB)
+    assert asked == ["recognize-phone"]
+    assert (got["user_id"], got["source"]) == (bob, "phone_recognition")
+
+
+@pytest.mark.parametrize(
+    "end", ["refused", "unknown", "of another user", "of another agent", "not approved", "of another use"]
+)
+@one_store
+def test_a_token_that_is_no_agent_token_of_the_person_goes(platform: Platform, end: str) -> None:
+    ada, variants = journey(platform), platform.sandbox.variants
+    if end in ("refused", "unknown"):
+        platform.sandbox.fault(VALIDATE, status=400 if end == "refused" else 404)
+    elif end == "of another user":
+        variants.validate_user_id = platform.sandbox.add_person(BOB).user_id
+    elif end == "of another agent":
+        variants.validate_agent = "another-agent"
+    elif end == "not approved":
+        variants.validate_approved = False
+    else:
+        variants.validate_token_use = "user"
+
+    assert_invalid(platform, ada)
+
+
+def assert_invalid(platform: Platform, configure_user_id: str) -> None:
+    """The message that finds a sender's token invalid."""
+    with asking(platform) as asked:
+        got = platform.message()
+    assert asked == ["validate"]
+    assert (got["linked"], got["source"], got["token"]) == (False, "external_id", None)
+    assert link_of(platform) is None
+    assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "invalid")]
+    assert platform.events[-1].account.configure_user_id == configure_user_id
+
+
+def test_in_the_message_that_finds_a_token_invalid_the_phone_links_anew(platform: Platform) -> None:
+    ada = journey(platform)
+    (old,) = {token.token for token in platform.sandbox.tokens}
+    platform.sandbox.revoke_token(old)
+
+    with asking(platform) as asked:
+        got = platform.message(KEY, ADA)
+
+    # One look at the phone proves the sender and links them anew.
+    assert asked == ["recognize-phone", "validate"]
+    assert (got["user_id"], got["source"]) == (ada, "phone_recognition")
+    assert got["token"] != old
+    assert platform.sandbox.is_live(got["token"])
+    assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "invalid"), ("SenderLinked", None)]
+
+
+@outlives_a_start
+def test_after_a_start_an_invalid_token_goes(make_web: MakeWeb, web: Web) -> None:
+    before = Platform(web)
+    ada = journey(before)
+    assert before.message()["linked"]
+    for token in before.sandbox.tokens:
+        before.sandbox.revoke_token(token.token)
+    with no_calls(before.sandbox):
+        assert before.message()["linked"]
+
+    after = started(make_web, web)
+    got = after.message(KEY, ADA)
+
+    assert (got["user_id"], got["source"]) == (ada, "phone_recognition")
+    assert told(after) == [("SenderUnlinked", "invalid"), ("SenderLinked", None)]
+    # The process that trusted the old one finds the new one.
+    assert before.message()["token"] == got["token"]
+    for platform in (before, after):
+        platform.browser.close()
+
+
+# The phone
+
+
+def test_recognised_is_not_approved(platform: Platform) -> None:
+    platform.sandbox.add_person(ADA, name="Ada")
+
+    got = platform.message(KEY, ADA)
+
+    assert (got["recognized"], got["approved"], got["linked"], got["token"]) == (True, False, False, None)
+    assert (link_of(platform), told(platform)) == (None, [])
+
+
+def test_whoever_is_recognised_and_approved_is_linked_for_good(platform: Platform) -> None:
+    ada = approved(platform, ADA, "Ada")
+    got = platform.message(KEY, ADA)
+
+    (event,) = platform.events
+    assert isinstance(event, SenderLinked)
+    assert (event.account.user_id, event.account.configure_user_id) == (got["external_id"], ada)
+    with no_calls(platform.sandbox):
+        assert platform.message()["token"] == got["token"]
+    assert platform.linked == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"recognized": True, "approved": True, "token": "t", "userId": "u", "agent": "another-agent"},
+        {"recognized": True, "approved": False, "token": "t", "userId": "u"},
+        {"recognized": False, "approved": True, "token": "t", "userId": "u"},
+        {"recognized": True, "approved": True, "token": "t", "userId": "u", "tokenUse": "user"},
+        {"recognized": True, "approved": True, "userId": "u"},
+        {"recognized": True, "approved": True, "token": "t"},
+        {},
+    ],
+    ids=["another agent", "not approved", "not recognised", "another use", "no token", "no user", "nothing"],
+)
+@one_store
+def test_an_answer_with_a_doubt_links_nobody(platform: Platform, answer: dict[str, Any]) -> None:
+    platform.sandbox.fault(RECOGNIZE, status=200, body=answer)
+
+    got = platform.message(KEY, ADA)
+
+    assert (got["linked"], got["token"], got["user_id"], got["source"]) == (False, None, None, "external_id")
+    assert (link_of(platform), told(platform)) == (None, [])
+
+
+def sent_phones(platform: Platform) -> list[Any]:
+    return [call.json["candidates"] for call in platform.sandbox.calls_to("POST", RECOGNIZE)]
+
+
+def test_a_local_number_is_not_sent_where_no_region_is_known(platform: Platform) -> None:
+    approved(platform, ADA)
+    # As Configure reads numbers, this is a Swiss one.
+    approved(platform, "+41555501012")
+
+    with no_calls(platform.sandbox):
+        for local in ("(415) 555-0101", "41555501012", "4155550101", "0041555501012", "tel:4155550101", "ada", "", " "):
+            assert platform.message(KEY, local)["source"] == "external_id"
+
+    assert platform.message(KEY, "4155550102", "whatsapp:+1 415 555 0101", ADA, "ada")["linked"]
+    assert sent_phones(platform) == [[ADA]]
+
+
+def test_a_local_number_is_sent_as_its_regions(make_web: MakeWeb) -> None:
+    platform = Platform(make_web(messages={"region": "US"}))
+    with platform.browser:
+        ada = approved(platform, ADA)
+
+        got = platform.message(KEY, "(415) 555-0101", "415-555-0101", "123", "+44 20 7946 0958")
+
+        assert sent_phones(platform) == [[ADA, "+442079460958"]]
+        assert got["user_id"] == ada
+
+
+# The first message after a journey
+
+
+def test_the_same_persons_phone_proves_a_link(platform: Platform) -> None:
+    platform.sandbox.add_person(ADA, name="Ada")
+    ada = journey(platform)
+
+    with asking(platform) as asked:
+        got = platform.message(KEY, ADA)
+
+    assert asked == ["recognize-phone", "validate"]
+    assert (got["user_id"], got["source"], got["display_name"]) == (ada, "token", "Ada")
+    # From now on the link is the sender's, whatever phone a message comes from.
+    with no_calls(platform.sandbox):
+        assert platform.message(KEY, BOB)["user_id"] == ada
+    assert told(platform) == [("JourneyCompleted", None)]
+
+
+@pytest.mark.parametrize("has_approved", [True, False])
+def test_another_persons_phone_drops_a_link(platform: Platform, has_approved: bool) -> None:
+    """The sender passed the link on, to get the profile of whoever follows it."""
+    ada = journey(platform)
+    bob = approved(platform, BOB, "Bob") if has_approved else platform.sandbox.add_person(BOB).user_id
+
+    got = platform.message(KEY, BOB)
+
+    assert [(type(event), event.account.configure_user_id) for event in platform.events[:2]] == [
+        (JourneyCompleted, ada),
+        (SenderUnlinked, ada),
+    ]
+    assert platform.events[1].why == "contradicted"
+    if has_approved:
+        assert (got["user_id"], got["source"], got["display_name"]) == (bob, "phone_recognition", "Bob")
+        assert told(platform)[2:] == [("SenderLinked", None)]
+        assert link_of(platform) == bob
+    else:
+        assert (got["linked"], got["token"], got["recognized"]) == (False, None, True)
+        assert (told(platform)[2:], link_of(platform)) == ([], None)
+    with no_calls(platform.sandbox):
+        assert platform.message()["linked"] is has_approved
+
+
+@pytest.mark.parametrize("phones", [(), ("+14155550199",), ("4155550102",)], ids=["none", "unknown", "unreadable"])
+def test_without_evidence_a_link_is_accepted(platform: Platform, phones: tuple[str, ...]) -> None:
+    ada = journey(platform)
+    approved(platform, BOB)
+
+    assert platform.message(KEY, *phones)["user_id"] == ada
+    with no_calls(platform.sandbox):
+        assert platform.message(KEY, BOB)["user_id"] == ada
+
+
+@pytest.mark.parametrize("phones", [(), ("+14155550199",), ("4155550102",)], ids=["none", "unknown", "unreadable"])
+def test_without_evidence_a_link_is_dropped_where_the_app_says_so(make_web: MakeWeb, phones: tuple[str, ...]) -> None:
+    platform = Platform(make_web(messages={"on_unproven": "reject"}))
+    with platform.browser:
+        journey(platform)
+
+        assert platform.message(KEY, *phones)["source"] == "external_id"
+        assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "unproven")]
+        assert link_of(platform) is None
+
+        ada = journey(platform)
+        assert platform.message(KEY, ADA)["user_id"] == ada
+        with no_calls(platform.sandbox):
+            assert platform.message()["user_id"] == ada
+
+
+def test_each_journey_is_proven_anew(platform: Platform) -> None:
+    journey(platform)
+    assert platform.message(KEY, ADA)["linked"]
+    # The same person again, so that it renews the link, whose token is another one.
+    ada = journey(platform)
+    with asking(platform) as asked:
+        assert platform.message(KEY, ADA)["user_id"] == ada
+    assert asked == ["recognize-phone", "validate"]
+
+    journey(platform)
+    bob = approved(platform, BOB)
+    assert platform.message(KEY, BOB)["user_id"] == bob
+    assert ("SenderUnlinked", "contradicted") in told(platform)
+
+
+@outlives_a_start
+def test_a_link_waits_for_its_proof_over_a_start(make_web: MakeWeb, web: Web) -> None:
+    before = Platform(web)
+    journey(before)
+    bob = approved(before, BOB)
+
+    after = started(make_web, web)
+
+    assert after.message(KEY, BOB)["user_id"] == bob
+    assert told(after) == [("SenderUnlinked", "contradicted"), ("SenderLinked", None)]
+    for platform in (before, after):
+        platform.browser.close()
+
+
+# Two messages at once
+
+
+@pytest.mark.parametrize("phone", [ADA, None])
+def test_messages_at_once_prove_a_link_together(platform: Platform, phone: str | None) -> None:
+    ada = journey(platform)
+    phones = () if phone is None else (phone,)
+
+    got = at_once(platform, 4, phones, RECOGNIZE if phones else VALIDATE)
+
+    assert [(one["user_id"], one["source"]) for one in got] == [(ada, "token")] * 4
+    assert told(platform) == [("JourneyCompleted", None)]
+    with no_calls(platform.sandbox):
+        assert platform.message(KEY, BOB)["user_id"] == ada
+
+
+def test_messages_at_once_drop_a_link_once(platform: Platform) -> None:
+    journey(platform)
+    bob = approved(platform, BOB)
+
+    got = at_once(platform, 4, (BOB,), RECOGNIZE)
+
+    assert [one["user_id"] for one in got] == [bob] * 4
+    assert told(platform) == [
+        ("JourneyCompleted", None),
+        ("SenderUnlinked", "contradicted"),
+        ("SenderLinked", None),
+    ]
+
+
+def test_messages_at_once_of_a_new_sender_link_once(platform: Platform) -> None:
+    ada = approved(platform, ADA)
+
+    got = at_once(platform, 4, (ADA,), RECOGNIZE)
+
+    assert [one["user_id"] for one in got] == [ada] * 4
+    assert told(platform) == [("SenderLinked", None)]
+
+
+def test_messages_at_once_drop_an_invalid_token_once(platform: Platform) -> None:
+    ada = journey(platform)
+    for token in platform.sandbox.tokens:
+        platform.sandbox.revoke_token(token.token)
+
+    got = at_once(platform, 4, (), VALIDATE)
+
+    assert [one["linked"] for one in got] == [False] * 4
+    assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "invalid")]
+    assert platform.message(KEY, ADA)["user_id"] == ada
+
+
+def at_once(platform: Platform, count: int, phones: tuple[str, ...], path: str) -> list[dict[str, Any]]:
+    """So many messages of one sender, all of which have looked before any goes on."""
+    with ExitStack() as stack, platform.sandbox.hold(path) as held:
+        senders = [Platform(platform.web) for _ in range(count)]
+        for one in senders:
+            stack.enter_context(one.browser)
+
+        def let_go() -> dict[str, Any]:
+            held.arrived.wait(count)
+            held.release()
+            return {}
+
+        got = together([*(lambda one=one: one.message(KEY, *phones) for one in senders), let_go])
+    return got[:-1]
+
+
+# Configure fails
+
+
+def trouble(platform: Platform, path: str, kind: str) -> None:
+    """An endpoint that fails, and says all that it was sent."""
+    said = " ".join([platform.sandbox.credentials.api_key, ADA, *(token.token for token in platform.sandbox.tokens)])
+    faults: dict[str, dict[str, Any]] = {
+        "down": {"drop": True},
+        "broken": {"status": 500, "body": said},
+        "busy": {"status": 429},
+        "no json": {"status": 200, "body": said, "content_type": "text/html"},
+        "nonsense": {"status": 200, "body": {"valid": "yes", "recognized": said, "token": [said]}},
+        "cut off": {"status": 200, "body": said, "cut": 5},
+        "moved": {"status": 302, "headers": {"location": f"https://evil.example/?{ADA[1:]}"}},
+        "wrong key": {"status": 401, "body": {"error": said, "message": said}},
+        "forbidden": {
+            "status": 403,
+            "body": {"error": {"type": "permission_error", "code": "denied", "message": said}},
+        },
+        "not paid": {"status": 402, "body": {"error": said}},
+        "conflict": {"status": 409, "body": {"error": said}},
+        "timed out": {"status": 408},
+    }
+    platform.sandbox.fault(path, **faults[kind])
+
+
+KINDS = ("down", "broken", "busy", "no json", "nonsense", "cut off", "moved", "wrong key", "forbidden", "not paid")
+"""What says nothing of a token or a phone."""
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "conflict", "timed out"])
+@one_store
+def test_a_failure_while_validating_loses_nothing(
+    platform: Platform, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = journey(platform)
+    trouble(platform, VALIDATE, kind)
+
+    got = platform.message()
+
+    assert_unlinked(platform, got, caplog)
+    assert link_of(platform) == ada
+    platform.sandbox.clear_faults()
+    assert platform.message()["user_id"] == ada
+    assert told(platform) == [("JourneyCompleted", None)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nonsense"])
+@one_store
+def test_a_failure_while_recognising_loses_nothing(
+    platform: Platform, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = journey(platform)
+    trouble(platform, RECOGNIZE, kind)
+
+    for key in (KEY, "chat:new"):
+        assert_unlinked(platform, platform.message(key, ADA), caplog)
+
+    assert link_of(platform) == ada
+    platform.sandbox.clear_faults()
+    # The link was not proven by a failure.
+    bob = approved(platform, BOB)
+    assert platform.message(KEY, BOB)["user_id"] == bob
+    assert told(platform)[1:] == [("SenderUnlinked", "contradicted"), ("SenderLinked", None)]
+
+
+@pytest.mark.parametrize("path", [VALIDATE, RECOGNIZE])
+def test_configure_that_does_not_answer_loses_nothing(
+    platform: Platform, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = journey(platform)
+    platform.web.hurry(0.2)
+    with platform.sandbox.hold(path):
+        got = platform.message(KEY, *([ADA] if path == RECOGNIZE else []))
+    platform.web.hurry(10)
+
+    assert_unlinked(platform, got, caplog)
+    assert platform.message(KEY, ADA)["user_id"] == ada
+
+
+def assert_unlinked(platform: Platform, got: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """It went on as with somebody who isn't linked, and the log says so, and no more."""
+    assert (got["linked"], got["source"], got["token"], got["user_id"]) == (False, "external_id", None, None)
+    (record,) = [one for one in caplog.records if "could not be looked up" in one.message]
+    assert (record.levelname, record.name) == ("WARNING", "configure_auth")
+    for secret in (platform.sandbox.credentials.api_key, ADA[1:], *(token.token for token in platform.sandbox.tokens)):
+        assert secret not in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("down", "NETWORK_ERROR"),
+        ("broken", "SERVER_ERROR"),
+        ("busy", "RATE_LIMITED"),
+        ("wrong key", "AUTH_REQUIRED"),
+        ("not paid", "INVALID_INPUT"),
+    ],
+)
+@pytest.mark.parametrize("path", [VALIDATE, RECOGNIZE])
+@one_store
+def test_a_failure_is_raised_where_the_app_wants_it(platform: Platform, path: str, kind: str, code: str) -> None:
+    ada = journey(platform)
+    trouble(platform, path, kind)
+    phones = [ADA] if path == RECOGNIZE else []
+
+    asked = {"subject_key": KEY, "phone_candidates": phones, "raise_on_error": True}
+    answer = platform.browser.http.post("/message", json=asked)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, code)
+    platform.sandbox.clear_faults()
+    assert platform.message(KEY, ADA, raise_on_error=True)["user_id"] == ada
+
+
+# Forgetting and exporting
+
+
+def test_a_forgotten_sender_leaves_nothing(platform: Platform) -> None:
+    ada = journey(platform)
+    external_id = platform.message()["external_id"]
+    on_its_way = platform.connect()
+
+    assert platform.verb("/subject/forget", subject_key=KEY)["forgotten"] is True
+
+    assert link_of(platform) is None
+    assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "forgotten")]
+    assert platform.events[-1].account.configure_user_id == ada
+    platform.sandbox.sign_in(on_its_way, ADA)
+    assert platform.sandbox.completions[-1].status == 404
+    assert platform.message()["linked"] is False
+    assert platform.verb("/subject/forget", subject_key=KEY)["forgotten"] is False
+    assert len(platform.linked) == 1
+    assert len(platform.events) == 2
+
+    # The app's own id for them is what it was, so that Configure's profile under it is found again.
+    assert platform.message()["external_id"] == external_id
+    assert journey(platform, BOB) == platform.message(KEY, BOB)["user_id"]
+
+
+def test_all_that_is_kept_of_a_sender_is_exported_but_for_the_token(platform: Platform) -> None:
+    assert platform.verb("/subject/export", subject_key=KEY) == {"account": None}
+    ada = journey(platform)
+    got = platform.message()
+
+    account = platform.verb("/subject/export", subject_key=KEY)["account"]
+
+    assert account.pop("linked_at").startswith("20")
+    assert account == {
+        "user_id": got["external_id"],
+        "configure_user_id": ada,
+        "kind": "agent",
+        "scopes": [],
+        "needs_reconnect": False,
+    }
+    assert got["token"] not in str(account)
+    assert platform.verb("/subject/export", subject_key="chat:bob") == {"account": None}
+
+
+# Two agents on one store
+
+
+@outlives_a_start
+def test_two_agents_on_one_store_never_meet_each_others_senders(make_web: MakeWeb, web: Web) -> None:
+    mine = Platform(web)
+    other = web.sandbox.add_agent("other-agent")
+    settings = {
+        "CONFIGURE_AGENT": other.agent,
+        "CONFIGURE_API_KEY": other.api_key,
+        "CONFIGURE_PUBLISHABLE_KEY": other.publishable_key,
+    }
+    yours = Platform(make_web(folder=web.folder, messages={}, settings=settings))
+    ada, known = journey(mine), mine.message()
+
+    unknown = yours.message()
+    assert (known["linked"], unknown["linked"]) == (True, False)
+    assert known["external_id"] != unknown["external_id"]
+    assert link_of(yours) is None
+    assert yours.verb("/subject/forget", subject_key=KEY)["forgotten"] is False
+    assert link_of(mine) == ada
+
+    # Nor is a journey of the one completed at the other.
+    link = mine.connect("chat:new")
+    token = web.sandbox.issue_agent_token(web.sandbox.add_person(ADA), agent=other.agent)
+    assert yours.post(yours.completion(link, token=token, agent=other.agent)).status_code == 404
+
+    bob = web.sandbox.add_person(BOB)
+    yours.follow(yours.connect(), BOB)
+    assert [link_of(one) for one in (mine, yours)] == [ada, bob.user_id]
+    assert [one.message()["user_id"] for one in (mine, yours)] == [ada, bob.user_id]
+    assert [len(one.events) for one in (mine, yours)] == [1, 1]
+    for platform in (mine, yours):
+        platform.browser.close()
