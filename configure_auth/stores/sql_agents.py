@@ -16,13 +16,15 @@ class SqlAgents(SqlStore):
     def register(
         self, connection: Connection, agent_id: str, claim_hash: str, *, app: str, until: float, now: float
     ) -> bool:
-        waiting = and_(agents.c.app == app, agents.c.agent_id == agent_id)
+        mine = and_(agents.c.app == app, agents.c.agent_id == agent_id)
         claim = {"claim_hash": claim_hash, "claim_until": until}
-        renewed = connection.execute(update(agents).where(waiting, agents.c.owner_user_id.is_(None)).values(**claim))
+        renewed = connection.execute(update(agents).where(mine, agents.c.owner_user_id.is_(None)).values(**claim))
         if renewed.rowcount == 1:
             return True
-        if connection.execute(select(agents.c.agent_id).where(waiting)).first() is not None:
+        owned = select(agents.c.agent_id).where(mine, agents.c.owner_user_id.is_not(None))
+        if connection.execute(owned).first() is not None:
             return False
+        # One that was added meanwhile, and still waits, makes this fail, and the transaction be taken again.
         connection.execute(insert(agents).values(app=app, agent_id=agent_id, **claim))
         return True
 

@@ -14,6 +14,7 @@ from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemorySta
 from configure_auth.values import Intent, PendingSignIn
 
 from ..support.wrapping import wrapped
+from .broken_agents import AGENTS
 from .broken_journeys import JOURNEYS, PARAMETERS
 from .two_at_once import TwoAtOnce
 
@@ -765,5 +766,6 @@ BROKEN: Final[dict[str, tuple[Callable[[], Stores], tuple[str, ...]]]] = {
     **{kind.__name__: (_with(leases=kind), tests) for kind, tests in _LEASES.items()},
     **{kind.__name__: (_with(journeys=kind), tests) for kind, tests in JOURNEYS.items()},
     **{kind.__name__: (_with(parameters=kind), tests) for kind, tests in PARAMETERS.items()},
+    **{kind.__name__: (_with(agents=kind), tests) for kind, tests in AGENTS.items()},
     LooksThenClaimsAwaited.__name__: (_awaited_race, ("one_of_many_claims_an_attempt",)),
 }

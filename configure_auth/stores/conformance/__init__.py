@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .accounts import AccountConformance
+from .agents import AgentConformance
 from .journeys import JourneyConformance
 from .leases import LeaseConformance
 from .parameters import ParameterConformance
@@ -10,6 +11,7 @@ from .states import StateConformance
 
 __all__ = [
     "AccountConformance",
+    "AgentConformance",
     "JourneyConformance",
     "LeaseConformance",
     "ParameterConformance",
@@ -19,7 +21,7 @@ __all__ = [
 
 
 class StoreConformance(
-    StateConformance, AccountConformance, LeaseConformance, JourneyConformance, ParameterConformance
+    StateConformance, AccountConformance, LeaseConformance, JourneyConformance, AgentConformance, ParameterConformance
 ):
     """Holds a store of your own to what `configure_auth.stores` says of it. In a test module:
 
