@@ -45,7 +45,7 @@ def element(
         "hosted_script": hosted_script,
         "script": script,
         "session": session,
-        "button": button(start),
+        "button": button(start, theme="auto"),
         "next": None if next is None else checked_href(next),
         "connectors": ",".join(connectors),
     }

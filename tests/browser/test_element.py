@@ -11,21 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, expect
 
 from configure_auth import ui
 from configure_auth.errors import Code
 from configure_auth.sandbox import Sandbox
+from example_apps.cli_bot import create_app as create_bot
 
+from ..support.flask_web import listening
 from ..support.server_side import pages
 from ..support.web import Adapter, Options, Web, running
 from .apps import ExampleApp, Served, Variation
 from .person import ADA, BUTTON, Person
 
+T = TypeVar("T")
 Reading = Literal["agent", "user"]
 
 SESSION, VALIDATE, EXCHANGE = "/configure/session", "/v1/auth/sign-in/validate", "/v1/auth/sign-in/exchange"
@@ -87,12 +91,12 @@ Open = Callable[..., Visitor]
 
 
 @contextmanager
-def elsewhere(context: AbstractContextManager[Web]) -> Iterator[Web]:
+def elsewhere(context: AbstractContextManager[T]) -> Iterator[T]:
     """A context in a thread of its own: the sync Playwright holds this one's event loop."""
     with ThreadPoolExecutor(1) as thread:
-        web = thread.submit(context.__enter__).result()
+        entered = thread.submit(context.__enter__).result()
         try:
-            yield web
+            yield entered
         finally:
             thread.submit(context.__exit__, None, None, None).result()
 
@@ -202,6 +206,66 @@ def test_by_the_keyboard_alone(meet: Open, reading: Reading) -> None:
         visitor.allow()
 
     expect_upgraded(visitor)
+
+
+# ── the bot example ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def bot_running(sandbox: Sandbox, folder: Path) -> Iterator[tuple[Flask, int]]:
+    with listening() as (port, serve):
+        url = f"http://localhost:{port}"
+        sandbox.register_return_to(f"{url}/configure/callback")
+        app = create_bot(sandbox.environment(url), instance_path=folder)
+        plain = app.wsgi_app
+
+        def whole(environ: Any, start_response: Any) -> list[bytes]:
+            # Werkzeug's server forgets to close a file where the browser hangs up, so it gets bytes only.
+            answer = plain(environ, start_response)
+            try:
+                return [b"".join(answer)]
+            finally:
+                getattr(answer, "close", lambda: None)()
+
+        app.wsgi_app = whole  # type: ignore[method-assign]
+        with serve(app):
+            yield app, port
+
+
+@pytest.mark.parametrize("reading", ["agent", "user"])
+def test_the_bot_s_user_takes_along_what_it_knows(
+    browser: Browser, configure_sandbox: Sandbox, tmp_path: Path, reading: Reading
+) -> None:
+    configure_sandbox.variants.element_token = reading
+    with elsewhere(bot_running(configure_sandbox, tmp_path)) as (bot, port):
+        example = ExampleApp(name="element-bot", serve=cast(Any, None), session_cookie="cli_bot_session")
+        served = Served(example=example, sandbox=configure_sandbox, port=port, folder=tmp_path, variation=Variation())
+        commands = bot.test_cli_runner()
+        assert commands.invoke(args=("ask", "ada", FACT)).output == "I'll remember that.\n"
+        password = commands.invoke(args=("invite", "ada")).output.split()[-1]
+        visitor = cast(Visitor, Visitor.at(browser, served))
+
+        visitor.visit("/")
+        visitor.look("sign-in")
+        visitor.page.get_by_label("Name").fill("ada")
+        visitor.page.get_by_label("Password").fill(password)
+        visitor.page.get_by_role("button", name="Sign in").click()
+        expect(visitor.page.get_by_label("Phone number")).to_be_visible()
+        visitor.look("phone")
+        visitor.prove_phone_in_the_element()
+        if reading == "user":
+            visitor.refusals.append(f"POST {SESSION} 400")
+            visitor.expect_offered()
+            visitor.look("one-more-step")
+            visitor.button().click()
+            visitor.prove_phone()
+            visitor.allow()
+
+        expect(visitor.page.locator("#memories")).to_have_text(FACT)
+        visitor.look("upgraded")
+        assert commands.invoke(args=("ask", "ada", "Which seats?")).output == f"You told me: {FACT}\n"
+        visitor.check()
+        visitor.context.close()
 
 
 # ── trouble ───────────────────────────────────────────────────────────────────────────────────────────────────────────
