@@ -101,8 +101,13 @@ class Messages(Feature):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if self.on_unproven not in ("accept", "reject"):
             raise SettingsError('on_unproven must be "accept" or "reject"')
-        if self.message_line_phone is not None and not self.phones.numbers([self.message_line_phone]):
-            raise SettingsError("message_line_phone must be a phone number such as +14155550100")
+        phones = self.phones  # refuses a region that there isn't
+        if self.message_line_phone is not None:
+            numbers = phones.numbers([self.message_line_phone])
+            if not numbers:
+                raise SettingsError("message_line_phone must be a phone number such as +14155550100")
+            # Configure would take a local number for an international one.
+            object.__setattr__(self, "message_line_phone", numbers[0])
         try:
             self.link("0")
         except ConfigureError as error:

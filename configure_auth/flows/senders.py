@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..api.messages import recognize_phone
 from ..api.sign_in import is_agent_token
-from ..errors import ConfigureError
+from ..errors import ConfigureError, SettingsError
 from ..events import SenderLinked, SenderUnlinked
 from ..stores import StoredSubject
 from ..values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
@@ -35,6 +35,8 @@ def message_identity(
     Raises:
         ConfigureError: Configure failed, and `raise_on_error` is set.
     """
+    if isinstance(phone_candidates, str):
+        raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
     sender = yield from named(messages, subject_key)
     phones = messages.phones.numbers(phone_candidates)
     try:
