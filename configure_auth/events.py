@@ -100,11 +100,11 @@ class SenderUnlinked:
 
     `why`: "contradicted": the next message came from the phone of another Configure user than the one who followed the
     link. "unproven": it came with no sign of who sent it, and `on_unproven` is "reject". "invalid": Configure no longer
-    takes the token. "forgotten": the app asked for it.
+    takes the token. "disconnected": the sender asked for it. "forgotten": the app did.
     """
 
     account: LinkedAccount
-    why: Literal["contradicted", "unproven", "invalid", "forgotten"]
+    why: Literal["contradicted", "unproven", "invalid", "disconnected", "forgotten"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

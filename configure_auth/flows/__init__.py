@@ -1,22 +1,20 @@
 """Every decision, once: generators that yield effects and return values. No framework, no I/O, no clock."""
 
 from . import provider
-from .account_link import LINK_ROUTES, AccountLink, unlink
+from .account_link import LINK_ROUTES, AccountLink
 from .answer import Answer
 from .app import App, AppResponse, Hook
 from .claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
 from .destination import Destinations, require_path
 from .effects import Flow, arun, run
 from .features import Features
-from .keyed_ids import external_id
 from .login import Login, OAuthClient
-from .messages import MESSAGE_ROUTES, Messages, start_journey
+from .messages import MESSAGE_ROUTES, Messages
 from .registration import Registration, register_callbacks
 from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
-from .senders import export_subject, forget_subject, message_identity
 from .site import AppOptions, Clock, Site
-from .tokens import OpenToken, access_token, account, checked, export_user, forget_user, open_token
+from .tokens import checked, open_token
 from .upkeep import Resealed, purge, reseal
 from .visit import Visit
 
@@ -44,7 +42,6 @@ __all__ = [
     "Login",
     "Messages",
     "OAuthClient",
-    "OpenToken",
     "Registration",
     "Resealed",
     "Route",
@@ -52,17 +49,9 @@ __all__ = [
     "Site",
     "UserProfiles",
     "Visit",
-    "access_token",
-    "account",
     "arun",
     "checked",
     "current_user",
-    "export_subject",
-    "export_user",
-    "external_id",
-    "forget_subject",
-    "forget_user",
-    "message_identity",
     "open_token",
     "provider",
     "purge",
@@ -72,6 +61,4 @@ __all__ = [
     "reseal",
     "run",
     "serve",
-    "start_journey",
-    "unlink",
 ]

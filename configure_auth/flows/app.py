@@ -21,7 +21,10 @@ class App(Protocol):
         """Call a function of the app; a response that it raises (`abort(403)`) comes as `AppResponse`."""
 
     def body(self, limit: int) -> Any:
-        """What came in the request's body, as bytes: all of it, or one byte more than `limit`."""
+        """What came in the request's body, as bytes: all of it, or one byte more than `limit`.
+
+        Nothing of one that broke off, or is not as it was declared.
+        """
 
     def answer(self, hook: Hook, *args: object) -> Any:
         """`call` a hook that may return a response: that response in the framework's own type, or None."""

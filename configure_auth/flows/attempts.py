@@ -18,7 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from ..errors import Code, ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError
+from ..errors import (
+    BearerError,
+    Code,
+    ConfigureAuthError,
+    ConfigureError,
+    LoginRefused,
+    SettingsError,
+    SignInError,
+    StoreError,
+)
 from ..events import LinkFailed, SignInStarted
 from ..stores import REPLAY
 from ..values import Intent, PendingSignIn, Secret
@@ -311,8 +320,12 @@ def as_refusal(error: Exception) -> SignInError:
     if isinstance(error, SettingsError):
         log.error("misconfigured: %s", error)
         return SignInError(Code.MISCONFIGURED, str(error))
-    if isinstance(error, ConfigureAuthError):
+    if isinstance(error, StoreError):
         log.error("%s: %s", error.code, error)
-        return SignInError(Code(error.code), str(error), retry_after=2)
+        return SignInError(Code.STORE_BUSY, str(error), retry_after=2)
+    if isinstance(error, BearerError):
+        # Of an app's own `user_id`, which asks a `BearerUser`.
+        code = Code.SIGNED_OUT if error.retry_after is None else Code.UPSTREAM_UNAVAILABLE
+        return SignInError(code, str(error), retry_after=error.retry_after)
     log.error("a hook of the app, or configure_auth itself, failed in a sign-in", exc_info=error)
     return SignInError(Code.MISCONFIGURED, f"an unexpected {type(error).__name__}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -31,10 +32,16 @@ _CLAIM_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class AgentTable(Protocol):
-    """An app's own table of agents. On Starlette both are coroutines."""
+    """An app's own table of agents. On Starlette both are coroutines.
+
+    How long a hash is good for is the table's to say, and that a deleted user's agents go is the app's to see to.
+    """
 
     def register(self, agent_id: str, claim_hash: str) -> Any:
-        """Keep an agent without an owner, or another hash for one that has none; False where it has one."""
+        """True, having kept an agent without an owner, or another hash for one that has none; False where it has one.
+
+        In one statement too: it must not change the hash of an agent that is claimed meanwhile.
+        """
 
     def claim(self, claim_hash: str, user_id: str) -> Any:
         """A `ClaimedAgent`, or None for an unknown hash.
@@ -80,23 +87,36 @@ class Claims(_JsonFeature):
         agent, site, table = _agent_id(agent_id), self.site, self.table
         token = Secret(secrets.token_urlsafe(32))
         claim_hash, now = digest("claim", token.reveal()), site.clock()
-        kept = yield from (
+        kept: object = yield from (
             use(lambda stores: stores.agents.register(agent, claim_hash, app=site.agent, until=now + LIFETIME, now=now))
             if table is None
             else use(lambda stores: table.register(agent, claim_hash))
         )
-        if kept is False:
+        if not isinstance(kept, bool):
+            # A number of rows, or a coroutine that nobody awaits: the token would be worth nothing.
+            raise SettingsError(f"register() of agent_claims(table=) gave a {type(kept).__name__}: give True or False")
+        if not kept:
             raise AgentOwned("this agent belongs to somebody already")
         return token
 
-    def claimed(self, token: str, user_id: str) -> Flow[ClaimedAgent | None]:
-        site, table, claim_hash = self.site, self.table, digest("claim", token)
-        found: ClaimedAgent | None = yield from (
+    def claimed(self, token: Secret, user_id: str) -> Flow[ClaimedAgent | None]:
+        site, table, claim_hash = self.site, self.table, digest("claim", token.reveal())
+        found: object = yield from (
             use(lambda stores: stores.agents.claim(claim_hash, user_id, app=site.agent, now=site.clock()))
             if table is None
             else use(lambda stores: table.claim(claim_hash, user_id))
         )
-        return found
+        if found is None:
+            return None
+        if not isinstance(found, ClaimedAgent):
+            raise SettingsError(
+                f"claim() of agent_claims(table=) gave a {type(found).__name__}: give a ClaimedAgent, or None"
+            )
+        # A table may have whole numbers for ids.
+        owner = local_id(found.owner_user_id, "ClaimedAgent.owner_user_id")
+        if owner is None:
+            raise SettingsError("claim() of agent_claims(table=) gave an agent that nobody has: set its owner first")
+        return replace(found, agent_id=_agent_id(found.agent_id), owner_user_id=owner)
 
     def owned_by(self, user_id: str | None) -> Flow[tuple[str, ...]]:
         """The agents of a user."""
@@ -135,10 +155,8 @@ def claim(feature: Claims, visit: Visit) -> Flow[Answer]:
     bears = visit.headers.get("authorization", "")[:7].lower() == "bearer "
     if not bears and not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a claim that was posted from elsewhere")
-    fields = yield from posted(visit)
-    token = fields.get("claimToken", fields.get("claim_token"))
-    known = isinstance(token, str) and _CLAIM_TOKEN.fullmatch(token) is not None
-    found = (yield from feature.claimed(str(token), user_id)) if known else None
+    token = _claim_token((yield from posted(visit)))
+    found = None if token is None else (yield from feature.claimed(token, user_id))
     if found is None:
         raise SignInError(Code.EXPIRED, "there is no such claim token, or it is over", status=404)
     if found.owner_user_id != user_id:
@@ -148,10 +166,21 @@ def claim(feature: Claims, visit: Visit) -> Flow[Answer]:
     return Answer(status=200, json={"ok": True, "agentId": found.agent_id})
 
 
+def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
+    """The token that was posted, hidden from a traceback that prints locals; None for what can't be one."""
+    given = fields.get("claimToken", fields.get("claim_token"))
+    return Secret(given) if isinstance(given, str) and _CLAIM_TOKEN.fullmatch(given) else None
+
+
 def _agent_id(agent_id: str | int) -> str:
-    known = local_id(agent_id, "agent_id")
+    try:
+        known = local_id(agent_id, "agent_id")
+    except SettingsError:
+        known = None
     if known is None:
-        raise SettingsError("agent_id must be the app's own id of an agent")
+        raise SettingsError(
+            "agent_id must be the app's own id of an agent: a string of 1 to 255 characters, or a whole number"
+        )
     return known
 
 
@@ -187,7 +216,13 @@ def profile(feature: UserProfiles, visit: Visit) -> Flow[Answer]:
 
 
 def _field(found: object, name: str) -> object:
-    return found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    if isinstance(found, Mapping):
+        return found.get(name)
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        # Not null: it may be there in another way, as in a row of `sqlite3`.
+        raise SettingsError(f"a user's profile is a {type(found).__name__} without an attribute {name!a}") from None
 
 
 def _plain(value: object) -> object:
@@ -196,14 +231,15 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, UUID | Decimal):
         return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | int | bool) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     # A row of the app's would drag along what nobody listed.
-    raise SettingsError(f"a field of a user's profile is a {type(value).__name__}, which JSON doesn't have")
+    kind = value if isinstance(value, float) else f"a {type(value).__name__}"
+    raise SettingsError(f"a field of a user's profile is {kind}, which JSON doesn't have")
 
 
 CLAIM_ROUTES = (Route("claim", "/claim", ("POST",), claim),)

@@ -29,7 +29,17 @@ from .site import Site, digest
 from .tokens import validated
 from .visit import Visit
 
-__all__ = ["MESSAGE_ROUTES", "Messages", "Met", "Sender", "named", "place_of_link", "seal_link", "start_journey"]
+__all__ = [
+    "MESSAGE_ROUTES",
+    "Messages",
+    "Met",
+    "Sender",
+    "named",
+    "place_of_link",
+    "seal_link",
+    "start_journey",
+    "wish_of",
+]
 
 log = logging.getLogger("configure_auth")
 
@@ -161,16 +171,21 @@ def named(messages: Messages, subject_key: str | int) -> Flow[Sender]:
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
     """A sender's link, as it is kept."""
-    link = StoredSubject(
+    link = replace(wish_of(site, subject), configure_user_id=configure_user_id, proven=proven)
+    return replace(link, token=site.sealer.seal(token.reveal(), *place_of_link(link)))
+
+
+def wish_of(site: Site, subject: str) -> StoredSubject:
+    """What is kept of a sender who disconnected."""
+    return StoredSubject(
         agent=site.agent,
         subject=subject,
-        configure_user_id=configure_user_id,
+        configure_user_id="",
         token="",
         linked_at=site.clock(),
-        proven=proven,
+        proven=True,
         serial=secrets.token_hex(8),
     )
-    return replace(link, token=site.sealer.seal(token.reveal(), *place_of_link(link)))
 
 
 def place_of_link(link: StoredSubject) -> tuple[str, str, str, str]:
@@ -242,12 +257,14 @@ def _counted(site: Site, journey_hash: str) -> Flow[bool]:
 def _read(visit: Visit) -> Flow[_Completion]:
     fields = yield from posted(visit)
     token, journey_id = fields.get("token"), fields.get("journeyId", fields.get("journey_id"))
-    if not is_token(token) or not isinstance(journey_id, str) or not _JOURNEY_ID.fullmatch(journey_id):
+    said = fields.get("userId", fields.get("user_id")), fields.get("agent")
+    well_formed = is_token(token) and all(isinstance(one, str | None) for one in said)
+    if not well_formed or not isinstance(journey_id, str) or not _JOURNEY_ID.fullmatch(journey_id):
         # The token is let go, so that a traceback that prints locals has none of it.
         del fields, token
         raise SignInError(Code.INVALID_REQUEST, "a completion has a token and a journeyId")
     assert isinstance(token, str)
-    return _Completion(journey_id, Secret(token), fields.get("userId", fields.get("user_id")), fields.get("agent"))
+    return _Completion(journey_id, Secret(token), *said)
 
 
 def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Flow[Journey | None]:
@@ -271,7 +288,10 @@ def _validated(site: Site, completion: _Completion) -> Flow[str]:
 
 
 def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Flow[Journey | None]:
-    site = messages.site
+    site, hook, name = messages.site, messages.on_linked, None
+    if hook is not None and journey.sender is not None:
+        # First, for a process that lacks the key of it must not use up a journey whose end it can't tell.
+        name = Secret(site.sealer.open(journey.sender, "sender", journey.journey_hash))
     end = yield from use(
         lambda stores: stores.journeys.complete(
             journey.journey_hash, link=link, token_hash=token_hash, now=site.clock()
@@ -285,9 +305,8 @@ def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_has
     if end == "linked":
         account = link.public
         yield from tell(JourneyCompleted(account=account))
-        if messages.on_linked is not None and journey.sender is not None:
-            name = site.sealer.open(journey.sender, "sender", journey.journey_hash)
-            yield from _told(messages.on_linked, name, account)
+        if hook is not None and name is not None:
+            yield from _told(hook, name.reveal(), account)
     return replace(journey, token_hash=token_hash)
 
 

@@ -15,11 +15,11 @@ from ..events import SenderLinked, SenderUnlinked
 from ..stores import StoredSubject
 from ..values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from .effects import Flow, send, tell, use
-from .messages import Messages, Sender, named, place_of_link, seal_link
+from .messages import Messages, Sender, named, place_of_link, seal_link, wish_of
 from .site import Site
 from .tokens import validated
 
-__all__ = ["export_subject", "forget_subject", "message_identity"]
+__all__ = ["export_subject", "forget_subject", "message_identity", "unlink_subject"]
 
 log = logging.getLogger("configure_auth")
 
@@ -57,6 +57,8 @@ def _identified(messages: Messages, sender: Sender, phones: tuple[str, ...]) -> 
     site = messages.site
     link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
     recognition = None
+    if link is not None and link.is_wish:
+        return MessageIdentity(external_id=sender.subject)
     if link is not None and not link.proven:
         # The first message after a journey: whoever followed the link may not be who was sent it.
         recognition = yield from _recognized(site, phones)
@@ -154,15 +156,31 @@ def export_subject(messages: Messages, subject_key: str | int) -> Flow[LinkedAcc
     site = messages.site
     sender = yield from named(messages, subject_key)
     link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
-    return None if link is None else link.public
+    return None if link is None or link.is_wish else link.public
+
+
+def unlink_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
+    """Delete a sender's link and journeys, and keep the wish not to be recognised; whether a link was there.
+
+    Configure goes on to recognise the phone of whoever let our agent in once, at the very next message.
+    """
+    site = messages.site
+    sender = yield from named(messages, subject_key)
+    wish = wish_of(site, sender.subject)
+    gone = yield from use(lambda stores: stores.journeys.unlink(wish))
+    return (yield from _told_of(gone, "disconnected"))
 
 
 def forget_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
-    """Delete all there is of a sender, journeys on their way too; whether a link was there."""
+    """Delete all there is of a sender, journeys on their way and a wish too; whether a link was there."""
     site = messages.site
     sender = yield from named(messages, subject_key)
     gone = yield from use(lambda stores: stores.journeys.forget(site.agent, sender.subject))
-    if gone is None:
+    return (yield from _told_of(gone, "forgotten"))
+
+
+def _told_of(gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> Flow[bool]:
+    if gone is None or gone.is_wish:
         return False
-    yield from tell(SenderUnlinked(account=gone.public, why="forgotten"))
+    yield from tell(SenderUnlinked(account=gone.public, why=why))
     return True

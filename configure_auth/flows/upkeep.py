@@ -51,7 +51,10 @@ class Resealed:
 
 
 def purge(clock: Clock) -> Flow[int]:
-    """Delete every attempt and every journey that has ended, in small steps; how many it were."""
+    """Delete every attempt and every journey that has ended, in small steps; how many it were.
+
+    Every replay that is over is wiped too, which doesn't count.
+    """
     deleted = 0
     while step := (yield from use(lambda stores: stores.states.purge(now=clock()))):
         deleted += step
@@ -82,7 +85,7 @@ def _reseal_links(site: Site, ends: Counter[End | None]) -> Flow[None]:
     after: str | None = None
     while page := (yield from _links(site, after)):
         for link in page:
-            if not site.sealer.is_current(link.token):
+            if not link.is_wish and not site.sealer.is_current(link.token):
                 ends[(yield from _resealed_link(site, link))] += 1
         after = page[-1].subject
 

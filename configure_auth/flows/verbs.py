@@ -132,8 +132,16 @@ def message_identity(
     )
 
 
+def unlink_subject(features: Features, subject_key: str | int) -> Flow[bool]:
+    """Disconnect a sender who asks for it; whether a link was there.
+
+    Until they follow a new link they are nobody, although Configure would recognise their phone.
+    """
+    return senders.unlink_subject(features.messages, subject_key)
+
+
 def forget_subject(features: Features, subject_key: str | int) -> Flow[bool]:
-    """Delete all there is of a sender, as where one says "disconnect"; whether a link was there."""
+    """Delete all there is of a sender, that they disconnected too; whether a link was there."""
     return senders.forget_subject(features.messages, subject_key)
 
 
@@ -186,6 +194,7 @@ class SubjectVerbs:
 
     start_journey = Verb(start_journey)
     message_identity = Verb(message_identity)
+    unlink_subject = Verb(unlink_subject)
     forget_subject = Verb(forget_subject)
     export_subject = Verb(export_subject)
 

@@ -74,7 +74,8 @@ class StoredSubject:
     """The link of a message's sender, with its sealed token. `subject` is the keyed hash that stands for the sender.
 
     `proven` is false from the end of a journey to the sender's next message, which may show that somebody else followed
-    the link. `serial` is new with every change.
+    the link. `serial` is new with every change. Without user and token (both are "") it's the wish of a sender who
+    disconnected, not to be recognised by phone.
     """
 
     agent: str
@@ -84,6 +85,10 @@ class StoredSubject:
     linked_at: float
     proven: bool
     serial: str = ""
+
+    @property
+    def is_wish(self) -> bool:
+        return not self.token
 
     @property
     def public(self) -> LinkedAccount:
@@ -202,7 +207,8 @@ class JourneyStore(Protocol):
     def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
         """Use a journey of the link's agent and sender up and save its link, both or neither.
 
-        The journey's `sender` is wiped. A link of the same sender to the same Configure user is renewed.
+        The journey's `sender` is wiped. A link of the same sender to the same Configure user is renewed, and a wish is
+        over.
         """
 
     def find(self, agent: str, subject: str) -> StoredSubject | None:
@@ -213,6 +219,9 @@ class JourneyStore(Protocol):
 
     def remove(self, agent: str, subject: str, *, serial: str) -> bool:
         """Delete the link that still has this serial."""
+
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        """Put a wish in the place of its sender's link, and delete open journeys; what was there before."""
 
     def forget(self, agent: str, subject: str) -> StoredSubject | None:
         """Delete all there is of a sender, open journeys too; the link deleted."""

@@ -259,7 +259,7 @@ class MemoryJourneys:
         if journey.token_hash is not None:
             return "repeated" if journey.token_hash == token_hash else "over"
         present = self._links.get((link.agent, link.subject))
-        if present is not None and present.configure_user_id != link.configure_user_id:
+        if present is not None and present.configure_user_id not in ("", link.configure_user_id):
             return "taken"
         self._journeys[journey_hash] = changed(journey, token_hash=token_hash, sender=None)
         self._links[link.agent, link.subject] = link
@@ -286,10 +286,14 @@ class MemoryJourneys:
         return True
 
     @_alone
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        present = self._forget(wish.agent, wish.subject)
+        self._links[wish.agent, wish.subject] = wish
+        return present
+
+    @_alone
     def forget(self, agent: str, subject: str) -> StoredSubject | None:
-        for journey in self._of(agent, subject):
-            del self._journeys[journey.journey_hash]
-        return self._links.pop((agent, subject), None)
+        return self._forget(agent, subject)
 
     @_alone
     def page(self, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
@@ -299,6 +303,11 @@ class MemoryJourneys:
     @_alone
     def purge(self, *, now: float) -> int:
         return self._drop_ended(now)
+
+    def _forget(self, agent: str, subject: str) -> StoredSubject | None:
+        for journey in self._of(agent, subject):
+            del self._journeys[journey.journey_hash]
+        return self._links.pop((agent, subject), None)
 
     def _present(self, journey_hash: str, agent: str, now: float) -> Journey | None:
         journey = self._journeys.get(journey_hash)

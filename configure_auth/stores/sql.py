@@ -22,7 +22,8 @@ __all__ = ["sql_stores"]
 class SqlStates(SqlStore):
     @transaction
     def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
-        _sweep(connection, now)
+        _play_out(connection, now, SWEEP)
+        _sweep(connection, now, SWEEP)
         mine = and_(
             states.c.browser_hash == record.browser_hash,
             states.c.agent == record.agent,
@@ -73,7 +74,7 @@ class SqlStates(SqlStore):
         user_id: str | None,
         now: float,
     ) -> None:
-        _play_out(connection, now)
+        _play_out(connection, now, SWEEP)
         connection.execute(
             update(states)
             .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
@@ -92,6 +93,8 @@ class SqlStates(SqlStore):
 
     @transaction
     def purge(self, connection: Connection, *, now: float) -> int:
+        # All of them, for only what is deleted counts as a step; whoever signs in wipes more of them than they leave.
+        _play_out(connection, now, None)
         return _sweep(connection, now, PURGE)
 
 
@@ -241,9 +244,8 @@ def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any
     )
 
 
-def _sweep(connection: Connection, now: float, limit: int = SWEEP) -> int:
+def _sweep(connection: Connection, now: float, limit: int) -> int:
     """Delete attempts that have ended, so many at most; how many it were."""
-    _play_out(connection, now, limit)
     # What another transaction deletes already is left to it: to wait for it would be to wait for nothing.
     ended = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
     return connection.execute(
@@ -251,7 +253,8 @@ def _sweep(connection: Connection, now: float, limit: int = SWEEP) -> int:
     ).rowcount
 
 
-def _play_out(connection: Connection, now: float, limit: int = SWEEP) -> None:
+def _play_out(connection: Connection, now: float, limit: int | None) -> None:
+    """Wipe the replays that are over, so many at most."""
     played = select(states.c.state_hash).where(states.c.replay_until <= now).limit(limit)
     connection.execute(
         update(states)

@@ -62,7 +62,7 @@ class SqlJourneys(SqlStore):
         present = connection.execute(
             select(subjects.c.configure_user_id).where(sender).with_for_update()
         ).scalar_one_or_none()
-        if present is not None and present != link.configure_user_id:
+        if present not in (None, "", link.configure_user_id):
             return "taken"
         connection.execute(update(journeys).where(mine).values(token_hash=token_hash, sender=None))
         if present is None:
@@ -91,12 +91,14 @@ class SqlJourneys(SqlStore):
         return connection.execute(delete(subjects).where(same)).rowcount == 1
 
     @transaction
+    def unlink(self, connection: Connection, wish: StoredSubject) -> StoredSubject | None:
+        present = _forget(connection, wish.agent, wish.subject)
+        connection.execute(insert(subjects).values(**asdict(wish)))
+        return present
+
+    @transaction
     def forget(self, connection: Connection, agent: str, subject: str) -> StoredSubject | None:
-        # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
-        connection.execute(delete(journeys).where(journeys.c.agent == agent, journeys.c.subject == subject))
-        gone = _find(connection, agent, subject)
-        connection.execute(delete(subjects).where(_sender(agent, subject)))
-        return gone
+        return _forget(connection, agent, subject)
 
     @reading
     def page(self, connection: Connection, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
@@ -121,6 +123,14 @@ def _sender(agent: str, subject: str) -> Any:
 def _find(connection: Connection, agent: str, subject: str) -> StoredSubject | None:
     row = connection.execute(select(subjects).where(_sender(agent, subject))).one_or_none()
     return None if row is None else StoredSubject(**row._mapping)
+
+
+def _forget(connection: Connection, agent: str, subject: str) -> StoredSubject | None:
+    # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
+    connection.execute(delete(journeys).where(journeys.c.agent == agent, journeys.c.subject == subject))
+    gone = _find(connection, agent, subject)
+    connection.execute(delete(subjects).where(_sender(agent, subject)))
+    return gone
 
 
 def _sweep(connection: Connection, now: float, limit: int) -> int:

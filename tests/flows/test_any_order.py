@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from configure_auth.events import AccountLinked, AccountUnlinked, LinkFailed, LoggedIn, SignInStarted
-from configure_auth.flows import Answer, forget_user, run
+from configure_auth.flows import Answer, run
 from configure_auth.flows.site import digest
+from configure_auth.flows.tokens import forget_user
 from configure_auth.stores import REPLAY
 
 from .world import Browser, World

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configure_auth.events import JourneyCompleted
+from configure_auth.events import JourneyCompleted, SenderUnlinked
 
 from .conftest import ADA, KEY, Platform
 
@@ -20,3 +20,36 @@ def test_a_sender_connects_and_is_known_at_the_next_message(platform: Platform) 
     [(key, account)] = platform.linked
     assert (key, account.user_id, account.configure_user_id) == (KEY, after["external_id"], after["user_id"])
     assert [type(event) for event in platform.events] == [JourneyCompleted]
+
+
+def test_a_sender_who_disconnected_is_not_recognised_until_they_follow_a_new_link(platform: Platform) -> None:
+    ada = platform.sandbox.add_person(ADA, name="Ada")
+    platform.follow(platform.connect())
+    assert platform.message(KEY, ADA)["linked"] is True
+    unfollowed = platform.connect()
+
+    assert platform.verb("/subject/unlink", subject_key=KEY) == {"unlinked": True}
+
+    asked = len(platform.calls)
+    answers = [platform.message(KEY, ADA) for _ in range(2)]
+    assert [(answer["source"], answer["linked"]) for answer in answers] == [("external_id", False)] * 2
+    assert len(platform.calls) == asked
+    assert platform.verb("/subject/export", subject_key=KEY) == {"account": None}
+    assert platform.verb("/subject/unlink", subject_key=KEY) == {"unlinked": False}
+    told = [(event.account.user_id, event.why) for event in platform.events if isinstance(event, SenderUnlinked)]
+    assert told == [(answers[0]["external_id"], "disconnected")]
+    platform.sandbox.sign_in(unfollowed, ADA)
+    assert platform.sandbox.completions[-1].status == 404
+
+    platform.follow(platform.connect())
+    assert platform.message(KEY, ADA)["user_id"] == ada.user_id
+
+
+def test_what_is_forgotten_is_the_wish_too(platform: Platform) -> None:
+    platform.sandbox.issue_agent_token(platform.sandbox.add_person(ADA))
+    platform.verb("/subject/unlink", subject_key=KEY)
+    assert platform.message(KEY, ADA)["linked"] is False
+
+    assert platform.verb("/subject/forget", subject_key=KEY) == {"forgotten": False}
+
+    assert platform.message(KEY, ADA)["source"] == "phone_recognition"

@@ -32,6 +32,7 @@ VERBS = [
     "external_id_for",
     "start_journey",
     "message_identity",
+    "unlink_subject",
     "forget_subject",
     "export_subject",
     "register_agent",

@@ -297,6 +297,32 @@ class LooksThenRemoves(MemoryJourneys):
         return True
 
 
+class UnlinksTheLinkOnly(MemoryJourneys):
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        present = self._links.get((wish.agent, wish.subject))
+        self._links[wish.agent, wish.subject] = wish
+        return present
+
+
+class UnlinksSilently(MemoryJourneys):
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        super().unlink(wish)
+        return None
+
+
+class UnlinksWithoutAWish(MemoryJourneys):
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        return self.forget(wish.agent, wish.subject)
+
+
+class TakesAWishForALink(MemoryJourneys):
+    def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
+        present = self._links.get((link.agent, link.subject))
+        if present is not None and present.is_wish:
+            return "taken"
+        return super().complete(journey_hash, link=link, token_hash=token_hash, now=now)
+
+
 class ForgetsOpenJourneysOnly(MemoryJourneys):
     def forget(self, agent: str, subject: str) -> StoredSubject | None:
         completed = {one.journey_hash: one for one in self._of(agent, subject) if one.token_hash is not None}
@@ -512,6 +538,13 @@ JOURNEYS: dict[type[MemoryJourneys], tuple[str, ...]] = {
     RemovesAnySerial: ("a_link_is_removed_by_its_serial",),
     RemovesTheJourneysToo: ("a_link_is_removed_by_its_serial",),
     LooksThenRemoves: ("of_two_who_remove_a_link_one_did",),
+    UnlinksTheLinkOnly: ("a_wish_takes_the_place_of_a_link_and_of_journeys",),
+    UnlinksSilently: ("a_wish_takes_the_place_of_a_link_and_of_journeys",),
+    UnlinksWithoutAWish: (
+        "a_wish_takes_the_place_of_a_link_and_of_journeys",
+        "a_wish_is_over_with_a_new_link_only",
+    ),
+    TakesAWishForALink: ("a_wish_is_over_with_a_new_link_only",),
     ForgetsOpenJourneysOnly: ("all_there_is_of_a_sender_is_forgotten",),
     ForgetsTheLinkOnly: (
         "all_there_is_of_a_sender_is_forgotten",

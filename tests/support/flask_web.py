@@ -120,6 +120,10 @@ def build(
     def message() -> Any:
         return jsonify(identity_of(configure_auth.message_identity(**request.get_json())))
 
+    @app.post("/subject/unlink")
+    def unlink_subject() -> Any:
+        return jsonify(unlinked=configure_auth.unlink_subject(**request.get_json()))
+
     @app.post("/subject/forget")
     def forget_subject() -> Any:
         return jsonify(forgotten=configure_auth.forget_subject(**request.get_json()))

@@ -99,6 +99,9 @@ def build(
     async def message(request: Request) -> JSONResponse:
         return JSONResponse(identity_of(await configure_auth.message_identity(**await request.json())))
 
+    async def unlink_subject(request: Request) -> JSONResponse:
+        return JSONResponse({"unlinked": await configure_auth.unlink_subject(**await request.json())})
+
     async def forget_subject(request: Request) -> JSONResponse:
         return JSONResponse({"forgotten": await configure_auth.forget_subject(**await request.json())})
 
@@ -124,6 +127,7 @@ def build(
         Route("/forget/{user_id}", forget, methods=["POST"]),
         Route("/journey", journey, methods=["POST"]),
         Route("/message", message, methods=["POST"]),
+        Route("/subject/unlink", unlink_subject, methods=["POST"]),
         Route("/subject/forget", forget_subject, methods=["POST"]),
         Route("/subject/export", export_subject, methods=["POST"]),
         Route("/purge", purge, methods=["POST"]),

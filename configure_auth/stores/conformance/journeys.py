@@ -368,6 +368,26 @@ class JourneyConformance(Conformance):
             assert _find(kept, link(subject, "c1")) is None
             assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
 
+    def test_a_wish_takes_the_place_of_a_link_and_of_journeys(self, kept: Stores) -> None:
+        saved, waiting = link("s1", "c1"), _put(kept, journey("j1", subject="s1"))
+        kept.journeys.save(saved, serial=None)
+        wish = link("s1", "", token="", serial="wish")
+
+        assert kept.journeys.unlink(wish) == saved
+        assert _find(kept, saved) == wish
+        assert _read(kept, waiting) is None
+        # Again, and of a sender who had no link.
+        assert kept.journeys.unlink(replace(wish, serial="again")) == wish
+        assert kept.journeys.unlink(link("s2", "", token="", serial="wish")) is None
+
+    def test_a_wish_is_over_with_a_new_link_only(self, kept: Stores) -> None:
+        wish = link("s1", "", token="", serial="wish")
+        kept.journeys.unlink(wish)
+
+        assert kept.journeys.save(link("s1", "c1", serial="recognised"), serial=None) is False
+        assert _complete(kept, _put(kept, journey("j1", subject="s1"))) == "linked"
+        assert _find(kept, wish) != wish
+
     def test_an_agents_links_are_paged(self, kept: Stores) -> None:
         links = {subject: link(subject, "c1", serial=subject) for subject in ("s3", "s1", "s5", "s2", "s4")}
         for saved in (*links.values(), link("s0", "c1", agent="b")):
