@@ -48,9 +48,12 @@ def page(template: str, status: int = 200, *, script: bool = False, **values: ob
     return HTMLResponse(html, status, {**_HEADERS, "Content-Security-Policy": policy})
 
 
-def error_page(title: str, text: str, status: int = 400, *, code: str = "") -> Response:
-    """An error that ends a visit: there is no safe address to send the person back to."""
-    return page("error.html", status, title=title, text=text, code=code, theme=None)
+def error_page(
+    title: str, text: str, status: int = 400, *, code: str = "", hosted: HostedRequest | None = None
+) -> Response:
+    """An error that ends a visit: there is no safe address to send the person back to, but for `hosted`'s messages."""
+    theme = hosted.theme if hosted else None
+    return page("error.html", status, title=title, text=text, code=code, hosted=hosted, theme=theme)
 
 
 def step_page(world: World, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:

@@ -242,7 +242,10 @@ class Sandbox:
             with self._world.lock:
                 self._world.directory.put(replace(known, name=name or known.name, email=email or known.email))
         with Robot() as robot:
-            return robot.sign_in(url, phone, code=code, cancel=cancel)
+            end = robot.sign_in(url, phone, code=code, cancel=cancel)
+        with self._world.lock:
+            self._world.completions += robot.completions
+        return end
 
     def issue_agent_token(self, person: Person, *, agent: str | None = None) -> str:
         """An agent token as a hosted sign-in gives, approval included, without walking the pages."""
@@ -305,7 +308,7 @@ class Sandbox:
 
     @property
     def completions(self) -> list[Completion]:
-        """The completions posted to apps, with their answers."""
+        """The completions posted to apps, with their answers; not those that a page in somebody's browser posted."""
         with self._world.lock:
             return list(self._world.completions)
 

@@ -29,6 +29,7 @@ def serve(port: int, *, app_url: str, announce: Callable[[str], None], agent: st
         with Sandbox(port, agent=agent) as sandbox:
             sandbox.register_redirect_uri(app_url + OAUTH_CALLBACK)
             sandbox.register_return_to(app_url + LINK_CALLBACK)
+            sandbox.variants.completion_sender = "page"  # the likelier reading, and what an app's CORS is tried by
             announce("\n".join(f"{name}={value}" for name, value in sandbox.environment(app_url).items()))
             os.read(reader, 1)
     finally:

@@ -81,3 +81,5 @@ class Variants:
     message_url_fallback: str = "sender_proof_missing"
     message_url_reason: str | None = OWN
     completion_sender: Literal["server", "page", "both"] = "server"
+    """Who posts the completion: Configure's server, or the last page, whose browser asks the app first (CORS). A
+    sandbox that is served to people's browsers has the page do it."""

@@ -172,7 +172,8 @@ def _finished(world: World, interaction: Interaction) -> Response:
         if interaction.tries >= CODE_TRIES:
             text = "Too many wrong codes. Go back to the app and start again."
             return error_page("Sign-in stopped", text, 429, code="too_many_tries")
-        return error_page("Sign-in cancelled", "Nothing was shared. You can close this page.", 200, code="cancelled")
+        assert isinstance(interaction.request, HostedRequest)  # a cancelled OAuth sign-in has an address to go to
+        return error_page("Sign-in cancelled", "Nothing was shared.", 200, code="cancelled", hosted=interaction.request)
     return step_page(world, interaction)
 
 

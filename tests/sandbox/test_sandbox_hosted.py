@@ -6,7 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -113,13 +113,32 @@ def test_every_parameter_is_shown_or_used(developer: Developer, sandbox: Sandbox
     assert sandbox.grants[0].connectors == ("gmail", "notion")
 
 
-def test_the_last_page_of_a_message_sign_in_leads_back_to_the_messages(developer: Developer, sandbox: Sandbox) -> None:
-    url = developer.sign_in_url(delivery="message", message_line_phone="+1 555 010 9999", message_body="I'm done")
+def _last_page(developer: Developer, url: str, *steps: dict[str, str]) -> str:
     page = developer.http.get(url).text
     interaction = page.partition('name="interaction" value="')[2].partition('"')[0]
-    for step in ({"do": "phone", "phone": "+15550100001"}, {"do": "code", "code": "000000"}, {"do": "allow"}):
+    for step in steps:
         page = developer.http.post(url, data={"interaction": interaction, **step}).text
-    assert 'href="sms:+15550109999?&amp;body=I%27m%20done"' in page
+    return page
+
+
+WHOLE_WAY = ({"do": "phone", "phone": "+15550100001"}, {"do": "code", "code": "000000"}, {"do": "allow"})
+
+
+@pytest.mark.parametrize("steps", [WHOLE_WAY, ({"do": "cancel"},)], ids=["allowed", "cancelled"])
+def test_the_last_page_of_a_message_sign_in_leads_back_to_the_messages(
+    developer: Developer, sandbox: Sandbox, steps: tuple[dict[str, str], ...]
+) -> None:
+    url = developer.sign_in_url(delivery="message", message_line_phone="+1 555 010 9999", message_body="I'm done")
+    assert 'href="sms:+15550109999?&amp;body=I%27m%20done"' in _last_page(developer, url, *steps)
+
+    page = _last_page(developer, developer.sign_in_url(delivery="sms", message_body="done"), *steps)
+    assert "Now go back to your messages." in page
+    assert "sms:" not in page
+
+    url = developer.sign_in_url(delivery="browser", message_line_phone="+1 555 010 9999")
+    page = _last_page(developer, url, *steps)
+    assert "You can close this page." in page
+    assert "sms:" not in page
 
 
 def test_a_native_apps_link_keeps_its_spelling(developer: Developer, sandbox: Sandbox) -> None:
@@ -260,14 +279,36 @@ def test_a_wrong_return_destination_is_refused(developer: Developer, url: str) -
 # Completion
 
 
+class Webhook:
+    """An app that is told of completions. `allows` is what its preflights are answered with, None for a 403."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, object]] = []
+        self.asked: list[dict[str, str]] = []
+        self.allows: dict[str, str] | None = None
+        self.status = 200
+        self.posted_with: list[dict[str, str]] = []
+        self.url = ""
+
+
 @pytest.fixture
-def webhook() -> Iterator[tuple[str, list[dict[str, object]]]]:
-    received: list[dict[str, object]] = []
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            hook.posted_with.append({name.lower(): value for name, value in self.headers.items()})
+            hook.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer(hook.status, {})
+
+        def do_OPTIONS(self) -> None:
+            hook.asked.append({name.lower(): value for name, value in self.headers.items()})
+            self.answer(403 if hook.allows is None else 204, hook.allows or {})
+
+        def answer(self, status: int, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -277,34 +318,85 @@ def webhook() -> Iterator[tuple[str, list[dict[str, object]]]]:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/complete", received
+        hook.url = f"http://127.0.0.1:{server.server_port}/complete"
+        yield hook
         server.shutdown()
         thread.join()
 
 
+def _leave(sandbox: Sandbox) -> dict[str, str]:
+    return {"Access-Control-Allow-Origin": sandbox.sign_in_url, "Access-Control-Allow-Headers": "Content-Type"}
+
+
+@pytest.mark.parametrize("sender", ["server", "page"])
 def test_a_completion_is_posted_before_the_sign_in_ends(
-    developer: Developer, sandbox: Sandbox, webhook: tuple[str, list[dict[str, object]]]
+    developer: Developer, sandbox: Sandbox, webhook: Webhook, sender: Literal["server", "page"]
 ) -> None:
-    url, received = webhook
-    sandbox.sign_in(developer.sign_in_url(delivery="message", journey="j1", message_complete_url=url))
-    assert len(received) == 1
-    body = received[0]
+    sandbox.variants.completion_sender = sender
+    webhook.allows = _leave(sandbox)
+    sandbox.sign_in(developer.sign_in_url(delivery="message", journey="j1", message_complete_url=webhook.url))
+    assert len(webhook.received) == 1
+    body = webhook.received[0]
     assert (body["journeyId"], body["agent"]) == ("j1", "demo-agent")
     assert body["userId"] == sandbox.people[0].user_id
     assert developer.post(VALIDATE, {"token": body["token"]}).json()["valid"] is True
-    assert [completion.status for completion in sandbox.completions] == [200]
+    assert [(one.url, one.body, one.status) for one in sandbox.completions] == [(webhook.url, body, 200)]
+
+
+def test_a_visitor_posts_what_the_page_posts_as_a_browser_does(
+    developer: Developer, sandbox: Sandbox, webhook: Webhook
+) -> None:
+    sandbox.variants.completion_sender = "page"
+    webhook.allows, webhook.status = _leave(sandbox), 401
+
+    sandbox.sign_in(developer.sign_in_url(delivery="message", message_complete_url=webhook.url))
+
+    assert sandbox.completions[0].status == 401
+    (asked,), (posted,) = webhook.asked, webhook.posted_with
+    assert asked["access-control-request-method"] == "POST"
+    assert asked["access-control-request-headers"] == "content-type"
+    assert asked["origin"] == posted["origin"] == sandbox.sign_in_url
+    assert posted["content-type"] == "application/json"
+    assert "cookie" not in asked.keys() | posted.keys()  # ports don't separate cookies, and the visitor has one
+
+
+@pytest.mark.parametrize(
+    "allows",
+    [
+        None,
+        {},
+        {"Access-Control-Allow-Headers": "Content-Type"},
+        {"Access-Control-Allow-Origin": "http://localhost", "Access-Control-Allow-Headers": "Content-Type"},
+        {"Access-Control-Allow-Origin": "*"},
+        {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "authorization"},
+    ],
+)
+def test_an_app_that_does_not_let_the_page_post_is_not_told(
+    developer: Developer, sandbox: Sandbox, webhook: Webhook, allows: dict[str, str] | None
+) -> None:
+    sandbox.variants.completion_sender = "page"
+    webhook.allows = allows
+
+    sandbox.sign_in(developer.sign_in_url(delivery="message", message_complete_url=webhook.url))
+
+    assert webhook.received == []
+    assert sandbox.completions[0].status is None
+    assert "preflight" in (sandbox.completions[0].error or "")
 
 
 def test_no_completion_without_message_delivery_or_consent(
-    developer: Developer, sandbox: Sandbox, webhook: tuple[str, list[dict[str, object]]]
+    developer: Developer, sandbox: Sandbox, webhook: Webhook
 ) -> None:
-    url, received = webhook
-    sandbox.sign_in(developer.sign_in_url(delivery="browser", message_complete_url=url))
-    sandbox.sign_in(developer.sign_in_url(delivery="message", message_complete_url=url), cancel=True)
-    assert received == []
+    sandbox.sign_in(developer.sign_in_url(delivery="browser", message_complete_url=webhook.url))
+    sandbox.sign_in(developer.sign_in_url(delivery="message", message_complete_url=webhook.url), cancel=True)
+    assert webhook.received == []
 
 
-def test_an_app_that_is_down_does_not_stop_the_sign_in(developer: Developer, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("sender", ["server", "page"])
+def test_an_app_that_is_down_does_not_stop_the_sign_in(
+    developer: Developer, sandbox: Sandbox, sender: Literal["server", "page"]
+) -> None:
+    sandbox.variants.completion_sender = sender
     sandbox.sign_in(developer.sign_in_url(delivery="sms", message_complete_url="http://127.0.0.1:9/"))
     assert sandbox.completions[0].status is None
     assert sandbox.completions[0].error is not None
