@@ -1,7 +1,8 @@
 # make demo   the sandbox and an example app, on this machine, without credentials
 # make test   every check and every test
 #
-# PYTHON, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi) can be set: make demo APP=fastapi PORT=3001
+# PYTHON, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
+# make demo APP=fastapi PORT=3001
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -31,8 +32,8 @@ lint: .venv/test.stamp
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
 
-.venv/demo.stamp: WHAT := -e '.[flask,starlette,sandbox]' flask-login flask-sqlalchemy flask-wtf fastapi pyjwt
-.venv/test.stamp: WHAT := -e '.[flask,starlette,postgresql,redis,sandbox]' --group test
+.venv/demo.stamp: WHAT := -e '.[bearer,flask,starlette,messages,sandbox]' flask-login flask-sqlalchemy flask-wtf fastapi
+.venv/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
 
 .venv/demo.stamp: $(INPUTS)
 	$(install)

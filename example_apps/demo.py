@@ -1,6 +1,7 @@
 """`make demo`: the sandbox and one example app, started together and ended together.
 
-Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette or fastapi).
+Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette, fastapi,
+message, bot or claims).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from starlette.types import ASGIApp
 
 ROOT = Path(__file__).parent.parent
@@ -59,9 +61,7 @@ def main() -> int:
         print(
             f"\n  The app:      http://localhost:{port}  ({ABOUT[app]})\n"
             f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; you meet it when you sign in)\n\n"
-            "  Open the app and press Continue with Configure. Any phone number works, the code is 000000;\n"
-            "  +1 555 010 0001 has a profile to look at. Or sign up with a password first, and connect\n"
-            "  Configure in the settings.\n\n"
+            f"{TO_DO.get(app, PRESS_THE_BUTTON).replace('PORT', str(port))}\n\n"
             "  Ctrl-C ends both.",
             flush=True,
         )
@@ -189,6 +189,8 @@ def serve_sandbox(port: int, sandbox_port: int) -> None:
     with Sandbox(sandbox_port) as sandbox:
         sandbox.register_return_to(f"{app_url}/configure/callback")
         sandbox.register_redirect_uri(f"{app_url}/auth/configure/callback")
+        sandbox.variants.completion_sender = "page"  # as a served sandbox has it
+        sandbox.add_person("+15550100002", name="Bob")
         sandbox.add_person(
             "+15550100001",
             name="Ada Lovelace",
@@ -204,21 +206,11 @@ def serve_sandbox(port: int, sandbox_port: int) -> None:
 def serve_flask(port: int, sandbox_port: int) -> None:
     import logging
 
-    from werkzeug.serving import make_server
-
     from example_apps.flask_app import create_app
 
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     # A key derived from the app's own is right on this machine: no word of it at every start.
     logging.getLogger("configure_auth").addFilter(lambda record: "CONFIGURE_TOKEN_KEYS" not in record.getMessage())
-    app = create_app()
-    threads = []
-    for listener in listen(port):
-        server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())
-        threads.append(threading.Thread(target=server.serve_forever))
-        threads[-1].start()
-    for thread in threads:  # once the main thread ends, Python takes no new work into its pools
-        thread.join()
+    serve_wsgi(create_app(), port)
 
 
 def serve_starlette(port: int, sandbox_port: int) -> None:
@@ -233,6 +225,52 @@ def serve_fastapi(port: int, sandbox_port: int) -> None:
     serve_asgi(create_app(), port)
 
 
+def serve_message(port: int, sandbox_port: int) -> None:
+    from example_apps.message_agent.settings import INSTANCE
+    from example_apps.message_agent.web import create_app
+
+    app = create_app()
+    leave_settings(INSTANCE)
+    serve_asgi(app, port)
+
+
+def serve_bot(port: int, sandbox_port: int) -> None:
+    from example_apps.cli_bot import INSTANCE, create_app
+
+    app = create_app()
+    leave_settings(INSTANCE)
+    serve_wsgi(app, port)
+
+
+def serve_claims(port: int, sandbox_port: int) -> None:
+    from example_apps.claims_app import create_app
+
+    serve_asgi(create_app(), port)
+
+
+def leave_settings(folder: Path) -> None:
+    """For the app's commands in other terminals."""
+    own = (f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("CONFIGURE_"))
+    for_terminals = folder / "demo.env"
+    for_terminals.touch(mode=0o600)
+    for_terminals.write_text("".join(own))
+
+
+def serve_wsgi(app: WSGIApplication, port: int) -> None:
+    import logging
+
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    threads = []
+    for listener in listen(port):
+        server = make_server(listener.getsockname()[0], port, app, threaded=True, fd=listener.fileno())
+        threads.append(threading.Thread(target=server.serve_forever))
+        threads[-1].start()
+    for thread in threads:  # once the main thread ends, Python takes no new work into its pools
+        thread.join()
+
+
 def serve_asgi(app: ASGIApp, port: int) -> None:
     import uvicorn
 
@@ -240,11 +278,55 @@ def serve_asgi(app: ASGIApp, port: int) -> None:
     uvicorn.Server(config).run(sockets=listen(port))
 
 
-APPS = {"flask": serve_flask, "starlette": serve_starlette, "fastapi": serve_fastapi}
+APPS = {
+    "flask": serve_flask,
+    "starlette": serve_starlette,
+    "fastapi": serve_fastapi,
+    "message": serve_message,
+    "bot": serve_bot,
+    "claims": serve_claims,
+}
 ABOUT = {
     "flask": "Flask: pages and a session",
     "starlette": "Starlette: pages and a session",
     "fastapi": "FastAPI: a page with a bearer token; the API is at /docs",
+    "message": "a message agent, and the threads of two people",
+    "bot": "the page of a bot that lives in a terminal",
+    "claims": "an API whose people come from another identity system; see /docs",
+}
+PRESS_THE_BUTTON = """\
+  Open the app and press Continue with Configure. Any phone number works, the code is 000000;
+  +1 555 010 0001 has a profile to look at. Or sign up with a password first, and connect
+  Configure in the settings."""
+TO_DO = {
+    "message": f"""\
+  Open the app, say "connect" in a thread and follow the link. Sign in with the number above that
+  thread; the code is 000000. The same thread in another terminal:
+
+    {os.path.relpath(sys.executable)} -m example_apps.message_agent.terminal ada""",
+    "bot": f"""\
+  Talk to the bot in another terminal:
+
+    bot="{os.path.relpath(sys.executable)} -m flask --app example_apps.cli_bot"
+    $bot ask ada "I prefer window seats"
+    $bot ask ada "Which seats?"
+    $bot invite ada
+
+  Then open the app, sign in with that password, and verify any phone number; the code is 000000.
+  What the bot knows of ada goes along. Ask it again.""",
+    "claims": """\
+  There is no page. A stand-in plays the identity system: it gives a token to whoever asks for one.
+  Try this in another terminal:
+
+    app=http://localhost:PORT
+    ada=$(curl -s $app/stand-in/token/ada) grace=$(curl -s $app/stand-in/token/grace)
+    agent=$(curl -s --json '{"name": "Scout"}' $app/api/v1/agents)
+    key=$(echo $agent | cut -d '"' -f 6) claim=$(echo $agent | cut -d '"' -f 10)
+    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions    # nobody has claimed it
+    curl -s -H "authorization: Bearer $ada" --json '{"claimToken": "'$claim'"}' $app/api/v1/agents/claim
+    curl -s -H "authorization: Bearer $grace" --json '{"claimToken": "'$claim'"}' $app/api/v1/agents/claim
+    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions    # it is ada's
+    curl -s -H "authorization: Bearer $grace" $app/api/v1/users/0a8e6f2c-6f7b-4c39-9d40-5b1f5a0c0ada""",
 }
 SERVERS = {"sandbox": serve_sandbox, **APPS}
 

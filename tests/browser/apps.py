@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["BEARER_PAGE", "EXAMPLE_APPS", "ExampleApp", "Served", "Variation", "serving"]
+__all__ = ["BEARER_PAGE", "EXAMPLE_APPS", "MESSAGE_AGENT", "ExampleApp", "Served", "Variation", "serving"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +255,20 @@ def serve_fastapi(
         yield
 
 
+# ── the message agent ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def serve_message_agent(
+    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+) -> Iterator[None]:
+    from example_apps.message_agent.web import create_app
+
+    assert variation == Variation(), "nobody signs in to it"
+    with serve_asgi(create_app(settings, instance_path=folder), listeners):
+        yield
+
+
 EXAMPLE_APPS = (
     ExampleApp(name="flask", serve=serve_flask, session_cookie="flask_app_session", csrf_field="csrf_token"),
     ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session"),
@@ -262,3 +276,6 @@ EXAMPLE_APPS = (
 
 BEARER_PAGE = ExampleApp(name="fastapi", serve=serve_fastapi, session_cookie="fastapi_app_refresh")
 """An API with bearer tokens and a page whose script carries them: `test_bearer_page.py` has its journeys."""
+
+MESSAGE_AGENT = ExampleApp(name="message", serve=serve_message_agent, session_cookie="none")
+"""An agent in two people's threads, on a page without accounts: `test_message_journey.py` has its journeys."""

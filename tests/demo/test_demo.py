@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
+
+from configure_auth.sandbox.robot import Robot
 
 ROOT = Path(__file__).parents[2]
 # A background job of a shell begins with SIGINT ignored; the demo has to end by it all the same.
@@ -83,9 +88,14 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
-@pytest.mark.parametrize("example", ["flask", "starlette", "fastapi"])
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [(name, "Continue with Configure") for name in ("flask", "starlette", "fastapi")] + [("message", "Say “connect”.")],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, int], number: int, example: str) -> None:
+def test_both_addresses_answer_and_a_signal_ends_everything(
+    ports: tuple[int, int], number: int, example: str, words: str
+) -> None:
     port, sandbox_port = ports
     with demo(port, sandbox_port, example) as run:
         said = run.await_line("Ctrl-C")
@@ -94,12 +104,33 @@ def test_both_addresses_answer_and_a_signal_ends_everything(ports: tuple[int, in
         for host in ("127.0.0.1", "::1"):
             status, page = get(host, port, "/")
             assert status == 200
-            assert "Continue with Configure" in page
+            assert words in page
         assert get("127.0.0.1", sandbox_port, "/v1/profile")[0] == 401
 
         assert run.end(number) == (0, "")
 
     assert all(free(sandbox_port + step) for step in (-1, 0, 1, 2))
+
+
+def test_the_message_agent_s_thread_goes_on_in_another_terminal(ports: tuple[int, int]) -> None:
+    mark = secrets.token_hex(8)  # the thread of earlier runs is shown above it
+    with demo(*ports, "message") as run, Robot() as visitor:
+        command = run.await_line("message_agent.terminal").splitlines()[-1].split()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as terminal:
+            assert terminal.stdin
+            assert terminal.stdout
+            terminal.stdin.write(f"disconnect\n{mark}\nconnect\n")
+            terminal.stdin.flush()
+            new = dropwhile(lambda line: mark not in line, terminal.stdout)
+            link = next(found[0] for line in new if (found := re.search(r"http://127\S+", line)))
+            visitor.sign_in(link, "+15550100001")
+            terminal.stdin.write("hello\n")
+            terminal.stdin.close()
+            shown = terminal.stdout.read()
+
+        assert [one.status for one in visitor.completions] == [200]
+        assert shown.endswith("Echo: Ada Lovelace, I hear you: hello\n")
 
 
 def test_children_do_not_outlive_a_demo_that_was_killed(ports: tuple[int, int]) -> None:
@@ -141,7 +172,7 @@ def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: sock
     [
         ({"PORT": "many"}, "PORT=many isn't a port"),
         ({"PORT": "4012", "SANDBOX_PORT": "4010"}, "PORT=4012 is one of the sandbox's ports, 4010 to 4012"),
-        ({"APP": "django"}, "APP=django isn't an example; there is: flask, starlette, fastapi"),
+        ({"APP": "django"}, "APP=django isn't an example; there is: flask, starlette, fastapi, message, bot, claims"),
     ],
 )
 def test_settings_that_cannot_work_are_one_line(environment: dict[str, str], sentence: str) -> None:
