@@ -307,10 +307,10 @@ TO_DO = {
     "bot": f"""\
   Talk to the bot in another terminal:
 
-    bot="{os.path.relpath(sys.executable)} -m flask --app example_apps.cli_bot"
-    $bot ask ada "I prefer window seats"
-    $bot ask ada "Which seats?"
-    $bot invite ada
+    bot() {{ {os.path.relpath(sys.executable)} -m flask --app example_apps.cli_bot "$@"; }}
+    bot ask ada "I prefer window seats"
+    bot ask ada "Which seats?"
+    bot invite ada
 
   Then open the app, sign in with that password, and verify any phone number; the code is 000000.
   What the bot knows of ada goes along. Ask it again.""",
@@ -322,11 +322,14 @@ TO_DO = {
     ada=$(curl -s $app/stand-in/token/ada) grace=$(curl -s $app/stand-in/token/grace)
     agent=$(curl -s --json '{"name": "Scout"}' $app/api/v1/agents)
     key=$(echo $agent | cut -d '"' -f 6) claim=$(echo $agent | cut -d '"' -f 10)
-    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions    # nobody has claimed it
+    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions
     curl -s -H "authorization: Bearer $ada" --json '{"claimToken": "'$claim'"}' $app/api/v1/agents/claim
     curl -s -H "authorization: Bearer $grace" --json '{"claimToken": "'$claim'"}' $app/api/v1/agents/claim
-    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions    # it is ada's
-    curl -s -H "authorization: Bearer $grace" $app/api/v1/users/0a8e6f2c-6f7b-4c39-9d40-5b1f5a0c0ada""",
+    curl -s -X POST -H "x-agent-key: $key" $app/api/v1/sessions
+    curl -s -H "authorization: Bearer $grace" $app/api/v1/users/0a8e6f2c-6f7b-4c39-9d40-5b1f5a0c0ada
+
+  The first session is refused, since nobody has claimed the agent. It is for ada, who is first;
+  grace comes too late. The last line is what grace may see of ada.""",
 }
 SERVERS = {"sandbox": serve_sandbox, **APPS}
 

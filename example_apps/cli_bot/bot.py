@@ -6,7 +6,7 @@ What it knows of a user lies at Configure, under an id of ours until the user co
 from __future__ import annotations
 
 import click
-from flask import Blueprint, current_app, session
+from flask import Blueprint, session
 
 from configure_auth import ConfigureError
 from configure_auth.api.client import Profile
@@ -61,4 +61,4 @@ def answer(user_id: int, text: str) -> str:
 
 
 def page() -> str:
-    return current_app.config.get("CONFIGURE_APP_URL") or "http://localhost:5000"
+    return configure_auth.client.settings.app_url or "the address of this app"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +24,9 @@ from example_apps.claims_app.stand_in import PEOPLE
 from ..api.conftest import Server
 from ..bearer.issuer import Issuer
 from ..browser.apps import ExampleApp, Variation, serve_asgi, serving
+from .test_demo import demo, ports
+
+__all__ = ["ports"]
 
 AGENTS, CLAIM, SESSIONS, USERS = "/api/v1/agents", "/api/v1/agents/claim", "/api/v1/sessions", "/api/v1/users"
 
@@ -169,3 +175,24 @@ def test_the_docs_show_what_to_send(claims: Claims) -> None:
         SESSIONS: {"post"},
     }
     assert re.search("claim token", str(schema))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are for curl, which isn't here")
+def test_the_demo_s_own_lines_work_in_another_terminal(ports: tuple[int, int]) -> None:
+    with demo(*ports, "claims") as run:
+        said = run.await_line("Ctrl-C")
+        lines = [line.strip() for line in said.splitlines() if re.match(r" {4}\w", line)]
+        shell = subprocess.run(
+            ["sh", "-euc", "; echo\n".join(lines)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert (shell.returncode, shell.stderr) == (0, "")
+    answers = [json.loads(line) for line in shell.stdout.splitlines() if line]
+    unclaimed, ada, grace, claimed, seen = answers
+    assert [unclaimed["error"], grace["error"]] == ["agent_no_owner", "already_used"]
+    assert ada["ok"] is True
+    assert claimed == {"agentId": int(ada["agentId"]), "ownerUserId": PEOPLE["ada"]}
+    assert seen["display_name"] == "Ada"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -16,6 +18,9 @@ from configure_auth.sandbox import Sandbox
 from example_apps.cli_bot import create_app
 
 from ..support.flask_web import listening
+from .test_demo import ROOT, demo, get, ports
+
+__all__ = ["ports"]
 
 PHONE = "+15550100001"
 FACT = "I prefer window seats"
@@ -200,3 +205,25 @@ def test_the_policy_has_the_two_lines_of_the_readme(bot: Bot, visitor: Visitor) 
     assert f"script-src 'self' {bot.sandbox.script_url}" in policy
     assert f"connect-src 'self' {bot.sandbox.api_url}" in policy
     assert "unsafe" not in " ".join(policy)
+
+
+def test_the_demo_s_own_lines_work_in_another_terminal(ports: tuple[int, int]) -> None:
+    name = f"somebody-{os.getpid()}"  # the demo's database stays
+    with demo(*ports, "bot") as run:
+        said = run.await_line("Ctrl-C")
+        lines = [line.strip() for line in said.splitlines() if line.startswith("    bot")]
+        shell = subprocess.run(
+            ["sh", "-euc", "\n".join(lines).replace("ada", name)],
+            cwd=ROOT,
+            env={key: value for key, value in os.environ.items() if not key.startswith("CONFIGURE_")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        status, page = get("127.0.0.1", ports[0], "/")
+
+    remembered, told, invited = shell.stdout.splitlines()
+    assert (shell.returncode, shell.stderr) == (0, "")
+    assert (remembered, told) == ("I'll remember that.", "You told me: I prefer window seats")
+    assert invited.startswith(f"{name} signs in at http://localhost:{ports[0]} with the password ")
+    assert (status, "Sign in" in page) == (200, True)
