@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from flask import Flask, redirect, render_template_string, request
 from flask.testing import FlaskClient
 from flask_login import LoginManager, current_user, login_user
@@ -26,12 +30,15 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
 
+from configure_auth import BearerUser, Settings
 from configure_auth.sandbox import Sandbox
 from configure_auth.ui import CONTENT_SECURITY_POLICY
 from example_apps.flask_app.models import User, db
 
+from ..api.conftest import Server
+from ..bearer.issuer import Issuer
 from .conftest import APP_URL
-from .document import BLOCKS, ROOT, block
+from .document import BLOCKS, README, ROOT, block, rows
 
 Namespace = dict[str, Any]
 
@@ -43,7 +50,10 @@ RUN = (
     "def greeting",
     "def add_login",
     "configure_auth.install",
-    "Depends",
+    "Depends(configure_auth.account)",
+    "def profile_of",
+    "BearerUser.supabase(",
+    "configure_auth.agent_claims()",
     "register_oauth",
     "def members_only",
     "account_linked",
@@ -275,6 +285,56 @@ def test_a_deleted_person_leaves_nothing_behind(
         assert db.session.get(User, 1) is None
 
 
+def test_the_bot_s_lines_are_those_of_the_example() -> None:
+    example = (ROOT / "example_apps/cli_bot/bot.py").read_text(encoding="utf-8")
+
+    assert all(line in example.splitlines() for line in block("def profile_of").code_lines)
+
+
+@pytest.mark.parametrize("reading", ["agent", "user"])
+def test_a_user_without_a_browser_takes_the_profile_along(
+    flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox, reading: str
+) -> None:
+    element = block("configure_auth_element(").text
+    flask_app.add_url_rule("/upgrade", view_func=lambda: render_template_string(element))
+    profile_of = run("def profile_of", namespace)["profile_of"]
+    with flask_app.app_context():
+        profile_of(1).remember("Prefers window seats")
+    browser = flask_app.test_client()
+    assert "configure-auth" not in browser.get("/upgrade").text
+    sign_in_locally(browser)
+    shown = dict(re.findall(r'([\w-]+)="([^"]*)"', browser.get("/upgrade").text))
+    assert (shown["data-configure-session"], shown["data-configure-next"]) == ("/configure/session", "/settings")
+
+    user_token = verify_phone(configure_sandbox, shown["api-key"], shown["external-id"])
+    given = configure_sandbox.issue_agent_token(configure_sandbox.people[0]) if reading == "agent" else user_token
+    answer = browser.post(shown["data-configure-session"], json={"token": given}, headers=OURS)
+    if reading == "agent":
+        assert answer.json == {"connected": True, "next": "/settings"}
+    else:
+        assert (answer.status_code, "not_an_agent_token" in answer.text) == (400, True)
+        assert there_and_back(browser, configure_sandbox, shown["href"]) == "/settings"
+
+    with flask_app.app_context():
+        assert [hit.text for hit in profile_of(1).search("*").hits] == ["Prefers window seats"]
+
+
+def verify_phone(sandbox: Sandbox, key: str, external_id: str) -> str:
+    """What the element does; the raw token that it gets."""
+    body = {"phone": PHONE, "code": "000000", "external_id": external_id}
+    url = f"{sandbox.api_url}/v1/auth/otp/verify"
+    answer = httpx2.post(url, json=body, headers={"X-API-Key": key}, trust_env=False).raise_for_status()
+    token: str = answer.json()["token"]
+    return token
+
+
+def test_the_policy_s_lines_are_those_of_the_settings() -> None:
+    plain = Settings()
+
+    lines = re.findall(r"^- `([a-z]+-src) 'self' (\S+)`", README, re.MULTILINE)
+    assert lines == [("script-src", plain.script_url), ("connect-src", plain.base_url)]
+
+
 def test_configure_stands_in_an_authlib_registry(own: Flask, namespace: Namespace, configure_sandbox: Sandbox) -> None:
     configure_sandbox.register_redirect_uri("http://localhost:3000/auth/configure/callback")
     run("register_oauth", namespace)
@@ -355,7 +415,7 @@ def visitor(
     app.router.routes.extend([Route("/", page), Route("/settings", page), Route("/who", who)])
     namespace = run("configure_auth.install", {"app": app, "templates": templates, "make_user": make_user})
     if framework is FastAPI:
-        run("Depends", namespace)
+        run("Depends(configure_auth.account)", namespace)
     with TestClient(app, APP_URL, follow_redirects=False) as visitor:
         yield visitor
 
@@ -375,3 +435,64 @@ def test_the_same_on_starlette_and_fastapi(
     assert urlsplit(back.headers["location"]).path == "/settings"
     if framework is FastAPI:
         assert visitor.get("/connected").json() is True
+
+
+# ── users of another identity system ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    server = Server()
+    yield Issuer(server)
+    server.close()
+
+
+def test_users_of_an_issuer_claim_agents(
+    settings: dict[str, str], issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    people = {"grace": {"display_name": "Grace", "avatar_url": None, "email": "grace@example.com"}}
+    namespace: Namespace = {
+        "app": FastAPI(),
+        "Annotated": Annotated,
+        "Depends": Depends,
+        "find_person": lambda request, user_id: people.get(user_id),
+    }
+    project = f'"{issuer.server.url}"'
+    exec(block("BearerUser.supabase(").text.replace('"abcdefghijklmnopqrst"', project), namespace)
+    run("configure_auth.agent_claims()", namespace)
+    app = namespace["app"]
+    app.add_api_route("/register", namespace["register"], methods=["POST"])
+    app.add_api_route("/open", namespace["open_session"])
+
+    def bearer(user_id: str) -> dict[str, str]:
+        now = int(time.time())
+        said = {"iss": f"{issuer.server.url}/auth/v1", "aud": "authenticated", "role": "authenticated", "sub": user_id}
+        return {"Authorization": f"Bearer {issuer.ec.token(**said, iat=now, exp=now + 60)}"}
+
+    def claim(user_id: str | None, token: str) -> int:
+        headers = {} if user_id is None else bearer(user_id)
+        return client.post("/api/v1/agents/claim", json={"claimToken": token}, headers=headers).status_code
+
+    with TestClient(app, APP_URL) as client:
+        assert client.get("/me", headers=bearer("ada")).json() == "ada"
+        token = client.post("/register?agent_id=scout").json()
+        assert client.get("/open?agent_id=scout").json() == "somebody must claim this agent first"
+
+        assert [claim(user, token) for user in (None, "ada", "ada", "grace")] == [401, 200, 200, 409]
+        assert claim("ada", "unknown") == 404
+        assert client.get("/open?agent_id=scout").json() == "ada"
+        seen = client.get("/api/v1/users/grace", headers=bearer("ada")).json()
+        assert seen == {"display_name": "Grace", "avatar_url": None}
+
+
+def test_the_ready_settings_are_there(issuer: Issuer) -> None:
+    namespace = {"BearerUser": BearerUser, "secret": "s" * 32}
+    shown = [cell.strip("`") for _, cell, *_ in rows("the issuer")]
+
+    for call in shown:
+        assert "..." in call or isinstance(eval(call, namespace), BearerUser), call
+    ready = {name for name, _ in inspect.getmembers(BearerUser, inspect.ismethod)}
+    assert {found[1] for call in shown if (found := re.match(r"BearerUser\.(\w+)\(", call))} == ready
+    (other,) = (call for call in shown if "..." in call)
+    assert set(re.findall(r"(\w+)=", other)) <= set(inspect.signature(BearerUser).parameters)
