@@ -52,12 +52,16 @@ class FlaskApp:
             raise AppResponse(make_response(current_app.handle_http_exception(error))) from error
 
     def body(self, limit: int) -> Any:
-        # Not `get_data`, which keeps a body of any size; a stream may give less at once than was asked for.
+        # Not `get_data` first, which keeps a body of any size; a stream may give less at once than was asked for.
         parts, left = [], limit + 1
-        while left and (part := request.stream.read(left)):
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+        try:
+            while left and (part := request.stream.read(left)):
+                parts.append(part)
+                left -= len(part)
+            # Nothing is left of a body that the app has read before, and that Flask has kept.
+            return b"".join(parts) or request.get_data()
+        except (HTTPException, OSError):
+            return b""
 
     def answer(self, hook: Hook, *args: object) -> Any:
         made = self.call(hook, *args)

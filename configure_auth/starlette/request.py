@@ -11,7 +11,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..errors import SettingsError
@@ -91,10 +91,13 @@ class StarletteApp:
 
     async def body(self, limit: int) -> Any:
         body = b""
-        async for part in self.request.stream():
-            body += part[: limit + 1 - len(body)]
-            if len(body) > limit:
-                break
+        try:
+            async for part in self.request.stream():
+                body += part[: limit + 1 - len(body)]
+                if len(body) > limit:
+                    break
+        except ClientDisconnect:
+            return b""
         return body
 
     async def answer(self, hook: Hook, *args: object) -> Any:
