@@ -25,7 +25,7 @@ When = Literal["before", "after", "inside"]
 @dataclass(frozen=True)
 class Doom:
     """Before or after the so-many-eth step, which is a method of a store or a call to Configure; or "inside" of the
-    saving of an account, after so many of its SQL statements."""
+    saving of an account or of a journey's end, after so many of its SQL statements."""
 
     when: When
     step: int
@@ -80,7 +80,7 @@ class _Doomed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return self._steps.around(found, save=name == "save") if callable(found) else found
+        return self._steps.around(found, save=name in ("save", "complete")) if callable(found) else found
 
 
 def doomed_stores(

@@ -26,7 +26,9 @@ from .web import Options, People
 @dataclass(frozen=True, kw_only=True)
 class AppOptions:
     """`clock` is a file with the seconds by which the app's time is ahead. `warm` is a token to read a profile with
-    while the app is made, which under `gunicorn --preload` is before the fork. `doom` says in which step to die."""
+    while the app is made, which under `gunicorn --preload` is before the fork. `doom` says in which step to die.
+
+    The file "linked" in the folder gets a line for each call of `on_linked`: the sender's key."""
 
     settings: dict[str, str]
     stores: dict[str, str]
@@ -65,11 +67,14 @@ def make(options: AppOptions) -> Flask:
         def failed(error: ConfigureAuthError) -> Any:
             return jsonify(error=str(error.code)), error.status
 
+    def on_linked(subject_key: str, account: Any) -> None:
+        with (folder / "linked").open("a") as file:
+            file.write(f"{subject_key}\n")
+
     folder, steps = Path(options.folder), options.doom and options.doom.steps()
     stores = doomed_stores(options.stores, options.settings, folder, steps) if steps else options.stores
-    app, configure_auth = build(
-        options.settings, Options(stores=stores, customise=customise), People(), folder, _ahead(Path(options.clock))
-    )
+    chosen = Options(stores=stores, messages={"on_linked": on_linked}, customise=customise)
+    app, configure_auth = build(options.settings, chosen, People(), folder, _ahead(Path(options.clock)))
     if steps:
         with app.app_context():
             configure_auth.client._transport = doomed_transport(configure_auth.client._transport, steps)

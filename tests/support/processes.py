@@ -69,6 +69,12 @@ class Machine:
         self.sandbox.register_return_to(f"http://{HOST}/configure/callback")
         self.sandbox.register_redirect_uri(f"http://{HOST}/auth/configure/callback")
 
+    @property
+    def linked(self) -> list[str]:
+        """The senders whom `on_linked` was called with, in any of the processes."""
+        file = self._folder / "linked"
+        return file.read_text().splitlines() if file.exists() else []
+
     def advance(self, seconds: float) -> None:
         """Move the sandbox's time and that of every process on."""
         self.sandbox.advance(seconds)

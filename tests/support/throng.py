@@ -25,15 +25,21 @@ WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Asked:
-    """What one browser asks: `first`, and `again` when a waiting page reloads."""
+    """What one browser asks: `first`, and `again` when a waiting page reloads. `body` is JSON to post."""
 
     url: str
     first: dict[str, str]
     again: dict[str, str]
+    body: str | None = None
 
     @classmethod
     def by(cls, visitor: Visitor, url: str) -> Asked:
         return cls(url, visitor.headers("cross-site"), visitor.headers("same-origin"))
+
+    @classmethod
+    def post(cls, url: str, body: str) -> Asked:
+        headers = {"Content-Type": "application/json"}
+        return cls(url, headers, headers, body)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def _ask(app: Flask, asked: Asked) -> Answer:
     try:
         headers = asked.first
         for _ in range(10):
-            got = app.test_client(use_cookies=False).get(asked.url, headers=headers)
+            method = "GET" if asked.body is None else "POST"
+            got = app.test_client(use_cookies=False).open(asked.url, method=method, headers=headers, data=asked.body)
             if got.status_code != 202:
                 break
             headers = asked.again
