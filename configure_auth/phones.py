@@ -65,4 +65,6 @@ class Phones:
             return None
         # Digits without a plus may be any platform's id; they have to fit the country's own plan.
         fits = phonenumbers.is_possible_number if international else phonenumbers.is_valid_number
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if fits(number) else None
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        # Some countries' plans have fewer digits than Configure takes, or more.
+        return e164 if fits(number) and 7 <= len(e164) - 1 <= 15 else None

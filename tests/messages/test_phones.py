@@ -1,0 +1,153 @@
+"""How phone numbers are read: for whatever text a platform gives, and never guessed at."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from configure_auth import SettingsError
+from configure_auth.phones import Phones
+from configure_auth.sandbox.directory import canonical_phone
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+REGIONS = (None, "US", "GB", "CH", "IT", "AR", "MX", "BR")
+
+regions = st.sampled_from(REGIONS)
+likely = st.text("+0123456789 ()-./:\u00a0telTELsmxwhap#,;*", max_size=40)
+"""What looks like a number as often as not."""
+texts = st.one_of(st.text(max_size=40), likely, likely.map("+{}".format), st.from_regex(r"\+?[0-9 ().-]{5,20}"))
+schemes = st.sampled_from(["tel", "sms", "whatsapp", "WhatsApp", "TEL", "im.x+y-z"])
+whole = st.sampled_from(
+    ["+14155550101", "+442079460958", "+41446681800", "+390612345678", "+5491112345678", "+491711234567"]
+)
+"""Numbers of several countries, among them one that keeps a zero and one with a digit for mobiles."""
+
+
+def spelled(number: str, separators: list[str]) -> str:
+    """The same number with something between its digits."""
+    return number[:2] + "".join(f"{separator}{digit}" for separator, digit in zip(separators, number[2:], strict=False))
+
+
+@given(texts, regions)
+@example("+49 1711234567890123", None)
+@example("00000000", "IT")
+@example("tel:tel:+14155550101", None)
+def test_a_senders_name_has_one_spelling_that_stays(name: str, region: str | None) -> None:
+    phones = Phones(region)
+    once = phones.sender(name)
+
+    assert phones.sender(once) == once
+    # Whoever knows no region reads it the same.
+    assert Phones().sender(once) == once
+    assert once == once.strip()
+
+
+@given(st.lists(texts, max_size=6), regions)
+@example(["+430000", "+43/000", "+49 (0) 171 1234567", "+4901711234567", "+49 171 12345678901234"], None)
+def test_numbers_are_international_each_once_and_stay(candidates: list[str], region: str | None) -> None:
+    numbers = Phones(region).numbers(candidates)
+
+    assert all(E164.fullmatch(number) for number in numbers)
+    assert len(set(numbers)) == len(numbers)
+    assert Phones().numbers(numbers) == numbers
+    # As Configure reads what it is sent, they are the same numbers.
+    assert tuple(canonical_phone(number) for number in numbers) == numbers
+    assert set(numbers) == {number for candidate in candidates for number in Phones(region).numbers([candidate])}
+
+
+@given(texts.filter(lambda text: "+" not in text))
+@example("4155550101")
+@example("14155550101")
+@example("0041446681800")
+@example("(415) 555-0101")
+@example("tel:4155550101")
+@example("011 44 20 7946 0958")
+def test_without_a_region_nothing_gets_a_country_code(text: str) -> None:
+    assert Phones().numbers([text]) == ()
+    assert Phones().sender(text) == text.strip()
+
+
+@given(st.integers(0, 10**20).map(str), regions)
+def test_a_platforms_number_of_a_person_is_a_phone_of_its_region_or_stays(text: str, region: str | None) -> None:
+    name = Phones(region).sender(text)
+
+    assert name == text or (region is not None and E164.fullmatch(name))
+
+
+@given(whole, st.lists(st.sampled_from(["", " ", "-", ".", "\u00a0", "/", "(", ")"]), min_size=14, max_size=14))
+def test_a_number_is_the_same_in_any_spelling(number: str, separators: list[str]) -> None:
+    text = spelled(number, separators)
+
+    assert Phones().numbers([text]) == (number,)
+    assert Phones().numbers([f"  {text}\t", number, f"tel:{text}"]) == (number,)
+    assert Phones().sender(text) == number
+
+
+@given(whole, schemes, regions)
+def test_what_platforms_put_in_front_is_no_part_of_a_number(number: str, scheme: str, region: str | None) -> None:
+    phones = Phones(region)
+
+    assert phones.numbers([f"{scheme}:{number}"]) == phones.numbers([number]) == (number,)
+    # The same person on another platform is another sender.
+    assert phones.sender(f"{scheme}:{number}") == f"{scheme.lower()}:{number}"
+    assert phones.sender(number) == number
+
+
+@given(whole, st.sampled_from([0x0660, 0x0966, 0xFF10, 0x1D7CE]), regions)
+def test_digits_of_another_script_are_no_number(number: str, zero: int, region: str | None) -> None:
+    text = number.translate({ord(str(digit)): chr(zero + digit) for digit in range(10)})
+
+    for candidate in (text, f"\uff0b{text[1:]}", f"\uff0b{number[1:]}", text[1:], f"{number[:-1]}{text[-1]}"):
+        assert Phones(region).numbers([candidate]) == ()
+        assert Phones(region).sender(candidate) == candidate
+
+
+@given(st.text(st.characters(codec=None), max_size=60), regions)
+def test_no_text_is_too_odd(text: str, region: str | None) -> None:
+    phones = Phones(region)
+
+    assert isinstance(phones.sender(text), str)
+    assert isinstance(phones.numbers([text, f"+{text}", f"tel:{text}"]), tuple)
+
+
+@pytest.mark.parametrize(
+    ("region", "text", "number"),
+    [
+        ("US", "(415) 555-0101", "+14155550101"),
+        ("US", "415.555.0101", "+14155550101"),
+        ("US", "1-415-555-0101", "+14155550101"),
+        ("US", "sms:4155550101", "+14155550101"),
+        ("US", "+44 (0)20 7946 0958", "+442079460958"),
+        ("GB", "020 7946 0958", "+442079460958"),
+        ("CH", "044 668 18 00", "+41446681800"),
+        ("IT", "06 1234 5678", "+390612345678"),
+        # In the wrong country, too short, too long, with letters or an extension: none.
+        ("US", "020 7946 0958", None),
+        ("GB", "(415) 555-0101", None),
+        ("US", "911", None),
+        ("US", "415555010", None),
+        ("US", "+1", None),
+        ("US", "+999 555 0101", None),
+        ("US", "1-800-FLOWERS", None),
+        ("US", "415 555 0101 x 7", None),
+        ("US", "415 555 0101;ext=7", None),
+        ("US", "415 555 0101, 415 555 0102", None),
+        ("US", "189012345678901234", None),
+        ("US", "U02ABCDEF12", None),
+        ("US", "ada@example.com", None),
+        ("US", "tel:", None),
+        ("US", "", None),
+    ],
+)
+def test_a_number_is_read_as_its_region_reads_it(region: str, text: str, number: str | None) -> None:
+    assert Phones(region).numbers([text]) == (() if number is None else (number,))
+
+
+@pytest.mark.parametrize("region", ["us", "USA", "XX", "", "001", 1, "ÜS"])
+def test_a_region_that_there_is_not_is_refused(region: Any) -> None:
+    with pytest.raises(SettingsError, match='region is the two capital letters of a country, such as "US", or None'):
+        Phones(region)
