@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api.client import AsyncConfigure, Configure
-    from .errors import ConfigureAuthError, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
+    from .bearer import BearerUser
+    from .errors import (
+        BearerError,
+        ConfigureAuthError,
+        ConfigureError,
+        LoginRefused,
+        SettingsError,
+        SignInError,
+        StoreError,
+    )
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
     from .values import Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
@@ -13,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncConfigure",
     "AsyncMessageAgent",
+    "BearerError",
+    "BearerUser",
     "Configure",
     "ConfigureAuthError",
     "ConfigureError",
@@ -33,7 +44,9 @@ if not TYPE_CHECKING:
     # On first use: pytest loads `configure_auth.testing` in every run, and an HTTP client takes its time to import.
     _HOMES = {
         ".api.client": ("AsyncConfigure", "Configure"),
+        ".bearer": ("BearerUser",),
         ".errors": (
+            "BearerError",
             "ConfigureAuthError",
             "ConfigureError",
             "LoginRefused",

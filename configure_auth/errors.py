@@ -4,6 +4,7 @@ ConfigureAuthError          has a stable `code`, an HTTP `status` as a hint, and
 ├── SettingsError           the app's developer set something that can't work; the message says what to set
 ├── ConfigureError          Configure, or the way to it, answered a call with an error
 ├── StoreError              the store is locked, full, or can't be reached
+├── BearerError             a request's bearer token isn't good, or can't be judged now
 └── SignInError             a sign-in, a link or a disconnect ended without success
     └── LoginRefused        the app's `on_login` turned the person away
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 __all__ = [
     "ApiCode",
+    "BearerError",
     "Blame",
     "Code",
     "ConfigureAuthError",
@@ -135,6 +137,104 @@ class StoreError(ConfigureAuthError):
     code = Code.STORE_BUSY.value
     status = Code.STORE_BUSY.status
     blame = Blame.APP
+
+
+class BearerError(ConfigureAuthError):
+    """A bearer token isn't good ("invalid_token", 401), or can't be judged now ("upstream_unavailable", 503).
+
+    `retry_after` is in seconds, and there with the latter alone. `str(error)` is for the log: a response says why to
+    nobody. It has nothing of the token in it.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        unavailable = Code.UPSTREAM_UNAVAILABLE
+        # The word of RFC 6750, section 3.1.
+        self.code = "invalid_token" if retry_after is None else unavailable.value
+        self.status = 401 if retry_after is None else unavailable.status
+        self.blame = Blame.PERSON if retry_after is None else Blame.APP
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the response (RFC 6750 section 3; RFC 9110 section 10.2.3)."""
+        if self.retry_after is None:
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return {"Retry-After": f"{self.retry_after:.0f}"}
+
+
+class ConfigureError(ConfigureAuthError):
+    """A call to Configure failed.
+
+    `code` is one of the SDK's thirteen (`ApiCode`); `backend_code` is Configure's own word where it gave one.
+    `status_code` is the HTTP status, None where no answer came; `sent` is false where the request never left.
+    `retry_after` is in seconds. Neither the key nor the token of the call is kept here, and `str(error)` is our
+    sentence, not the other side's text.
+    """
+
+    def __init__(
+        self,
+        code: ApiCode,
+        message: str,
+        *,
+        status_code: int | None = None,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+        suggested_action: str | dict[str, Any] | None = None,
+        doc_url: str | None = None,
+        backend_code: str | None = None,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status_code = status_code
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.request_id = request_id
+        self.suggested_action = suggested_action
+        self.doc_url = doc_url
+        self.backend_code = backend_code
+        self.sent = sent
+
+    @property
+    def sign_in_code(self) -> Code:
+        """What this failure means for a person who is in the middle of a sign-in."""
+        if self.code is ApiCode.TIMEOUT:
+            return Code.UPSTREAM_TIMEOUT
+        if self.code in (ApiCode.NETWORK_ERROR, ApiCode.RATE_LIMITED):
+            return Code.UPSTREAM_UNAVAILABLE
+        if self.status_code is not None and self.status_code >= 500:
+            return Code.UPSTREAM_UNAVAILABLE
+        return Code.UPSTREAM_REJECTED
+
+    @property
+    def status(self) -> int:  # type: ignore[override]  # the base declares a plain attribute
+        return self.sign_in_code.status
+
+    @property
+    def blame(self) -> Blame:  # type: ignore[override]
+        return Blame.APP if self.code is ApiCode.INVALID_INPUT else Blame.CONFIGURE
+
+
+class SignInError(ConfigureAuthError):
+    """A flow ended without success. `code` is one of `Code`; `next` is the page of the app to go on with."""
+
+    def __init__(
+        self,
+        code: Code,
+        message: str = "",
+        *,
+        next: str | None = None,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message or code.value)
+        self.code = code
+        self.status = code.status if status is None else status
+        self.blame = code.blame
+        self.next = next
+        self.retry_after = retry_after
 
 
 class ConfigureError(ConfigureAuthError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
 
-__all__ = ["PerLoop", "worker_threads"]
+__all__ = ["PerLoop", "settled", "worker_threads"]
 
 T = TypeVar("T")
 
@@ -68,6 +70,30 @@ def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
     async def nothing(_limiter: anyio.CapacityLimiter) -> None: ...
 
     return PerLoop(lambda: anyio.CapacityLimiter(40), nothing)
+
+
+async def settled(future: Future[Any], limit: float) -> None:
+    """Wait on the running loop for what a thread does, however it ends, and `limit` seconds at most."""
+    done, soon = anyio.Event(), _into_the_loop()
+
+    def wake(_future: Future[Any]) -> None:
+        # The loop may have ended, and with it whoever waited.
+        with suppress(RuntimeError):
+            soon(done.set)
+
+    future.add_done_callback(wake)
+    with anyio.move_on_after(limit):
+        await done.wait()
+
+
+def _into_the_loop() -> Callable[[Callable[[], object]], object]:
+    """What takes a call from any thread into the running loop."""
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
 
 
 class _Loop:

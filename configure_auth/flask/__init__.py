@@ -5,7 +5,8 @@ try:
 except ImportError as error:  # the one place that says what to install
     raise ImportError("configure_auth.flask needs Flask: pip install 'configure_auth[flask]'") from error
 
+from .bearer import BearerUser
 from .extension import ConfigureAuth
 from .provider import register_oauth
 
-__all__ = ["ConfigureAuth", "register_oauth"]
+__all__ = ["BearerUser", "ConfigureAuth", "register_oauth"]

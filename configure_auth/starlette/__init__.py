@@ -5,8 +5,9 @@ try:
 except ImportError as error:  # the one place that says what to install
     raise ImportError("configure_auth.starlette needs Starlette: pip install 'configure_auth[starlette]'") from error
 
+from .bearer import BearerUser
 from .extension import ConfigureAuth
 from .provider import register_oauth
 from .users import authenticated_user, session_user
 
-__all__ = ["ConfigureAuth", "authenticated_user", "register_oauth", "session_user"]
+__all__ = ["BearerUser", "ConfigureAuth", "authenticated_user", "register_oauth", "session_user"]

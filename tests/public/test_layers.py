@@ -58,7 +58,10 @@ def test_the_reader_sees_relative_and_late_imports() -> None:
     assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "cli.py"))
 
 
-@pytest.mark.parametrize("part", ["flows", "api", "stores", "ui", "errors.py", "events.py", "settings.py", "values.py"])
+@pytest.mark.parametrize(
+    "part",
+    ["flows", "api", "stores", "ui", "bearer.py", "errors.py", "events.py", "key_sets.py", "settings.py", "values.py"],
+)
 def test_only_the_adapters_and_the_sandbox_know_a_framework(part: str) -> None:
     assert roots(part) & FRAMEWORKS == set()
 
@@ -101,6 +104,12 @@ def test_one_module_touches_authlib() -> None:
     users = {path for path in sources() if "authlib" in {name.split(".")[0] for name in imported(path)}}
 
     assert users == {PACKAGE / "oauth.py"}
+
+
+def test_one_module_touches_pyjwt() -> None:
+    users = {path for path in sources() if "jwt" in {name.split(".")[0] for name in imported(path)}}
+
+    assert users == {PACKAGE / "key_sets.py"}
 
 
 def test_only_the_transport_and_the_sandboxs_robot_speak_http() -> None:
