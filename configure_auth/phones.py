@@ -10,10 +10,14 @@ from .errors import SettingsError
 
 __all__ = ["Phones"]
 
-# "+1 (415) 555-0100", and with what platforms put in front of it: "tel:", "whatsapp:".
+# "+1 (415) 555-0100", and with what platforms of phones put in front of it. Behind any other word are ids.
 _LOOKS_LIKE_ONE = re.compile(
-    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,31}):)?(?P<number>\+?[0-9(][0-9 ()./\u00a0-]{5,30})", re.ASCII
+    r"(?:(?P<scheme>tel|sms|mms|rcs|imessage|whatsapp|signal):)?(?P<number>\+?[0-9(][0-9 ()./\u00a0-]{5,30})",
+    re.ASCII | re.IGNORECASE,
 )
+
+_MOST = 20
+"""Numbers of one sender; Configure takes no more candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Phones:
 
     Args:
         region: two capital letters, such as "US": where a number without a country code is taken to be from. None
-            leaves such numbers alone, for each of them is somebody else's in another country.
+            leaves such numbers alone, for each of them is somebody else's in another country. With one, bare digits are
+            phone numbers: put a word in front of other platforms' ids, as in "telegram:20123456".
 
     Raises:
         SettingsError: there is no such region, or the library isn't installed.
@@ -51,9 +56,10 @@ class Phones:
 
         Configure would take a local number for an international one, so one that can't be read isn't sent.
         """
-        found = (_LOOKS_LIKE_ONE.fullmatch(candidate.strip()) for candidate in candidates)
+        texts = (candidate.strip() for candidate in candidates if isinstance(candidate, str))
+        found = map(_LOOKS_LIKE_ONE.fullmatch, texts)
         numbers = (self._e164(match["number"]) for match in found if match is not None)
-        return tuple(dict.fromkeys(number for number in numbers if number is not None))
+        return tuple(dict.fromkeys(number for number in numbers if number is not None))[:_MOST]
 
     def _e164(self, text: str) -> str | None:
         import phonenumbers

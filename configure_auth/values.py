@@ -155,11 +155,11 @@ class PhoneRecognition:
 class MessageIdentity:
     """Who sent a message: a linked person, or the app's own id for the sender. `configure.profile` takes it as it is.
 
-    `token` and `user_id` are there where `linked`. `source` says what told it. `display_name` is Configure's name for a
-    person who was recognised.
+    `token` is there where `linked`, and `user_id` unless a token was taken on trust. `source` says what told it.
+    `display_name` is Configure's name for a person who was recognised.
     """
 
-    external_id: str
+    external_id: str = field(repr=False)
     token: Secret | None = None
     user_id: str | None = None
     approved: bool = False

@@ -96,10 +96,6 @@ def _message(message: Mapping[str, str]) -> Mapping[str, str]:
     return told if tool is None else {**told, "toolName": require_said("a tool's name", tool, _LONGEST_TOOL_NAME)}
 
 
-def _memory(memory: str) -> str:
-    return require_said("a memory", memory, LONGEST_MEMORY).strip()
-
-
 def _tool_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(result, Mapping):
         _refuse("a tool's result must have a tool_name and a content")

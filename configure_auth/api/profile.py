@@ -37,7 +37,7 @@ class Subject:
     """
 
     token: Secret | None = None
-    external_id: str | None = None
+    external_id: str | None = field(default=None, repr=False)
 
     def __init__(self, *, token: str | Secret | None = None, external_id: str | None = None) -> None:
         if (token is None) == (external_id is None):

@@ -17,6 +17,7 @@ from .answer import Answer
 from .app import Hook
 from .attempts import Outcome
 from .effects import Flow, ask, send, tell, use, whole
+from .keyed_ids import external_id
 from .posted import posted
 from .routes import SIGN_IN_ROUTES, Route, SignInFeature, current_user, finish
 from .site import Site
@@ -158,17 +159,23 @@ class AccountLink(SignInFeature):
 
 
 def session(feature: AccountLink, visit: Visit) -> Flow[Answer]:
-    """`POST /session`: the agent token that Configure's element gave the page, for the user who is signed in."""
+    """`POST /session`: the agent token that Configure's element gave the page, for the user who is signed in.
+
+    `externalId` is the element's: another tab may have changed who is signed in since the page was made.
+    """
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a token that was posted from elsewhere")
     user_id = yield from current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
-    token = (yield from posted(visit)).get("token")
+    fields = yield from posted(visit)
+    token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
-    if not is_token(given.reveal()):
+    if not is_token(given.reveal()) or not isinstance(made_for, str | None):
         raise SignInError(Code.INVALID_REQUEST, "the body must have a token")
+    if made_for is not None and made_for != (yield from external_id(site, user_id)):
+        raise SignInError(Code.WRONG_USER, "the page was made for another user than the one who is signed in now")
     # Before the call, so that a disconnect during it wins.
     version = yield from use(lambda stores: stores.accounts.version(site.agent, user_id))
     validation = yield from validated(site, given)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..errors import SettingsError
 
-__all__ = ["App", "AppResponse", "Hook", "known_id", "local_id"]
+__all__ = ["App", "AppResponse", "Hook", "is_keepable", "known_id", "local_id"]
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
@@ -61,9 +61,14 @@ def local_id(value: object, source: str = "user_id") -> str | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or _UNKEPT.search(value):
+    if not isinstance(value, str) or not is_keepable(value):
         raise SettingsError(f"{source} must give the user's id (a string or a whole number), or None for nobody")
     return value
+
+
+def is_keepable(value: str) -> bool:
+    """Whether every store can keep a string as an id."""
+    return 0 < len(value) <= 255 and _UNKEPT.search(value) is None
 
 
 def known_id(value: object) -> str:

@@ -76,9 +76,8 @@ class Features:
         if link is None:
             raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
         user_id = yield from current_user(self.site)
-        return Markup() if user_id is None else (yield from self.element_for(link, user_id, next))
-
-    def element_for(self, link: AccountLink, user_id: str, next: str | None) -> Flow[Markup]:
+        if user_id is None:
+            return Markup()
         settings = self.site.settings
         home = f"{self.site.mount}{link.path}"
         return ui.element(

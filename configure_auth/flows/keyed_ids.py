@@ -10,7 +10,7 @@ from ..values import Secret
 from .effects import Flow, use
 from .site import Site
 
-__all__ = ["external_id", "id_key_name", "id_key_place", "keyed_id"]
+__all__ = ["external_id", "forget_id", "id_key_name", "id_key_place", "keyed_id", "salted_id"]
 
 _KEY = "id key"
 
@@ -22,11 +22,34 @@ def external_id(site: Site, user_id: str) -> Flow[str]:
     """
     if site.allow_guessable_external_id:
         return user_id
-    return (yield from keyed_id(site, "user", user_id))
+    return (yield from salted_id(site, "user", user_id))
+
+
+def salted_id(site: Site, namespace: str, value: str) -> Flow[str]:
+    """The id at Configure of what the app calls `value`; another one after `forget_id`.
+
+    It is in no row of the store, so that a copy of the store leads to nobody's profile.
+    """
+    name = yield from _salt_name(site, namespace, value)
+    salt = yield from use(lambda stores: stores.parameters.read(name))
+    if salt is None:
+        made = secrets.token_hex(16)
+        salt = yield from use(lambda stores: stores.parameters.keep(name, made))
+    return (yield from keyed_id(site, namespace, f"{salt}:{value}"))
+
+
+def forget_id(site: Site, namespace: str, value: str) -> Flow[None]:
+    """Let whoever is called `value` next have another id, and with it a profile of their own."""
+    name = yield from _salt_name(site, namespace, value)
+    yield from use(lambda stores: stores.parameters.remove(name))
+
+
+def _salt_name(site: Site, namespace: str, value: str) -> Flow[str]:
+    return f"salt {site.agent} {(yield from keyed_id(site, f'salt {namespace}', value))}"
 
 
 def keyed_id(site: Site, namespace: str, value: str) -> Flow[str]:
-    """The id for what the app calls `value`. The same for ever: its key is made once and kept in the store.
+    """A hash of what the app calls `value`. The same for ever: its key is made once and kept in the store.
 
     It is none of CONFIGURE_TOKEN_KEYS, for a profile at Configure can't follow when those are changed.
     """

@@ -20,7 +20,7 @@ from ..phones import Phones
 from ..stores import StoredSubject
 from ..values import Journey, LinkedAccount, Secret
 from .answer import Answer
-from .app import AppResponse, Hook, local_id
+from .app import AppResponse, Hook, is_keepable
 from .effects import Flow, ask, tell, use, whole
 from .keyed_ids import keyed_id
 from .posted import posted
@@ -52,30 +52,34 @@ OPEN_LIMIT = 10
 TRIES = 100
 """Tokens that may be tried on one journey, each of which costs a call; more than its browsers ever send."""
 
+TRUSTED = 10 * 60.0
+"""Seconds that a stored token is trusted after Configure was asked about it; a person may have revoked it since."""
+
 _MET_LIMIT = 100_000
 
 _JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 
 
 class Met:
-    """The links that this process has seen good since it started, by their serial; a lost entry costs one call."""
+    """The links that this process has seen good of late, by their serial; a lost entry costs one call."""
 
     def __init__(self) -> None:
-        self._serials: dict[str, None] = {}
+        self._until: dict[str, float] = {}
 
-    def add(self, link: StoredSubject) -> None:
-        self._serials[link.serial] = None
-        while len(self._serials) > _MET_LIMIT:
-            self._serials.pop(next(iter(self._serials)), None)
+    def add(self, link: StoredSubject, now: float) -> None:
+        self._until[link.serial] = now + TRUSTED
+        while len(self._until) > _MET_LIMIT:
+            self._until.pop(next(iter(self._until)), None)
 
-    def __contains__(self, link: StoredSubject) -> bool:
-        return link.serial in self._serials
+    def knows(self, link: StoredSubject, now: float) -> bool:
+        return now < self._until.get(link.serial, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A message's sender: the app's name for them, which may be a phone number, and the hash that stands for it."""
+    """A message's sender: the app's key for them, which may be a phone number, in one spelling, and its hash."""
 
+    key: str = field(repr=False)
     name: str = field(repr=False)
     subject: str
 
@@ -96,6 +100,7 @@ class Messages(Feature):
     message_body: str | None = None
     connectors: tuple[str, ...] = ()
     theme: Literal["light", "dark"] | None = None
+    phones: Phones = field(init=False)
     met: Met = field(default_factory=Met, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +116,8 @@ class Messages(Feature):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if self.on_unproven not in ("accept", "reject"):
             raise SettingsError('on_unproven must be "accept" or "reject"')
-        phones = self.phones  # refuses a region that there isn't
+        phones = Phones(self.region)
+        object.__setattr__(self, "phones", phones)
         if self.message_line_phone is not None:
             numbers = phones.numbers([self.message_line_phone])
             if not numbers:
@@ -122,10 +128,6 @@ class Messages(Feature):
             self.link("0")
         except ConfigureError as error:
             raise SettingsError(f"messages: {error}") from error
-
-    @property
-    def phones(self) -> Phones:
-        return Phones(self.region)
 
     def link(self, journey_id: str) -> str:
         """The hosted sign-in for one journey."""
@@ -162,28 +164,34 @@ class Messages(Feature):
 
 def named(messages: Messages, subject_key: str | int) -> Flow[Sender]:
     """The sender whom the app calls `subject_key`."""
-    key = local_id(subject_key, "subject_key")
-    name = None if key is None else messages.phones.sender(key)
+    key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
+    name = messages.phones.sender(key) if isinstance(key, str) and is_keepable(key) else ""
     if not name:
-        raise SettingsError("subject_key must be the platform's own, lasting id of a message's sender")
-    return Sender(name, (yield from keyed_id(messages.site, "subject", name)))
+        raise SettingsError(
+            "subject_key must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
+        )
+    return Sender(str(key), name, (yield from keyed_id(messages.site, "subject", name)))
 
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
     """A sender's link, as it is kept."""
-    link = replace(wish_of(site, subject), configure_user_id=configure_user_id, proven=proven)
+    link = _kept(site, subject, configure_user_id=configure_user_id, proven=proven)
     return replace(link, token=site.sealer.seal(token.reveal(), *place_of_link(link)))
 
 
 def wish_of(site: Site, subject: str) -> StoredSubject:
     """What is kept of a sender who disconnected."""
+    return _kept(site, subject, configure_user_id="", proven=True)
+
+
+def _kept(site: Site, subject: str, *, configure_user_id: str, proven: bool) -> StoredSubject:
     return StoredSubject(
         agent=site.agent,
         subject=subject,
-        configure_user_id="",
+        configure_user_id=configure_user_id,
         token="",
         linked_at=site.clock(),
-        proven=True,
+        proven=proven,
         serial=secrets.token_hex(8),
     )
 
@@ -197,20 +205,20 @@ def start_journey(messages: Messages, subject_key: str | int) -> Flow[str]:
     """Begin a journey; the link to send to the sender, and to nobody else."""
     site = messages.site
     sender = yield from named(messages, subject_key)
-    journey_id = secrets.token_urlsafe(32)
-    journey_hash = digest("journey", journey_id)
+    journey_id = Secret(secrets.token_urlsafe(32))
+    journey_hash = digest("journey", journey_id.reveal())
     now = site.clock()
     journey = Journey(
         journey_hash=journey_hash,
         agent=site.agent,
         subject=sender.subject,
         # For the hook, which is to answer in the thread.
-        sender=site.sealer.seal(sender.name, "sender", journey_hash),
+        sender=site.sealer.seal(sender.key, "sender", journey_hash),
         created_at=now,
         expires_at=now + LIFETIME,
     )
     yield from use(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
-    return messages.link(journey_id)
+    return messages.link(journey_id.reveal())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ..events import SenderLinked, SenderUnlinked
 from ..stores import StoredSubject
 from ..values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from .effects import Flow, send, tell, use
+from .keyed_ids import forget_id, salted_id
 from .messages import Messages, Sender, named, place_of_link, seal_link, wish_of
 from .site import Site
 from .tokens import validated
@@ -39,9 +40,10 @@ def message_identity(
         raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
     sender = yield from named(messages, subject_key)
     phones = messages.phones.numbers(phone_candidates)
+    nobody = MessageIdentity(external_id=(yield from salted_id(messages.site, "sender", sender.name)))
     try:
         for _ in range(ROUNDS):
-            found = yield from _identified(messages, sender, phones)
+            found = yield from _identified(messages, sender, phones, nobody)
             if found is not None:
                 return found
     except ConfigureError as error:
@@ -49,35 +51,39 @@ def message_identity(
             raise
         # The thread goes on as with somebody who isn't linked; what is stored stays for the next message.
         log.warning("a message's sender could not be looked up at Configure: %s", error)
-    return MessageIdentity(external_id=sender.subject)
+    return nobody
 
 
-def _identified(messages: Messages, sender: Sender, phones: tuple[str, ...]) -> Flow[MessageIdentity | None]:
+def _identified(
+    messages: Messages, sender: Sender, phones: tuple[str, ...], nobody: MessageIdentity
+) -> Flow[MessageIdentity | None]:
     """One look; None where the link changed on the way."""
     site = messages.site
     link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
     recognition = None
     if link is not None and link.is_wish:
-        return MessageIdentity(external_id=sender.subject)
+        return nobody
     if link is not None and not link.proven:
-        # The first message after a journey: whoever followed the link may not be who was sent it.
+        # After a journey, until a phone proves it: whoever followed the link may not be who was sent it.
         recognition = yield from _recognized(site, phones)
         why = _objection(messages, link, recognition)
         if why is not None:
             log.warning("the link of a message's sender is dropped: %s", why)
             yield from _dropped(site, link, why)
             link = None
-        else:
+        elif recognition is not None and recognition.user_id is not None:
             proven = replace(link, proven=True, serial=secrets.token_hex(8))
             if not (yield from _replaced(site, proven, link.serial)):
                 return None
             link = proven
     if link is not None:
         token = Secret(site.sealer.open(link.token, *place_of_link(link)))
-        if link in messages.met or (yield from _is_good(site, link, token)):
-            messages.met.add(link)
-            return MessageIdentity(
-                external_id=sender.subject,
+        trusted = messages.met.knows(link, site.clock())
+        if trusted or (yield from _is_good(site, link, token)):
+            if not trusted:
+                messages.met.add(link, site.clock())
+            return replace(
+                nobody,
                 token=token,
                 user_id=link.configure_user_id,
                 approved=True,
@@ -88,7 +94,7 @@ def _identified(messages: Messages, sender: Sender, phones: tuple[str, ...]) -> 
         yield from _dropped(site, link, "invalid")
     if recognition is None:
         recognition = yield from _recognized(site, phones)
-    return (yield from _by_phone(messages, sender, recognition))
+    return (yield from _by_phone(messages, sender, recognition, nobody))
 
 
 def _recognized(site: Site, phones: tuple[str, ...]) -> Flow[PhoneRecognition | None]:
@@ -101,14 +107,14 @@ def _objection(
     """Why a new link can't be the sender's, if so."""
     if recognition is not None and recognition.user_id is not None:
         return None if recognition.user_id == link.configure_user_id else "contradicted"
-    if recognition is not None and recognition.recognized and not recognition.approved:
-        # Whoever followed the link has just let our agent in, so this is the phone of somebody else.
+    if recognition is not None and not (recognition.recognized and recognition.approved):
+        # Whoever followed the link has just shown Configure a phone and let our agent in; so this isn't theirs.
         return "contradicted"
     return "unproven" if messages.on_unproven == "reject" else None
 
 
 def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
-    """Whether Configure still takes a stored token, asked once a process."""
+    """Whether Configure still takes a stored token."""
     validation = yield from validated(site, token)
     return (
         validation is not None
@@ -117,21 +123,23 @@ def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
     )
 
 
-def _by_phone(messages: Messages, sender: Sender, recognition: PhoneRecognition | None) -> Flow[MessageIdentity | None]:
+def _by_phone(
+    messages: Messages, sender: Sender, recognition: PhoneRecognition | None, nobody: MessageIdentity
+) -> Flow[MessageIdentity | None]:
     site = messages.site
     if recognition is None:
-        return MessageIdentity(external_id=sender.subject)
+        return nobody
     of_ours = recognition.agent in (None, site.agent)
     # Recognised is not authorised.
     if not (recognition.approved and of_ours and recognition.token is not None and recognition.user_id is not None):
-        return MessageIdentity(external_id=sender.subject, recognized=recognition.recognized)
+        return replace(nobody, recognized=recognition.recognized)
     link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
     if not (yield from _replaced(site, link, None)):
         return None
-    messages.met.add(link)
+    messages.met.add(link, site.clock())
     yield from tell(SenderLinked(account=link.public))
-    return MessageIdentity(
-        external_id=sender.subject,
+    return replace(
+        nobody,
         token=recognition.token,
         user_id=recognition.user_id,
         approved=True,
@@ -176,6 +184,7 @@ def forget_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
     site = messages.site
     sender = yield from named(messages, subject_key)
     gone = yield from use(lambda stores: stores.journeys.forget(site.agent, sender.subject))
+    yield from forget_id(site, "sender", sender.name)
     return (yield from _told_of(gone, "forgotten"))
 
 

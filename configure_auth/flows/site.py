@@ -25,7 +25,10 @@ Clock = Callable[[], float]
 
 
 def digest(purpose: str, value: str) -> str:
-    """The only form in which a state or a browser cookie is stored. Purposes keep the two apart."""
+    """The only form in which a state, a browser cookie, a journey's id or a token to be known again is stored.
+
+    Purposes keep them apart.
+    """
     return hashlib.sha256(f"{purpose}:{value}".encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Flow, pause, send, tell, use, whole
+from .keyed_ids import forget_id
 from .site import Site, digest
 
 __all__ = [
@@ -118,19 +119,22 @@ def forget_user(site: Site, user_id: str) -> Flow[bool]:
     gone = yield from use(lambda stores: stores.accounts.forget(agent, user_id))
     yield from use(lambda stores: stores.states.forget(agent, user_id))
     yield from use(lambda stores: stores.agents.forget(agent, user_id))
+    yield from forget_id(site, "user", user_id)
     return bool(gone)
 
 
 def validated(site: Site, token: Secret) -> Flow[TokenValidation | None]:
     """What Configure says of a token from outside; None where it takes it for no token at all.
 
-    Whether that is a refusal or `valid: false` is unknown, so both are read.
+    Whether that is a refusal or `valid: false` is unknown, so both are read. A 404 without a code of Configure's own is
+    some gateway's.
     """
     try:
         return (yield from send(validate_sign_in_token(site.settings, token)))
     except ConfigureError as error:
         # Any other refusal, such as 402 or 408, speaks of something else than the token.
-        if error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND) and error.status_code in (400, 404, 410, 422):
+        said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)
+        if said and error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
             return None
         raise
 

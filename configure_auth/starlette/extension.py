@@ -250,9 +250,9 @@ class ConfigureAuth(UserVerbs, Awaited):
             connectors: tools that the page offers to connect, such as ("gmail", "calendar").
             theme: "light" or "dark".
             region: two capital letters, such as "US", where phone numbers without a country code are from; without it
-                they are nobody's.
-            on_unproven: a sender's next message after the sign-in has no phone that tells who sent it: "accept" the
-                link, or "reject" it, since whoever got the link passed on could have followed it.
+                they are nobody's. With it bare digits are phone numbers: write other ids as "telegram:20123456".
+            on_unproven: a sender's next message after the sign-in comes without a phone: "accept" the link until one
+                speaks against it, or "reject" it, since whoever got the link passed on could have followed it.
         """
         feature = Messages(
             site=self._site,

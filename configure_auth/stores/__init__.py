@@ -264,6 +264,9 @@ class ParameterStore(Protocol):
     def replace(self, name: str, *, old: str, new: str) -> bool:
         """Put another value in the place of one that is still there."""
 
+    def remove(self, name: str) -> None:
+        """Keep nothing under a name any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:

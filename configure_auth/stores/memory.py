@@ -380,6 +380,10 @@ class MemoryParameters:
         self._values[name] = new
         return True
 
+    @_alone
+    def remove(self, name: str) -> None:
+        self._values.pop(name, None)
+
 
 def memory_stores() -> Stores:
     """A new, empty set of stores."""

@@ -217,6 +217,10 @@ class SqlParameters(SqlStore):
         )
         return changed.rowcount == 1
 
+    @transaction
+    def remove(self, connection: Connection, name: str) -> None:
+        connection.execute(delete(parameters).where(parameters.c.name == name))
+
 
 def _parameter(connection: Connection, name: str) -> str | None:
     return connection.execute(select(parameters.c.value).where(parameters.c.name == name)).scalar_one_or_none()

@@ -7,7 +7,11 @@
     const token = event.detail && event.detail.token;
     // Configure may tell of one token by both events.
     if (!place || typeof token !== "string" || token === given) return;
+    const session = new URL(place.dataset.configureSession, location.href);
+    if (session.origin !== location.origin) return;
     given = token;
+    const element = place.querySelector("configure-auth");
+    const externalId = element && element.getAttribute("external-id");
     // What the button leads to ends the connection as well, and shows what stands in its way.
     const offer = (words) => {
       const more = place.querySelector("[data-configure-more]");
@@ -15,11 +19,11 @@
       more.hidden = false;
     };
     try {
-      const answer = await fetch(place.dataset.configureSession, {
+      const answer = await fetch(session, {
         method: "POST",
         credentials: "same-origin",
         headers: {"Content-Type": "application/json", Accept: "application/json"},
-        body: JSON.stringify({token}),
+        body: JSON.stringify({token, externalId}),
       });
       // Not JSON: a page of the app's own, as its on_error may answer.
       const said = await answer.json().catch(() => ({}));
