@@ -20,7 +20,7 @@ regions = st.sampled_from(REGIONS)
 likely = st.text("+0123456789 ()-./:\u00a0telTELsmxwhap#,;*", max_size=40)
 """What looks like a number as often as not."""
 texts = st.one_of(st.text(max_size=40), likely, likely.map("+{}".format), st.from_regex(r"\+?[0-9 ().-]{5,20}"))
-schemes = st.sampled_from(["tel", "sms", "whatsapp", "WhatsApp", "TEL", "im.x+y-z"])
+schemes = st.sampled_from(["tel", "sms", "whatsapp", "WhatsApp", "TEL", "imessage"])
 whole = st.sampled_from(
     ["+14155550101", "+442079460958", "+41446681800", "+390612345678", "+5491112345678", "+491711234567"]
 )
@@ -95,6 +95,23 @@ def test_what_platforms_put_in_front_is_no_part_of_a_number(number: str, scheme:
     # The same person on another platform is another sender.
     assert phones.sender(f"{scheme}:{number}") == f"{scheme.lower()}:{number}"
     assert phones.sender(number) == number
+
+
+@given(
+    st.from_regex(r"\+?[0-9]{6,15}", fullmatch=True), st.sampled_from(["telegram", "discord", "im.x+y-z", "t"]), regions
+)
+def test_behind_any_other_word_is_an_id(number: str, word: str, region: str | None) -> None:
+    phones = Phones(region)
+
+    assert phones.sender(f"{word}:{number}") == f"{word}:{number}"
+    assert phones.numbers([f"{word}:{number}"]) == ()
+
+
+def test_candidates_are_taken_as_platforms_give_them() -> None:
+    numbers = [f"+1415555{number:04}" for number in range(30)]
+    candidates: Any = [None, 5, b"x", *numbers]
+
+    assert Phones().numbers(candidates) == tuple(numbers[:20])
 
 
 @given(whole, st.sampled_from([0x0660, 0x0966, 0xFF10, 0x1D7CE]), regions)
