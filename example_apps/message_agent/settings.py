@@ -1,4 +1,4 @@
-"""What the web app and the terminals have in common: credentials, keys, store, and how the agent presents itself."""
+"""What the web app and the terminals have in common: credentials, keys, store, and the agent's name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from configure_auth import Settings
 
-__all__ = ["INSTANCE", "OPTIONS", "open_settings"]
+__all__ = ["INSTANCE", "NAME", "open_settings"]
 
 INSTANCE = Path(__file__).parent / "instance"  # the databases and the key, kept between runs
 
-OPTIONS: dict[str, Any] = {
-    "display_name": "Echo",
-    "on_unproven": "reject",  # the phone of every message is known, so somebody else who followed a link is noticed
-}
+NAME = "Echo"
 
 
 def open_settings(config: Mapping[str, str] | None = None, folder: Path = INSTANCE) -> Settings:

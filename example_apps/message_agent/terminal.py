@@ -13,7 +13,7 @@ from pathlib import Path
 from configure_auth import MessageAgent, SettingsError
 
 from .agent import answer
-from .settings import INSTANCE, OPTIONS, open_settings
+from .settings import INSTANCE, NAME, open_settings
 from .threads import PHONES, Threads
 
 __all__ = ["main"]
@@ -23,7 +23,7 @@ def main(sender: str, folder: Path = INSTANCE) -> None:
     if sender not in PHONES:
         sys.exit(f"Whose thread? Say one of: {', '.join(PHONES)}")
     try:
-        agent = MessageAgent(open_settings(folder=folder), **OPTIONS)
+        agent = MessageAgent(open_settings(folder=folder), display_name=NAME)
     except SettingsError as error:
         sys.exit(f"{error}\n(`make demo APP=message` sets all of them.)")
     threads = Threads(folder)
@@ -56,7 +56,7 @@ def show(threads: Threads, sender: str, last: int, *, past: bool = False) -> int
     for message in threads.after(last):
         last = message.id
         if message.sender == sender and (message.by_agent or past):
-            print(f"{'Echo' if message.by_agent else 'You'}: {message.text}", flush=True)
+            print(f"{NAME if message.by_agent else 'You'}: {message.text}", flush=True)
     return last
 
 

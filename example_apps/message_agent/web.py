@@ -17,7 +17,7 @@ from configure_auth import LinkedAccount
 from configure_auth.starlette import ConfigureAuth
 
 from .agent import CONNECTED, answer_in_web_app
-from .settings import INSTANCE, OPTIONS, open_settings
+from .settings import INSTANCE, NAME, open_settings
 from .threads import PHONES, Threads
 
 __all__ = ["create_app"]
@@ -60,7 +60,7 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
     return Starlette(
         lifespan=configure_auth.lifespan,
         routes=[
-            configure_auth.messages(on_linked=on_linked, **OPTIONS),
+            configure_auth.messages(display_name=NAME, on_linked=on_linked),
             Route("/", page),
             Route("/threads", read),
             Route("/threads/{sender}", receive, methods=["POST"]),

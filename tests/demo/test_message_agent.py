@@ -336,7 +336,7 @@ def test_a_terminal_notices_that_somebody_else_followed_the_link(
 
     assert bob.read() == f"Echo: {CONNECTED}"
     assert bob.say("hello") == f"Echo: I hear you: hello{HINT}"
-    assert bob.end() == ("", "the link of a message's sender is dropped: unproven\n", 0)
+    assert bob.end() == ("", "the link of a message's sender is dropped: contradicted\n", 0)
 
 
 def test_a_terminal_without_configure_goes_on(served: Served, sit_down: Callable[[str], Terminal]) -> None:

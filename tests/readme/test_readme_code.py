@@ -23,6 +23,7 @@ from flask_login import LoginManager, current_user, login_user
 from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -32,6 +33,7 @@ from starlette.testclient import TestClient
 
 from configure_auth import BearerUser, Settings
 from configure_auth.sandbox import Sandbox
+from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
 from configure_auth.ui import CONTENT_SECURITY_POLICY
 from example_apps.flask_app.models import User, db
 
@@ -51,6 +53,8 @@ RUN = (
     "def add_login",
     "configure_auth.install",
     "Depends(configure_auth.account)",
+    "def answer(",
+    "MessageAgent(display_name",
     "def profile_of",
     "BearerUser.supabase(",
     "configure_auth.agent_claims()",
@@ -285,6 +289,67 @@ def test_a_deleted_person_leaves_nothing_behind(
         assert db.session.get(User, 1) is None
 
 
+@pytest.fixture
+def sent(namespace: Namespace) -> list[tuple[str, str]]:
+    """What was written into threads."""
+    messages: list[tuple[str, str]] = []
+    namespace["send"] = lambda sender, text: messages.append((sender, text))
+    return messages
+
+
+def report(app: Flask, sandbox: Sandbox) -> int:
+    """Bring the app, which listens nowhere, what Configure had for it."""
+    completion = sandbox.completions[-1]
+    return app.test_client().post(urlsplit(completion.url).path, json=dict(completion.body)).status_code
+
+
+def test_a_message_agent_s_lines_connect_a_sender(
+    flask_app: Flask, namespace: Namespace, sent: list[tuple[str, str]], configure_sandbox: Sandbox
+) -> None:
+    answer = run("def answer(", namespace)["answer"]
+    with flask_app.app_context():
+        assert answer("ada", PHONE, "hello") == "Hello there"
+        link = answer("ada", PHONE, "connect").removeprefix("This link is for you alone: ")
+
+    configure_sandbox.sign_in(link, PHONE, name="Ada")
+    assert report(flask_app, configure_sandbox) == 200
+
+    assert sent == [("ada", "You're connected.")]
+    with flask_app.app_context():
+        assert answer("ada", PHONE, "hello") == "Hello Ada"
+        assert answer("bob", "+15550100002", "hello") == "Hello there"
+        assert answer("ada", PHONE, "disconnect") == "Done. I no longer know who you are."
+        assert answer("ada", PHONE, "hello") == "Hello there"
+
+
+def test_a_bot_s_process_shares_them(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("CONFIGURE_STORE", f"sqlite:///{tmp_path / 'shared.db'}")
+    flask_app: Flask = request.getfixturevalue("flask_app")
+    namespace: Namespace = request.getfixturevalue("namespace")
+    sandbox: Sandbox = request.getfixturevalue("configure_sandbox")
+    sent: list[tuple[str, str]] = request.getfixturevalue("sent")
+    run("def answer(", namespace)
+    namespace["inbox"] = lambda: [("ada", PHONE, "hello")]
+
+    run("MessageAgent(display_name", namespace)
+    sandbox.sign_in(sent[0][1], PHONE)
+    assert report(flask_app, sandbox) == 200
+    run("MessageAgent(display_name", namespace)
+
+    assert sent[1:] == [("ada", "You're connected."), ("ada", "I know you.")]
+
+
+def test_a_guard_lets_configure_s_report_through(flask_app: Flask, namespace: Namespace) -> None:
+    flask_app.register_blueprint(namespace["configure_auth"].messages())
+    run("def everybody_signs_in", namespace | {"request": request, "redirect": redirect})
+    browser = flask_app.test_client()
+
+    assert browser.post("/configure/messages/complete", json={}).status_code == 400
+    assert browser.get("/who").location == "/sign-in"
+
+
 def test_the_bot_s_lines_are_those_of_the_example() -> None:
     example = (ROOT / "example_apps/cli_bot/bot.py").read_text(encoding="utf-8")
 
@@ -435,6 +500,29 @@ def test_the_same_on_starlette_and_fastapi(
     assert urlsplit(back.headers["location"]).path == "/settings"
     if framework is FastAPI:
         assert visitor.get("/connected").json() is True
+
+
+@pytest.mark.parametrize(("named", "status"), [(True, 200), (False, 400)])
+def test_cors_around_a_whole_app_needs_configure_s_origin(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: bool, status: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"name `{Settings().sign_in_url}` among its" in README.replace("\n", " ")
+    origin = settings["CONFIGURE_SIGN_IN_URL"]
+    allowed = ["https://spa.example", *([origin] if named else [])]
+    app = Starlette(
+        middleware=[Middleware(CORSMiddleware, allow_origins=allowed, allow_methods=["POST"])],
+        routes=[StarletteConfigureAuth(user_id=lambda request: None, session=False).messages()],
+    )
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+    with TestClient(app, APP_URL) as client:
+        asked = client.options("/configure/messages/complete", headers={"Origin": origin, **asking})
+        posted = client.post("/configure/messages/complete", headers={"Origin": origin}, json={})
+
+    assert asked.status_code == status
+    assert (asked.headers.get("Access-Control-Allow-Origin") == origin) == named
+    assert (posted.status_code, posted.headers.get_list("Access-Control-Allow-Origin")) == (400, [origin])
 
 
 # ── users of another identity system ──────────────────────────────────────────────────────────────────────────────────

@@ -102,7 +102,7 @@ def test_every_make_target_exists() -> None:
 
     assert {"demo", "test"} <= set(named) <= set(targets)
     apps = re.findall(r"make demo APP=(\w+)", README)
-    assert set(APPS) - {"flask", "message"} <= set(apps) <= set(APPS)
+    assert set(APPS) - {"flask"} <= set(apps) <= set(APPS)
 
 
 def test_every_extra_exists() -> None:
