@@ -22,6 +22,8 @@ def run_steps(steps: Generator[S, Any, T], perform: Callable[[S], Any]) -> T:
                 step = steps.throw(error)
             else:
                 step = steps.send(value)
+                # Or a later failure's traceback, which may be shown with its locals, had a token or a body in it.
+                del value
     except StopIteration as stop:
         result: T = stop.value
         return result
@@ -40,6 +42,8 @@ async def arun_steps(steps: Generator[S, Any, T], perform: Callable[[S], Awaitab
                 step = steps.throw(error)
             else:
                 step = steps.send(value)
+                # Or a later failure's traceback, which may be shown with its locals, had a token or a body in it.
+                del value
     except StopIteration as stop:
         result: T = stop.value
         return result

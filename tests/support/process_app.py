@@ -73,7 +73,7 @@ def make(options: AppOptions) -> Flask:
 
     folder, steps = Path(options.folder), options.doom and options.doom.steps()
     stores = doomed_stores(options.stores, options.settings, folder, steps) if steps else options.stores
-    chosen = Options(stores=stores, messages={"on_linked": on_linked}, customise=customise)
+    chosen = Options(stores=stores, messages={"on_linked": on_linked}, claims={}, customise=customise)
     app, configure_auth = build(options.settings, chosen, People(), folder, _ahead(Path(options.clock)))
     if steps:
         with app.app_context():

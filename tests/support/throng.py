@@ -71,14 +71,19 @@ class Throng:
 
 
 @contextmanager
-def throng(options: AppOptions, rounds: Sequence[Asked]) -> Iterator[Throng]:
-    """All of the threads, each process with an app of its own, on the store that they share."""
+def throng(options: AppOptions, rounds: Sequence[Asked | Sequence[Asked]]) -> Iterator[Throng]:
+    """All of the threads, each process with an app of its own, on the store that they share.
+
+    In a round all ask the same, or each thread one of as many requests.
+    """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(PROCESSES * THREADS + 1)
     pipes, processes = [], []
-    for _ in range(PROCESSES):
+    for number in range(PROCESSES):
         mine, other = context.Pipe(duplex=False)
-        process = context.Process(target=_take_part, args=(options, tuple(rounds), barrier, other), daemon=True)
+        threads = slice(number * THREADS, (number + 1) * THREADS)
+        of_process = [[asked] * THREADS if isinstance(asked, Asked) else asked[threads] for asked in rounds]
+        process = context.Process(target=_take_part, args=(options, of_process, barrier, other), daemon=True)
         process.start()
         other.close()
         pipes.append(mine)
@@ -96,15 +101,15 @@ def throng(options: AppOptions, rounds: Sequence[Asked]) -> Iterator[Throng]:
             pipe.close()
 
 
-def _take_part(options: AppOptions, rounds: tuple[Asked, ...], barrier: Barrier, pipe: Connection) -> None:
+def _take_part(options: AppOptions, rounds: Sequence[Sequence[Asked]], barrier: Barrier, pipe: Connection) -> None:
     warnings.simplefilter("error")
     app = make(options)
 
-    def one(_number: int) -> list[Answer]:
+    def one(number: int) -> list[Answer]:
         answers = []
         for asked in rounds:
             barrier.wait(WAIT_SECONDS)
-            answers.append(_ask(app, asked))
+            answers.append(_ask(app, asked[number]))
             barrier.wait(WAIT_SECONDS)
         return answers
 
