@@ -165,6 +165,16 @@ def test_it_stays_when_the_keys_are_changed_and_resealed(make_web: MakeWeb, tmp_
     assert external_id(keyed(NEW_KEY)) == known
 
 
+def test_it_outlives_a_disconnect(web: Web, browser: Browser) -> None:
+    known = external_id(web)
+    browser.link()
+    assert external_id(web) == known
+
+    browser.post("/configure/disconnect")
+
+    assert external_id(web) == known
+
+
 # ── another ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -172,6 +182,18 @@ def test_it_is_another_for_every_user(web: Web) -> None:
     users = ("u1", "u2", "U1", "u11", "1", "ü", "user:u1")
 
     assert len({external_id(web, user_id) for user_id in users}) == len(users)
+
+
+def test_it_is_another_for_whoever_gets_the_id_of_somebody_forgotten(web: Web) -> None:
+    known, other = external_id(web), external_id(web, "u2")
+    remember(web, "u1", "Prefers window seats")
+    with web.browser() as admin:
+        admin.post("/forget/u1").raise_for_status()
+
+    assert external_id(web) not in (known, other)
+    assert external_id(web) == external_id(web)
+    assert external_id(web, "u2") == other
+    assert memories(web, "u1") == []
 
 
 def test_it_says_nothing_of_the_user(web: Web) -> None:
@@ -207,6 +229,17 @@ def test_a_raw_id_takes_a_word_of_the_app_s(make_web: MakeWeb) -> None:
 
 
 # ── in use ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_it_is_in_no_file_of_the_store(web: Web, browser: Browser) -> None:
+    known = external_id(web)
+    browser.link()
+    shown(browser)
+
+    files = [path.read_bytes() for path in web.folder.rglob("*") if path.is_file()]
+    assert any(b"u1" in content for content in files)
+    assert not any(known.encode() in content or known[5:].encode() in content for content in files)
 
 
 @in_memory
@@ -354,3 +387,15 @@ def test_a_secret_key_is_refused_where_it_is_set_and_not_shown(make_web: MakeWeb
     with pytest.raises(SettingsError, match="CONFIGURE_PUBLISHABLE_KEY must be a key that begins with pk_") as refused:
         make_web(settings={"CONFIGURE_PUBLISHABLE_KEY": key}, customise=pages())
     assert key not in str(refused.value)
+
+
+def test_whoever_gets_a_forgotten_users_id_has_a_profile_of_their_own(web: Web) -> None:
+    first = external_id(web)
+    remember(web, "u1", "Ada's secret")
+    with web.browser() as browser:
+        browser.post("/forget/u1").raise_for_status()
+
+    assert external_id(web) != first
+    assert external_id(web) == external_id(web)
+    assert memories(web, "u1") == []
+    assert external_id(web, "u2") != external_id(web)

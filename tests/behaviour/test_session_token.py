@@ -19,6 +19,7 @@ from configure_auth.sandbox import Sandbox
 
 from ..secrecy.conftest import Evidence, listening_to_everything, plant_what_configure_knows, see_files
 from ..support.reading import api_calls, ending, meanwhile, no_calls, together
+from ..support.server_side import pages
 from ..support.web import Browser, MakeWeb, Web
 
 SESSION, ELEMENT = "/configure/session", "/configure/element.js"
@@ -268,6 +269,24 @@ def test_the_app_s_hook_decides_as_for_the_link(make_web: MakeWeb, verdict: str)
     assert not moved or getattr(told[-1], "moved_from", None) == "u2"
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_page_that_was_made_for_another_user_connects_nobody(make_web: MakeWeb) -> None:
+    web = make_web(customise=pages())
+    token = agent_token(web.sandbox)
+
+    def made_for(external_id: object) -> httpx2.Response:
+        return post(browser, json.dumps({"token": token, "externalId": external_id}))
+
+    with web.browser() as browser:
+        own, other = (browser.get(f"/external-id/{user_id}").json()["external_id"] for user_id in ("u1", "u2"))
+        browser.sign_in_locally("u1")
+        with no_calls(web.sandbox):
+            for external_id in (other, f"{own} ", "", "u1"):
+                assert ending(made_for(external_id)) == (403, "wrong_user"), external_id
+        assert browser.account() is None
+        assert [made_for(external_id).status_code for external_id in (own, None)] == [200, 200]
+
+
 def test_nobody_signed_in_has_no_account_to_connect(web: Web) -> None:
     token = agent_token(web.sandbox)
     with web.browser() as stranger, no_calls(web.sandbox):
@@ -327,6 +346,7 @@ BODIES = (
     b'{"token": "two words"}',
     b'{"token": "line\\nbreak"}',
     b'{"token": ["a"]}',
+    b'{"token": "a", "externalId": 5}',
     b'{"token": "a", "token": "b"}',
     b'{"token": "\xff"}',
     b'{"Token": "a"}',
@@ -503,8 +523,10 @@ def test_no_token_is_in_a_log_an_error_an_answer_or_a_file(make_web: MakeWeb, ev
         look(post(browser, json.dumps({"token": f" {tokens[0]}"})), 400)
         look(post(browser, json.dumps({"token": tokens[0], "more": "x" * 20_000})), 413)
         look(hand_over(browser, tokens[2]), 400)
+        refusal = {"type": "invalid_request_error", "code": "invalid_token"}
         said: tuple[tuple[dict[str, Any], int], ...] = (
-            ({"status": 400, "body": {"error": " ".join(tokens), "code": tokens[0]}}, 400),
+            ({"status": 400, "body": {"error": refusal | {"message": " ".join(tokens)}}}, 400),
+            ({"status": 400, "body": {"error": " ".join(tokens), "code": tokens[0]}}, 502),
             ({"status": 503, "body": " ".join(tokens)}, 503),
             ({"status": 200, "body": {"valid": tokens, "agent": tokens[0], "user_id": [tokens[0]]}}, 502),
             ({"drop": True}, 503),
@@ -521,3 +543,23 @@ def test_no_token_is_in_a_log_an_error_an_answer_or_a_file(make_web: MakeWeb, ev
     assert logging.getLogger().isEnabledFor(logging.DEBUG)
     assert see_files(evidence, web.folder)["configure.db"]
     assert evidence.leaks() == []
+
+
+# ── whom the page was made for ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_of_a_page_that_was_made_for_another_user_connects_nobody(make_web: MakeWeb) -> None:
+    """Ada's page is open; in another tab Bob signs in."""
+    web = make_web(customise=pages())
+    with web.browser() as browser:
+        made_for = {user: browser.get(f"/external-id/{user}").json()["external_id"] for user in ("u1", "u2")}
+        token = agent_token(web.sandbox)
+        browser.sign_in_locally("u2")
+
+        with no_calls(web.sandbox):
+            refused = post(browser, json.dumps({"token": token, "externalId": made_for["u1"]}))
+        assert ending(refused) == (403, "wrong_user")
+        assert browser.account() is None
+
+        assert post(browser, json.dumps({"token": token, "externalId": made_for["u2"]})).status_code == 200
+        assert ending(post(browser, json.dumps({"token": token, "externalId": 1}))) == (400, "invalid_request")
