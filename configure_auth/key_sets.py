@@ -23,8 +23,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from .api.call import Call, Reply
 from .api.transport import Transport
@@ -50,8 +51,6 @@ _MOST_KEYS = 100
 _RSA_BITS = range(2048, 16384 + 1)
 # Letters, digits and the marks of URLs and of base64; no quotes, no spaces, no way up a folder.
 _KID = re.compile(r"(?!.*\.\.)[A-Za-z0-9._~:/?#@!$&+=%|-]{1,255}", re.ASCII)
-
-
 # The least bytes of a secret: those of the hash (RFC 7518 section 3.2).
 _SECRETS = {"HS256": 32, "HS384": 48, "HS512": 64}
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
@@ -282,12 +281,23 @@ def _bound(key: Secret, algorithms: Sequence[str]) -> Mapping[str, jwt.PyJWK]:
 
 def _jwk(key: bytes, algorithm: str) -> Mapping[str, Any] | None:
     kind: Any = _jws.get_algorithm_by_name(algorithm)
+    if algorithm in _SECRETS and _is_der(key):
+        return None
     try:
         # A public key in any shape is refused as a secret: everybody has it, and could sign.
         known = kind.prepare_key(key) if algorithm in _SECRETS else load_pem_public_key(key)
         return cast(Mapping[str, Any], kind.to_jwk(known, as_dict=True))
     except Exception:  # noqa: BLE001  # a key of another kind, or none: there is no list of what is raised
         return None
+
+
+def _is_der(key: bytes) -> bool:
+    """Whether it is a public key in DER, which older releases of PyJWT take for a secret."""
+    try:
+        load_der_public_key(key)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 _key_sets: weakref.WeakSet[KeySet] = weakref.WeakSet()

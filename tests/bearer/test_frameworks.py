@@ -86,8 +86,8 @@ def test_a_thousand_unknown_keys_at_once_make_one_fetch_in_half_a_minute(
 ) -> None:
     tokens = [unknown(number) for number in range(1000)]
 
-    for fetches in (1, 2):
-        assert at_once([*tokens, forever(issuer.rsa)]) == {401: 1000, 200: 1}
+    for count, fetches in ((1000, 1), (100, 2)):
+        assert at_once([*tokens[:count], forever(issuer.rsa)]) == {401: count, 200: 1}
         assert issuer.fetches == fetches
         clock.advance(29)
         assert at_once(tokens[:50]) == {401: 50}
@@ -98,11 +98,11 @@ def test_a_thousand_unknown_keys_at_once_make_one_fetch_in_half_a_minute(
 def test_nor_do_they_while_the_issuer_is_down(at_once: Statuses, issuer: Issuer, clock: Clock) -> None:
     assert at_once([forever(issuer.rsa)]) == {200: 1}
     issuer.answer(http({}, status=503))
-    tokens = [*(unknown(number) for number in range(1000)), *[forever(issuer.rsa)] * 50]
+    tokens = [unknown(number) for number in range(1000)]
 
-    for fetches in (2, 3):
+    for count, fetches in ((1000, 2), (100, 3)):
         clock.advance(3600)
-        assert at_once(tokens) == {503: 1000, 200: 50}
+        assert at_once([*tokens[:count], *[forever(issuer.rsa)] * 50]) == {503: count, 200: 50}
         assert issuer.fetches == fetches
 
 
