@@ -24,11 +24,13 @@ from configure_auth.api.call import Call, Reply
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
+    MESSAGE_ROUTES,
     AccountLink,
     Answer,
     AppOptions,
     AsyncRuntime,
     Login,
+    Messages,
     Runtime,
     Site,
     Visit,
@@ -57,11 +59,12 @@ SETTINGS = Settings(
 
 
 class Wire:
-    """Configure: gives a code to who approves, and takes each once."""
+    """Configure: gives a code to who approves, and takes each once. `phones` are of those who let our agent in."""
 
     def __init__(self) -> None:
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, str] = {}
+        self.phones: dict[str, str] = {}
         self._number = itertools.count(1)
         self.used: list[str] = []
 
@@ -79,6 +82,8 @@ class Wire:
             "/oauth/token": self._token,
             "/oauth/introspect": self._introspect,
             "/v1/profile": self._profile,
+            "/v1/auth/sign-in/validate": self._validate,
+            "/v1/auth/sign-in/recognize-phone": self._recognize,
         }[path](call)
         status = 400 if "error" in body else 200
         return call.parse(Reply(status=status, headers={"content-type": "application/json"}, content=_json(body)))
@@ -92,18 +97,23 @@ class Wire:
         grant = self._use(json.loads(call.content or b"")["code"])
         if grant is None or "return_to" not in grant:
             return {"error": {"type": "invalid_request_error", "code": "invalid_code", "message": "no such code"}}
-        token = self._issue(grant["user"])
+        token = self.issue(grant["user"])
         return {"token": token, "user_id": grant["user"], "agent": SETTINGS.agent, "approved": True}
 
     def _token(self, call: Call[Any]) -> Mapping[str, Any]:
         sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
+        if sent["grant_type"] == "refresh_token":
+            return self._pair(self._tokens[sent["refresh_token"].removeprefix("r-")])
         grant = self._use(sent["code"])
         if grant is None or grant.get("redirect_uri") != sent["redirect_uri"]:
             return {"error": "invalid_grant"}
         digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
         if grant["code_challenge"] != base64.urlsafe_b64encode(digest).decode().rstrip("="):
             return {"error": "invalid_grant"}
-        token = self._issue(grant["user"])
+        return self._pair(grant["user"])
+
+    def _pair(self, user: str) -> Mapping[str, Any]:
+        token = self.issue(user)
         return {"access_token": token, "refresh_token": f"r-{token}", "token_type": "Bearer", "expires_in": 3600}
 
     def _introspect(self, call: Call[Any]) -> Mapping[str, Any]:
@@ -113,7 +123,23 @@ class Wire:
         user = self._tokens[call.headers["Authorization"].removeprefix("Bearer ")]
         return {"user_id": user, "identity": {"name": f"Person {user}"}}
 
-    def _issue(self, user: str) -> str:
+    def _validate(self, call: Call[Any]) -> Mapping[str, Any]:
+        user = self._tokens.get(json.loads(call.content or b"")["token"])
+        known = {"userId": user, "tokenUse": "agent", "approved": True, "agent": SETTINGS.agent}
+        return {"valid": False} if user is None else {"valid": True, **known}
+
+    def _recognize(self, call: Call[Any]) -> Mapping[str, Any]:
+        phones = json.loads(call.content or b"")["candidates"]
+        user = next((self.phones[phone] for phone in phones if phone in self.phones), None)
+        if user is None:
+            return {"recognized": False, "approved": False}
+        return {"recognized": True, "approved": True, "userId": user, "token": self.issue(user)}
+
+    def revoke(self, token: str) -> None:
+        del self._tokens[token]
+
+    def issue(self, user: str) -> str:
+        """A token of any kind."""
         token = f"token-{next(self._number)}"
         self._tokens[token] = user
         return token
@@ -136,6 +162,10 @@ class App:
     """The duties of an adapter, for the browser whose request this is."""
 
     browser: Browser
+    posted: bytes = b""
+
+    def body(self, limit: int) -> bytes:
+        return self.posted[: limit + 1]
 
     def call(self, hook: Callable[..., Any], *args: object) -> Any:
         return hook(*args)
@@ -151,19 +181,34 @@ class App:
 
 
 class Logged:
-    """An object whose method calls are named in a log."""
+    """An object whose method calls are named in a log. `lose` is asked after each whether its answer gets lost."""
 
-    def __init__(self, target: Any, log: Callable[[str], None], name: str) -> None:
-        self._target, self._log, self._name = target, log, name
+    def __init__(
+        self, target: Any, log: Callable[[str], None], name: str, lose: Callable[[str], Exception | None]
+    ) -> None:
+        self._target, self._log, self._name, self._lose = target, log, name, lose
 
     def __getattr__(self, method: str) -> Any:
-        self._log(f"{self._name}.{method}")
-        return getattr(self._target, method)
+        entry = f"{self._name}.{method}"
+        self._log(entry)
+
+        def done(*given: Any, **named: Any) -> Any:
+            answer = getattr(self._target, method)(*given, **named)
+            lost = self._lose(entry)
+            if lost is not None:
+                raise lost
+            return answer
+
+        return done
 
 
 @dataclass
 class World:
-    """Everything around a flow. `fails` maps an entry of the log to what is raised in its place."""
+    """Everything around a flow.
+
+    `fails` maps an entry of the log to what is raised in its place; `loses` to what is raised after it was done, for
+    one time after the other (None: nothing).
+    """
 
     wire: Wire = field(default_factory=Wire)
     stores: Stores = field(default_factory=memory_stores)
@@ -171,17 +216,24 @@ class World:
     log: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
+    loses: dict[str, list[Exception | None]] = field(default_factory=dict)
+    linked: list[tuple[str, Any]] = field(default_factory=list)
+    posted: bytes = b""
     on_login: Callable[[Any, Any], Any] | None = None
     current: Browser = field(default_factory=Browser)
     made: int = 0
     link: AccountLink = field(init=False)
     login: Login = field(init=False)
+    messages: Messages = field(init=False)
 
     def __post_init__(self) -> None:
         options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now)
         site: Site = options.site(SETTINGS, SETTINGS.required_token_keys)
         self.link = AccountLink(site=site, path="/configure", after="/settings")
         self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)
+        self.messages = Messages(
+            site=site, path="/configure/messages", on_linked=lambda key, account: self.linked.append((key, account))
+        )
 
     def _on_login(self, identity: Any, grant: Any) -> Any:
         if self.on_login is not None:
@@ -200,11 +252,15 @@ class World:
 
     @property
     def _stores(self) -> Stores:
-        return wrapped(self.stores, lambda store, name: Logged(store, self._note, name))
+        return wrapped(self.stores, lambda store, name: Logged(store, self._note, name, self._lost))
 
     @property
     def _app(self) -> Logged:
-        return Logged(App(self.current), self._note, "app")
+        return Logged(App(self.current, self.posted), self._note, "app", self._lost)
+
+    def _lost(self, entry: str) -> Exception | None:
+        waiting = self.loses.get(entry)
+        return waiting.pop(0) if waiting else None
 
     def perform(self, effect: Effect) -> Any:
         """As the package does it, but for what it would wait for."""
@@ -272,6 +328,15 @@ class World:
         answer = self.request(intent, "sign_in", "", browser)
         assert answer.location is not None, answer
         return answer.location
+
+    def complete(self, body: bytes, **headers: str) -> Answer:
+        """Post the end of a journey."""
+        self.posted = body
+        sent = {"content-type": "application/json", "content-length": str(len(body))} | headers
+        (route,) = MESSAGE_ROUTES
+        path = f"{self.messages.path}{route.rule}"
+        visit = Visit(method="POST", host="localhost:3000", path=path, query="", headers=sent)
+        return run(serve(self.messages, route, visit), self)
 
     def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
         """The query of a callback after a start; what led to it is not in the log."""

@@ -128,6 +128,11 @@ def test_a_stored_token_is_not_trusted_for_ever(platform: Platform) -> None:
         assert [platform.message()["user_id"] for _ in range(2)] == [ada, ada]
 
     assert asked == ["validate"]
+    # What the person takes back at Configure holds here ten minutes later at the most.
+    platform.sandbox.revoke_approval(platform.sandbox.people[0])
+    platform.sandbox.advance(10 * 60)
+    assert platform.message(KEY, ADA)["linked"] is False
+    assert told(platform)[1:] == [("SenderUnlinked", "invalid")]
 
 
 @outlives_a_start
@@ -397,6 +402,18 @@ def test_without_a_phone_a_link_is_accepted_until_one_speaks_against_it(
     assert told(platform) == [("JourneyCompleted", None), ("SenderUnlinked", "contradicted"), ("SenderLinked", None)]
 
 
+def test_without_a_phone_a_link_is_accepted_until_one_proves_it(platform: Platform) -> None:
+    ada = journey(platform)
+    platform.message()
+
+    with asking(platform) as asked:
+        assert platform.message(KEY, ADA)["user_id"] == ada
+    assert asked == ["recognize-phone", "validate"]
+    with no_calls(platform.sandbox):
+        assert platform.message(KEY, BOB)["user_id"] == ada
+    assert told(platform) == [("JourneyCompleted", None)]
+
+
 def test_a_phone_that_configure_does_not_know_is_of_nobody_who_just_signed_in(platform: Platform) -> None:
     journey(platform)
 
@@ -540,6 +557,8 @@ def trouble(platform: Platform, path: str, kind: str) -> None:
         "not paid": {"status": 402, "body": {"error": said}},
         "conflict": {"status": 409, "body": {"error": said}},
         "timed out": {"status": 408},
+        "a gateway's 404": {"status": 404, "body": f"<h1>{said}</h1>", "content_type": "text/html"},
+        "a gateway's 400": {"status": 400, "body": said, "content_type": "text/plain"},
     }
     platform.sandbox.fault(path, **faults[kind])
 
@@ -548,7 +567,7 @@ KINDS = ("down", "broken", "busy", "no json", "nonsense", "cut off", "moved", "w
 """What says nothing of a token or a phone."""
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "conflict", "timed out"])
+@pytest.mark.parametrize("kind", [*KINDS, "conflict", "timed out", "a gateway's 404", "a gateway's 400"])
 @one_store
 def test_a_failure_while_validating_loses_nothing(
     platform: Platform, kind: str, caplog: pytest.LogCaptureFixture
@@ -565,7 +584,7 @@ def test_a_failure_while_validating_loses_nothing(
     assert told(platform) == [("JourneyCompleted", None)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nonsense"])
+@pytest.mark.parametrize("kind", KINDS)
 @one_store
 def test_a_failure_while_recognising_loses_nothing(
     platform: Platform, kind: str, caplog: pytest.LogCaptureFixture
