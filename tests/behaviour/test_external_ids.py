@@ -387,15 +387,3 @@ def test_a_secret_key_is_refused_where_it_is_set_and_not_shown(make_web: MakeWeb
     with pytest.raises(SettingsError, match="CONFIGURE_PUBLISHABLE_KEY must be a key that begins with pk_") as refused:
         make_web(settings={"CONFIGURE_PUBLISHABLE_KEY": key}, customise=pages())
     assert key not in str(refused.value)
-
-
-def test_whoever_gets_a_forgotten_users_id_has_a_profile_of_their_own(web: Web) -> None:
-    first = external_id(web)
-    remember(web, "u1", "Ada's secret")
-    with web.browser() as browser:
-        browser.post("/forget/u1").raise_for_status()
-
-    assert external_id(web) != first
-    assert external_id(web) == external_id(web)
-    assert memories(web, "u1") == []
-    assert external_id(web, "u2") != external_id(web)

@@ -329,6 +329,19 @@ def test_who_signed_out_meanwhile_is_told_so(meet: Open) -> None:
 
 
 @on_one
+def test_a_page_of_somebody_who_signed_out_connects_nobody_else(meet: Open) -> None:
+    visitor = meet("agent")
+    serve_without_a_browser(visitor)
+    visitor.refusals.append(f"POST {SESSION} 403")
+    visitor.open()
+    visitor.context.request.post(f"{visitor.web.url}/in/u2")
+    visitor.prove_phone_in_the_element()
+
+    visitor.expect_offered(ui.texts[Code.WRONG_USER].sentence)
+    assert visitor.answer("/account") == {"account": None}
+
+
+@on_one
 def test_an_app_with_error_pages_of_its_own_loses_nobody(meet: Open) -> None:
     visitor = meet("user", link={"on_error": lambda error: ("<h1>Our page</h1>", 418)})
     serve_without_a_browser(visitor)
