@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from .api.client import AsyncConfigure, Configure
     from .bearer import BearerUser
     from .errors import (
+        AgentNoOwner,
+        AgentOwned,
         BearerError,
         ConfigureAuthError,
         ConfigureError,
@@ -17,13 +19,16 @@ if TYPE_CHECKING:
     )
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
-    from .values import Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
+    from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
 
 __all__ = [
+    "AgentNoOwner",
+    "AgentOwned",
     "AsyncConfigure",
     "AsyncMessageAgent",
     "BearerError",
     "BearerUser",
+    "ClaimedAgent",
     "Configure",
     "ConfigureAuthError",
     "ConfigureError",
@@ -46,6 +51,8 @@ if not TYPE_CHECKING:
         ".api.client": ("AsyncConfigure", "Configure"),
         ".bearer": ("BearerUser",),
         ".errors": (
+            "AgentNoOwner",
+            "AgentOwned",
             "BearerError",
             "ConfigureAuthError",
             "ConfigureError",
@@ -56,7 +63,7 @@ if not TYPE_CHECKING:
         ),
         ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
-        ".values": ("Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),
+        ".values": ("ClaimedAgent", "Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),
     }
 
     def __getattr__(name: str) -> Any:

@@ -5,6 +5,8 @@ ConfigureAuthError          has a stable `code`, an HTTP `status` as a hint, and
 ├── ConfigureError          Configure, or the way to it, answered a call with an error
 ├── StoreError              the store is locked, full, or can't be reached
 ├── BearerError             a request's bearer token isn't good, or can't be judged now
+├── AgentNoOwner            nobody has claimed the agent
+├── AgentOwned              somebody has
 └── SignInError             a sign-in, a link or a disconnect ended without success
     └── LoginRefused        the app's `on_login` turned the person away
 """
@@ -15,6 +17,8 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "AgentNoOwner",
+    "AgentOwned",
     "ApiCode",
     "BearerError",
     "Blame",
@@ -235,6 +239,22 @@ class SignInError(ConfigureAuthError):
         self.blame = code.blame
         self.next = next
         self.retry_after = retry_after
+
+
+class AgentNoOwner(ConfigureAuthError):
+    """Nobody has claimed this agent, or there is no such agent: its user claims it first, with its claim token."""
+
+    code = "agent_no_owner"
+    status = 409
+    blame = Blame.PERSON
+
+
+class AgentOwned(ConfigureAuthError):
+    """The agent belongs to somebody already, so it can't be registered again."""
+
+    code = "agent_owned"
+    status = 409
+    blame = Blame.APP
 
 
 class LoginRefused(SignInError):
