@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy.pool import NullPool
 
 from configure_auth.sandbox import Sandbox
-from configure_auth.stores.schema import SCHEMA
+from configure_auth.stores import REPLAY
+from configure_auth.stores.conformance.records import attempt
+from configure_auth.stores.schema import SCHEMA, metadata, number, states, upgrade
+from configure_auth.stores.statements import PURGE
 
 from ..support.servers import PostgreSQL, RedisServer
+from ..support.stores import StoresAt
 from .running import environment, python
 
 APP = """
@@ -74,6 +84,32 @@ def test_postgresql_needs_its_tables_made_once(run: Run, postgresql: PostgreSQL)
     assert "303 False" in after.stdout
 
 
+def test_two_deployments_at_once_make_the_tables_once(run: Run, postgresql: PostgreSQL) -> None:
+    name = {"name": f"deployment {os.getpid()}"}
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND wait_event_type = 'Lock'")
+    with postgresql.schema(tables=False) as url, postgresql.engine(url) as engine, ThreadPoolExecutor(2) as threads:
+        named = make_url(url).update_query_dict({"application_name": name["name"]})
+        deployment = "tables", "--store", named.render_as_string(hide_password=False)
+        with engine.connect() as earlier, engine.connect() as watcher:
+            # Both wait for a third one, and go on in the same moment: when that one leaves the database empty.
+            upgrade(earlier)
+            both = [threads.submit(run, *deployment) for _ in range(2)]
+            for _ in range(1_000_000):
+                if watcher.execute(waiting, name).scalar() == 2 or any(one.done() for one in both):
+                    break
+                watcher.rollback()  # a transaction is shown the same again
+            assert not any(one.done() for one in both), [said(one.result()) for one in both]
+            earlier.rollback()
+
+        assert sorted(said(one.result()) for one in both) == [
+            (0, f"the tables of schema {SCHEMA} are there already\n"),
+            (0, f"the tables of schema {SCHEMA} were made\n"),
+        ]
+        with engine.connect() as connection:
+            assert number(connection) == SCHEMA
+            assert sorted(inspect(connection).get_table_names()) == sorted(metadata.tables)
+
+
 def test_the_printed_statements_make_the_same_tables(run: Run, postgresql: PostgreSQL) -> None:
     from alembic.migration import MigrationContext
 
@@ -123,6 +159,34 @@ def test_purge_deletes_what_has_ended(run: Run, tmp_path: Path) -> None:
 
     assert said(run("purge", "--store", url)) == (0, "deleted 1 ended attempts\n")
     assert said(run("configure", "purge", flask=url))[1].endswith("deleted 0 ended attempts\n")
+
+
+def finished_login(name: str, ended: float) -> dict[str, Any]:
+    """A row of an attempt whose person may still come back."""
+    record = attempt(name, created_at=ended - 60, expires_at=ended + 840, claimed_at=ended, finished_at=ended)
+    return asdict(record) | {"outcome": "sealed", "replay": f"sealed {name}", "replay_until": ended + REPLAY}
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_purge_wipes_every_replay_that_is_over(run: Run, stores_at: StoresAt, tmp_path: Path, store: str) -> None:
+    now, many = time.time(), 2 * PURGE + 50
+    logins = [finished_login(f"s{number}", now - REPLAY) for number in range(many)]
+    fresh = finished_login("fresh", now + 600)
+    url = stores_at(store, tmp_path)["store"]
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
+    with engine.begin() as connection:
+        upgrade(connection)
+        connection.execute(states.insert(), [*logins, fresh])
+
+    assert said(run("purge", "--store", url)) == (0, "deleted 0 ended attempts\n")
+
+    with engine.connect() as connection:
+        left = connection.execute(select(states.c.replay, states.c.replay_until, states.c.outcome)).all()
+    assert sorted(left, key=lambda row: row.replay is None) == [
+        (fresh["replay"], fresh["replay_until"], "sealed"),
+        *[(None, None, "sealed")] * many,
+    ]
+    engine.dispose()
 
 
 def test_purge_leaves_redis_to_itself(run: Run, tmp_path: Path, redis_server: RedisServer) -> None:

@@ -19,13 +19,13 @@ from flask_sqlalchemy import SQLAlchemy
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import create_engine, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance.records import attempt
+from configure_auth.stores.conformance.records import attempt, connection
 from configure_auth.stores.memory import memory_stores
 from configure_auth.stores.opening import open_attempts
 
@@ -365,6 +365,62 @@ def test_an_app_that_holds_all_of_its_connections_keeps_no_task_waiting(postgres
             await ended(stores)
             # Ours are closed, the app's is not.
             assert (await held.execute(text("SELECT 2"))).scalar() == 2
+        await engine.dispose()
+
+    asyncio.run(use())
+
+
+# In a transaction of the app's that is open: its number is that transaction's, and only it sees the note.
+BEGIN = text("CREATE TEMPORARY TABLE notes AS SELECT 'a draft' AS note, pg_current_xact_id()::text AS began_in")
+GOES_ON = text("SELECT note, began_in = pg_current_xact_id()::text FROM notes")
+
+
+@pytest.mark.parametrize("shape", ["scoped_session", "sessionmaker", "function"])
+def test_a_session_of_the_apps_goes_on_with_its_transaction(postgresql_url: str, tmp_path: Path, shape: str) -> None:
+    engine = create_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1)
+    registry = scoped_session(sessionmaker(engine))
+    session = registry()
+    session.execute(BEGIN)
+    shapes = {"scoped_session": registry, "sessionmaker": registry.session_factory, "function": lambda: session}
+
+    stores = opened(shapes[shape], tmp_path)
+    assert stores.accounts.save(connection("u1", "c1"), version=None).end == "saved"
+    kept = stores.accounts.find("a", "u1")
+    stores.close()
+
+    assert registry() is session
+    assert session.execute(GOES_ON).one() == ("a draft", True)
+    session.rollback()
+    again = opened(shapes[shape], tmp_path)
+    assert [one.configure_user_id for one in kept] == ["c1"]
+    assert again.accounts.find("a", "u1") == kept
+    again.close()
+    registry.remove()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("shape", ["async_scoped_session", "async_sessionmaker", "function"])
+def test_an_asynchronous_session_of_the_apps_goes_on_too(postgresql_url: str, tmp_path: Path, shape: str) -> None:
+    async def use() -> None:
+        engine = create_async_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1)
+        factory = async_sessionmaker(engine)
+        registry = async_scoped_session(factory, asyncio.current_task)
+        session = registry()
+        await session.execute(BEGIN)
+        shapes = {"async_scoped_session": registry, "async_sessionmaker": factory, "function": lambda: session}
+
+        stores = opened(shapes[shape], tmp_path, awaited=True)
+        saved = await awaitable(stores.accounts.save(connection("u1", "c1"), version=None))
+        await ended(stores)
+
+        assert registry() is session
+        assert (await session.execute(GOES_ON)).one() == ("a draft", True)
+        await session.rollback()
+        again = opened(shapes[shape], tmp_path, awaited=True)
+        kept = await awaitable(again.accounts.find("a", "u1"))
+        assert (saved.end, [one.configure_user_id for one in kept]) == ("saved", ["c1"])
+        await ended(again)
+        await registry.remove()
         await engine.dispose()
 
     asyncio.run(use())

@@ -27,8 +27,9 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
-from configure_auth.stores import Stores
+from configure_auth.stores import LINGER, Stores
 from configure_auth.stores.conformance.records import END, NOW, attempt, connection
+from configure_auth.stores.schema import SCHEMA
 from configure_auth.values import PendingSignIn
 
 from ..support.servers import PostgreSQL, RedisServer, private_redis
@@ -219,8 +220,8 @@ def test_without_tables_it_is_said_how_to_make_them(
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        ("99", "tables of schema 99, and 1 is needed: run `configure_auth tables`"),
-        ("0", "tables of schema 0, and 1 is needed"),
+        ("99", f"tables of schema 99, and {SCHEMA} is needed: run `configure_auth tables`"),
+        ("0", f"tables of schema 0, and {SCHEMA} is needed"),
         ("nonsense and more", "tables are of schema 'nonsense', which is none of configure_auth's"),
         ("-1", "which is none of configure_auth's"),
         ("²", "which is none of configure_auth's"),
@@ -237,7 +238,7 @@ def test_tables_of_another_schema_are_refused(
         other.commit()
         with pytest.raises(SettingsError, match=said):
             waited(runner, lambda: stores.accounts.find("a", "u1"))
-        other.execute(changed, {"value": "1"})
+        other.execute(changed, {"value": str(SCHEMA)})
         other.commit()
 
     assert waited(runner, lambda: stores.accounts.find("a", "u1")) == ()
@@ -252,7 +253,7 @@ def test_newer_tables_in_a_file_are_refused(tmp_path: Path) -> None:
         other.execute(text("UPDATE configure_parameters SET value = '99' WHERE name = 'schema'"))
 
     stores = opened("sqlite:///x.db", tmp_path)
-    with pytest.raises(SettingsError, match="schema 99, made by a newer configure_auth; this knows 1"):
+    with pytest.raises(SettingsError, match=f"schema 99, made by a newer configure_auth; this knows {SCHEMA}"):
         stores.accounts.version("a", "u1")
     stores.close()
 
@@ -541,6 +542,35 @@ def test_what_leads_to_a_users_attempts_outlives_them(redis_url: str, tmp_path: 
         for key in keys_of(client):
             if b":state:" not in key:
                 assert client.ttl(key) >= longest - 1
+
+
+def test_the_list_of_a_users_attempts_loses_those_that_have_ended(redis_url: str, tmp_path: Path) -> None:
+    with kept_in(redis_url, tmp_path) as stores, plain_client(redis_url) as client:
+        short, long = (put(stores, attempt(f"until {end}", user_id="u1", expires_at=end)) for end in (NOW + 60, END))
+        (listed,) = client.keys("{configure_auth}:user:*")
+
+        def later(seconds: float) -> None:
+            # Redis has a clock of its own: what is in the list moves to where it would be by then.
+            for one in client.zrange(listed, 0, -1):
+                client.zincrby(listed, -seconds, one)
+
+        def expect(*records: PendingSignIn) -> None:
+            assert set(client.zrange(listed, 0, -1)) == {record.state_hash.encode() for record in records}
+            assert 0 < client.ttl(listed) <= END - NOW + LINGER
+
+        later(LINGER)
+        begun = put(stores, attempt("begun", user_id="u1"))
+        expect(short, long, begun)
+
+        later(60)
+        begun_later = put(stores, attempt("begun later", user_id="u1"))
+        expect(long, begun, begun_later)
+
+        later(END - NOW + LINGER)
+        signed_in = put(stores, attempt("signed in"))
+        claimed(stores, signed_in)
+        stores.states.finish(signed_in.state_hash, outcome="outcome", replay=None, user_id="u1", now=NOW + 2)
+        expect(signed_in)
 
 
 class Swallowing:
