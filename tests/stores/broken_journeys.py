@@ -315,6 +315,13 @@ class UnlinksWithoutAWish(MemoryJourneys):
         return self.forget(wish.agent, wish.subject)
 
 
+class UnlinksForAllAgents(MemoryJourneys):
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        for one in {known for known, _ in self._links} - {wish.agent}:
+            self.forget(one, wish.subject)
+        return super().unlink(wish)
+
+
 class TakesAWishForALink(MemoryJourneys):
     def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
         present = self._links.get((link.agent, link.subject))
@@ -473,6 +480,17 @@ class ReplacesEverywhere(MemoryParameters):
         return replaced
 
 
+class RemovesNothing(MemoryParameters):
+    def remove(self, name: str) -> None:
+        return None
+
+
+class RemovesByAnyCase(MemoryParameters):
+    def remove(self, name: str) -> None:
+        for one in [known for known in self._values if known.lower() == name.lower()]:
+            super().remove(one)
+
+
 class LooksThenReplacesAValue(MemoryParameters):
     def __init__(self) -> None:
         super().__init__()
@@ -538,7 +556,11 @@ JOURNEYS: dict[type[MemoryJourneys], tuple[str, ...]] = {
     RemovesAnySerial: ("a_link_is_removed_by_its_serial",),
     RemovesTheJourneysToo: ("a_link_is_removed_by_its_serial",),
     LooksThenRemoves: ("of_two_who_remove_a_link_one_did",),
-    UnlinksTheLinkOnly: ("a_wish_takes_the_place_of_a_link_and_of_journeys",),
+    UnlinksTheLinkOnly: (
+        "a_wish_takes_the_place_of_a_link_and_of_journeys",
+        "of_completions_and_a_wish_at_once_the_wish_is_left",
+    ),
+    UnlinksForAllAgents: ("a_wish_is_of_one_sender_alone",),
     UnlinksSilently: ("a_wish_takes_the_place_of_a_link_and_of_journeys",),
     UnlinksWithoutAWish: (
         "a_wish_takes_the_place_of_a_link_and_of_journeys",
@@ -584,4 +606,6 @@ PARAMETERS: dict[type[MemoryParameters], tuple[str, ...]] = {
     ReplacesAnything: ("a_value_that_is_there_no_more_is_not_replaced", "one_of_many_replaces_a_value"),
     ReplacesEverywhere: ("a_value_that_is_still_there_is_replaced",),
     LooksThenReplacesAValue: ("one_of_many_replaces_a_value",),
+    RemovesNothing: ("nothing_is_kept_under_a_name_that_was_removed",),
+    RemovesByAnyCase: ("nothing_is_kept_under_a_name_that_was_removed",),
 }

@@ -380,6 +380,36 @@ class JourneyConformance(Conformance):
         assert kept.journeys.unlink(replace(wish, serial="again")) == wish
         assert kept.journeys.unlink(link("s2", "", token="", serial="wish")) is None
 
+    def test_a_wish_is_of_one_sender_alone(self, kept: Stores) -> None:
+        others = [link("s2", "c1"), link("s1", "c1", agent="b")]
+        records = [_put(kept, journey(f"j {one.agent}", agent=one.agent, subject=one.subject)) for one in others]
+        for one in others:
+            kept.journeys.save(one, serial=None)
+
+        kept.journeys.unlink(link("s1", "", token="", serial="wish"))
+
+        assert [_find(kept, one) for one in others] == others
+        assert [_read(kept, record) for record in records] == records
+        assert kept.journeys.forget("a", "s1") == link("s1", "", token="", serial="wish")
+
+    def test_of_completions_and_a_wish_at_once_the_wish_is_left(self, kept: Stores, at_once: AtOnce) -> None:
+        def step(stores: Stores, number: int, records: list[Journey]) -> object:
+            if number % 2:
+                wish = link(records[number].subject, "", token="", serial=f"wish {number}")
+                return cast(object, stores.journeys.unlink(wish))
+            return _complete(stores, records[number])
+
+        for turn in range(ROUNDS):
+            subject = f"s{turn}"
+            records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
+
+            at_once(step, records)
+
+            found = _find(kept, link(subject, "c1"))
+            assert found is not None
+            assert found.is_wish
+            assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
+
     def test_a_wish_is_over_with_a_new_link_only(self, kept: Stores) -> None:
         wish = link("s1", "", token="", serial="wish")
         kept.journeys.unlink(wish)

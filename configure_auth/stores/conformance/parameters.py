@@ -69,3 +69,15 @@ class ParameterConformance(Conformance):
 
             assert sum(got) == 1
             assert kept.parameters.read(name) == f"by {got.index(True)}"
+
+    def test_nothing_is_kept_under_a_name_that_was_removed(self, kept: Stores) -> None:
+        for name in ("p", "P", "q"):
+            kept.parameters.keep(name, f"of {name}")
+
+        kept.parameters.remove("p")
+
+        assert [kept.parameters.read(name) for name in ("p", "P", "q")] == [None, "of P", "of q"]
+        assert kept.parameters.replace("p", old="of p", new="late") is False
+        kept.parameters.remove("p")
+        assert kept.parameters.keep("p", "new") == "new"
+        assert kept.parameters.read("p") == "new"
