@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -266,7 +267,8 @@ class ManyNewVersions(MemoryAccounts):
         known = (agent, user_id) in self._versions
         if not known:
             self._two.meet()
-            self._versions.pop((agent, user_id), None)
+            self._versions[agent, user_id] = version = secrets.randbits(62)
+            return version
         return super().version(agent, user_id)
 
 

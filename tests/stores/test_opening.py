@@ -356,7 +356,7 @@ def test_an_app_that_holds_all_of_its_connections_keeps_nobody_waiting(postgresq
 
 def test_an_app_that_holds_all_of_its_connections_keeps_no_task_waiting(postgresql_url: str, tmp_path: Path) -> None:
     async def use() -> None:
-        engine = create_async_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1)
+        engine = create_async_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=15)
         async with engine.connect() as held:
             await held.execute(text("SELECT 1"))
             stores = opened(engine, tmp_path, awaited=True)
