@@ -95,6 +95,8 @@ def test_the_sandbox_ends_with_the_run_that_is_interrupted(tmp_path: Path) -> No
 import os, signal
 
 def test_interrupted(configure_sandbox):
+    # A background job of a shell begins with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("at", configure_sandbox.api_url, flush=True)
     os.kill(os.getpid(), signal.SIGINT)
     while True:
