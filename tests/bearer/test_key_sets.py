@@ -16,8 +16,8 @@ import anyio.to_thread
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from configure_auth import BearerError, BearerUser, key_sets
-from configure_auth.key_sets import COOLDOWN, LIFESPAN
+from configure_auth import BearerError, BearerUser, bearer, key_sets
+from configure_auth.key_sets import COOLDOWN, LIFESPAN, KeySet
 
 from ..api.conftest import CLOSE, Line, Received, http
 from ..public.running import environment
@@ -265,6 +265,14 @@ class TestOutage:
         clock.advance(COOLDOWN)
         warm(bearer_user, issuer)
 
+    def test_a_process_whose_threads_never_run_answers_too(
+        self, bearer_user: BearerUser, issuer: Issuer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bearer, "_LONGEST_WAIT", 0.01)
+        monkeypatch.setattr(KeySet, "_start", lambda _key_set, _flight: None)
+
+        assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
+
     def test_it_is_logged_once_an_attempt_without_what_was_answered(
         self, bearer_user: BearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -497,9 +505,54 @@ class TestManyAtOnce:
             for backend in ("asyncio", "trio"):
                 anyio.run(leave, backend, backend=backend)
             assert came.acquire(timeout=10)
+            fetching = [thread for thread in threading.enumerate() if thread.name == "configure_auth key set"]
+            assert fetching
+        for thread in fetching:
+            thread.join(10)
 
         assert bearer_user.user_id([f"Bearer {issuer.rsa.token()}"]) == "u1"
         assert [record for record in caplog.records if record.levelno > 20] == []
+
+
+ENDING = """
+import sys
+from configure_auth import BearerUser, key_sets
+
+key_sets.FETCH_TIMEOUT = 300
+url, issuer, audience, now, token = sys.argv[1:]
+times = iter([float(now)] * 2 + [float(now) + 570] * 2)
+bearer_user = BearerUser(
+    issuer=issuer, audience=audience, jwks_url=url, algorithms=("RS256",), clock=lambda: next(times)
+)
+for _ in range(2):
+    print(bearer_user.user_id([f"Bearer {token}"]), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def program(source: str, issuer: Issuer) -> list[str]:
+    arguments = [issuer.url, ISSUER, AUDIENCE, str(NOW), issuer.rsa.token()]
+    return [sys.executable, "-W", "error", "-c", source, *arguments]
+
+
+def test_a_process_may_end_in_the_middle_of_a_fetch(issuer: Issuer) -> None:
+    with subprocess.Popen(
+        program(ENDING, issuer), env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "u1\n"
+        with issuer.held() as came:
+            assert process.stdin is not None
+            process.stdin.write("again\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "u1\n"
+            assert came.acquire(timeout=10)
+            process.stdin.write("end\n")
+            process.stdin.flush()
+            try:
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
 
 
 FORK = """
@@ -539,9 +592,8 @@ def test_a_process_forked_in_the_middle_of_a_fetch_makes_its_own(issuer: Issuer)
         line.write(good)
 
     issuer.server.answers(wait, good)
-    arguments = [sys.executable, "-W", "error", "-c", FORK, issuer.url, ISSUER, AUDIENCE, str(NOW), issuer.rsa.token()]
     with subprocess.Popen(
-        arguments, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        program(FORK, issuer), env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
