@@ -273,6 +273,16 @@ class TestOutage:
 
         assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
 
+    def test_an_answer_that_breaks_its_reader_ends_the_wait_too(
+        self, bearer_user: BearerUser, issuer: Issuer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise ArithmeticError
+
+        monkeypatch.setattr(key_sets, "read_answer", fail)
+
+        assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
+
     def test_it_is_logged_once_an_attempt_without_what_was_answered(
         self, bearer_user: BearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture
     ) -> None:
