@@ -239,6 +239,20 @@ def test_a_bot_that_was_closed_goes_on(platform: Platform, bot: Bot) -> None:
     assert bot.message("chat:new").user_id == known.user_id
 
 
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+@one_app
+@one_store
+def test_a_bot_keeps_its_connection_until_it_is_closed(platform: Platform, bot: Bot) -> None:
+    def connection() -> int:
+        bot.message(KEY, ADA)
+        return platform.sandbox.calls[-1].connection
+
+    first = connection()
+    assert connection() == first
+    bot.run(lambda agent: agent.close() if isinstance(bot, Plain) else agent.aclose())
+    assert connection() != first
+
+
 @one_app
 @one_store
 def test_with_a_block_it_is_closed(web: Web, shared: Mapping[str, Any]) -> None:

@@ -121,6 +121,8 @@ def test_digits_of_another_script_are_no_number(number: str, zero: int, region: 
     for candidate in (text, f"\uff0b{text[1:]}", f"\uff0b{number[1:]}", text[1:], f"{number[:-1]}{text[-1]}"):
         assert Phones(region).numbers([candidate]) == ()
         assert Phones(region).sender(candidate) == candidate
+    # Nor do letters stand for others: U+017F is an s, and U+212A a k, where case is folded.
+    assert Phones(region).numbers([f"\u017fms:{number}"]) == ()
 
 
 @given(st.text(st.characters(codec=None), max_size=60), regions)
