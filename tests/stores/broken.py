@@ -1,4 +1,8 @@
-"""Stores that break a sentence of the Protocols, each with the tests of the kit that say so."""
+"""Stores that break a sentence of the Protocols, each with the tests of the kit that say so.
+
+One list of small classes, in the order of the Protocols: whoever adds a sentence looks here for the store that breaks
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stores of journeys and of parameters that break a sentence of their Protocol, each with the tests that say so."""
+"""Stores of journeys and of parameters that break a sentence of their Protocol, each with the tests that say so.
+
+One list of small classes, as `broken` is.
+"""
 
 from __future__ import annotations
 
