@@ -25,7 +25,7 @@ from configure_auth.settings import Settings
 from configure_auth.values import Secret, TokenValidation
 
 from .conftest import http
-from .test_api_messages import GOOD, PHONE, RECOGNIZE, SENDER, SETTINGS, VALIDATE, by_path, refused, replies
+from .message_answers import GOOD, PHONE, RECOGNIZE, SENDER, SETTINGS, VALIDATE, by_path, refused, replies
 
 if TYPE_CHECKING:
     from .conftest import Ask, Server
