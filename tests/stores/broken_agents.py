@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -192,20 +193,23 @@ class LooksAtTheOwnerThenRegisters(MemoryAgents):
 
     def __init__(self) -> None:
         super().__init__()
-        self._two = TwoAtOnce()
+        self._looked = threading.Event()
+        self._was_claimed = threading.Event()
 
     def register(self, agent_id: str, claim_hash: str, *, app: str, until: float, now: float) -> bool:
         if (app, agent_id) not in self._claims:
             return super().register(agent_id, claim_hash, app=app, until=until, now=now)
         if (app, agent_id) in self._owners:
             return False
-        self._two.meet()
+        self._looked.set()
+        self._was_claimed.wait(5)
         self._claims[app, agent_id] = claim_hash, until
         return True
 
     def claim(self, claim_hash: str, user_id: str, *, app: str, now: float) -> ClaimedAgent | None:
+        self._looked.wait(5)
         found = super().claim(claim_hash, user_id, app=app, now=now)
-        self._two.meet()
+        self._was_claimed.set()
         return found
 
 
