@@ -90,7 +90,7 @@ class Node:
             [self.executable, "--import", str(self.folder / "loopback.mjs"), str(self.folder / program), *arguments],
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "NO_COLOR": "1", **(environment or {})},
             cwd=cwd or self.folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
