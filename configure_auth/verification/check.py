@@ -1,0 +1,148 @@
+"""What is checked, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ..errors import ConfigureError, SettingsError, StoreError
+from ..flows.effects import Flow
+
+if TYPE_CHECKING:
+    from .subject import Subject
+
+__all__ = [
+    "Check",
+    "End",
+    "Finding",
+    "Perform",
+    "Result",
+    "Watch",
+    "failed",
+    "guarded",
+    "passed",
+    "run_checks",
+    "skipped",
+    "unanswered",
+    "unknown",
+    "warned",
+]
+
+T = TypeVar("T")
+
+
+class End(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    WARNED = "warned"
+    """It works, and something about it should be known."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Whoever was asked gave no answer that tells."""
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came back, and what to do about it. Neither has a secret in it."""
+
+    end: End
+    found: str
+    remedy: str | None = None
+
+
+def passed(found: str) -> Finding:
+    return Finding(End.PASSED, found)
+
+
+def warned(found: str, remedy: str) -> Finding:
+    return Finding(End.WARNED, found, remedy)
+
+
+def failed(found: str, remedy: str) -> Finding:
+    return Finding(End.FAILED, found, remedy)
+
+
+def unknown(found: str, remedy: str) -> Finding:
+    return Finding(End.UNKNOWN, found, remedy)
+
+
+def skipped(found: str) -> Finding:
+    return Finding(End.SKIPPED, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that can be wrong.
+
+    `name` is stable, for scripts. `needs` names the checks without whose success this one can't be made.
+    """
+
+    name: str
+    title: str
+    flow: Callable[[Subject], Flow[Finding]]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A check with its finding."""
+
+    name: str
+    title: str
+    finding: Finding
+
+
+class Perform(Protocol):
+    """Runs a flow in whatever is checked."""
+
+    def __call__(self, flow: Flow[T], /) -> T: ...
+
+
+class Watch(Protocol):
+    """Hears of each check as it begins and as it ends."""
+
+    def begins(self, title: str) -> None: ...
+
+    def ended(self, result: Result) -> None: ...
+
+
+def run_checks(
+    checks: Iterable[Check], subject: Subject, perform: Perform, watch: Watch, earlier: Mapping[str, Result]
+) -> dict[str, Result]:
+    """Make checks one after the other. `earlier` are the results of others that these may need."""
+    results = dict(earlier)
+    for check in checks:
+        missing = [name for name in check.needs if not _is_good(results.get(name))]
+        if missing:
+            finding = skipped(f"needs {missing[0]}")
+        else:
+            watch.begins(check.title)
+            finding = perform(guarded(check.flow(subject)))
+        results[check.name] = Result(name=check.name, title=check.title, finding=finding)
+        watch.ended(results[check.name])
+    return results
+
+
+def _is_good(result: Result | None) -> bool:
+    return result is not None and result.finding.end in (End.PASSED, End.WARNED)
+
+
+def guarded(flow: Flow[T]) -> Flow[T | Finding]:
+    """A flow whose failures are findings."""
+    try:
+        return (yield from flow)
+    except SettingsError as error:
+        return failed("it can't work as it is set", str(error))
+    except StoreError as error:
+        return failed("the store doesn't do its work", str(error))
+    except ConfigureError as error:
+        return unanswered(error)
+
+
+def unanswered(error: ConfigureError) -> Finding:
+    """Configure was asked, and gave no answer that tells."""
+    return unknown(str(error), "ask again later; if it stays so, look at the origins in CONFIGURE_*_URL")

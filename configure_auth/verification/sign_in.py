@@ -1,0 +1,116 @@
+"""A real sign-in: a person in a browser, the exchange of the code, and one read of the profile."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..api.oauth import exchange_authorization_code
+from ..api.profile import RuntimeScope, read_profile
+from ..api.profile import Subject as Person
+from ..api.sign_in import exchange_sign_in_code, sign_in_url
+from ..errors import ApiCode, ConfigureError
+from ..flows.effects import Flow, send
+from ..settings import is_loopback
+from ..values import Secret
+from .check import Finding, failed, passed, skipped, unanswered
+from .subject import Subject
+
+__all__ = ["Begun", "begin", "exchange", "read"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A sign-in that a person is to finish: the page to open, and where it ends. `verifier` is the login's."""
+
+    url: str
+    callback: str
+    state: Secret
+    verifier: Secret | None
+
+
+def begin(subject: Subject) -> Begun | Finding:
+    """The sign-in of the login, or of the link where there is no login; a finding where there can be none."""
+    is_login = subject.has_login
+    callback = subject.redirect_uri if is_login else subject.return_to
+    if subject.is_sandbox:
+        return skipped("a sandbox key signs nobody in")
+    if not is_login and subject.has_link is not True and subject.features is not None:
+        return skipped("the app has neither login(...) nor account_link(...)")
+    if not is_loopback(urlsplit(callback).hostname) or not callback.startswith("http:"):
+        return skipped(
+            f"it would end at {callback}, which isn't this machine; register http://localhost:3000 beside it, and "
+            "verify with CONFIGURE_APP_URL=http://localhost:3000"
+        )
+    state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
+    if is_login:
+        url = subject.client.authorize(redirect_uri=callback, state=state, verifier=verifier)
+        return Begun(url=url, callback=callback, state=Secret(state), verifier=verifier)
+    url = sign_in_url(subject.settings, return_to=callback, state=state)
+    return Begun(url=url, callback=callback, state=Secret(state), verifier=None)
+
+
+def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flow[Finding | Secret]:
+    """Exchange what the person came back with: the token, or why there is none."""
+    if not secrets.compare_digest(returned.get("state", "").encode(), begun.state.reveal().encode()):
+        return failed("the state that came back is another one", "start again, in one window only")
+    if "error" in returned or not returned.get("code"):
+        return failed("Configure sent the person back without a code", "start again, and press Allow")
+    code = Secret(returned["code"])
+    try:
+        if begun.verifier is None:
+            grant = yield from send(exchange_sign_in_code(subject.settings, code))
+            return grant.token
+        tokens = yield from send(
+            exchange_authorization_code(
+                subject.settings,
+                code=code,
+                redirect_uri=begun.callback,
+                code_verifier=begun.verifier,
+                resource=subject.client.resource,
+                scopes=subject.client.scopes,
+            )
+        )
+    except ConfigureError as error:
+        return _refused(error)
+    missing = sorted(set(subject.client.scopes) - set(tokens.scopes))
+    if missing:
+        return failed(
+            f"Configure granted less than was asked for: {' '.join(missing)} is missing",
+            "the person took it away, or the client isn't registered for it at configure.dev/sso",
+        )
+    return tokens.access_token
+
+
+def _refused(error: ConfigureError) -> Finding:
+    if error.backend_code == "invalid_client":
+        return failed(
+            "Configure refuses the client's secret: it is wrong, or was rotated since",
+            "copy the present one into CONFIGURE_OAUTH_CLIENT_SECRET; running Configure's set-up again makes a new one",
+        )
+    if error.backend_code == "invalid_grant":
+        return failed("Configure no longer takes the code", "run it again, and don't wait between Allow and the end")
+    return unanswered(error)
+
+
+def read(subject: Subject, token: Secret) -> Flow[Finding]:
+    """Read the profile once, in a scope of its own, so that nothing is owed for it."""
+    try:
+        answer = yield from send(
+            read_profile(subject.settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
+        )
+    except ConfigureError as error:
+        if error.backend_code == "insufficient_scope":
+            return failed(
+                "the token may not read the profile",
+                "ask for profile.read with login(scopes=...), and register it at the client",
+            )
+        if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED):
+            return failed(
+                "the key may not read with this token: key and OAuth client are of two agents",
+                "take the five values of one and the same agent",
+            )
+        return unanswered(error)
+    return passed("read" if answer.identity.name is None else "read, with a name in it")
