@@ -157,7 +157,7 @@ def _open_read(world: World, incoming: Incoming, subject: Subject) -> Read:
     session_id = _correlation(incoming, {}, "session_id")
     runtime_scope_id = _correlation(incoming, {}, "runtime_scope_id")
     owes = subject.linked and world.variants.read_owes_commit
-    if owes and world.profiles.blocked(subject, runtime_scope_id):
+    if owes and world.profiles.blocked(subject, runtime_scope_id, world.variants.scopes_blocking):
         raise Refusal(
             409,
             "permission_error",

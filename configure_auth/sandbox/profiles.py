@@ -6,6 +6,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
+
+ScopesBlocking = Literal["none", "same", "other"]
+"""Which scopes a read that names its own waits for: none, that same one, or every other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +87,15 @@ class Profiles:
         ]
         return found[:limit]
 
-    def blocked(self, subject: Subject, runtime_scope_id: str | None) -> bool:
+    def blocked(self, subject: Subject, runtime_scope_id: str | None, by: ScopesBlocking) -> bool:
         """Whether an owed commit stands in the way of another read.
 
-        A scope of one's own is only blocked by its own reads; a read without one by any of this agent's.
+        A read that names no scope waits for all of this agent's; one that does for those of the scopes in `by`.
         """
-        return any(
-            read.subject == subject.key
-            and read.agent == subject.agent
-            and (runtime_scope_id is None or read.runtime_scope_id == runtime_scope_id)
-            for read in self.owed
-        )
+        open_scopes = [r.runtime_scope_id for r in self.owed if (r.subject, r.agent) == (subject.key, subject.agent)]
+        if runtime_scope_id is None:
+            return bool(open_scopes)
+        return by != "none" and any((scope == runtime_scope_id) == (by == "same") for scope in open_scopes)
 
     def read(self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, *, owes: bool) -> Read:
         read = Read(

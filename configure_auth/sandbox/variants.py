@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from .profiles import ScopesBlocking
+
 OWN: Final = "<own>"
 """Stands for the true value (the key's own agent, the token's own client)."""
 
@@ -70,6 +72,9 @@ class Variants:
     profile_user_id: str | None = None
     """A `user_id` at the top of the profile."""
     read_owes_commit: bool = True
+    scopes_blocking: ScopesBlocking = "none"
+    """For whose commits a read waits that names its scope. Configure's own clients name one, and read and search in it
+    as often as a turn needs before its commit."""
     error_shape: Literal["structured", "flat"] = "structured"
 
     # The hosted script's <configure-auth>

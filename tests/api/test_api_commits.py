@@ -85,6 +85,8 @@ def use(request: pytest.FixtureRequest) -> Use:
 
 @pytest.fixture
 def settings(configure_sandbox: Sandbox) -> Settings:
+    """In the reading that asks the most of a client: a read waits for the commit of every other in its scope."""
+    configure_sandbox.variants.scopes_blocking = "same"
     return Settings.from_mapping(configure_sandbox.environment())
 
 

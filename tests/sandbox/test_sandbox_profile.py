@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -155,13 +155,31 @@ def test_a_second_read_is_blocked_until_the_commit(developer: Developer, sandbox
     assert developer.get("/v1/profile", headers).status_code == 200
 
 
-def test_a_scope_of_its_own_is_blocked_by_its_own_reads_only(developer: Developer) -> None:
+def test_a_turn_that_names_its_scope_reads_and_searches_before_its_commit(
+    developer: Developer, sandbox: Sandbox
+) -> None:
     headers = developer.as_user(developer.agent_token())
-    assert developer.get("/v1/profile", headers).status_code == 200
-    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 200
-    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 409
-    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_b"}).status_code == 200
+    for scope in ("scope_a", "scope_b"):
+        for path in ("/v1/profile", "/v1/profile/search", "/v1/profile"):
+            assert developer.get(path, {**headers, SCOPE: scope}).status_code == 200
     assert developer.get("/v1/profile", headers).status_code == 409
+    assert sandbox.commits_owed == 6
+
+
+@pytest.mark.parametrize(("blocking", "blocked"), [("same", "scope_a"), ("other", "scope_b")])
+def test_a_scope_can_wait_for_its_own_reads_or_for_those_of_others(
+    developer: Developer, sandbox: Sandbox, blocking: Literal["same", "other"], blocked: str
+) -> None:
+    sandbox.variants.scopes_blocking = blocking
+    person = sandbox.add_person()
+    headers = developer.as_user(sandbox.issue_agent_token(person))
+    assert developer.get("/v1/profile", {**headers, SCOPE: "scope_a"}).status_code == 200
+    for scope in ("scope_a", "scope_b"):
+        response = developer.get("/v1/profile/search", {**headers, SCOPE: scope})
+        assert response.status_code == (409 if scope == blocked else 200)
+    assert developer.get("/v1/profile", headers).status_code == 409
+    stranger = developer.as_user(sandbox.issue_agent_token(sandbox.add_person("+15550100002")))
+    assert developer.get("/v1/profile", {**stranger, SCOPE: blocked}).status_code == 200
 
 
 def test_a_commit_keeps_its_memories(developer: Developer, sandbox: Sandbox) -> None:
