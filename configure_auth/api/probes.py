@@ -9,27 +9,26 @@ from ..settings import Settings
 from .call import Call, Reply
 from .wire import error_from, json_object
 
-__all__ = ["AuthorizeFault", "is_page", "probe_authorize", "probe_key", "probe_page"]
+__all__ = ["AuthorizeFault", "KeyFault", "is_page", "probe_authorize", "probe_key", "probe_page"]
 
 AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request"]
 """What authorize finds wrong: the client is unknown, it isn't registered for a scope, or for the callback, or else."""
 
+KeyFault: TypeAlias = Literal["unknown", "publishable", "elsewhere"]
+"""What a read finds wrong with a key: nobody has it, it isn't the secret one, or this isn't Configure's API."""
 
-def probe_key(settings: Settings) -> Call[None]:
-    """A read for nobody: a good key is told what is missing, a bad one that it is bad.
+
+def probe_key(settings: Settings) -> Call[KeyFault | None]:
+    """A read for nobody: a good key is told that the subject is missing, a bad one that it is bad.
 
     Raises:
-        ConfigureError: always; `api_key_invalid` or `api_key_missing` in `backend_code` means a bad key.
+        ConfigureError: the answer tells nothing of the key.
     """
-
-    def parse(reply: Reply) -> None:
-        raise error_from(reply)
-
     return Call(
         method="GET",
         url=f"{settings.base_url}/v1/profile",
         headers={"X-API-Key": settings.required_api_key.reveal()},
-        parse=parse,
+        parse=_key_fault,
     )
 
 
@@ -56,6 +55,19 @@ def probe_page(url: str) -> Call[None]:
             raise error_from(reply)
 
     return Call(method="GET", url=url, parse=parse)
+
+
+def _key_fault(reply: Reply) -> KeyFault | None:
+    error = error_from(reply)
+    if error.backend_code in ("api_key_invalid", "api_key_missing"):
+        return "unknown"
+    if error.backend_code == "secret_key_required":
+        return "publishable"
+    if reply.status >= 500 or reply.status == 429:
+        raise error
+    # Configure always refuses this read, in one of its envelopes; whatever else it says, the key is one.
+    told = json_object(reply.content) or {}
+    return None if reply.status >= 400 and reply.status != 404 and "error" in told else "elsewhere"
 
 
 def _fault(reply: Reply) -> AuthorizeFault | None:

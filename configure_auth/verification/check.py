@@ -78,13 +78,15 @@ def skipped(found: str) -> Finding:
 class Check:
     """One thing that can be wrong.
 
-    `name` is stable, for scripts. `needs` names the checks without whose success this one can't be made.
+    `name` is stable, for scripts. `needs` names the checks without whose success this one can't be made; `after`, one
+    whose failure has said already what is wrong.
     """
 
     name: str
     title: str
     flow: Callable[[Subject], Flow[Finding]]
     needs: tuple[str, ...] = ()
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,7 @@ def run_checks(
     results = dict(earlier)
     for check in checks:
         missing = [name for name in check.needs if not _is_good(results.get(name))]
+        missing += [name for name in (check.after,) if name and results[name].finding.end in (End.FAILED, End.UNKNOWN)]
         if missing:
             finding = skipped(f"needs {missing[0]}")
         else:

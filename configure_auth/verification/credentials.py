@@ -33,13 +33,10 @@ _PREFIXES = {
 _FROM_DASHBOARD = "copy it from Configure's dashboard (configure.dev/login)"
 
 
-def configuration_of(settings: Settings) -> dict[str, Any]:
-    """Settings as the mapping that they could have been read from."""
-    return {
-        name: value
-        for name, field in zip(_OURS, fields(Settings), strict=True)
-        if (value := getattr(settings, field.name))
-    }
+def configuration_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
+    """An app's settings as the mapping that they could have been read from, with what `environment` has beside them."""
+    beside = {name: value for name, value in environment.items() if name not in _OURS}
+    return beside | {name: getattr(settings, field.name) for name, field in zip(_OURS, fields(Settings), strict=True)}
 
 
 def read_settings(configuration: Mapping[str, Any]) -> tuple[Settings, list[Result]]:

@@ -23,27 +23,24 @@ _REGISTER = "run register-callback, or add it at configure.dev/sso"
 def _api_key(subject: Subject) -> Flow[Finding]:
     base_url = subject.settings.base_url
     try:
-        yield from send(probe_key(subject.settings))
+        fault = yield from send(probe_key(subject.settings))
     except ConfigureError as error:
-        if error.backend_code in ("api_key_invalid", "api_key_missing"):
-            return failed(
-                "Configure doesn't know this key: it was revoked, rotated, or is of another environment",
-                "copy the secret key of your agent from configure.dev/login into CONFIGURE_API_KEY",
-            )
-        if error.backend_code == "secret_key_required":
-            return failed("Configure says that this is no secret key", "set CONFIGURE_API_KEY to the key with sk_")
         if error.code is ApiCode.NETWORK_ERROR:
             return unknown(f"nothing answers at {base_url}", "see that CONFIGURE_BASE_URL and the network are right")
-        if error.code is ApiCode.NOT_FOUND or error.backend_code is None:
-            if error.retryable or error.code in (ApiCode.TIMEOUT, ApiCode.RATE_LIMITED):
-                return unanswered(error)
-            return failed(
-                f"what answers at {base_url} isn't Configure's API",
-                "unset CONFIGURE_BASE_URL, or set it to the sandbox's first address",
-            )
-        # A read without a subject is refused even with a good key, for want of the subject.
-        return unanswered(error) if error.retryable else passed("Configure takes it")
-    raise AssertionError("a probe of the key always fails")
+        return unanswered(error)
+    if fault == "unknown":
+        return failed(
+            "Configure doesn't know this key: it was revoked or rotated, or is of another environment",
+            "copy the secret key of your agent from configure.dev/login into CONFIGURE_API_KEY",
+        )
+    if fault == "publishable":
+        return failed("Configure says that this is no secret key", "set CONFIGURE_API_KEY to the key with sk_")
+    if fault == "elsewhere":
+        return failed(
+            f"what answers at {base_url} isn't Configure's API",
+            "unset CONFIGURE_BASE_URL, or set it to the sandbox's first address",
+        )
+    return passed("Configure takes it")
 
 
 def _agent(subject: Subject) -> Flow[Finding]:
@@ -220,8 +217,6 @@ def _of_login(flow: Callable[[Subject], Flow[Finding]]) -> Callable[[Subject], F
     """A check that makes sense with a login only."""
 
     def checked(subject: Subject) -> Flow[Finding]:
-        if subject.is_sandbox and subject.settings.oauth_client_id is None:
-            return skipped("a sandbox key has no OAuth client")
         if not subject.has_login:
             return skipped("there is no login(...)")
         return (yield from flow(subject))
@@ -242,14 +237,25 @@ def _of_element(subject: Subject) -> Flow[Finding]:
 
 
 _KEY = "CONFIGURE_API_KEY"
+_CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
 
 REGISTERED = (
     Check(name="api_key", title="the key at Configure", flow=_api_key, needs=(_KEY,)),
     Check(name="agent", title="the agent of the key", flow=_agent, needs=("api_key", "CONFIGURE_AGENT")),
-    Check(name="callback", title="the login's callback at Configure", flow=_of_login(_callback), needs=("agent",)),
-    Check(name="authorize", title="client, callback and scopes", flow=_of_login(_authorize), needs=("agent",)),
-    Check(name="accounts", title="the page of the login", flow=_of_login(_accounts_page), needs=("agent",)),
-    Check(name="return_to", title="the link's way back at Configure", flow=_of_link, needs=("agent",)),
+    Check(name="callback", title="the login's callback at Configure", flow=_of_login(_callback), needs=_CLIENT),
+    Check(
+        name="authorize",
+        title="client, callback and scopes",
+        flow=_of_login(_authorize),
+        needs=_CLIENT,
+        after="callback",
+    ),
+    Check(
+        name="accounts", title="the page of the login", flow=_of_login(_accounts_page), needs=_CLIENT, after="authorize"
+    ),
+    Check(
+        name="return_to", title="the link's way back at Configure", flow=_of_link, needs=("agent", "CONFIGURE_APP_URL")
+    ),
     Check(name="sign_in_page", title="the page of the link", flow=_sign_in_page, needs=("agent",)),
     Check(name="script", title="Configure's script", flow=_of_element, needs=()),
 )
