@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api.client import AsyncConfigure, Configure
     from .bearer import BearerUser
+    from .boot import ensure_callback
     from .errors import (
         AgentNoOwner,
         AgentOwned,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         SignInError,
         StoreError,
     )
+    from .flows.registration import Registration
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
     from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
@@ -37,12 +39,14 @@ __all__ = [
     "LoginRefused",
     "MessageAgent",
     "MessageIdentity",
+    "Registration",
     "Secret",
     "Settings",
     "SettingsError",
     "SignInError",
     "StoreError",
     "TokenGrant",
+    "ensure_callback",
 ]
 
 if not TYPE_CHECKING:
@@ -50,6 +54,7 @@ if not TYPE_CHECKING:
     _HOMES = {
         ".api.client": ("AsyncConfigure", "Configure"),
         ".bearer": ("BearerUser",),
+        ".boot": ("ensure_callback",),
         ".errors": (
             "AgentNoOwner",
             "AgentOwned",
@@ -61,6 +66,7 @@ if not TYPE_CHECKING:
             "SignInError",
             "StoreError",
         ),
+        ".flows.registration": ("Registration",),
         ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
         ".values": ("ClaimedAgent", "Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ import click
 from .errors import ConfigureAuthError
 
 if TYPE_CHECKING:
-    from .flows import Resealed, Runtime, Site
+    from .flows import Registration, Resealed, Runtime, Site
 
-__all__ = ["as_sentences", "main", "tell_of_reseal", "tell_of_tables"]
+__all__ = ["as_sentences", "main", "tell_of_registrations", "tell_of_reseal", "tell_of_tables"]
 
 
 @contextmanager
@@ -65,6 +65,16 @@ def sandbox(port: int, app_url: str) -> None:
         serve(port, app_url=app_url, announce=announce)
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
+
+
+def tell_of_registrations(done: Sequence[Registration]) -> None:
+    """Say what became of the callbacks; exit code 1 where one failed, or nothing could be done."""
+    if all(one.end == "skipped" for one in done):
+        raise click.ClickException("; ".join(dict.fromkeys(one.why for one in done if one.why)))
+    for one in done:
+        click.echo(str(one), err=one.end == "failed")
+    if any(one.end == "failed" for one in done):
+        raise click.exceptions.Exit(1)
 
 
 def tell_of_reseal(done: Resealed) -> None:
@@ -145,3 +155,46 @@ def reseal(store: str) -> None:
         site = flows.AppOptions(user_id=lambda: None).site(settings, settings.required_token_keys)
         with _opened(store, None, site) as runtime:
             tell_of_reseal(flows.run(flows.reseal(site), runtime))
+
+
+def _path(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    from .errors import SettingsError
+    from .flows import require_path
+
+    if value is not None:
+        try:
+            require_path(value)
+        except SettingsError as error:
+            raise click.BadParameter(str(error)) from error
+        if value.endswith("/callback"):
+            raise click.BadParameter("that is a callback; give what path= says, without /callback")
+    return value
+
+
+@main.command("register-callback")
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A .env file, whose values go before the environment's.",
+)
+@click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app, which says where its routes lie.")
+@click.option("--link-path", callback=_path, help="path= of account_link(...), without an app.  [default: /configure]")
+@click.option("--login-path", callback=_path, help="path= of login(...), without an app.  [default: /auth/configure]")
+def register_callback(
+    env_file: Path | None, app_name: str | None, link_path: str | None, login_path: str | None
+) -> None:
+    """Tell Configure where people come back: the link's return_to and the login's redirect_uri."""
+    from . import flows, targets
+
+    if app_name is not None and (link_path or login_path):
+        raise click.UsageError("--app says where the routes lie; leave --link-path and --login-path out")
+    with as_sentences():
+        environment = targets.environment_of(env_file)
+        if app_name is not None:
+            found = targets.targets_of(app_name, environment)
+            done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
+        else:
+            link, login = link_path or "/configure", login_path or "/auth/configure"
+            settings = targets.settings_of(environment)
+            done = [*targets.performed(settings, flows.register_paths(settings, link=link, login=login))]
+    tell_of_registrations(done)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call
-from .wire import Answer, json_body, read_answer, require_text, require_token
+from .wire import Answer, is_token, json_body, read_answer, require_text, require_token
 
 __all__ = ["OAuthClient", "RegisteredCallbacks", "add_redirect_uris", "list_oauth_clients"]
 
@@ -63,7 +63,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
     if isinstance(redirect_uris, str) or not redirect_uris:
         raise ConfigureError(ApiCode.INVALID_INPUT, "redirect_uris must be a list of at least one URL")
     for uri in redirect_uris:
-        require_text("redirect_uri", uri)
+        _require_redirect_uri(uri)
     return Call(
         method="PATCH",
         url=f"{settings.base_url}/v1/developer/oauth/clients/{quote(client_id, safe='')}",
@@ -71,6 +71,27 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
         content=json_body({"add_redirect_uris": list(redirect_uris)}),
         parse=lambda reply: _callbacks(read_answer(reply, "the registration of callbacks")),
     )
+
+
+def _require_redirect_uri(uri: str) -> None:
+    """Refuse, before anything is sent, an address that Configure registers for nobody."""
+    require_text("redirect_uri", uri)
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise _refused("must be an absolute URL")
+    if not is_token(uri, 2048) or any(mark in uri for mark in "*#\\") or "@" in parts.netloc:
+        raise _refused("has a space, a wildcard, a fragment, a backslash, user info, or a letter outside ASCII in it")
+    # Not [::1], which other parts of Configure take for loopback too.
+    if parts.scheme != "https" and (parts.scheme != "http" or host not in ("localhost", "127.0.0.1")):
+        raise _refused("must be https, or http on localhost or 127.0.0.1")
+
+
+def _refused(why: str) -> ConfigureError:
+    return ConfigureError(ApiCode.INVALID_INPUT, f"the redirect_uri {why}; CONFIGURE_APP_URL and path= make it")
 
 
 def _client(answer: Answer) -> OAuthClient:

@@ -7,7 +7,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from .. import flows
-from ..cli import as_sentences, tell_of_reseal, tell_of_tables
+from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -50,10 +50,7 @@ def reseal() -> None:
 def register_callback() -> None:
     """Tell Configure where people come back: the login's redirect_uri and the link's return_to."""
     with as_sentences():
-        registrations = [one for installed in installations(current_app) for one in installed.register_callbacks()]
-    if not registrations:
-        raise click.ClickException("this app has no Configure routes: register account_link(...) or login(...) first")
-    for registration in registrations:
-        click.echo(str(registration), err=registration.end == "failed")
-    if any(registration.end == "failed" for registration in registrations):
-        raise click.exceptions.Exit(1)
+        done = [
+            one for installed in _installed() for one in installed.run(flows.register_callbacks(installed.all_features))
+        ]
+    tell_of_registrations(done)

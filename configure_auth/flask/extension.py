@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, has_app_context, request
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
@@ -57,6 +58,7 @@ _BUILDERS = "configure_auth_builders"
 class Installed:
     """What one Flask app has of one `ConfigureAuth`."""
 
+    app: Flask
     site: Site
     client: Configure
     stores: Stores
@@ -64,9 +66,9 @@ class Installed:
     features: dict[str, Feature] = field(default_factory=dict)
 
     def run(self, flow: Flow[T]) -> T:
-        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        tell = partial(emit, self.app)
         try:
-            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.site.session), partial(emit, app)))
+            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.site.session), tell))
         except flows.AppResponse as made:
             # `user_id` aborted outside of our routes: the app's own error, as it raised it.
             raise made.__cause__ or made from None
@@ -75,13 +77,10 @@ class Installed:
     def all_features(self) -> Features:
         return Features(self.site, self.features)
 
-    def register_callbacks(self) -> tuple[flows.Registration, ...]:
-        return self.run(flows.register_callbacks(self.site, self.features.values()))
 
-
-def installations(app: Flask) -> tuple[Installed, ...]:
-    """Every `ConfigureAuth` that was installed into an app."""
-    return tuple(app.extensions.get(_KEY, {}).values())
+def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
+    """Every `ConfigureAuth` that was installed into an app, or one of them in every app that has it."""
+    return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
 class ConfigureAuth(UserVerbs, Blocking):
@@ -123,6 +122,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         self._settings = settings
         self._store = store
         self._states = states
+        self._apps: WeakKeyDictionary[Flask, None] = WeakKeyDictionary()
         self._options = flows.AppOptions(
             user_id=user_id,
             name=name,
@@ -142,12 +142,14 @@ class ConfigureAuth(UserVerbs, Blocking):
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
         site = self._options.site(settings, _keys(app, settings))
         installed = Installed(
+            app=app,
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
             make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
+        self._apps[app] = None
         for name, (owner, build) in app.extensions.get(_BUILDERS, {}).items():
             if owner == self._options.name:
                 installed.features[name] = build(site=installed.site)
@@ -366,6 +368,10 @@ class ConfigureAuth(UserVerbs, Blocking):
     def _current_user(self) -> str | None:
         return self._performed(lambda features: flows.current_user(features.site))
 
+    def _everywhere(self) -> tuple[Installed, ...]:
+        """What each app has of it, in the order in which it was installed."""
+        return tuple(app.extensions[_KEY][self._options.name] for app in list(self._apps))
+
     def _installed(self) -> Installed:
         found: Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
         if found is None:
@@ -375,6 +381,12 @@ class ConfigureAuth(UserVerbs, Blocking):
     def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
         installed = self._installed()
         return installed.run(make(installed.all_features))
+
+    def _performed_in_each(self, make: Callable[[Features], Flow[T]]) -> tuple[T, ...]:
+        found = (self._installed(),) if has_app_context() else self._everywhere()
+        if not found:
+            raise SettingsError("no app has Configure yet: call configure_auth.init_app(app) first")
+        return tuple(one.run(make(one.all_features)) for one in found)
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)

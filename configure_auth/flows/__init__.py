@@ -10,7 +10,7 @@ from .effects import Flow, arun, run
 from .features import Features
 from .login import Login, OAuthClient
 from .messages import MESSAGE_ROUTES, Messages
-from .registration import Registration, register_callbacks
+from .registration import Registration, register_callbacks, register_paths
 from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
 from .site import AppOptions, Clock, Site
@@ -56,6 +56,7 @@ __all__ = [
     "provider",
     "purge",
     "register_callbacks",
+    "register_paths",
     "reload_first",
     "require_path",
     "reseal",

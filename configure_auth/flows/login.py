@@ -24,7 +24,7 @@ from .effects import Flow, ask, both, send, tell, use
 from .routes import SignInFeature
 from .site import Site
 
-__all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "whose"]
+__all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "require_agreement", "whose"]
 
 log = logging.getLogger("configure_auth")
 
@@ -150,6 +150,18 @@ def grant_of(tokens: TokenAnswer, now: float) -> TokenGrant:
     )
 
 
+def require_agreement(settings: Settings, callback: str) -> None:
+    """
+    Raises:
+        SettingsError: CONFIGURE_SSO_REDIRECT_URI is another address than the login's callback.
+    """
+    if settings.sso_redirect_uri not in (None, callback):
+        raise SettingsError(
+            f"CONFIGURE_SSO_REDIRECT_URI is not {callback!a}, which CONFIGURE_APP_URL and path= make; unset it, or "
+            "mend one of the three"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Login(SignInFeature):
     """The login's routes. `on_login(identity, grant)` signs the app's user in and returns its id."""
@@ -169,13 +181,7 @@ class Login(SignInFeature):
             raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
         object.__setattr__(self, "client", OAuthClient.of(settings, self.scopes, self.resource))
-        if settings.sso_redirect_uri is not None:
-            expected = self.url(settings.app_url or "", "/callback")
-            if settings.sso_redirect_uri != expected:
-                raise SettingsError(
-                    f"CONFIGURE_SSO_REDIRECT_URI is not {expected!a}, which CONFIGURE_APP_URL and path= make; unset "
-                    "it, or mend one of the three"
-                )
+        require_agreement(settings, self.url(settings.app_url or "", "/callback"))
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)

@@ -2,75 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ..api.developer import add_redirect_uris
 from ..api.sign_in import allow_sign_in_return_to, list_sign_in_return_destinations
-from ..errors import ConfigureError, SettingsError
+from ..errors import ConfigureAuthError, ConfigureError, SettingsError
+from ..settings import Settings
+from .account_link import AccountLink
 from .effects import Flow, send
-from .login import Login
-from .routes import Feature, SignInFeature
-from .site import Site
+from .features import Features
+from .login import Login, require_agreement
 
-__all__ = ["Registration", "register_callbacks"]
+__all__ = ["Registration", "ensure_callback", "given_up", "register_callbacks", "register_paths"]
 
-Kind = Literal["redirect_uri", "return_to"]
-End = Literal["registered", "already registered", "failed"]
+log = logging.getLogger("configure_auth")
+
+Kind = Literal["return_to", "redirect_uri"]
+End = Literal["registered", "already registered", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What became of one callback. `why` says what to do about a failed one."""
+    """What became of one callback: the link's ("return_to") or the login's ("redirect_uri").
 
-    callback: str
+    `end` is "skipped" where something isn't set, and `callback` None where it can't be known then. `why` says what was
+    missing, or how to mend a failure.
+    """
+
     kind: Kind
     end: End
+    callback: str | None = None
     why: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.end}: {self.kind} {self.callback}" + (f" ({self.why})" if self.why else "")
+        where = f" {self.callback}" if self.callback else ""
+        return f"{self.end}: {self.kind}{where}" + (f" ({self.why})" if self.why else "")
 
 
-def register_callbacks(site: Site, features: Iterable[Feature]) -> Flow[tuple[Registration, ...]]:
-    """Add the callbacks of these features at Configure. Nothing is taken away, and no client is made.
+def ensure_callback(features: Features) -> Flow[tuple[Registration, ...]]:
+    """Register the callbacks at Configure, for the boot of an app: nothing is raised, each end is logged in one line.
 
-    Raises:
-        SettingsError: CONFIGURE_APP_URL is not set; the address is never taken from a request.
+    The addresses come from CONFIGURE_APP_URL alone. What is registered already stays, and no client is made.
     """
-    app_url = site.settings.app_url
-    if app_url is None:
-        raise SettingsError(
-            "set CONFIGURE_APP_URL to the URL at which people reach this app; the callbacks lie below it"
-        )
+    done = yield from register_callbacks(features)
+    return _logged(done)
+
+
+def given_up(error: Exception) -> tuple[Registration, ...]:
+    """Both ends where the flow couldn't begin, logged."""
+    return _logged(tuple(Registration(kind=kind, end="failed", why=_mended(kind, error)) for kind in _ADD))
+
+
+def register_callbacks(features: Features) -> Flow[tuple[Registration, ...]]:
+    """Add the callbacks of an app's link and login at Configure. Nothing is taken away, and no client is made."""
+    paths = {type(feature): feature.path for feature in features.registered.values()}
+    return register_paths(features.site.settings, link=paths.get(AccountLink), login=paths.get(Login))
+
+
+def register_paths(settings: Settings, *, link: str | None, login: str | None) -> Flow[tuple[Registration, ...]]:
+    """The same for the paths under which the two lie; None where the app has no such routes."""
     done = []
-    for feature in features:
-        if not isinstance(feature, SignInFeature):
-            continue
-        callback = feature.url(app_url, "/callback")
-        is_login = isinstance(feature, Login)
-        end: End
-        why = None
-        try:
-            changed = yield from (_redirect_uri if is_login else _return_to)(site, callback)
-            end = "registered" if changed else "already registered"
-        except ConfigureError as error:
-            end, why = "failed", str(error)
-        kind: Kind = "redirect_uri" if is_login else "return_to"
-        done.append(Registration(callback=callback, kind=kind, end=end, why=why))
+    given: tuple[tuple[Kind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
+    for kind, path in given:
+        if path is not None:
+            end = yield from _end(settings, kind, path)
+        elif link is None and login is None:
+            end = Registration(kind=kind, end="skipped", why=_NO_ROUTES)
+        else:
+            end = Registration(kind=kind, end="skipped", why=f"this app has no {_ROUTES[kind]}")
+        done.append(end)
     return tuple(done)
 
 
-def _redirect_uri(site: Site, callback: str) -> Flow[bool]:
-    settings = site.settings
+def _end(settings: Settings, kind: Kind, path: str) -> Flow[Registration]:
+    callback = None if settings.app_url is None else f"{settings.app_url}{path}/callback"
+    missing = _missing(settings, kind)
+    if callback is None or missing is not None:
+        return Registration(kind=kind, end="skipped", callback=callback, why=missing)
+    end: End = "failed"
+    why: str | None = None
+    try:
+        end = yield from _ADD[kind](settings, callback)
+        if end == "failed":
+            why = "Configure said yes, but doesn't list it; register it in Configure's dashboard"
+    except Exception as error:  # noqa: BLE001  # an app boots whatever happens here
+        why = _mended(kind, error)
+    return Registration(kind=kind, end=end, callback=callback, why=why)
+
+
+def _missing(settings: Settings, kind: Kind) -> str | None:
+    if settings.app_url is None:
+        return "set CONFIGURE_APP_URL to the URL at which people reach this app; the callbacks lie below it"
+    try:
+        settings.required_api_key  # noqa: B018  # asked for, so that it says what it is
+        settings.required_agent if kind == "return_to" else settings.required_oauth_client_id  # noqa: B018
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def _redirect_uri(settings: Settings, callback: str) -> Flow[End]:
+    require_agreement(settings, callback)
+    if not settings.required_api_key.reveal().startswith("sk_"):
+        raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
     answer = yield from send(add_redirect_uris(settings, settings.required_oauth_client_id, [callback]))
-    return answer.changed
+    # People would be stopped at Configure: what it lists afterwards counts, not that it said yes.
+    if callback not in answer.redirect_uris:
+        return "failed"
+    return "registered" if answer.changed else "already registered"
 
 
-def _return_to(site: Site, callback: str) -> Flow[bool]:
-    known = yield from send(list_sign_in_return_destinations(site.settings))
-    if any(one.destination == callback for one in known):
-        return False
-    yield from send(allow_sign_in_return_to(site.settings, callback))
-    return True
+def _return_to(settings: Settings, callback: str) -> Flow[End]:
+    known = yield from send(list_sign_in_return_destinations(settings))
+    if any(one.destination == callback and not one.deleted for one in known):
+        return "already registered"
+    answer = yield from send(allow_sign_in_return_to(settings, callback))
+    return "registered" if answer.destination == callback and not answer.deleted else "failed"
+
+
+_NO_ROUTES = "this app has no Configure routes: register account_link(...) or login(...) first"
+_ROUTES: dict[Kind, str] = {"return_to": "account_link(...)", "redirect_uri": "login(...)"}
+_ADD: dict[Kind, Callable[[Settings, str], Flow[End]]] = {"return_to": _return_to, "redirect_uri": _redirect_uri}
+
+
+def _mended(kind: Kind, error: Exception) -> str:
+    """The error's own sentence, with what to do about it where that isn't said in it."""
+    if not isinstance(error, ConfigureAuthError):
+        # Its own words could have anything in them.
+        return f"{type(error).__name__}, which nobody expected here; register it in Configure's dashboard"
+    if not isinstance(error, ConfigureError):
+        return str(error)
+    whose = "CONFIGURE_AGENT" if kind == "return_to" else "CONFIGURE_OAUTH_CLIENT_ID"
+    status = error.status_code
+    if status is None and not error.retryable:
+        return str(error)
+    if status is None or status >= 500 or status == 429:
+        mend = "run this again when Configure can be reached"
+    elif status < 400:
+        mend = "see that CONFIGURE_BASE_URL is Configure's API"
+    elif status == 401:
+        mend = "copy the secret key of the agent into CONFIGURE_API_KEY again"
+    elif status == 404:
+        mend = f"{whose} must belong to the account of CONFIGURE_API_KEY"
+    else:
+        mend = f"see that CONFIGURE_API_KEY and {whose} belong together, or register it in Configure's dashboard"
+    return f"{error}; {mend}"
+
+
+def _logged(done: tuple[Registration, ...]) -> tuple[Registration, ...]:
+    for one in done:
+        log.log(logging.WARNING if one.end == "failed" else logging.INFO, "%s", one)
+    return done

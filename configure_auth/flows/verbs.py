@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from ..described import Described
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret
-from . import account_link, keyed_ids, messages, senders, tokens, upkeep
+from . import account_link, keyed_ids, messages, registration, senders, tokens, upkeep
 from .app import known_id, local_id
 from .effects import Flow
 from .features import Features
@@ -20,6 +20,7 @@ __all__ = ["Awaited", "Blocking", "SubjectVerbs", "UserVerbs"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Registrations = tuple[registration.Registration, ...]
 
 
 class Blocking(ABC):
@@ -27,6 +28,10 @@ class Blocking(ABC):
 
     @abstractmethod
     def _performed(self, make: Callable[[Features], Flow[T]]) -> T: ...
+
+    def _performed_in_each(self, make: Callable[[Features], Flow[T]]) -> tuple[T, ...]:
+        """The same in every app that it serves, for what is done before there are requests."""
+        return (self._performed(make),)
 
 
 class Awaited(ABC):
@@ -61,6 +66,38 @@ class Verb(Described, Generic[P, T]):
 
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
                 return await owner._performed(lambda features: self._make(features, *args, **kwargs))
+
+            return self._describe(awaited)
+        return self
+
+
+class BootVerb(Verb[[], Registrations]):
+    """A verb for the boot of an app, where no error gets past it; one that blocks is performed in each of its apps."""
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: Blocking, cls: type) -> Callable[[], Registrations]: ...
+    @overload
+    def __get__(self, owner: Awaited, cls: type) -> Callable[[], Coroutine[Any, Any, Registrations]]: ...
+
+    def __get__(self, owner: Blocking | Awaited | None, cls: type) -> Any:
+        if isinstance(owner, Blocking):
+
+            def verb() -> Registrations:
+                try:
+                    return tuple(one for done in owner._performed_in_each(self._make) for one in done)
+                except Exception as error:  # noqa: BLE001  # an app boots whatever happens here
+                    return registration.given_up(error)
+
+            return self._describe(verb)
+        if isinstance(owner, Awaited):
+
+            async def awaited() -> Registrations:
+                try:
+                    return await owner._performed(self._make)
+                except Exception as error:  # noqa: BLE001  # an app boots whatever happens here
+                    return registration.given_up(error)
 
             return self._describe(awaited)
         return self
@@ -213,3 +250,4 @@ class UserVerbs(SubjectVerbs):
     agent_owner = Verb(agent_owner)
     purge = Verb(purge)
     reseal = Verb(reseal)
+    ensure_callback = BootVerb(registration.ensure_callback)

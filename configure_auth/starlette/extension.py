@@ -49,7 +49,7 @@ from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
-__all__ = ["ConfigureAuth"]
+__all__ = ["ConfigureAuth", "installations"]
 
 log = logging.getLogger("configure_auth")
 
@@ -77,6 +77,8 @@ class _Mount(Mount):
 
     A slash too many leads nowhere here: the app's router would redirect, and carry a code along.
     """
+
+    owner: ConfigureAuth
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(scope)
@@ -474,7 +476,29 @@ class ConfigureAuth(UserVerbs, Awaited):
                 for route in routes
             ],
         )
-        return _Mount(feature.path, app=router, name=name)
+        mount = _Mount(feature.path, app=router, name=name)
+        mount.owner = self
+        return mount
 
     async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
         return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))
+
+
+def installations(of: object) -> tuple[ConfigureAuth, ...]:
+    """Every `ConfigureAuth` with routes in an app: below its mounts and middleware, or in the routers it includes."""
+    found: dict[int, ConfigureAuth] = {}
+    seen: set[int] = set()
+    waiting = [of]
+    while waiting:
+        part = waiting.pop(0)
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, _Mount):
+            found[id(part.owner)] = part.owner
+            continue
+        routes = getattr(part, "routes", None)
+        waiting += routes if isinstance(routes, list) else ()
+        # What a middleware is wrapped around has this name everywhere, and an included router FastAPI's own.
+        waiting += (inner for name in ("app", "original_router") if (inner := getattr(part, name, None)) is not None)
+    return tuple(found.values())

@@ -42,6 +42,7 @@ VERBS = [
     "export_user",
     "purge",
     "reseal",
+    "ensure_callback",
     "button",
     "element",
 ]

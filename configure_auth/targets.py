@@ -1,0 +1,205 @@
+"""What a command is about: the settings of an environment file, and the app that a name such as `shop:app` means."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from dotenv import dotenv_values
+
+from .api.client import Configure
+from .errors import SettingsError
+from .flows import Features, Flow, Runtime, run
+from .flows.verbs import UserVerbs
+from .settings import Settings
+from .stores.memory import memory_stores
+
+if TYPE_CHECKING:
+    from . import starlette as on_starlette
+    from .flask.extension import Installed
+
+__all__ = ["Target", "environment_of", "performed", "settings_of", "targets_of"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One `ConfigureAuth` of an app.
+
+    Args:
+        application: the app of the web framework; on Starlette what was named, which may be the `ConfigureAuth` itself.
+        features: what the app has registered; its settings are `features.site.settings`.
+        perform: performs a flow; `run` is the same with types.
+    """
+
+    application: object
+    features: Features
+    perform: Callable[[Flow[Any]], Any]
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow with the app's client and store; on an event loop of its own where the app is awaited."""
+        return cast(T, self.perform(flow))
+
+
+def environment_of(env_file: Path | None = None) -> dict[str, str]:
+    """The variables of the process, with those of a file over them. Nothing in it refers to another variable.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    if env_file is None:
+        return dict(os.environ)
+    try:
+        # Opened here, or a missing one would count as empty; taken as it stands, since a key may have a dollar sign.
+        with env_file.open(encoding="utf-8-sig") as file:
+            given = dotenv_values(stream=file, interpolate=False)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{env_file} can't be read as an environment file: {_sentence(error)}") from error
+    if any("\0" in text for pair in given.items() for text in pair if text is not None):
+        raise SettingsError(f"{env_file} has a NUL character in it, which no variable can have")
+    # A name without "=" sets nothing.
+    return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings in an environment.
+
+    Raises:
+        SettingsError: one of them is malformed; the message names it.
+    """
+    return Settings.from_mapping(environment)
+
+
+def performed(settings: Settings, flow: Flow[T]) -> T:
+    """The value of a flow that does nothing but call Configure, where there is no app."""
+    client = Configure(settings)
+    try:
+        return run(flow, Runtime(client, memory_stores(), None, lambda event: None))
+    finally:
+        client.close()
+
+
+def targets_of(name: str, environment: Mapping[str, str]) -> tuple[Target, ...]:
+    """Import an app and find each `ConfigureAuth` in it; there is one at least.
+
+    Args:
+        name: `module:attribute` of a Flask, Starlette or FastAPI app, or of a `ConfigureAuth`; no function that makes
+            one. The module is looked for in the working directory first.
+        environment: becomes this process's before anything of the app is imported.
+
+    Raises:
+        SettingsError: there is no such thing, its import fails, or there is no `ConfigureAuth` in it.
+    """
+    os.environ.update(environment)
+    found = _attribute(name)
+    targets = (*_on_flask(found), *_on_starlette(found))
+    if targets:
+        return targets
+    if inspect.isfunction(found):
+        raise SettingsError(f"{name} is a function; name the app that it makes, as an attribute of a module")
+    if isinstance(found, UserVerbs):
+        raise SettingsError(f"{name} is in no app yet: call init_app(app) where the module is imported")
+    raise SettingsError(f"there is no ConfigureAuth in {name}: install it, and put its routes into the app, first")
+
+
+def _on_flask(found: object) -> Iterator[Target]:
+    # What isn't imported by now, the app has nothing of.
+    if "configure_auth.flask" not in sys.modules:
+        return
+    from flask import Flask
+
+    from .flask import ConfigureAuth
+    from .flask.extension import installations
+
+    if isinstance(found, Flask | ConfigureAuth):
+        for installed in installations(found):
+            yield Target(application=installed.app, features=installed.all_features, perform=_in_context(installed))
+
+
+def _in_context(installed: Installed) -> Callable[[Flow[Any]], Any]:
+    def perform(flow: Flow[Any]) -> Any:
+        with installed.app.app_context():
+            return installed.run(flow)
+
+    return perform
+
+
+def _on_starlette(found: object) -> Iterator[Target]:
+    if "configure_auth.starlette" not in sys.modules:
+        return
+    from .starlette import ConfigureAuth
+    from .starlette.extension import installations
+
+    for one in (found,) if isinstance(found, ConfigureAuth) else installations(found):
+        yield Target(application=found, features=one._all_features, perform=_on_a_loop(one))
+
+
+def _on_a_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any]], Any]:
+    async def perform(flow: Flow[Any]) -> Any:
+        try:
+            return await configure_auth._run(flow)
+        finally:
+            await configure_auth.aclose()
+
+    return lambda flow: asyncio.run(perform(flow))
+
+
+def _attribute(name: str) -> object:
+    path, mark, attributes = name.partition(":")
+    if not mark or not all(part.isidentifier() for part in (*path.split("."), *attributes.split("."))):
+        raise SettingsError(f"{name!a} is no app: write module:attribute, such as shop:app")
+    found: object = _imported(path)
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            raise SettingsError(f"there is no {attributes} in {path}") from None
+    return found
+
+
+def _imported(path: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # A script's first place for modules is its own folder.
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(path)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{path}.".startswith(f"{error.name}."):
+            raise SettingsError(
+                f"there is no module {error.name} in {here}, or where Python looks for others"
+            ) from None
+        raise SettingsError(f"the import of {path} fails{_where(error)}: {_sentence(error)}") from error
+
+
+def _where(error: BaseException) -> str:
+    """The last line of the app's own that an error came through."""
+    if isinstance(error, SyntaxError):
+        return f" at {error.filename}:{error.lineno}"
+    foreign = (
+        str(Path(__file__).parent),
+        "<",
+        *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")),
+    )
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(foreign):
+            return f" at {frame.filename}:{frame.lineno}"
+    return ""
+
+
+def _sentence(error: BaseException) -> str:
+    """An error in one line, as Python shows it last."""
+    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
+    kind = type(error).__name__
+    return f"{kind}: {said}" if said else kind
