@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["as_sentences", "main", "tell_of_registrations", "tell_of_reseal", "tell_of_tables"]
 
 
+class _WrongOption(click.ClickException):
+    """One sentence, with the exit code of a wrong option."""
+
+    exit_code = 2
+
+
 @contextmanager
 def as_sentences() -> Iterator[None]:
     """Show an error of ours as its one sentence, without a traceback; exit code 1."""
@@ -50,21 +56,34 @@ def main() -> None:
 @click.option(
     "--app-url", default="http://localhost:3000", show_default=True, help="Your app, whose callbacks it knows."
 )
-def sandbox(port: int, app_url: str) -> None:
+@click.option(
+    "--seed", type=click.Path(path_type=Path), help="People and addresses of your own: a .json or .toml file."
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="LINE",
+    help='A failure, as "POST /oauth/token status=503 times=2". May be given several times.',
+)
+def sandbox(port: int, app_url: str, seed: Path | None, faults: tuple[str, ...]) -> None:
     """Serve a strict local Configure until Ctrl-C; prints the settings for your app."""
     try:
-        from .sandbox import PortInUse, serve
+        from .sandbox import FaultError, PortInUse, SeedError, serve
     except ImportError as error:
         raise click.ClickException("the sandbox needs more: pip install 'configure_auth[sandbox]'") from error
 
     def announce(settings: str) -> None:
         click.echo(f"A local Configure runs on http://127.0.0.1:{port}. Settings for your app:\n\n{settings}\n")
+        click.echo(f"What happens in it: http://127.0.0.1:{port}/")
         click.echo("Any phone number signs in; the code is 000000. Ctrl-C ends it.")
 
     try:
-        serve(port, app_url=app_url, announce=announce)
+        serve(port, app_url=app_url, announce=announce, seed=seed, faults=faults)
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
+    except (FaultError, SeedError) as error:
+        raise _WrongOption(str(error)) from error
 
 
 def tell_of_registrations(done: Sequence[Registration]) -> None:

@@ -1,9 +1,10 @@
 """A strict local stand-in for Configure, for development and tests."""
 
-from .errors import NotRunning, PortInUse, SandboxError, SignInFailed
+from .errors import FaultError, NotRunning, PortInUse, SandboxError, SeedError, SignInFailed
 from .faults import Hold
 from .ledger import Grant, Token
 from .sandbox import Sandbox
+from .seeds import Seed, SeededAgent, SeededPerson, read_seed
 from .serving import serve
 from .values import Call, Completion, Credentials, Person
 from .variants import OWN, Variants
@@ -13,6 +14,7 @@ __all__ = [
     "Call",
     "Completion",
     "Credentials",
+    "FaultError",
     "Grant",
     "Hold",
     "NotRunning",
@@ -20,8 +22,13 @@ __all__ = [
     "PortInUse",
     "Sandbox",
     "SandboxError",
+    "Seed",
+    "SeedError",
+    "SeededAgent",
+    "SeededPerson",
     "SignInFailed",
     "Token",
     "Variants",
+    "read_seed",
     "serve",
 ]

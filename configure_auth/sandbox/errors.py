@@ -17,6 +17,24 @@ class NotRunning(SandboxError):
     """The sandbox was asked for an address before `start()`."""
 
 
+class SeedError(SandboxError):
+    """A seed can't be used.
+
+    Arguments: what the seed is called, the place in it (empty for the whole), and what to change there.
+    """
+
+    def __init__(self, source: str, place: str, reason: str) -> None:
+        super().__init__(": ".join(filter(None, [source, place, reason])))
+        self.place = place
+
+
+class FaultError(SandboxError):
+    """The line of a fault can't be used. Arguments: the line, and what to change in it."""
+
+    def __init__(self, line: str, reason: str) -> None:
+        super().__init__(f"the fault {line!r}: {reason}")
+
+
 class SignInFailed(SandboxError):
     """The sandbox showed an error page, or a page that the walk could not pass.
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
+import shlex
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import Field, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Final
 
 from .values import Origin
 
@@ -15,23 +19,39 @@ Body = str | bytes | Mapping[str, object]
 WAIT_SECONDS: Final = 10.0
 
 
+_MOST_SECONDS: Final = 86_400.0
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+
+
 @dataclass(slots=True)
 class Fault:
-    """See `Sandbox.fault` for the fields."""
+    """See `Sandbox.fault` for the fields. Raises ValueError for values that can't be played."""
 
-    origin: Origin
     path: str
-    method: str | None
-    status: int | None
-    body: bytes | None
-    content_type: str | None
-    headers: Mapping[str, str]
-    delay: float
-    drip: float
-    drop: bool
-    cut: int | None
-    handled: bool
-    left: int | None
+    method: str | None = None
+    status: int | None = None
+    body: bytes | None = None
+    content_type: str | None = None
+    delay: float | None = None
+    drip: float | None = None
+    drop: bool = False
+    cut: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    times: int | None = None
+    handled: bool = False
+    origin: Origin = "api"
+    left: int | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if reason := self._impossible():
+            raise ValueError(reason)
+        self.left = self.times
+
+    def __str__(self) -> str:
+        """The line that `Sandbox.script` reads."""
+        return " ".join(filter(None, [self.method, self.path, *(_word(self, one) for one in WORDS.values())]))
 
     @property
     def replaces(self) -> bool:
@@ -40,6 +60,46 @@ class Fault:
 
     def matches(self, origin: str, method: str, path: str) -> bool:
         return (self.origin, self.path) == (origin, path) and self.method in {None, method}
+
+    def _impossible(self) -> str | None:
+        if self.status is not None and not 200 <= self.status <= 599:
+            return "status must be from 200 to 599"
+        if self.times is not None and self.times < 1:
+            return "times must be 1 or more; leave it out for always"
+        for name, seconds in (("delay", self.delay), ("drip", self.drip)):
+            if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
+                return f"{name} must be seconds, from 0 to {_MOST_SECONDS:.0f}"
+        if self.cut is not None and self.cut < 0:
+            return "cut must be a number of bytes, 0 or more"
+        for name, value in (*self.headers.items(), ("Content-Type", self.content_type or "")):
+            if not _TOKEN.fullmatch(name) or not _PRINTABLE.fullmatch(value) or name.lower() in _FRAMING:
+                return f"the header {name!r} can't be sent so"
+        if self.body and self.status in {204, 304}:
+            return f"an answer of status {self.status} has no body"
+        if self.drop and (self.replaces or self.headers or self.drip or self.cut is not None):
+            return "drop sends no answer, so nothing of an answer can be set beside it"
+        if self.cut is not None and self.drip:
+            return "cut and drip exclude each other"
+        if not (self.replaces or self.headers or self.delay or self.drip or self.drop or self.cut is not None):
+            return "nothing goes wrong by it; say status, body, headers, delay, drip, drop or cut"
+        return None
+
+
+WORDS: Final[Mapping[str, Field[Any]]] = MappingProxyType(
+    {one.name: one for one in fields(Fault) if one.init and one.name not in {"path", "method"}}
+)
+"""What a fault can say beside its method and path."""
+
+
+def _word(fault: Fault, one: Field[Any]) -> str:
+    value: object = getattr(fault, one.name)
+    if isinstance(value, Mapping):
+        return " ".join(f"{one.name}={shlex.quote(f'{name}: {text}')}" for name, text in value.items())
+    if value == one.default:
+        return ""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    return one.name if value is True else f"{one.name}={shlex.quote(str(value))}"
 
 
 def body_bytes(body: Body | None) -> bytes | None:
@@ -136,6 +196,11 @@ class Faults:
             holds, self._holds = self._holds, []
         for hold in holds:
             hold.release()
+
+    def waiting(self) -> list[tuple[str, int | None]]:
+        """The faults that have uses left, each as its line and how often it will be played; None is always."""
+        with self._lock:
+            return [(str(fault), fault.left) for fault in self._faults if fault.left != 0]
 
     def take(self, origin: str, method: str, path: str) -> Fault | None:
         """The first fault that is left for this request; uses it once."""

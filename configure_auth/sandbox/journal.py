@@ -35,6 +35,11 @@ class Journal:
         with self._lock:
             return [entry.call for entry in self._entries]
 
+    def latest(self, most: int) -> tuple[list[Call], int]:
+        """The last calls, newest first, and how many there were in all."""
+        with self._lock:
+            return [entry.call for entry in reversed(self._entries[-most:])], len(self._entries)
+
     def clear(self) -> None:
         with self._lock:
             self._entries = []

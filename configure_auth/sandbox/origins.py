@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import httpx2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from . import (
     developer_endpoints,
@@ -80,11 +82,32 @@ SIGN_IN: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/{agent}/{code}", minted_sign_in),
     ("POST", "/{agent}/{code}", hosted_step),
 )
+TABLES: Final[Mapping[Origin, tuple[tuple[str, str, Endpoint], ...]]] = {
+    "api": API,
+    "accounts": ACCOUNTS,
+    "sign-in": SIGN_IN,
+}
+_PATTERNS: Final = {path: compile_path(path)[0] for table in TABLES.values() for _, path, _ in table}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An endpoint that a path leads to. `params` are the parts of the path that its template names."""
+
+    method: str
+    template: str
+    params: Mapping[str, str]
+
+
+def served_at(origin: Origin, path: str) -> Iterator[Served]:
+    """The endpoints of one path, in the order in which they are asked."""
+    for method, template, _ in TABLES[origin]:
+        if found := _PATTERNS[template].fullmatch(path):
+            yield Served(method, template, found.groupdict())
 
 
 def application(world: World, origin: Origin) -> Starlette:
     """The ASGI application of one origin."""
-    table = {"api": API, "accounts": ACCOUNTS, "sign-in": SIGN_IN}[origin]
 
     async def not_served(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -93,7 +116,7 @@ def application(world: World, origin: Origin) -> Starlette:
         return Refusal(404, "invalid_request_error", "not_found", "this origin has no such path").response()
 
     app = Starlette(
-        routes=[Route(path, _served(world, origin, endpoint), methods=[m]) for m, path, endpoint in table],
+        routes=[Route(path, _served(world, origin, endpoint), methods=[m]) for m, path, endpoint in TABLES[origin]],
         exception_handlers={404: not_served, 405: not_served},
     )
     # A client that doubles or adds a slash must see that it did.

@@ -6,16 +6,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from . import server
 from .directory import read_phone, user_id_of
 from .errors import NotRunning
+from .fault_lines import read_fault
 from .faults import Body, Fault, Faults, Hold, body_bytes
 from .gateway import Gateway
 from .journal import Journal
 from .ledger import Grant, Token
 from .origins import application
+from .overview import Overview
+from .profiles import Subject
 from .robot import Robot
+from .seeds import Seed, read_seed
 from .uris import read_return_destination, redirect_uri_fault
 from .values import SCOPES, Call, Completion, Credentials, Origin, Person
 from .variants import Variants
@@ -50,12 +55,12 @@ class Sandbox:
             return self
         sockets = server.bind(self._port)
         self._world.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
-        self._servers = server.Servers(
-            {
-                sock: Gateway(application(self._world, origin), origin, self._journal, self._faults, self.now)
-                for sock, origin in zip(sockets, ORIGINS, strict=True)
-            }
-        )
+        gateways = [
+            Gateway(application(self._world, origin), origin, self._journal, self._faults, self.now)
+            for origin in ORIGINS
+        ]
+        overview = Overview(gateways[0], self._world, self._journal, self._faults)
+        self._servers = server.Servers(dict(zip(sockets, [overview, *gateways[1:]], strict=True)))
         self._servers.start()
         return self
 
@@ -106,9 +111,10 @@ class Sandbox:
     def credentials(self) -> Credentials:
         return self._world.primary.credentials
 
-    def environment(self, app_url: str = "http://localhost:3000") -> dict[str, str]:
+    def environment(self, app_url: str = "http://localhost:3000", *, agent: str | None = None) -> dict[str, str]:
         """The variables of an app that uses this sandbox."""
-        credentials = self.credentials
+        with self._world.lock:
+            credentials = self._world.agents[agent or self.agent].credentials
         return {
             "CONFIGURE_API_KEY": credentials.api_key,
             "CONFIGURE_PUBLISHABLE_KEY": credentials.publishable_key,
@@ -177,6 +183,30 @@ class Sandbox:
         with self._world.lock:
             return self._world.directory.put(person)
 
+    def seed(self, seed: Seed | Path | str | Mapping[str, object]) -> None:
+        """Takes over people and addresses from a .json or .toml file, or from the same as a mapping; `reset()` forgets
+        them. Raises SeedError; then nothing was taken over."""
+        if not isinstance(seed, Seed):
+            seed = read_seed(seed)
+        with self._world.lock:
+            for one in seed.people:
+                self._world.directory.put(one.person)
+                for memory in one.memories:
+                    self.remember(one.person, memory)
+            for agent in seed.agents:
+                if agent.handle not in self._world.agents:
+                    self._world.add_agent(agent.handle)
+                self._register(agent.handle, agent.redirect_uris, agent.return_destinations)
+            self._register(self.agent, seed.redirect_uris, seed.return_destinations)
+            if seed.scopes is not None:
+                self.register_scopes(*seed.scopes)
+
+    def _register(self, agent: str, redirect_uris: tuple[str, ...], return_destinations: tuple[str, ...]) -> None:
+        for uri in redirect_uris:
+            self.register_redirect_uri(uri, agent=agent)
+        for uri in return_destinations:
+            self.register_return_to(uri, agent=agent)
+
     @property
     def people(self) -> tuple[Person, ...]:
         with self._world.lock:
@@ -186,6 +216,12 @@ class Sandbox:
         """Another agent with keys and an OAuth client of its own."""
         with self._world.lock:
             return self._world.add_agent(handle).credentials
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The handles of all agents, the one from the start first."""
+        with self._world.lock:
+            return tuple(self._world.agents)
 
     def register_redirect_uri(self, uri: str, *, agent: str | None = None) -> None:
         """Registers a callback of the OAuth client. Raises ValueError for one that Configure refuses."""
@@ -323,6 +359,11 @@ class Sandbox:
         with self._world.lock:
             return tuple(m.text for m in self._world.profiles.memories.get(f"user:{person.user_id}", []))
 
+    def remember(self, person: Person, fact: str, *, agent: str | None = None) -> None:
+        """Remembers a fact about a person, as if this agent had saved it."""
+        with self._world.lock:
+            self._world.profiles.remember(Subject(agent or self.agent, person.user_id, None), fact)
+
     @property
     def variants(self) -> Variants:
         """Settings for what is unknown about the wire; set their fields."""
@@ -359,24 +400,34 @@ class Sandbox:
             headers: added to the answer.
             times: how often; None until `clear_faults()`.
             handled: let the endpoint do its work first, so that only its answer is lost or replaced.
+
+        Raises ValueError for values that can't be played.
         """
         self._faults.add(
             Fault(
-                origin=origin,
                 path=path,
                 method=method,
                 status=status,
                 body=body_bytes(body),
                 content_type=content_type,
-                headers=dict(headers or {}),
-                delay=delay or 0.0,
-                drip=drip or 0.0,
+                delay=delay,
+                drip=drip,
                 drop=drop,
                 cut=cut,
+                headers=dict(headers or {}),
+                times=times,
                 handled=handled,
-                left=times,
+                origin=origin,
             )
         )
+
+    def script(self, line: str) -> None:
+        """A fault as one line: `POST /oauth/token status=503 times=2`.
+
+        First a method (without one, any) and a path, then arguments of `fault` as `name=value`, quoted as in a shell;
+        `drop` and `handled` by their names alone. Raises FaultError, for a path that the origin doesn't serve too.
+        """
+        self._faults.add(read_fault(line, self.agents))
 
     def clear_faults(self) -> None:
         self._faults.clear()

@@ -13,6 +13,8 @@ Origin = Literal["api", "accounts", "sign-in"]
 
 SCOPES: Final = ("profile.read", "profile.search", "profile.remember", "profile.commit")
 CONNECTORS: Final = ("gmail", "calendar", "drive", "notion", "sheets", "outlook")
+IDENTITY: Final = ("name", "email", "phone_last4", "occupation", "location", "bio", "interests")
+"""The fields of a profile's identity, which a person may hide."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_the_sandbox_is_a_second_reading_of_the_wire() -> None:
         ("sign-in", "POST", EXCHANGE),
         ("api", "GET", "/demo-agent"),
         ("api", "GET", "/js/configure.js"),
-        ("api", "GET", "/"),
+        ("api", "POST", "/"),
         ("api", "GET", "//v1/profile"),
         ("api", "GET", "/v1/profile/"),
         ("api", "GET", "/v1/memory/search"),
