@@ -44,8 +44,11 @@ class Sdk:
         """A function that the package exports."""
         return self._call({"of": "module", "verb": verb, "given": given})
 
-    def user_info(self, options: Mapping[str, Any], access_token: str) -> Any:
+    def user_info(self, sandbox: Sandbox, access_token: str) -> Any:
         """What the provider for Better Auth tells about the owner of a token."""
+        keys = sandbox.credentials
+        options = {"clientId": keys.client_id, "clientSecret": keys.client_secret, "baseUrl": sandbox.api_url}
+        options |= {"apiKey": keys.api_key, "agent": keys.agent}
         given = [{"accessToken": access_token}]
         return self._call({"of": "provider", "options": options, "verb": "getUserInfo", "given": given})
 

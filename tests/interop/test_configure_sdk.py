@@ -68,18 +68,6 @@ def access_token(sandbox: Sandbox, scope: str = "profile.read profile.search") -
         return configure.send(call).access_token.reveal()
 
 
-def user_info(sdk: Sdk, sandbox: Sandbox, token: str) -> Any:
-    environment = sandbox.environment()
-    options = {
-        "clientId": environment["CONFIGURE_OAUTH_CLIENT_ID"],
-        "clientSecret": environment["CONFIGURE_OAUTH_CLIENT_SECRET"],
-        "apiKey": environment["CONFIGURE_API_KEY"],
-        "agent": environment["CONFIGURE_AGENT"],
-        "baseUrl": sandbox.api_url,
-    }
-    return sdk.user_info(options, token)
-
-
 # Signing in
 
 
@@ -396,7 +384,7 @@ def test_users_of_the_app_have_profiles_of_their_own(sdk: Sdk, sandbox: Sandbox)
 def test_an_oauth_token_tells_whose_it_is(sdk: Sdk, sandbox: Sandbox, ada: Person) -> None:
     token = access_token(sandbox)
 
-    told = user_info(sdk, sandbox, token)
+    told = sdk.user_info(sandbox, token)
 
     assert (told["sub"], told["name"], told["email"]) == (ada.user_id, "Ada Lovelace", "ada@example.com")
     [introspection] = sandbox.calls_to("POST", "/oauth/introspect")
@@ -417,10 +405,10 @@ def test_an_oauth_token_does_what_its_scopes_let_it(sdk: Sdk, sandbox: Sandbox, 
 
 
 def test_an_agent_token_and_a_revoked_one_tell_nobody(sdk: Sdk, sandbox: Sandbox, token: str) -> None:
-    assert user_info(sdk, sandbox, token) is None
+    assert sdk.user_info(sandbox, token) is None
 
     revoked = access_token(sandbox)
     sandbox.revoke_token(revoked)
     with pytest.raises(SdkError) as caught:
-        user_info(sdk, sandbox, revoked)
+        sdk.user_info(sandbox, revoked)
     assert caught.value.code == "AUTH_REQUIRED"
