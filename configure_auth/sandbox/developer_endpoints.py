@@ -12,7 +12,7 @@ from .world import OAuthClient, World
 
 def list_clients(world: World, incoming: Incoming) -> Response:
     agent = agent_of_key(world, incoming)
-    return answer({"clients": [_client_body(agent.client)]})
+    return answer({"clients": [_client_body(agent.client)] if agent.credentials.client_id else []})
 
 
 def update_client(world: World, incoming: Incoming) -> Response:

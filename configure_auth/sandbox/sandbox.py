@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ class Sandbox:
         """The variables of an app that uses this sandbox."""
         with self._world.lock:
             credentials = self._world.agents[agent or self.agent].credentials
-        return {
+        variables = {
             "CONFIGURE_API_KEY": credentials.api_key,
             "CONFIGURE_PUBLISHABLE_KEY": credentials.publishable_key,
             "CONFIGURE_AGENT": credentials.agent,
@@ -127,6 +128,7 @@ class Sandbox:
             "CONFIGURE_SCRIPT_URL": self.script_url,
             "CONFIGURE_APP_URL": app_url,
         }
+        return {name: value for name, value in variables.items() if value}
 
     # Time
 
@@ -212,10 +214,24 @@ class Sandbox:
         with self._world.lock:
             return self._world.directory.all()
 
-    def add_agent(self, handle: str) -> Credentials:
-        """Another agent with keys and an OAuth client of its own."""
+    def add_agent(self, handle: str, *, test_mode: bool = False) -> Credentials:
+        """Another agent with keys and an OAuth client of its own; in test mode with `sk_test_` keys and no client."""
         with self._world.lock:
-            return self._world.add_agent(handle).credentials
+            return self._world.add_agent(handle, test_mode=test_mode).credentials
+
+    def rotate_api_key(self, *, agent: str | None = None) -> Credentials:
+        """Another secret key for an agent, as the dashboard makes one; the old one is unknown at once."""
+        return self._rotate(agent, api_key=f"sk_local_{secrets.token_hex(16)}")
+
+    def rotate_client_secret(self, *, agent: str | None = None) -> Credentials:
+        """Another secret for an agent's OAuth client, as Configure's set-up makes one each time it runs."""
+        return self._rotate(agent, client_secret=f"ocs_local_{secrets.token_hex(16)}")
+
+    def _rotate(self, handle: str | None, **changes: str) -> Credentials:
+        with self._world.lock:
+            agent = self._world.agents[handle or self.agent]
+            self._world.rotate(agent, replace(agent.credentials, **changes))
+            return agent.credentials
 
     @property
     def agents(self) -> tuple[str, ...]:

@@ -96,14 +96,18 @@ class World:
     def primary(self) -> Agent:
         return self.agents[self._primary]
 
-    def add_agent(self, handle: str) -> Agent:
-        credentials = Credentials.of(handle)
+    def add_agent(self, handle: str, *, test_mode: bool = False) -> Agent:
+        credentials = Credentials.of(handle, test_mode=test_mode)
         name = handle.replace("-", " ").title()
         self.agents[handle] = Agent(credentials, OAuthClient(credentials, name))
         return self.agents[handle]
 
+    def rotate(self, agent: Agent, credentials: Credentials) -> None:
+        """Give an agent other credentials; nobody knows the old ones from now on."""
+        agent.credentials = agent.client.credentials = credentials
+
     def client(self, client_id: str) -> OAuthClient | None:
-        clients = (agent.client for agent in self.agents.values())
+        clients = (agent.client for agent in self.agents.values() if agent.credentials.client_id)
         return next((c for c in clients if c.credentials.client_id == client_id), None)
 
     def agent_with_key(self, api_key: str) -> Agent | None:
