@@ -21,7 +21,8 @@ from .settings import require_origin
 from .values import Secret
 
 if TYPE_CHECKING:
-    from .key_sets import SigningKeys
+    from .api.call import Call
+    from .key_sets import Published, SigningKeys
 
 __all__ = ["BearerOptions", "BearerUser", "Claims", "Refuse"]
 
@@ -188,6 +189,18 @@ class BearerUser:
                 extra_audiences=(f"https://{domain}/userinfo",),
             ),
         )
+
+    @property
+    def issuer(self) -> str:
+        return self._issuer
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        return self._algorithms
+
+    def key_set(self) -> Call[Published] | None:
+        """What asks the issuer which keys it publishes, and changes nothing here; None where `key` was given."""
+        return self._keys.look()
 
     def user_id(self, authorization: Sequence[str]) -> str | None:
         """Who sent a request. It waits only where keys must be fetched first, 5 seconds at most.

@@ -33,7 +33,7 @@ from .api.wire import read_answer
 from .errors import ConfigureError, SettingsError
 from .values import Secret
 
-__all__ = ["COOLDOWN", "FETCH_TIMEOUT", "LIFESPAN", "KeySet", "OneKey", "SigningKeys"]
+__all__ = ["COOLDOWN", "FETCH_TIMEOUT", "LIFESPAN", "KeySet", "OneKey", "Published", "SigningKeys"]
 
 log = logging.getLogger("configure_auth")
 
@@ -78,6 +78,10 @@ class SigningKeys(ABC):
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
         """The key, as far as it is known now."""
 
+    def look(self) -> Call[Published] | None:
+        """What asks for the keys that are published now, and leaves those that are known; None where none are."""
+        return None
+
     def signed(self, token: Sequence[str], key_id: KeyId) -> bytes | None:
         """What a token says, given in its three parts, if it was signed with this key."""
         key = self.find(key_id)
@@ -112,6 +116,14 @@ class OneKey(SigningKeys):
 
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
         return self._keys.get(key_id[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What an issuer publishes: the algorithms that it has a good key for, and what other keys are for."""
+
+    good: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +232,17 @@ class KeySet(SigningKeys):
             self.retry_after = COOLDOWN
         self._flight = None
         flight.set_result(None)
+
+    def look(self) -> Call[Published]:
+        return Call(method="GET", url=self._url, parse=self._published)
+
+    def _published(self, reply: Reply) -> Published:
+        good = {algorithm for _kid, algorithm in self._read(reply)}
+        every = read_answer(reply, "a key set").objects("keys", _MOST_KEYS) or ()
+        # By its algorithm, else by its kind; of a shape that needn't be believed.
+        names = {one.fields.get("alg", one.fields.get("kty")) for one in every}
+        others = {name for name in names if isinstance(name, str) and _is_kid(name)}
+        return Published(tuple(one for one in self._algorithms if one in good), tuple(sorted(others)))
 
     def _read(self, reply: Reply) -> Mapping[KeyId, jwt.PyJWK]:
         """The keys that are good for us. Two under one name are none: which of them is meant?"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -49,7 +49,7 @@ from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..values import Kind, LinkedAccount, Secret
 from .request import StarletteApp, is_async, no_session, respond, visit
 
-__all__ = ["ConfigureAuth", "installations"]
+__all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
 log = logging.getLogger("configure_auth")
 
@@ -486,19 +486,24 @@ class ConfigureAuth(UserVerbs, Awaited):
 
 def installations(of: object) -> tuple[ConfigureAuth, ...]:
     """Every `ConfigureAuth` with routes in an app: below its mounts and middleware, or in the routers it includes."""
-    found: dict[int, ConfigureAuth] = {}
+    found = {id(mount.owner): mount.owner for mount, _around in mounts_in(of)}
+    return tuple(found.values())
+
+
+def mounts_in(of: object) -> Iterator[tuple[_Mount, tuple[object, ...]]]:
+    """Our mounts in an app, each with what is around it, from the outside in."""
     seen: set[int] = set()
-    waiting = [of]
+    waiting: list[tuple[Any, tuple[object, ...]]] = [(of, ())]
     while waiting:
-        part = waiting.pop(0)
+        part, around = waiting.pop(0)
         if id(part) in seen:
             continue
         seen.add(id(part))
         if isinstance(part, _Mount):
-            found[id(part.owner)] = part.owner
+            yield part, around
             continue
         routes = getattr(part, "routes", None)
-        waiting += routes if isinstance(routes, list) else ()
+        inside = [*routes] if isinstance(routes, list) else []
         # What a middleware is wrapped around has this name everywhere, and an included router FastAPI's own.
-        waiting += (inner for name in ("app", "original_router") if (inner := getattr(part, name, None)) is not None)
-    return tuple(found.values())
+        inside += (inner for name in ("app", "original_router") if (inner := getattr(part, name, None)) is not None)
+        waiting += ((inner, (*around, part)) for inner in inside)

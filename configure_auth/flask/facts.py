@@ -1,0 +1,88 @@
+"""What Flask says of an app's set-up, for `flask configure verify`. It judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextvars import Context
+from typing import Any
+
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+
+from ..flows import Features, Login, Messages
+from ..values import Secret
+from ..verification.application import Application, Session, Table, Unvisited, Visited
+from ..verification.tables import table_of, tables_in
+
+__all__ = ["application_of"]
+
+
+def application_of(app: Flask, features: Features, users: object | None = None) -> Application:
+    """An app as it is set.
+
+    Args:
+        features: of the `ConfigureAuth` that it is about.
+        users: the mapped class or table of the app's people, where they needn't be looked for.
+    """
+    root = app.config.get("APPLICATION_ROOT") or "/"
+    home = features.site.settings.app_url or "http://localhost"
+
+    def visit(method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
+        # In no context of ours: the app's own would be taken for the request's.
+        return Context().run(_visit, app, home, method, path, headers)
+
+    return Application(
+        framework="Flask",
+        session=_session(app),
+        mount=root.rstrip("/"),
+        mount_by="APPLICATION_ROOT",
+        public=tuple(name for name, one in features.registered.items() if isinstance(one, Login | Messages)),
+        tables=tuple(_tables(app, users)),
+        users="named" if users is not None else "found" if "sqlalchemy" in app.extensions else "unseen",
+        visit=visit,
+    )
+
+
+def _session(app: Flask) -> Session:
+    key, cookie = app.secret_key, app.session_interface
+    plain = key.decode("latin-1") if isinstance(key, bytes) else key
+    return Session(
+        secret_key=Secret(plain) if plain else None,
+        is_signed=isinstance(cookie, SecureCookieSessionInterface),
+        name=cookie.get_cookie_name(app),
+        is_secure=bool(cookie.get_cookie_secure(app)),
+        is_http_only=bool(cookie.get_cookie_httponly(app)),
+        same_site=cookie.get_cookie_samesite(app),
+        domain=cookie.get_cookie_domain(app),
+        path=cookie.get_cookie_path(app),
+    )
+
+
+def _tables(app: Flask, users: object | None) -> Iterator[Table]:
+    """Those of Flask-SQLAlchemy, where the app has it."""
+    db: Any = app.extensions.get("sqlalchemy")
+    metadatas: Mapping[str | None, Any] = getattr(db, "metadatas", {})
+    with app.app_context():
+        dialects = {key: engine.dialect.name for key, engine in db.engines.items()} if metadatas else {}
+    if users is not None:
+        metadata = getattr(getattr(users, "__table__", users), "metadata", None)
+        mine = (dialects.get(key) for key, one in metadatas.items() if one is metadata)
+        table = table_of(users, next(mine, None))
+        yield from () if table is None else (table,)
+        return
+    for key, metadata in metadatas.items():
+        yield from tables_in(metadata, dialects.get(key))
+
+
+def _visit(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
+    try:
+        answer = app.test_client(use_cookies=False).open(path, method=method, headers=dict(headers), base_url=home)
+        with answer:
+            first = next(iter(answer.iter_encoded()), b"")
+    except Exception as error:  # noqa: BLE001  # a page of the app's fails as it likes, as in debug mode
+        return Unvisited(f"it raised {type(error).__name__}")
+    return Visited(
+        status=answer.status_code,
+        headers=tuple((name.lower(), value) for name, value in answer.headers.items()),
+        body=first,
+    )

@@ -1,0 +1,46 @@
+"""The checks of the app around: its session, its store, its people, and what stands in front of our routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..flows.effects import Flow
+from .application import Application
+from .bearers import bearer
+from .check import Check, Finding, skipped
+from .policies import csp
+from .sessions import secret_key, session_cookie
+from .storage import store, user_ids, workers
+from .visits import login_guard, mount
+
+if TYPE_CHECKING:
+    from .subject import Subject
+
+__all__ = ["APPLICATION"]
+
+Judge: TypeAlias = "Callable[[Subject, Application], Flow[Finding]]"
+
+
+def _of_app(judge: Judge) -> Callable[[Subject], Flow[Finding]]:
+    """A check of an app that was loaded."""
+
+    def checked(subject: Subject) -> Flow[Finding]:
+        if subject.application is None or subject.features is None:
+            return skipped("no app was named")
+        return (yield from judge(subject, subject.application))
+
+    return checked
+
+
+APPLICATION = (
+    Check(name="mount", title="the path of the app", flow=_of_app(mount)),
+    Check(name="secret_key", title="the key of the sessions", flow=_of_app(secret_key)),
+    Check(name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie)),
+    Check(name="store", title="the store", flow=_of_app(store)),
+    Check(name="workers", title="the workers", flow=_of_app(workers)),
+    Check(name="user_ids", title="the ids of the users", flow=_of_app(user_ids)),
+    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer)),
+    Check(name="login_guard", title="the way to the sign-in", flow=_of_app(login_guard), needs=("mount",)),
+    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp)),
+)
