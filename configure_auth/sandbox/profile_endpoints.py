@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from .callers import subject_of
+from .callers import bearer, subject_of
 from .profiles import Memory, Read, Subject
 from .sign_in_endpoints import timestamp
 from .values import Person
@@ -112,6 +113,7 @@ def commit(world: World, incoming: Incoming) -> Response:
         read_id=_correlation(incoming, body, "read_id"),
         session_id=_correlation(incoming, body, "session_id"),
         runtime_scope_id=_correlation(incoming, body, "runtime_scope_id"),
+        settles=world.variants.commit_settles,
     )
     written = [world.profiles.remember(subject, text) for text in memories]
     return answer(
@@ -154,10 +156,10 @@ def _correlation(incoming: Incoming, body: Mapping[str, object], name: str) -> s
 
 
 def _open_read(world: World, incoming: Incoming, subject: Subject) -> Read:
-    session_id = _correlation(incoming, {}, "session_id")
+    session_id = _correlation(incoming, {}, "session_id") or _session_of(bearer(incoming))
     runtime_scope_id = _correlation(incoming, {}, "runtime_scope_id")
     owes = subject.linked and world.variants.read_owes_commit
-    if owes and world.profiles.blocked(subject, runtime_scope_id, world.variants.scopes_blocking):
+    if owes and world.profiles.blocked(subject, session_id, runtime_scope_id, world.variants.scopes_blocking):
         raise Refusal(
             409,
             "permission_error",
@@ -166,6 +168,11 @@ def _open_read(world: World, incoming: Incoming, subject: Subject) -> Read:
             suggested_action="commit_profile",
         )
     return world.profiles.read(subject, session_id, runtime_scope_id, owes=owes)
+
+
+def _session_of(token: str | None) -> str | None:
+    """The session of a call that names none: its token's, since each sign-in of Configure's own clients reads anew."""
+    return None if token is None else f"session_{hashlib.sha256(token.encode()).hexdigest()[:32]}"
 
 
 def _read_headers(world: World, read: Read, subject: Subject) -> dict[str, str]:

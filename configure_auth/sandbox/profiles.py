@@ -11,6 +11,9 @@ from typing import Literal
 ScopesBlocking = Literal["none", "same", "other"]
 """Which scopes a read that names its own waits for: none, that same one, or every other."""
 
+CommitSettles = Literal["scope", "read"]
+"""What a commit settles that names a scope and a read of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -87,12 +90,15 @@ class Profiles:
         ]
         return found[:limit]
 
-    def blocked(self, subject: Subject, runtime_scope_id: str | None, by: ScopesBlocking) -> bool:
-        """Whether an owed commit stands in the way of another read.
+    def blocked(
+        self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, by: ScopesBlocking
+    ) -> bool:
+        """Whether an owed commit stands in the way of another read of the session.
 
-        A read that names no scope waits for all of this agent's; one that does for those of the scopes in `by`.
+        A read that names no scope waits for all of the session; one that does for those of the scopes in `by`.
         """
-        open_scopes = [r.runtime_scope_id for r in self.owed if (r.subject, r.agent) == (subject.key, subject.agent)]
+        session = (subject.key, subject.agent, session_id)
+        open_scopes = [r.runtime_scope_id for r in self.owed if (r.subject, r.agent, r.session_id) == session]
         if runtime_scope_id is None:
             return bool(open_scopes)
         return by != "none" and any((scope == runtime_scope_id) == (by == "same") for scope in open_scopes)
@@ -110,19 +116,28 @@ class Profiles:
         return read
 
     def commit(
-        self, subject: Subject, *, read_id: str | None, session_id: str | None, runtime_scope_id: str | None
+        self,
+        subject: Subject,
+        *,
+        read_id: str | None,
+        session_id: str | None,
+        runtime_scope_id: str | None,
+        settles: CommitSettles,
     ) -> list[str]:
-        """Settles the reads that the given ids name, all of this agent's without any. Returns their ids."""
+        """Settles the reads that the given ids name, all of this agent's without any. Returns their ids.
 
-        def named(read: Read) -> bool:
+        `settles` says what becomes of the other reads in a scope that is named beside a read of it.
+        """
+
+        def of_scope(read: Read) -> bool:
             return (
-                read.subject == subject.key
-                and read.agent == subject.agent
-                and (read_id is None or read.read_id == read_id)
+                (read.subject, read.agent) == (subject.key, subject.agent)
                 and (session_id is None or read.session_id == session_id)
                 and (runtime_scope_id is None or read.runtime_scope_id == runtime_scope_id)
             )
 
-        settled = [read for read in self.owed if named(read)]
-        self.owed = [read for read in self.owed if not named(read)]
+        settled = [r for r in self.owed if of_scope(r) and read_id in {None, r.read_id}]
+        if settled and runtime_scope_id is not None and settles == "scope":
+            settled = [read for read in self.owed if of_scope(read)]
+        self.owed = [read for read in self.owed if read not in settled]
         return [read.read_id for read in settled]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .profiles import ScopesBlocking
+from .profiles import CommitSettles, ScopesBlocking
 
 OWN: Final = "<own>"
 """Stands for the true value (the key's own agent, the token's own client)."""
@@ -75,6 +75,9 @@ class Variants:
     scopes_blocking: ScopesBlocking = "none"
     """For whose commits a read waits that names its scope. Configure's own clients name one, and read and search in it
     as often as a turn needs before its commit."""
+    commit_settles: CommitSettles = "scope"
+    """Whether a commit settles its whole scope though it names one read of it. Configure's own clients name the oldest,
+    and drop the others with the scope."""
     error_shape: Literal["structured", "flat"] = "structured"
 
     # The hosted script's <configure-auth>

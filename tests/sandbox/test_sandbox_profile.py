@@ -155,6 +155,17 @@ def test_a_second_read_is_blocked_until_the_commit(developer: Developer, sandbox
     assert developer.get("/v1/profile", headers).status_code == 200
 
 
+def test_a_read_waits_for_its_own_session_only(developer: Developer, sandbox: Sandbox) -> None:
+    person = sandbox.add_person()
+    first, second = (developer.as_user(sandbox.issue_agent_token(person)) for _ in range(2))
+    session = "X-Configure-Session-Id"
+    for headers in (first, second, {**first, session: "a"}, {**second, session: "b"}):
+        assert developer.get("/v1/profile", headers).status_code == 200
+        assert developer.get("/v1/profile", headers).status_code == 409
+    assert developer.get("/v1/profile", {**second, session: "a"}).status_code == 409
+    assert sandbox.commits_owed == 4
+
+
 def test_a_turn_that_names_its_scope_reads_and_searches_before_its_commit(
     developer: Developer, sandbox: Sandbox
 ) -> None:
@@ -180,6 +191,25 @@ def test_a_scope_can_wait_for_its_own_reads_or_for_those_of_others(
     assert developer.get("/v1/profile", headers).status_code == 409
     stranger = developer.as_user(sandbox.issue_agent_token(sandbox.add_person("+15550100002")))
     assert developer.get("/v1/profile", {**stranger, SCOPE: blocked}).status_code == 200
+
+
+@pytest.mark.parametrize(("settles", "left"), [("scope", 1), ("read", 2)])
+def test_a_commit_that_names_a_read_settles_its_scope_or_that_alone(
+    developer: Developer, sandbox: Sandbox, settles: Literal["scope", "read"], left: int
+) -> None:
+    sandbox.variants.commit_settles = settles
+    headers = developer.as_user(developer.agent_token())
+    ids = [
+        developer.get("/v1/profile", {**headers, SCOPE: scope}).headers["X-Configure-Read-Id"]
+        for scope in ("scope_a", "scope_a", "scope_b")
+    ]
+    body = {"memories": ["x"], "read_id": ids[0], "runtime_scope_id": "scope_a"}
+    committed = developer.post("/v1/profile/commit", body, headers).json()["obligations_committed"]
+    assert committed == (ids[:2] if settles == "scope" else ids[:1])
+    assert sandbox.commits_owed == left
+    body["read_id"] = ids[2]
+    assert developer.post("/v1/profile/commit", body, headers).json()["obligations_committed"] == []
+    assert sandbox.commits_owed == left
 
 
 def test_a_commit_keeps_its_memories(developer: Developer, sandbox: Sandbox) -> None:
