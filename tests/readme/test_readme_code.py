@@ -59,13 +59,14 @@ RUN = (
     "BearerUser.supabase(",
     "configure_auth.agent_claims()",
     "register_oauth",
+    "from configure_ai import",
     "def members_only",
     "account_linked",
     "def everybody_signs_in",
     "def delete_account",
     "configure_sandbox",
 )
-"""The blocks that a test of this module runs, by words of theirs."""
+"""The blocks that a test of this module runs, by words of theirs; the one of `configure_ai` in tests/interop."""
 
 
 def run(marker: str, namespace: Namespace) -> Namespace:

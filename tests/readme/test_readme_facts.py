@@ -88,7 +88,7 @@ def test_every_route_that_is_named_exists() -> None:
 
 
 def test_every_event_is_named() -> None:
-    text = README[README.index("## Events") : README.index("## Beside")]
+    text = README[README.index("## Events") : README.index("## Beside a login guard")]
 
     assert {event.__name__ for event in events.EVENTS} == {
         name for name in re.findall(r"`(\w+)`", text) if name[0].isupper()
