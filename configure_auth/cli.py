@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,7 +16,9 @@ from .errors import ConfigureAuthError
 if TYPE_CHECKING:
     from .flows import Registration, Resealed, Runtime, Site
 
-__all__ = ["as_sentences", "main", "tell_of_registrations", "tell_of_reseal", "tell_of_tables"]
+__all__ = ["as_sentences", "main", "tell_of_registrations", "tell_of_reseal", "tell_of_tables", "verifying"]
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class _WrongOption(click.ClickException):
@@ -190,30 +193,100 @@ def _path(context: click.Context, option: click.Parameter, value: str | None) ->
     return value
 
 
+def _about_an_app(command: F) -> F:
+    """The options that say which settings, and which app."""
+    for option in (
+        click.option(
+            "--login-path", callback=_path, help="path= of login(...), without an app.  [default: /auth/configure]"
+        ),
+        click.option(
+            "--link-path", callback=_path, help="path= of account_link(...), without an app.  [default: /configure]"
+        ),
+        click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app, which says where its routes lie."),
+        click.option(
+            "--env-file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A .env file, whose values go before the environment's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _refuse_paths_of_an_app(app_name: str | None, *paths: str | None) -> None:
+    if app_name is not None and any(paths):
+        raise click.UsageError("--app says where the routes lie; leave --link-path and --login-path out")
+
+
 @main.command("register-callback")
-@click.option(
-    "--env-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A .env file, whose values go before the environment's.",
-)
-@click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app, which says where its routes lie.")
-@click.option("--link-path", callback=_path, help="path= of account_link(...), without an app.  [default: /configure]")
-@click.option("--login-path", callback=_path, help="path= of login(...), without an app.  [default: /auth/configure]")
+@_about_an_app
 def register_callback(
     env_file: Path | None, app_name: str | None, link_path: str | None, login_path: str | None
 ) -> None:
     """Tell Configure where people come back: the link's return_to and the login's redirect_uri."""
     from . import flows, targets
 
-    if app_name is not None and (link_path or login_path):
-        raise click.UsageError("--app says where the routes lie; leave --link-path and --login-path out")
+    _refuse_paths_of_an_app(app_name, link_path, login_path)
     with as_sentences():
         environment = targets.environment_of(env_file)
         if app_name is not None:
             found = targets.targets_of(app_name, environment)
             done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
         else:
-            link, login = link_path or "/configure", login_path or "/auth/configure"
             settings = targets.settings_of(environment)
+            link, login = link_path or flows.LINK_PATH, login_path or flows.LOGIN_PATH
             done = [*targets.performed(settings, flows.register_paths(settings, link=link, login=login))]
     tell_of_registrations(done)
+
+
+def verifying(command: F) -> F:
+    """The options of a `verify` command, here and on Flask."""
+    for option in (
+        click.option(
+            "--users",
+            metavar="MODULE:NAME",
+            help="Your mapped class or table of users, where it can't be found in the app.",
+        ),
+        click.option(
+            "--patience",
+            default=300.0,
+            show_default=True,
+            type=click.FloatRange(1, 3600),
+            help="Seconds that you have for signing in.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts."),
+        click.option("--offline", is_flag=True, help="Leave the real sign-in out, which takes a person and a browser."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@verifying
+@_about_an_app
+def verify(
+    env_file: Path | None,
+    app_name: str | None,
+    link_path: str | None,
+    login_path: str | None,
+    users: str | None,
+    **how: Any,
+) -> None:
+    """Check keys, callbacks and an app's set-up against Configure. It ends with a sign-in in your browser.
+
+    Exit code 1: something is wrong. 3: nothing seems wrong, but somebody who was asked didn't answer.
+    """
+    from . import flows, targets, verification
+
+    _refuse_paths_of_an_app(app_name, link_path, login_path)
+    if users is not None and app_name is None:
+        raise click.UsageError("--users is about an app: give --app too")
+    with as_sentences():
+        environment = targets.environment_of(env_file)
+    if app_name is None:
+        link, login = link_path or flows.LINK_PATH, login_path or flows.LOGIN_PATH
+        code = verification.verify_settings(environment, link_path=link, login_path=login, **how)
+    else:
+        found = partial(targets.targets_of, app_name, environment)
+        code = verification.verify_app(found, environment, users=users, **how)
+    raise click.exceptions.Exit(code)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from . import starlette as on_starlette
     from .flask.extension import Installed
 
-__all__ = ["Target", "environment_of", "performed", "settings_of", "targets_of"]
+__all__ = ["Target", "environment_of", "performed", "settings_of", "target_of", "targets_of"]
 
 T = TypeVar("T")
 
@@ -123,8 +123,12 @@ def _on_flask(found: object) -> Iterator[Target]:
     from .flask.extension import installations
 
     if isinstance(found, Flask | ConfigureAuth):
-        for installed in installations(found):
-            yield Target(application=installed.app, features=installed.all_features, perform=_in_context(installed))
+        yield from map(target_of, installations(found))
+
+
+def target_of(installed: Installed) -> Target:
+    """A `ConfigureAuth` of a Flask app that is there already."""
+    return Target(application=installed.app, features=installed.all_features, perform=_in_context(installed))
 
 
 def _in_context(installed: Installed) -> Callable[[Flow[Any]], Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+from typing import Any
+
 import click
 from flask import current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 
 from .. import flows
-from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables
+from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
+from ..targets import Target, target_of
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -54,3 +59,23 @@ def register_callback() -> None:
             one for installed in _installed() for one in installed.run(flows.register_callbacks(installed.all_features))
         ]
     tell_of_registrations(done)
+
+
+@configure.command(with_appcontext=False)
+@verifying
+@click.pass_context
+def verify(context: click.Context, /, **how: Any) -> None:
+    """Check keys, callbacks and this app's set-up against Configure. It ends with a sign-in in your browser.
+
+    Exit code 1: something is wrong. 3: nothing seems wrong, but somebody who was asked didn't answer.
+    """
+    from .. import verification
+
+    load = partial(_targets, context.ensure_object(ScriptInfo))
+    raise click.exceptions.Exit(verification.verify_app(load, os.environ, **how))
+
+
+def _targets(script: ScriptInfo) -> tuple[Target, ...]:
+    # Here and not before the command: a setting that stops the app from being made is what it is asked for.
+    app = script.load_app()
+    return tuple(target_of(installed) for installed in installations(app))

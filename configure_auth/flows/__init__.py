@@ -10,7 +10,7 @@ from .effects import Flow, arun, run
 from .features import Features
 from .login import Login, OAuthClient
 from .messages import MESSAGE_ROUTES, Messages
-from .registration import Registration, register_callbacks, register_paths
+from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
 from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
 from .site import AppOptions, Clock, Site
@@ -20,7 +20,9 @@ from .visit import Visit
 
 __all__ = [
     "CLAIM_ROUTES",
+    "LINK_PATH",
     "LINK_ROUTES",
+    "LOGIN_PATH",
     "MESSAGE_ROUTES",
     "METHODS",
     "PROFILE_ROUTES",

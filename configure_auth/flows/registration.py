@@ -16,7 +16,19 @@ from .effects import Flow, send
 from .features import Features
 from .login import Login, require_agreement
 
-__all__ = ["Registration", "ensure_callback", "given_up", "register_callbacks", "register_paths"]
+__all__ = [
+    "LINK_PATH",
+    "LOGIN_PATH",
+    "Registration",
+    "ensure_callback",
+    "given_up",
+    "register_callbacks",
+    "register_paths",
+]
+
+LINK_PATH = "/configure"
+LOGIN_PATH = "/auth/configure"
+"""Where the routes lie unless an app says otherwise; the latter is Configure's own default."""
 
 log = logging.getLogger("configure_auth")
 

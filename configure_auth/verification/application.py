@@ -82,7 +82,6 @@ class Application:
         framework: whose names the remedies have.
         session: None where none of the framework's kind can be seen.
         mount: the path that the app itself says it is mounted under, "" for none; `mount_by` is what says so.
-        public: the names of the blueprints that a guard must let through; on Starlette paths do.
         tables: those of the app's own database in which people may be.
         users: how the tables were found: named by an option, looked for, or not to be found in this app.
         visit: asks the app for a page.
@@ -92,7 +91,6 @@ class Application:
     session: Session | None
     mount: str
     mount_by: str
-    public: tuple[str, ...] = ()
     tables: tuple[Table, ...]
     users: Literal["named", "found", "unseen"]
     visit: Visit = field(repr=False)

@@ -121,7 +121,7 @@ def run_checks(
         missing = [name for name in check.needs if not _is_good(results.get(name))]
         missing += [name for name in (check.after,) if name and results[name].finding.end in (End.FAILED, End.UNKNOWN)]
         if missing:
-            finding = skipped(f"needs {missing[0]}")
+            finding = skipped(f"needs: {results[missing[0]].title if missing[0] in results else missing[0]}")
         else:
             watch.begins(check.title)
             finding = perform(guarded(check.flow(subject)))

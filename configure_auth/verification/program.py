@@ -15,10 +15,7 @@ from .report import Report
 from .sign_in import Begun
 from .subject import Subject
 
-__all__ = ["PATIENCE", "verify"]
-
-PATIENCE = 300.0
-"""Seconds that a person has for signing in."""
+__all__ = ["verify"]
 
 
 def verify(
@@ -28,15 +25,14 @@ def verify(
     perform: Perform,
     report: Report,
     *,
-    offline: bool,
-    open_browser: Callable[[str], object] = webbrowser.open,
+    patience: float | None,
 ) -> tuple[Result, ...]:
     """Make every check that can be made.
 
     Args:
         settings: what `read_settings` said, which the other checks may need.
         application: checks of the app's own set-up.
-        offline: leave the sign-in out, which takes a person and a browser.
+        patience: seconds that a person has for signing in; None leaves the sign-in out.
 
     Returns:
         the results, those of the settings first.
@@ -45,13 +41,11 @@ def verify(
     for result in settings:
         report.ended(result)
     results = run_checks((*REGISTERED, *application), subject, perform, report, results)
-    if not offline:
-        for result in _signed_in(subject, perform, report, results, open_browser):
+    if patience is not None:
+        for result in _signed_in(subject, perform, report, results, patience):
             report.ended(result)
             results[result.name] = result
-    done = tuple(results.values())
-    report.summed_up(done)
-    return done
+    return tuple(results.values())
 
 
 def _signed_in(
@@ -59,11 +53,11 @@ def _signed_in(
     perform: Perform,
     report: Report,
     results: Mapping[str, Result],
-    open_browser: Callable[[str], object],
+    patience: float,
 ) -> Iterator[Result]:
     """The three steps of a sign-in; each takes what the one before gave, and a finding ends them."""
     steps: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
-        ("sign_in", "a sign-in in the browser", lambda begun: _came_back(begun, report, open_browser)),
+        ("sign_in", "a sign-in in the browser", lambda begun: _came_back(begun, report, patience)),
         ("exchange", "the exchange of its code", lambda end: perform(guarded(sign_in.exchange(subject, *end)))),
         ("profile_read", "a read of the profile", lambda token: perform(guarded(sign_in.read(subject, token)))),
     )
@@ -74,24 +68,22 @@ def _signed_in(
             value = step(value)
         yield Result(name=name, title=title, finding=value if isinstance(value, Finding) else passed("it went through"))
         if isinstance(value, Finding) and value.end is not End.SKIPPED:
-            value = skipped(f"needs {name}")
+            value = skipped(f"needs: {title}")
 
 
 def _ready(subject: Subject, results: Mapping[str, Result]) -> Begun | Finding:
     needed = "authorize" if subject.has_login else "return_to"
     if results[needed].finding.end is End.FAILED or results["api_key"].finding.end is not End.PASSED:
-        return skipped(f"needs {needed}")
+        return skipped(f"needs: {results[needed].title}")
     return sign_in.begin(subject)
 
 
-def _came_back(
-    begun: Begun, report: Report, open_browser: Callable[[str], object]
-) -> tuple[Begun, Mapping[str, str]] | Finding:
+def _came_back(begun: Begun, report: Report, patience: float) -> tuple[Begun, Mapping[str, str]] | Finding:
     try:
         with receiving(begun) as receiver:
             report.asks(begun.url)
-            open_browser(begun.url)
-            returned = receiver.wait(PATIENCE)
+            webbrowser.open(begun.url)
+            returned = receiver.wait(patience)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
@@ -101,6 +93,6 @@ def _came_back(
         )
     if returned is None:
         return failed(
-            f"nobody came back within {PATIENCE:.0f} s", "run it again, and sign in at the page that it shows"
+            f"nobody came back within {patience:.0f} s", "run it again, and sign in at the page that it shows"
         )
     return begun, returned

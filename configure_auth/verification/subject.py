@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ..flows import AccountLink, Feature, Features, Login, Messages, OAuthClient
+from ..flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, Messages, OAuthClient
 from ..settings import Settings
+from .application import Application
 
-__all__ = ["LINK_PATH", "LOGIN_PATH", "Subject"]
+__all__ = ["Subject"]
 
 F = TypeVar("F", bound=Feature)
-
-LOGIN_PATH = "/auth/configure"
-LINK_PATH = "/configure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +28,7 @@ class Subject:
 
     settings: Settings
     features: Features | None = None
-    application: Any = None
+    application: Application | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     login_path: str = LOGIN_PATH
     link_path: str = LINK_PATH

@@ -45,18 +45,38 @@ def _is_ours(answer: Visited) -> bool:
 
 def login_guard(subject: Subject, application: Application) -> Flow[Finding]:
     """Whether people who are signed out get to where they sign in."""
-    login, messages = subject.feature(Login), subject.feature(Messages)
-    findings = []
-    if login is not None:
-        for route in ("/sign-in", "/callback"):
-            answer = yield from knock(application, login, route)
-            is_ours = isinstance(answer, Visited) and _is_ours(answer)
-            findings.append(_let_through(application, answer, f"{login.path}{route}", is_ours=is_ours))
-    if messages is not None:
-        findings += yield from _completion(subject, application, messages)
+    assert subject.features is not None
+    findings, names = [], []
+    for name, feature in subject.features.registered.items():
+        doors = _doors(feature, application)
+        names += [name] if doors else []
+        for route in doors:
+            if isinstance(feature, Messages):
+                findings += yield from _completion(subject, application, feature)
+            else:
+                answer = yield from knock(application, feature, route)
+                is_ours = isinstance(answer, Visited) and _is_ours(answer)
+                findings.append(_let_through(answer, f"{feature.path}{route}", is_ours=is_ours))
     if not findings:
         return skipped("no route of ours is for people who are signed out")
-    return worst(findings)
+    together = worst(findings)
+    if together.end is not End.FAILED or together.remedy is not None:
+        return together
+    return failed(together.found, _open(application, names))
+
+
+def _doors(feature: Feature, application: Application) -> tuple[str, ...]:
+    """The routes of a feature that must be open to people whom the app doesn't know yet."""
+    if isinstance(feature, Login):
+        return "/sign-in", "/callback"
+    if isinstance(feature, Messages):
+        return ("/complete",)
+    if not isinstance(feature, AccountLink):
+        return ()
+    session = application.session
+    # On Flask we come before the guard there.
+    strict = session is not None and (session.same_site or "").lower() == "strict"
+    return ("/callback",) if feature.parks() or (strict and application.framework == "Starlette") else ()
 
 
 def _let_through(application: Application, answer: Visited | Unvisited, path: str, *, is_ours: bool) -> Finding:

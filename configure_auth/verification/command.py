@@ -1,0 +1,99 @@
+"""From a command line to the checks: of settings alone, or of every `ConfigureAuth` in an app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from ..errors import ConfigureAuthError
+from ..targets import Target, performed
+from .check import Finding, Result, failed, passed, skipped, warned
+from .credentials import configuration_of, read_settings
+from .program import verify
+from .report import Report, exit_code, report_for
+from .subject import Subject
+
+__all__ = ["verify_app", "verify_settings"]
+
+_ROUTES = "register configure_auth.account_link(...), login(...) or messages(...) before it is verified"
+
+
+def verify_settings(
+    environment: Mapping[str, str],
+    *,
+    link_path: str,
+    login_path: str,
+    offline: bool,
+    as_json: bool,
+    patience: float,
+) -> int:
+    """Verify the settings in an environment; the exit code.
+
+    Args:
+        link_path, login_path: where the app's routes lie.
+        offline: leave the sign-in out.
+        as_json: say it as JSON.
+        patience: seconds that a person has for signing in.
+    """
+    report = report_for(as_json=as_json)
+    settings, results = read_settings(environment)
+    subject = Subject(settings=settings, link_path=link_path, login_path=login_path)
+    wait = None if offline else patience
+    return _summed_up(report, _verified_alone(subject, results, report, wait))
+
+
+def verify_app(
+    load: Callable[[], Sequence[Target]],
+    environment: Mapping[str, str],
+    *,
+    users: str | None,
+    offline: bool,
+    as_json: bool,
+    patience: float,
+) -> int:
+    """Verify an app with each `ConfigureAuth` in it; the exit code.
+
+    Args:
+        load: gives what is in the app, or raises what its import raised. Then what can be said of the settings in the
+            environment is said all the same, for most often one of them is the cause.
+        users: `module:name` of the app's mapped class or table of users, where it can't be found in the app.
+        offline, as_json, patience: as for `verify_settings`.
+    """
+    report = report_for(as_json=as_json)
+    try:
+        targets = load()
+    except ConfigureAuthError as error:
+        settings, results = read_settings(environment)
+        results.append(_app(_not_made(error, results)))
+        return _summed_up(report, _verified_alone(Subject(settings=settings), results, report, None))
+    done: list[Result] = []
+    for target in targets:
+        settings, results = read_settings(configuration_of(target.features.site.settings, environment))
+        subject = Subject(settings=settings, features=target.features, environment=environment)
+        routes = ", ".join(target.features.registered)
+        results.insert(0, _app(passed(f"has {routes}") if routes else warned("has no routes of ours", _ROUTES)))
+        wait = None if offline else patience
+        done += verify(subject, results, (), target.perform, report, patience=wait)
+    return _summed_up(report, done)
+
+
+def _verified_alone(
+    subject: Subject, results: Sequence[Result], report: Report, patience: float | None
+) -> tuple[Result, ...]:
+    perform = partial(performed, subject.settings)
+    return verify(subject, results, (), perform, report, patience=patience)
+
+
+def _not_made(error: ConfigureAuthError, results: Sequence[Result]) -> Finding:
+    if any(result.finding.remedy == str(error) for result in results):
+        return skipped("it can't be made before that is mended")
+    return failed("it can't be made", str(error))
+
+
+def _app(finding: Finding) -> Result:
+    return Result(name="app", title="the app", finding=finding)
+
+
+def _summed_up(report: Report, results: Sequence[Result]) -> int:
+    report.summed_up(results)
+    return exit_code(results)
