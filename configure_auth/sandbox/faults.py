@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
@@ -157,13 +158,21 @@ class Hold:
         return (self.origin, self.path) == (origin, path) and self.method in {None, method}
 
     async def wait(self) -> None:
-        event = asyncio.Event()
+        entry = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             if self.released:
                 return
-            self._waiting.append((asyncio.get_running_loop(), event))
+            self._waiting.append(entry)
         self.arrived.add()
-        await event.wait()
+        try:
+            await entry[1].wait()
+        finally:
+            with self._lock:
+                self._waiting = [other for other in self._waiting if other is not entry]
+
+
+def _gate() -> Hold:
+    return Hold("api", "", None)
 
 
 class Faults:
@@ -173,6 +182,21 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._holds: list[Hold] = []
+        self._end = _gate()
+
+    def begin(self) -> None:
+        """From now on requests may be kept waiting."""
+        self._end = _gate()
+
+    def end(self) -> None:
+        """Lets every request go on, and keeps none waiting from now on."""
+        self._end.release()
+        self.release_all()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits so long, or until `end()`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._end.wait(), seconds)
 
     def add(self, fault: Fault) -> None:
         with self._lock:

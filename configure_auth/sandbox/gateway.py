@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final, cast
 from urllib.parse import parse_qsl
@@ -60,7 +59,7 @@ class Gateway:
         if fault.handled or not (fault.drop or fault.replaces):
             response = await _answer_of(self._app, scope, body)
         if fault.delay:
-            await asyncio.sleep(fault.delay)
+            await self._faults.pause(fault.delay)
         if fault.drop:
             await _hang_up(scope, receive)
             return
@@ -71,9 +70,19 @@ class Gateway:
         if fault.cut is not None:
             await _cut(fault.cut, response, scope, receive, send)
         elif fault.drip:
-            await _drip(response, fault.drip)(scope, receive, send)
+            await self._drip(response, fault.drip)(scope, receive, send)
         else:
             await response(scope, receive, send)
+
+    def _drip(self, response: Response, seconds: float) -> Response:
+        async def single_bytes() -> AsyncIterator[bytes]:
+            for byte in bytes(response.body):
+                yield bytes([byte])
+                await self._faults.pause(seconds)
+
+        slow = StreamingResponse(single_bytes(), response.status_code)
+        slow.raw_headers = list(response.raw_headers)
+        return slow
 
     def _call(self, scope: Scope, body: bytes) -> Call:
         query = scope["query_string"].decode("latin-1")
@@ -144,17 +153,6 @@ def _forced(fault: Fault) -> Response:
         kind, code = "invalid_request_error", "scripted"
     retryable = status >= 500 or status == 429
     return Refusal(status, kind, code, "a scripted failure", retryable=retryable).response()
-
-
-def _drip(response: Response, seconds: float) -> Response:
-    async def single_bytes() -> AsyncIterator[bytes]:
-        for byte in bytes(response.body):
-            yield bytes([byte])
-            await asyncio.sleep(seconds)
-
-    slow = StreamingResponse(single_bytes(), response.status_code)
-    slow.raw_headers = list(response.raw_headers)
-    return slow
 
 
 async def _cut(size: int, response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -55,6 +55,7 @@ class Sandbox:
         if self._servers is not None:
             return self
         sockets = server.bind(self._port)
+        self._faults.begin()
         self._world.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
         gateways = [
             Gateway(application(self._world, origin), origin, self._journal, self._faults, self.now)
@@ -66,9 +67,9 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Ends the servers; requests that are held are let go first."""
+        """Ends the servers; requests that are held or delayed are let go first."""
         if self._servers is not None:
-            self._faults.release_all()
+            self._faults.end()
             self._servers.stop()
             self._servers = None
 
