@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextvars import Context
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 
-from ..flows import Features, Login, Messages
+from ..flows import Site
 from ..values import Secret
 from ..verification.application import Application, Session, Table, Unvisited, Visited
 from ..verification.tables import table_of, tables_in
@@ -17,15 +18,15 @@ from ..verification.tables import table_of, tables_in
 __all__ = ["application_of"]
 
 
-def application_of(app: Flask, features: Features, users: object | None = None) -> Application:
+def application_of(app: Flask, site: Site, users: object | None = None) -> Application:
     """An app as it is set.
 
     Args:
-        features: of the `ConfigureAuth` that it is about.
+        site: of the `ConfigureAuth` that it is about.
         users: the mapped class or table of the app's people, where they needn't be looked for.
     """
     root = app.config.get("APPLICATION_ROOT") or "/"
-    home = features.site.settings.app_url or "http://localhost"
+    home = site.settings.app_url or "http://localhost"
 
     def visit(method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
         # In no context of ours: the app's own would be taken for the request's.
@@ -36,7 +37,6 @@ def application_of(app: Flask, features: Features, users: object | None = None) 
         session=_session(app),
         mount=root.rstrip("/"),
         mount_by="APPLICATION_ROOT",
-        public=tuple(name for name, one in features.registered.items() if isinstance(one, Login | Messages)),
         tables=tuple(_tables(app, users)),
         users="named" if users is not None else "found" if "sqlalchemy" in app.extensions else "unseen",
         visit=visit,
@@ -75,6 +75,16 @@ def _tables(app: Flask, users: object | None) -> Iterator[Table]:
 
 
 def _visit(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
+    answer = _asked(app, home, method, path, headers)
+    parts = urlsplit(home)
+    if parts.path and isinstance(answer, Visited) and answer.status == 404:
+        # A middleware of the app's may take the prefix off, and not the server.
+        whole = _asked(app, f"{parts.scheme}://{parts.netloc}", method, f"{parts.path}{path}", headers)
+        return whole if isinstance(whole, Visited) and whole.status != 404 else answer
+    return answer
+
+
+def _asked(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
     try:
         answer = app.test_client(use_cookies=False).open(path, method=method, headers=dict(headers), base_url=home)
         with answer:

@@ -25,15 +25,17 @@ _PATIENCE = 10.0
 """Seconds that a page may take, and an endless one is listened to."""
 
 
-def application_of(app: Any, site: Site, users: object | None = None) -> Application:
-    """An app as it is set; its lifespan isn't started.
+def application_of(app: Any, site: Site, users: object | None = None) -> Application | None:
+    """An app as it is set; its lifespan isn't started. None where the routes are in no app.
 
     Args:
         app: Starlette, FastAPI, or what is wrapped around one.
         site: of the `ConfigureAuth` that it is about.
         users: the mapped class or table of the app's people. They can't be looked for here.
     """
-    around = next((around for mount, around in mounts_in(app) if mount.owner._site is site), ())
+    around = next((around for mount, around in mounts_in(app) if mount.owner._site is site), None)
+    if around is None:
+        return None
     inner = "".join(one.path for one in around if isinstance(one, Mount))
     told = next((root for one in around if isinstance(root := getattr(one, "root_path", None), str) and root), "")
     home = site.settings.app_url or "http://localhost"

@@ -45,45 +45,47 @@ def csp(subject: Subject, application: Application) -> Flow[Finding]:
     if not policies:
         return passed("/ has none")
     home = subject.settings.app_url or "http://localhost"
-    link = subject.feature(AccountLink)
     found = []
     if not all(allows(policy, "form-action", f"{home}/", home) for policy in policies):
         found.append(
+            warned("form-action of / keeps our forms from being sent, such as Disconnect", "add to form-action: 'self'")
+        )
+    changes = dict.fromkeys(_for_element(subject, policies, home))
+    if changes:
+        found.append(
             warned(
-                "form-action of / keeps our forms from being sent, such as Disconnect",
-                "add to form-action: 'self'",
+                "the policy of / would keep Configure's element from working",
+                f"where a page shows configure_auth_element(), {'; '.join(changes)}",
             )
         )
-    if link is not None and subject.settings.publishable_key is not None:
-        wanted = {
-            "script-src": (f"{home}{link.path}/element.js", f"{subject.settings.script_url}/js/configure.js"),
-            "connect-src": (f"{home}{link.path}/session", f"{subject.settings.base_url}/"),
-        }
-        for name, urls in wanted.items():
-            blocked = [url for url in urls if not all(allows(policy, name, url, home) for policy in policies)]
+    return worst(found) if found else passed("the policy of / lets our forms and Configure's element work")
+
+
+def _for_element(subject: Subject, policies: list[Policy], home: str) -> Iterator[str]:
+    """What must change for Configure's element, where the app could show it."""
+    link, settings = subject.feature(AccountLink), subject.settings
+    if link is None or settings.publishable_key is None:
+        return
+    wanted = {
+        "script-src": (f"{home}{link.path}/element.js", f"{settings.script_url}/js/configure.js"),
+        "connect-src": (f"{home}{link.path}/session", f"{settings.base_url}/"),
+    }
+    for name, urls in wanted.items():
+        for policy in policies:
+            blocked = [_source(url, home) for url in urls if not allows(policy, name, url, home)]
             if blocked:
-                sources = " ".join(_source(url, home) for url in blocked)
-                found.append(
-                    warned(
-                        f"{name} of / keeps Configure's element from working",
-                        f"where a page shows it, {_to_add(policies, name, sources)}",
-                    )
-                )
-    return worst(found) if found else passed("the policy of / leaves our forms and Configure's element to work")
+                yield _to_add(policy, name, blocked)
 
 
-def _to_add(policies: list[Policy], name: str, sources: str) -> str:
-    """The change of a directive; one that stands for it so far must be repeated in it."""
-    if any(_strict(policy, name) for policy in policies):
-        return (
-            f"give both scripts the policy's nonce by hand, or leave 'strict-dynamic' out and add to {name}: {sources}"
-        )
-    for policy in policies:
-        key, now = _directive(policy, name)
-        if key == "default-src":
-            kept = " ".join(one for one in now if one.lower() != "'none'" and one not in sources.split())
-            return f"add: {name} {f'{kept} ' if kept else ''}{sources}"
-    return f"add to {name}: {sources}"
+def _to_add(policy: Policy, name: str, sources: list[str]) -> str:
+    """The change of a directive; what stood for it so far must be repeated in it."""
+    if _strict(policy, name):
+        return f"leave 'strict-dynamic' out of {name}, beside which no origin counts, and add: {' '.join(sources)}"
+    key, now = _directive(policy, name)
+    if key != "default-src":
+        return f"add to {key}: {' '.join(sources)}"
+    kept = ["'nonce-...'" if one.lower().startswith("'nonce-") else one for one in now if one.lower() != "'none'"]
+    return f"add: {name} {' '.join(dict.fromkeys([*kept, *sources]))}"
 
 
 def _source(url: str, home: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..flows import Login, Messages
 from ..flows.effects import Flow
 from ..flows.routes import SignInFeature
 from .application import Application, Session, Visited
@@ -154,9 +155,11 @@ def _faults(subject: Subject, session: Session, names: dict[str, str]) -> Iterat
 
 
 def _not_covered(subject: Subject, cookie_path: str, mount: str) -> str | None:
-    """The first of our paths, as browsers see it, to which the cookie isn't sent (RFC 6265, section 5.1.4)."""
+    """The first path of ours that needs a user and to which the cookie isn't sent (RFC 6265, section 5.1.4)."""
     assert subject.features is not None
     for feature in subject.features.registered.values():
+        if isinstance(feature, Login | Messages):
+            continue
         path = f"{mount}{feature.path}/"
         if not path.startswith(f"{cookie_path.rstrip('/')}/"):
             return path

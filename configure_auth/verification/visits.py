@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..api.wire import json_object
-from ..flows import Feature, Login, Messages
+from ..flows import AccountLink, Feature, Login, Messages
 from ..flows.effects import Flow, ask
 from .application import Application, Unvisited, Visited
 from .check import Finding, failed, passed, skipped
@@ -46,23 +46,18 @@ def _is_ours(answer: Visited) -> bool:
 def login_guard(subject: Subject, application: Application) -> Flow[Finding]:
     """Whether people who are signed out get to where they sign in."""
     assert subject.features is not None
-    findings, names = [], []
+    doors = {name: _doors(feature, application) for name, feature in subject.features.registered.items()}
+    way_out = _way_out(application, [name for name, routes in doors.items() if routes])
+    findings = []
     for name, feature in subject.features.registered.items():
-        doors = _doors(feature, application)
-        names += [name] if doors else []
-        for route in doors:
+        for route in doors[name]:
             if isinstance(feature, Messages):
-                findings += yield from _completion(subject, application, feature)
-            else:
-                answer = yield from knock(application, feature, route)
-                is_ours = isinstance(answer, Visited) and _is_ours(answer)
-                findings.append(_let_through(answer, f"{feature.path}{route}", is_ours=is_ours))
-    if not findings:
-        return skipped("no route of ours is for people who are signed out")
-    together = worst(findings)
-    if together.end is not End.FAILED or together.remedy is not None:
-        return together
-    return failed(together.found, _open(application, names))
+                findings += yield from _completion(subject, application, feature, way_out)
+                continue
+            answer = yield from knock(application, feature, route)
+            is_ours = isinstance(answer, Visited) and _is_ours(answer)
+            findings.append(_let_through(answer, f"{feature.path}{route}", way_out, is_ours=is_ours))
+    return worst(findings) if findings else skipped("no route of ours is for people who are signed out")
 
 
 def _doors(feature: Feature, application: Application) -> tuple[str, ...]:
@@ -79,7 +74,7 @@ def _doors(feature: Feature, application: Application) -> tuple[str, ...]:
     return ("/callback",) if feature.parks() or (strict and application.framework == "Starlette") else ()
 
 
-def _let_through(application: Application, answer: Visited | Unvisited, path: str, *, is_ours: bool) -> Finding:
+def _let_through(answer: Visited | Unvisited, path: str, way_out: str, *, is_ours: bool) -> Finding:
     if is_ours:
         return passed(f"{path} is reached")
     if isinstance(answer, Unvisited):
@@ -88,7 +83,7 @@ def _let_through(application: Application, answer: Visited | Unvisited, path: st
         return skipped(f"the app failed at {path} (HTTP {answer.status})")
     where = answer.first("location") if 300 <= answer.status < 400 else None
     turned = f"sent to {_path(where)}" if where else f"answered HTTP {answer.status}"
-    return failed(f"who is signed out is {turned} at {path}, before our route sees it", _open(application))
+    return failed(f"who is signed out is {turned} at {path}, before our route sees it", way_out)
 
 
 def _path(location: str) -> str:
@@ -97,16 +92,14 @@ def _path(location: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.path
 
 
-def _open(application: Application) -> str:
+def _way_out(application: Application, names: list[str]) -> str:
     if application.framework == "Flask":
-        return (
-            "let our blueprints through your guard: if request.blueprint in "
-            f"({', '.join(repr(one) for one in application.public)},): return None"
-        )
+        listed = ", ".join(f'"{name}"' for name in names)
+        return f"begin your guard with: if request.blueprint in ({listed},): return None"
     return "let these paths through the middleware that guards the app"
 
 
-def _completion(subject: Subject, application: Application, messages: Messages) -> Flow[list[Finding]]:
+def _completion(subject: Subject, application: Application, messages: Messages, way_out: str) -> Flow[list[Finding]]:
     """The report of a journey's end: the browser's question before it, and the report itself, with nothing in it."""
     origin, path = subject.settings.sign_in_url, f"{messages.path}/complete"
     asking = {
@@ -117,7 +110,7 @@ def _completion(subject: Subject, application: Application, messages: Messages) 
     }
     preflight = yield from asked(application, "OPTIONS", path, asking)
     posted = yield from asked(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
-    findings = [_let_through(application, posted, path, is_ours=_is_refusal(posted))]
+    findings = [_let_through(posted, path, way_out, is_ours=_is_refusal(posted))]
     if isinstance(preflight, Visited) and findings[0].remedy is None and not _permits(preflight, origin):
         findings.append(
             failed(
