@@ -139,6 +139,7 @@ def test_every_offline_check_passes(project: Project) -> None:
         ({"CONFIGURE_OAUTH_CLIENT_ID": ""}, KEYS, "missing OAuth client id"),
         ({"CONFIGURE_PUBLISHABLE_KEY": "sk_local_other"}, KEYS, "CONFIGURE_PUBLISHABLE_KEY should start with pk_"),
     ],
+    ids=["key", "client", "missing", "prefix"],
 )
 def test_a_wrong_credential_is_named(project: Project, changes: dict[str, str], label: str, words: str) -> None:
     project.changes = changes
@@ -214,6 +215,7 @@ def test_somebody_who_cancels_ends_the_check(free: Project, browser: Browser) ->
         ("CONFIGURE_OAUTH_CLIENT_SECRET", SECRET, "CONFIGURE_OAUTH_CLIENT_SECRET does not authenticate this client"),
         ("CONFIGURE_API_KEY", PROFILE, "CONFIGURE_API_KEY and CONFIGURE_OAUTH_CLIENT_ID belong to the same agent"),
     ],
+    ids=["secret", "key"],
 )
 def test_a_credential_of_another_agent_is_named(
     free: Project, browser: Browser, name: str, label: str, words: str

@@ -197,7 +197,7 @@ def test_the_sandbox_knows_no_client_by_name() -> None:
 
 
 def test_who_asks_makes_no_difference(sdk: Sdk, configure_sandbox: Sandbox, ada: Person) -> None:
-    """The requests of Configure's SDK, sent again by somebody else, are answered the same."""
+    """The requests of Configure's SDK are as good when somebody else sends them."""
     desk = Desk(configure_sandbox, configure_sandbox.issue_agent_token(ada), configure_sandbox.issue_return_code(ada))
     for job in ("validate", "recognize phone", "message link", "list lines", "list destinations"):
         JOBS[job][0](sdk, desk)
