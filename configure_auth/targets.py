@@ -11,6 +11,7 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -27,8 +28,9 @@ from .stores.memory import memory_stores
 if TYPE_CHECKING:
     from . import starlette as on_starlette
     from .flask.extension import Installed
+    from .verification.application import Application
 
-__all__ = ["Target", "environment_of", "performed", "settings_of", "target_of", "targets_of"]
+__all__ = ["Target", "attribute_of", "environment_of", "performed", "settings_of", "target_of", "targets_of"]
 
 T = TypeVar("T")
 
@@ -41,11 +43,14 @@ class Target:
         application: the app of the web framework; on Starlette what was named, which may be the `ConfigureAuth` itself.
         features: what the app has registered; its settings are `features.site.settings`.
         perform: performs a flow; `run` is the same with types.
+        describe: what the framework says of the app's set-up, given the class or table of its users, or None. It gives
+            None where a `ConfigureAuth` was named and no app.
     """
 
     application: object
     features: Features
     perform: Callable[[Flow[Any]], Any]
+    describe: Callable[[object | None], Application | None]
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow with the app's client and store; on an event loop of its own where the app is awaited."""
@@ -94,20 +99,20 @@ def targets_of(name: str, environment: Mapping[str, str]) -> tuple[Target, ...]:
     """Import an app and find each `ConfigureAuth` in it; there is one at least.
 
     Args:
-        name: `module:attribute` of a Flask, Starlette or FastAPI app, or of a `ConfigureAuth`; no function that makes
-            one. The module is looked for in the working directory first.
+        name: `module:attribute` of a Flask, Starlette or FastAPI app, of a function without arguments that makes one,
+            or of a `ConfigureAuth`. The module is looked for in the working directory first.
         environment: becomes this process's before anything of the app is imported.
 
     Raises:
         SettingsError: there is no such thing, its import fails, or there is no `ConfigureAuth` in it.
     """
     os.environ.update(environment)
-    found = _attribute(name)
+    found = attribute_of(name)
+    if inspect.isfunction(found):
+        found = _made(name, found)
     targets = (*_on_flask(found), *_on_starlette(found))
     if targets:
         return targets
-    if inspect.isfunction(found):
-        raise SettingsError(f"{name} is a function; name the app that it makes, as an attribute of a module")
     if isinstance(found, UserVerbs):
         raise SettingsError(f"{name} is in no app yet: call init_app(app) where the module is imported")
     raise SettingsError(f"there is no ConfigureAuth in {name}: install it, and put its routes into the app, first")
@@ -128,7 +133,14 @@ def _on_flask(found: object) -> Iterator[Target]:
 
 def target_of(installed: Installed) -> Target:
     """A `ConfigureAuth` of a Flask app that is there already."""
-    return Target(application=installed.app, features=installed.all_features, perform=_in_context(installed))
+    from .flask.facts import application_of
+
+    return Target(
+        application=installed.app,
+        features=installed.all_features,
+        perform=_in_context(installed),
+        describe=partial(application_of, installed.app, installed.site),
+    )
 
 
 def _in_context(installed: Installed) -> Callable[[Flow[Any]], Any]:
@@ -144,9 +156,15 @@ def _on_starlette(found: object) -> Iterator[Target]:
         return
     from .starlette import ConfigureAuth
     from .starlette.extension import installations
+    from .starlette.facts import application_of
 
     for one in (found,) if isinstance(found, ConfigureAuth) else installations(found):
-        yield Target(application=found, features=one._all_features, perform=_on_a_loop(one))
+        yield Target(
+            application=found,
+            features=one._all_features,
+            perform=_on_a_loop(one),
+            describe=partial(application_of, found, one._site),
+        )
 
 
 def _on_a_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any]], Any]:
@@ -159,7 +177,12 @@ def _on_a_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any
     return lambda flow: asyncio.run(perform(flow))
 
 
-def _attribute(name: str) -> object:
+def attribute_of(name: str) -> object:
+    """What `module:attribute` names.
+
+    Raises:
+        SettingsError: there is no such thing, or the import fails.
+    """
     path, mark, attributes = name.partition(":")
     if not mark or not all(part.isidentifier() for part in (*path.split("."), *attributes.split("."))):
         raise SettingsError(f"{name!a} is no app: write module:attribute, such as shop:app")
@@ -170,6 +193,17 @@ def _attribute(name: str) -> object:
         except AttributeError:
             raise SettingsError(f"there is no {attributes} in {path}") from None
     return found
+
+
+def _made(name: str, factory: Callable[..., object]) -> object:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        raise SettingsError(f"{name} is a function with arguments; name the app that it makes") from None
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:
+        raise SettingsError(f"{name}() fails{_where(error)}: {_sentence(error)}") from error
 
 
 def _imported(path: str) -> ModuleType:

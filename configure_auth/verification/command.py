@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ..errors import ConfigureAuthError
-from ..targets import Target, performed
+from ..targets import Target, attribute_of, performed
+from .app_checks import APPLICATION
 from .check import Finding, Result, failed, passed, skipped, warned
 from .credentials import configuration_of, read_settings
 from .program import verify
@@ -62,6 +63,7 @@ def verify_app(
     report = report_for(as_json=as_json)
     try:
         targets = load()
+        table = None if users is None else attribute_of(users)
     except ConfigureAuthError as error:
         settings, results = read_settings(environment)
         results.append(_app(_not_made(error, results)))
@@ -69,11 +71,12 @@ def verify_app(
     done: list[Result] = []
     for target in targets:
         settings, results = read_settings(configuration_of(target.features.site.settings, environment))
-        subject = Subject(settings=settings, features=target.features, environment=environment)
+        application = target.describe(table)
+        subject = Subject(settings=settings, features=target.features, application=application, environment=environment)
         routes = ", ".join(target.features.registered)
         results.insert(0, _app(passed(f"has {routes}") if routes else warned("has no routes of ours", _ROUTES)))
         wait = None if offline else patience
-        done += verify(subject, results, (), target.perform, report, patience=wait)
+        done += verify(subject, results, APPLICATION, target.perform, report, patience=wait)
     return _summed_up(report, done)
 
 
@@ -85,7 +88,7 @@ def _verified_alone(
 
 
 def _not_made(error: ConfigureAuthError, results: Sequence[Result]) -> Finding:
-    if any(result.finding.remedy == str(error) for result in results):
+    if any(result.finding.remedy and result.finding.remedy in str(error) for result in results):
         return skipped("it can't be made before that is mended")
     return failed("it can't be made", str(error))
 
