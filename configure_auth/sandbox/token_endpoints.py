@@ -80,7 +80,10 @@ def _required(fields: dict[str, str], name: str) -> str:
 
 
 def _client(world: World, incoming: Incoming, fields: dict[str, str]) -> OAuthClient:
-    """The authenticated client: HTTP Basic with id and secret as they are, and the same client_id in the body."""
+    """The authenticated client: HTTP Basic with id and secret as they are.
+
+    A client_id in the body must be the same. It may be left out, as RFC 6749 has it: Configure's own provider does so.
+    """
     refused = OAuthRefusal("invalid_client", "the client could not be authenticated", 401)
     values = incoming.headers.getlist("authorization")
     scheme, _, text = values[0].partition(" ") if len(values) == 1 else ("", "", "")
@@ -95,7 +98,7 @@ def _client(world: World, incoming: Incoming, fields: dict[str, str]) -> OAuthCl
         raise refused
     if not hmac.compare_digest(secret.encode(), client.credentials.client_secret.encode()):
         raise refused
-    if fields["client_id"] != client_id:
+    if fields.get("client_id", client_id) != client_id:
         raise OAuthRefusal("invalid_client", "client_id is not the client in the Authorization header", 401)
     return client
 
@@ -112,7 +115,6 @@ def _exchange(world: World, incoming: Incoming, fields: dict[str, str]) -> Respo
     text = _required(fields, "code")
     redirect_uri = _required(fields, "redirect_uri")
     verifier = _required(fields, "code_verifier")
-    _required(fields, "client_id")
     # The code comes before the client, as it does at Configure: a made-up code can't try out a secret.
     code = world.ledger.resolve_code(text)
     client = _client(world, incoming, fields)
@@ -140,7 +142,6 @@ def challenge_of(verifier: str) -> str:
 
 def _refresh(world: World, incoming: Incoming, fields: dict[str, str]) -> Response:
     text = _required(fields, "refresh_token")
-    _required(fields, "client_id")
     # Nothing shows how a confidential client refreshes: strict, it authenticates as it does for a code.
     client = _client(world, incoming, fields)
     found = world.ledger.tokens.get(text)
