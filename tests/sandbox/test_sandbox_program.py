@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from configure_auth.sandbox import PortInUse, server
+from configure_auth.sandbox import Person, PortInUse, Sandbox, server
+from configure_auth.sandbox.faults import WORDS
 from tests.public.running import environment, python
+from tests.readme.document import README, block, rows
 
 SEED = """
 [[people]]
@@ -71,6 +76,22 @@ def announced(running: subprocess.Popen[str]) -> list[str]:
         if "Ctrl-C" in line:
             return lines
     raise AssertionError(running.communicate()[1])
+
+
+def test_the_readme_s_seed_and_faults_can_be_used() -> None:
+    sandbox = Sandbox()
+    sandbox.seed(tomllib.loads(block("[[people]]").text))
+    for line in re.findall(r'(?:--fault |script\()"([^"]+)"', README):
+        sandbox.script(line)
+    words = {words.strip("`") for words, _ in rows("word")}
+    for word in words:
+        sandbox.script(f"GET /oauth/authorize {word}{'' if re.match('status|drop|cut|drip', word) else ' status=503'}")
+
+    assert {word.partition("=")[0] for word in words} == set(WORDS)
+    (person,) = sandbox.people
+    assert (person.name, len(sandbox.memories(person))) == ("Ada Lovelace", 1)
+    named = set(re.findall(r"`(\w+)`", README[README.index("A person also has") : README.index("Endpoints fail as")]))
+    assert named == {one.name for one in fields(Person)} - {"phone", "name", "email", "preferences"}
 
 
 @pytest.fixture
