@@ -317,6 +317,27 @@ class TestSignInUrl:
         lambda: read_profile(SETTINGS, Subject(token="t"), sections=["a&b"]),
         lambda: add_redirect_uris(SETTINGS, "oc_1", "https://a.example"),
         lambda: add_redirect_uris(SETTINGS, "oc_1", []),
+        lambda: add_redirect_uris(SETTINGS, "oc_1", ["https://a.example/cb", "/cb"]),
+        *(
+            lambda uri=uri: add_redirect_uris(SETTINGS, "oc_1", [uri])
+            for uri in (
+                "http://a.example/cb",
+                "http://[::1]:3000/cb",
+                "http://127.0.0.2/cb",
+                "http://localhost.example/cb",
+                "ftp://localhost/cb",
+                "//a.example/cb",
+                "https:///cb",
+                "https://[/cb",
+                "https://a.example/cb#",
+                "https://*.example/cb",
+                "https://a.example/c b",
+                "https://a.example/c\\b",
+                "https://a.example/caf\xe9",
+                "https://me@a.example/cb",
+                "https://a.example/" + "c" * 2048,
+            )
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_there_is_a_call(build: Callable[[], object]) -> None:

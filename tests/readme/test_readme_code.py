@@ -60,6 +60,8 @@ RUN = (
     "configure_auth.agent_claims()",
     "register_oauth",
     "from configure_ai import",
+    "# once the blueprints are registered",
+    "await ensure_callback(",
     "def members_only",
     "account_linked",
     "def everybody_signs_in",
@@ -410,6 +412,58 @@ def test_configure_stands_in_an_authlib_registry(own: Flask, namespace: Namespac
     callback = configure_sandbox.sign_in(start.location, PHONE, name="Ada")
 
     assert browser.get(callback).text == "Hello Ada"
+
+
+def test_an_app_registers_its_callbacks_as_it_boots(
+    flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox
+) -> None:
+    configure_sandbox.reset()
+    run("# once the blueprints are registered", namespace)
+
+    assert configure_sandbox.return_destinations == (f"{APP_URL}/configure/callback",)
+    assert configure_sandbox.redirect_uris == (f"{APP_URL}/auth/configure/callback",)
+
+
+@pytest.mark.parametrize("framework", [Starlette, FastAPI])
+def test_and_on_an_event_loop(
+    settings: dict[str, str], tmp_path: Path, framework: type[Starlette], configure_sandbox: Sandbox
+) -> None:
+    configure_sandbox.reset()
+    configure_auth = StarletteConfigureAuth(
+        store=f"sqlite:///{tmp_path}/configure.db", session=False, user_id=lambda request: None
+    )
+    lifespan = run("await ensure_callback(", {"FastAPI": FastAPI, "configure_auth": configure_auth})["lifespan"]
+    with TestClient(framework(routes=[configure_auth.account_link()], lifespan=lifespan)):
+        assert configure_sandbox.return_destinations == (f"{APP_URL}/configure/callback",)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_deployment_registers_the_callbacks_from_its_settings(
+    settings: dict[str, str], tmp_path: Path, configure_sandbox: Sandbox, number: int
+) -> None:
+    configure_sandbox.reset()
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    (tmp_path / "yourapp.py").write_text(
+        "from flask import Flask\nfrom configure_auth.flask import ConfigureAuth\n"
+        "app = Flask(__name__)\nconfigure_auth = ConfigureAuth(user_id=lambda: None)\nconfigure_auth.init_app(app)\n"
+        "app.register_blueprint(configure_auth.account_link())\n"
+    )
+    command = block("register-callback --env-file").code_lines[number].split()
+    assert command[0] == "python"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONFIGURE_")}
+    ended = subprocess.run(
+        [sys.executable, *command[1:]],
+        cwd=tmp_path,
+        env=kept | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"registered: return_to {APP_URL}/configure/callback" in ended.stdout
+    assert len(configure_sandbox.redirect_uris) == 1 - number  # the app has no login
 
 
 def test_the_command_registers_the_callbacks_and_can_run_again(flask_app: Flask, configure_sandbox: Sandbox) -> None:
