@@ -22,6 +22,7 @@ __all__ = [
     "Watch",
     "failed",
     "guarded",
+    "lacking",
     "passed",
     "run_checks",
     "skipped",
@@ -78,15 +79,15 @@ def skipped(found: str) -> Finding:
 class Check:
     """One thing that can be wrong.
 
-    `name` is stable, for scripts. `needs` names the checks without whose success this one can't be made; `after`, one
-    whose failure has said already what is wrong.
+    `name` is stable, for scripts. `needs` names the checks without whose success this one can't be made; `after`,
+    those whose failure has said already what is wrong.
     """
 
     name: str
     title: str
     flow: Callable[[Subject], Flow[Finding]]
     needs: tuple[str, ...] = ()
-    after: str | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +119,8 @@ def run_checks(
     """Make checks one after the other. `earlier` are the results of others that these may need."""
     results = dict(earlier)
     for check in checks:
-        missing = [name for name in check.needs if not _is_good(results.get(name))]
-        missing += [name for name in (check.after,) if name and results[name].finding.end in (End.FAILED, End.UNKNOWN)]
-        if missing:
-            finding = skipped(f"needs: {results[missing[0]].title if missing[0] in results else missing[0]}")
-        else:
+        finding = lacking(results, needs=check.needs, after=check.after)
+        if finding is None:
             watch.begins(check.title)
             finding = perform(guarded(check.flow(subject)))
         results[check.name] = Result(name=check.name, title=check.title, finding=finding)
@@ -130,8 +128,17 @@ def run_checks(
     return results
 
 
-def _is_good(result: Result | None) -> bool:
-    return result is not None and result.finding.end in (End.PASSED, End.WARNED)
+def lacking(results: Mapping[str, Result], *, needs: Iterable[str], after: Iterable[str] = ()) -> Finding | None:
+    """Why there is no sense in going on; None where there is."""
+    missing = [name for name in needs if name not in results or results[name].finding.end not in _GOOD]
+    missing += [name for name in after if name in results and results[name].finding.end in _BAD]
+    if not missing:
+        return None
+    return skipped(f"needs: {results[missing[0]].title if missing[0] in results else missing[0]}")
+
+
+_GOOD = (End.PASSED, End.WARNED)
+_BAD = (End.FAILED, End.UNKNOWN)
 
 
 def guarded(flow: Flow[T]) -> Flow[T | Finding]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from . import sign_in
-from .check import Check, End, Finding, Perform, Result, failed, guarded, passed, run_checks, skipped
+from .check import Check, End, Finding, Perform, Result, failed, guarded, lacking, passed, run_checks, skipped
 from .receiver import receiving
 from .registered import REGISTERED
 from .report import Report
@@ -42,7 +45,8 @@ def verify(
         report.ended(result)
     results = run_checks((*REGISTERED, *application), subject, perform, report, results)
     if patience is not None:
-        for result in _signed_in(subject, perform, report, results, patience):
+        ready = _ready(subject, settings, results)
+        for result in _signed_in(subject, perform, report, ready, patience):
             report.ended(result)
             results[result.name] = result
     return tuple(results.values())
@@ -52,7 +56,7 @@ def _signed_in(
     subject: Subject,
     perform: Perform,
     report: Report,
-    results: Mapping[str, Result],
+    value: object,
     patience: float,
 ) -> Iterator[Result]:
     """The three steps of a sign-in; each takes what the one before gave, and a finding ends them."""
@@ -61,7 +65,6 @@ def _signed_in(
         ("exchange", "the exchange of its code", lambda end: perform(guarded(sign_in.exchange(subject, *end)))),
         ("profile_read", "a read of the profile", lambda token: perform(guarded(sign_in.read(subject, token)))),
     )
-    value: object = _ready(subject, results)
     for name, title, step in steps:
         if not isinstance(value, Finding):
             report.begins(title)
@@ -71,28 +74,54 @@ def _signed_in(
             value = skipped(f"needs: {title}")
 
 
-def _ready(subject: Subject, results: Mapping[str, Result]) -> Begun | Finding:
-    needed = "authorize" if subject.has_login else "return_to"
-    if results[needed].finding.end is End.FAILED or results["api_key"].finding.end is not End.PASSED:
-        return skipped(f"needs: {results[needed].title}")
-    return sign_in.begin(subject)
+def _ready(subject: Subject, settings: Sequence[Result], results: Mapping[str, Result]) -> Begun | Finding:
+    """The sign-in, where nothing is known that would keep a person from its end."""
+    needs = ("authorize", "accounts") if subject.has_login else ("return_to", "sign_in_page")
+    # What is malformed was left out, so that a sign-in would be one of other settings.
+    return (
+        sign_in.hindrance(subject)
+        or lacking(results, needs=needs, after=[result.name for result in settings])
+        or sign_in.begin(subject)
+    )
 
 
 def _came_back(begun: Begun, report: Report, patience: float) -> tuple[Begun, Mapping[str, str]] | Finding:
     try:
         with receiving(begun) as receiver:
             report.asks(begun.url)
-            webbrowser.open(begun.url)
+            with _standard_output_kept():
+                webbrowser.open(begun.url)
             returned = receiver.wait(patience)
     except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
+        if error.errno != errno.EADDRINUSE:
+            return failed(
+                f"nothing can listen where {begun.callback} leads to: {error.strerror}",
+                "set CONFIGURE_APP_URL to an address of this machine with a port above 1023, or use --offline",
+            )
         return failed(
             f"another program has the port that {begun.callback} leads to",
             "stop your app for the moment, or leave the sign-in out with --offline",
+        )
+    if returned is None and receiver.met_strangers:
+        return failed(
+            "somebody came to the callback, but not with the state of this sign-in",
+            "run it again, and sign in at the page that it shows, in one window only",
         )
     if returned is None:
         return failed(
             f"nobody came back within {patience:.0f} s", "run it again, and sign in at the page that it shows"
         )
     return begun, returned
+
+
+@contextmanager
+def _standard_output_kept() -> Iterator[None]:
+    """Browsers print what they like; our output may be read by a program."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

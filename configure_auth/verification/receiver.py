@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from urllib.parse import parse_qsl, urlsplit
 
 from .sign_in import Begun
@@ -31,8 +32,14 @@ _HEADERS = {
 class Receiver:
     """Waits for the one request that ends a sign-in."""
 
-    def __init__(self, answers: queue.Queue[Mapping[str, str]]) -> None:
+    def __init__(self, answers: queue.Queue[Mapping[str, str]], strangers: threading.Event) -> None:
         self._answers = answers
+        self._strangers = strangers
+
+    @property
+    def met_strangers(self) -> bool:
+        """Whether somebody came to the callback with what is not the end of this sign-in."""
+        return self._strangers.is_set()
 
     def wait(self, seconds: float) -> Mapping[str, str] | None:
         """The parameters of the callback; None where nobody came back in time."""
@@ -43,26 +50,53 @@ class Receiver:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, begun: Begun, answers: queue.Queue[Mapping[str, str]], *given: object) -> None:
+    server_version, sys_version = "configure_auth", ""
+    timeout = 30
+    """Seconds that a connection may be silent."""
+
+    def __init__(
+        self, begun: Begun, answers: queue.Queue[Mapping[str, str]], strangers: threading.Event, *given: object
+    ) -> None:
         self._begun = begun
         self._answers = answers
+        self._strangers = strangers
         super().__init__(*given)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)
+        returned = self._returned()
+        if returned is None:
+            self._answer(404, b"")
+        else:
+            self._answer(200, _PAGE)
+            self._answers.put(returned)
+
+    def _returned(self) -> Mapping[str, str] | None:
+        """The end of this sign-in; None for whatever else asks here, a favicon or a page that guesses."""
+        try:
+            parts = urlsplit(self.path)
+            pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)
+        except ValueError:
+            return None
+        if parts.path != urlsplit(self._begun.callback).path:
+            return None
         returned = dict(pairs)
-        # Whatever else asks here, a favicon or a page that guesses, is not the end of this sign-in.
-        mine = secrets.compare_digest(returned.get("state", "").encode(), self._begun.state.reveal().encode())
-        is_end = mine and len(returned) == len(pairs) and parts.path == urlsplit(self._begun.callback).path
-        self.send_response(200 if is_end else 404)
+        state = returned.get("state", "").encode()
+        if len(returned) == len(pairs) and secrets.compare_digest(state, self._begun.state.reveal().encode()):
+            return returned
+        self._strangers.set()
+        return None
+
+    def _answer(self, status: int, page: bytes) -> None:
+        self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(_PAGE) if is_end else 0))
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        if is_end:
-            self.wfile.write(_PAGE)
-            self._answers.put(returned)
+        self.wfile.write(page)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """A refusal; the library's own page quotes the request."""
+        self._answer(code, b"")
 
     def log_message(self, format: str, *args: object) -> None:
         """The request line has the code in it."""
@@ -79,7 +113,11 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        super().server_bind()
+        # Not HTTPServer's, which asks the network for the name of this machine.
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever hangs up is no trouble, and the library prints a traceback."""
 
 
 @contextmanager
@@ -92,15 +130,18 @@ def receiving(begun: Begun) -> Iterator[Receiver]:
     parts = urlsplit(begun.callback)
     port = parts.port or 80
     answers: queue.Queue[Mapping[str, str]] = queue.Queue()
-    handler = partial(_Handler, begun, answers)
+    strangers = threading.Event()
+    handler = partial(_Handler, begun, answers, strangers)
     with ExitStack() as stack:
         for family, host in _addresses(parts.hostname or ""):
             server = stack.enter_context(_Server(family, (host, port), handler))
-            thread = threading.Thread(target=server.serve_forever, name="configure_auth verify", daemon=True)
+            # The time between two looks at whether to end, which the command waits for.
+            listen = partial(server.serve_forever, poll_interval=0.05)
+            thread = threading.Thread(target=listen, name="configure_auth verify", daemon=True)
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.shutdown)
-        yield Receiver(answers)
+        yield Receiver(answers, strangers)
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:

@@ -8,8 +8,9 @@ from urllib.parse import SplitResult, urlsplit
 from ..api.developer import list_oauth_clients
 from ..api.probes import is_page, probe_authorize, probe_key, probe_page
 from ..api.sign_in import list_sign_in_return_destinations
-from ..errors import ApiCode, ConfigureError
+from ..errors import ApiCode, ConfigureError, SettingsError
 from ..flows.effects import Flow, send
+from ..flows.login import require_agreement
 from ..oauth import authorization_url, code_challenge
 from .check import Check, Finding, failed, passed, skipped, unanswered, unknown
 from .subject import Subject
@@ -60,6 +61,10 @@ def _agent(subject: Subject) -> Flow[Finding]:
 def _callback(subject: Subject) -> Flow[Finding]:
     wanted = subject.redirect_uri
     client_id = subject.settings.required_oauth_client_id
+    try:
+        require_agreement(subject.settings, wanted)
+    except SettingsError as error:
+        return failed(f"CONFIGURE_SSO_REDIRECT_URI says {subject.settings.sso_redirect_uri}", str(error))
     try:
         clients = yield from send(list_oauth_clients(subject.settings))
     except ConfigureError as error:
@@ -240,7 +245,8 @@ _KEY = "CONFIGURE_API_KEY"
 _CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
 
 REGISTERED = (
-    Check(name="api_key", title="the key at Configure", flow=_api_key, needs=(_KEY,)),
+    # A malformed origin was left out of the settings, and Configure's own is not to be asked in its place.
+    Check(name="api_key", title="the key at Configure", flow=_api_key, needs=(_KEY,), after=("CONFIGURE_BASE_URL",)),
     Check(name="agent", title="the agent of the key", flow=_agent, needs=("api_key", "CONFIGURE_AGENT")),
     Check(name="callback", title="the login's callback at Configure", flow=_of_login(_callback), needs=_CLIENT),
     Check(
@@ -248,14 +254,29 @@ REGISTERED = (
         title="client, callback and scopes",
         flow=_of_login(_authorize),
         needs=_CLIENT,
-        after="callback",
+        after=("callback",),
     ),
     Check(
-        name="accounts", title="the page of the login", flow=_of_login(_accounts_page), needs=_CLIENT, after="authorize"
+        name="accounts",
+        title="the page of the login",
+        flow=_of_login(_accounts_page),
+        needs=_CLIENT,
+        after=("callback", "authorize", "CONFIGURE_ACCOUNTS_URL"),
     ),
     Check(
         name="return_to", title="the link's way back at Configure", flow=_of_link, needs=("agent", "CONFIGURE_APP_URL")
     ),
-    Check(name="sign_in_page", title="the page of the link", flow=_sign_in_page, needs=("agent",)),
-    Check(name="script", title="Configure's script", flow=_of_element, needs=()),
+    Check(
+        name="sign_in_page",
+        title="the page of the link",
+        flow=_sign_in_page,
+        needs=("agent",),
+        after=("CONFIGURE_SIGN_IN_URL",),
+    ),
+    Check(
+        name="script",
+        title="Configure's script",
+        flow=_of_element,
+        after=("CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_SCRIPT_URL"),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from ..values import Secret
 from .check import Finding, failed, passed, skipped, unanswered
 from .subject import Subject
 
-__all__ = ["Begun", "begin", "exchange", "read"]
+__all__ = ["Begun", "begin", "exchange", "hindrance", "read"]
+
+_WORD = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,25 +34,34 @@ class Begun:
     verifier: Secret | None
 
 
-def begin(subject: Subject) -> Begun | Finding:
-    """The sign-in of the login, or of the link where there is no login; a finding where there can be none."""
-    is_login = subject.has_login
-    callback = subject.redirect_uri if is_login else subject.return_to
+def hindrance(subject: Subject) -> Finding | None:
+    """Why there can be no sign-in here, though nothing is wrong."""
+    callback = _callback(subject)
     if subject.is_sandbox:
         return skipped("a sandbox key signs nobody in")
-    if not is_login and subject.has_link is not True and subject.features is not None:
+    if not subject.has_login and subject.has_link is not True and subject.features is not None:
         return skipped("the app has neither login(...) nor account_link(...)")
     if not is_loopback(urlsplit(callback).hostname) or not callback.startswith("http:"):
         return skipped(
             f"it would end at {callback}, which isn't this machine; register http://localhost:3000 beside it, and "
             "verify with CONFIGURE_APP_URL=http://localhost:3000"
         )
+    return None
+
+
+def begin(subject: Subject) -> Begun:
+    """The sign-in of the login, or of the link where there is no login."""
+    callback = _callback(subject)
     state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
-    if is_login:
+    if subject.has_login:
         url = subject.client.authorize(redirect_uri=callback, state=state, verifier=verifier)
         return Begun(url=url, callback=callback, state=Secret(state), verifier=verifier)
     url = sign_in_url(subject.settings, return_to=callback, state=state)
     return Begun(url=url, callback=callback, state=Secret(state), verifier=None)
+
+
+def _callback(subject: Subject) -> str:
+    return subject.redirect_uri if subject.has_login else subject.return_to
 
 
 def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flow[Finding | Secret]:
@@ -57,7 +69,10 @@ def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flo
     if not secrets.compare_digest(returned.get("state", "").encode(), begun.state.reveal().encode()):
         return failed("the state that came back is another one", "start again, in one window only")
     if "error" in returned or not returned.get("code"):
-        return failed("Configure sent the person back without a code", "start again, and press Allow")
+        # The address is of whoever knows the state: a word of its error is told, and nothing else.
+        word = returned.get("error", "")
+        why = f" ({word})" if _WORD.fullmatch(word) else ""
+        return failed(f"Configure sent the person back without a code{why}", "start again, and press Allow")
     code = Secret(returned["code"])
     try:
         if begun.verifier is None:

@@ -1,0 +1,198 @@
+"""A developer's set-up, and `python -m configure_auth verify` run on it as a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configure_auth.sandbox import Sandbox
+from tests.public.running import environment
+
+__all__ = ["APP_URL", "KEYS", "LINK", "LOGIN", "STORE_PASSWORD", "SetUp", "Told", "Verifying"]
+
+APP_URL = "http://localhost:3000"
+LOGIN, LINK = "/auth/configure/callback", "/configure/callback"
+KEYS = "a-key-of-this-app-to-seal-its-tokens, another-key-of-it-from-before-the-rotation"
+STORE_PASSWORD = "the-password-of-the-shop"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the command said before it ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @cached_property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The findings of `--json` by the names of their checks."""
+        told = json.loads(self.stdout)
+        assert told["exit_code"] == self.code
+        named = {check["name"]: check for check in told["checks"]}
+        assert len(named) == len(told["checks"]), "a name is told twice"
+        return named
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """The checks that neither passed nor were skipped, with their ends."""
+        ends = {name: check["end"] for name, check in self.checks.items()}
+        return {name: end for name, end in ends.items() if end not in ("passed", "skipped")}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why checks were skipped."""
+        return {name: check["found"] for name, check in self.checks.items() if check["end"] == "skipped"}
+
+
+@dataclass
+class SetUp:
+    """The environment of an app that is all right, until a test changes it."""
+
+    sandbox: Sandbox
+    folder: Path
+    app_url: str = APP_URL
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    secrets: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.move_to(self.app_url)
+
+    def move_to(self, app_url: str) -> None:
+        """Run the app at another address, which is registered as the first one was."""
+        self.app_url = app_url
+        self.variables = self.sandbox.environment(app_url) | {
+            "CONFIGURE_TOKEN_KEYS": KEYS,
+            "CONFIGURE_STORE": f"postgresql://shop:{STORE_PASSWORD}@db.internal/shop",
+        }
+        self.sandbox.register_redirect_uri(app_url + LOGIN)
+        self.sandbox.register_return_to(app_url + LINK)
+        self._remember()
+
+    def change(self, **variables: str | None) -> None:
+        """Set variables, or take them away."""
+        for name, value in variables.items():
+            self.variables.pop(name, None)
+            if value is not None:
+                self.variables[name] = value
+        self._remember()
+
+    def verify(self, *arguments: str) -> Told:
+        """Run it without a sign-in, for scripts."""
+        return self.run("--offline", "--json", *arguments)
+
+    def run(self, *arguments: str, **more: str) -> Told:
+        ended = subprocess.run(
+            self._command(*arguments),
+            cwd=self.folder,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        return self.told(ended.returncode, ended.stdout, ended.stderr)
+
+    @contextmanager
+    def verifying(self, *arguments: str, says: str = "") -> Iterator[Verifying]:
+        """Run it with a sign-in while somebody is there. It opens a browser by a program, which is ours here.
+
+        Args:
+            says: what that program prints, as browsers do.
+        """
+        opened = self.folder / "opened"
+        os.mkfifo(opened)
+        opener = self.folder / "browser"
+        opener.write_text(f"#!/bin/sh\nprintf %s '{says}'\nprintf %s \"$1\" >'{opened}'\n")
+        opener.chmod(0o755)
+        with (
+            open(os.open(opened, os.O_RDONLY | os.O_NONBLOCK), "rb") as urls,
+            subprocess.Popen(
+                self._command("--json", *arguments),
+                cwd=self.folder,
+                env=self.environment(BROWSER=f"{opener} %s"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            ) as process,
+        ):
+            try:
+                yield Verifying(self, process, urls.fileno())
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.communicate()
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return environment(**self.variables, **{"PYTHONUTF8": "1", **more})
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "configure_auth", "verify", *self.arguments, *arguments]
+
+    def told(self, code: int, stdout: str, stderr: str) -> Told:
+        """What it said, which has nothing secret in it, whatever went wrong."""
+        self._remember()
+        for said in (stdout, stderr):
+            assert "Traceback" not in said, said
+            assert [secret for secret in self.secrets if secret in said] == []
+        return Told(code, stdout, stderr)
+
+    def _remember(self) -> None:
+        """Whatever must never be told, of what has been set or was sent so far."""
+        for name in ("CONFIGURE_API_KEY", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_TOKEN_KEYS"):
+            self.secrets |= _parts(self.variables.get(name, ""))
+        own = self.sandbox.credentials
+        self.secrets |= {own.api_key, own.client_secret, STORE_PASSWORD}
+        self.secrets |= {token.token for token in self.sandbox.tokens}
+        for call in self.sandbox.calls:
+            if call.path == "/oauth/token":
+                self.secrets |= {call.form[name] for name in ("code", "code_verifier")}
+            elif call.path == "/v1/auth/sign-in/exchange":
+                self.secrets.add(call.json["code"])
+
+
+def _parts(value: str) -> set[str]:
+    # What somebody sets by mistake may be a public key, or a letter.
+    parts = {part.strip(" \"'") for part in value.split(",")}
+    return {part for part in parts if len(part) > 8 and not part.startswith(("pk_", "oc_"))}
+
+
+@dataclass
+class Verifying:
+    """The command while it runs."""
+
+    setup: SetUp
+    process: subprocess.Popen[str]
+    opened: int
+
+    def url(self) -> str:
+        """The address that it opens."""
+        ready, _, _ = select.select([self.opened], [], [], 60)
+        if not ready:
+            self.process.kill()
+            pytest.fail(f"it opened no browser: {self.process.communicate()}")
+        return os.read(self.opened, 65536).decode()
+
+    def end(self) -> Told:
+        stdout, stderr = self.process.communicate(timeout=60)
+        return self.setup.told(self.process.returncode, stdout, stderr)
+
+
+def skipped_for(told: Told, reasons: Mapping[str, str]) -> bool:
+    """Whether each skipped check needs one that did no better, or is skipped for a reason that was expected."""
+    titles = {f"needs: {check['title']}" for check in told.checks.values() if check["end"] != "passed"}
+    return all(found in titles or found == reasons.get(name) for name, found in told.reasons.items())
