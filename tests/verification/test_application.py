@@ -90,11 +90,11 @@ def test_where_pages_carry_bearer_tokens_there_is_no_session_to_judge(judge: Jud
 
 class _OtherSessions:
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["session"] = {}
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def test_sessions_of_another_kind_are_seen_and_not_judged(on_flask: Judge, on_starlette: Judge) -> None:
@@ -102,7 +102,10 @@ def test_sessions_of_another_kind_are_seen_and_not_judged(on_flask: Judge, on_st
         app.session_interface = ServerSessions()
 
     assert on_flask(secret_key="too short", wrap=keep)["secret_key"].end is End.SKIPPED
-    assert on_flask(secret_key="too short", wrap=keep, cookie={"name": "configure_dev"})["session_cookie"].end is End.FAILED
+    assert (
+        on_flask(secret_key="too short", wrap=keep, cookie={"name": "configure_dev"})["session_cookie"].end
+        is End.FAILED
+    )
 
     for wrap in (lambda app, _: _OtherSessions(app), lambda app, _: app.add_middleware(_OtherSessions)):
         found = on_starlette(secret_key=None, wrap=wrap)
@@ -253,7 +256,7 @@ def test_a_store_out_of_reach_is_said(judge: Judge) -> None:
 def test_a_store_that_other_keys_sealed_is_said(judge: Judge) -> None:
     assert judge()["store"].end is End.PASSED
 
-    found = judge(settings={"CONFIGURE_TOKEN_KEYS": "another key of the app, that sealed nothing here"})["store"]
+    found = judge(settings={"CONFIGURE_TOKEN_KEYS": "another key of the app that sealed nothing here"})["store"]
     assert found.end is End.FAILED
     assert "CONFIGURE_TOKEN_KEYS" in (found.remedy or "")
 

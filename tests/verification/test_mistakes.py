@@ -192,7 +192,9 @@ MISTAKES = (
     _near("capitals in the path", f"{APP_URL}/auth/Configure/callback", "capital letters in the path"),
     _near("a query", f"{APP_URL}{LOGIN}?from=configure", "differs by the query"),
     _near("the callback of a scaffold", f"{APP_URL}/api{LOGIN}", "differs by the path"),
-    _near("another callback altogether", "https://elsewhere.example.com/back", "nothing like it"),
+    Mistake(
+        "another callback", _registered("https://x.example.com/back"), _CALLBACK, "nothing like it", "configure.dev"
+    ),
     Mistake("no callback", _registered(), _CALLBACK, "nothing like it", "register-callback"),
     Mistake(
         "a callback that nobody lists",
@@ -301,6 +303,31 @@ def test_a_mistake_is_named_once_with_the_way_out(mistake: Mistake, setup: SetUp
     named = told.checks[next(iter(mistake.ends))]
     assert mistake.found in named["found"]
     assert mistake.remedy in named["remedy"]
+
+
+AS_PROGRAM = (
+    "a rotated key",
+    "oc_ and ocs_ swapped",
+    "a slash at the callback's end",
+    "a misspelled name",
+    "a dead API",
+)
+
+
+@pytest.mark.parametrize(
+    "mistake", [mistake for mistake in MISTAKES if mistake.name in AS_PROGRAM], ids=lambda mistake: mistake.name
+)
+def test_the_program_says_the_same_in_lines(mistake: Mistake, setup: SetUp) -> None:
+    mistake.plant(setup)
+
+    as_json, in_lines = setup.verify(), setup.run("--offline")
+
+    assert (in_lines.code, in_lines.stderr) == (mistake.code, "")
+    lines = in_lines.stdout.splitlines()
+    for check in as_json.checks.values():
+        assert f"{check['end']:8}{check['title']}: {check['found']}" in lines
+        if check["remedy"] is not None:
+            assert f"        do: {check['remedy']}" in lines
 
 
 def test_nothing_is_asked_of_configure_with_a_key_of_the_wrong_kind(setup: SetUp, configure_sandbox: Sandbox) -> None:
