@@ -50,7 +50,6 @@ class Receiver:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server_version, sys_version = "configure_auth", ""
     timeout = 30
     """Seconds that a connection may be silent."""
 
@@ -97,6 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """A refusal; the library's own page quotes the request."""
         self._answer(code, b"")
+
+    def version_string(self) -> str:
+        return "configure_auth"
 
     def log_message(self, format: str, *args: object) -> None:
         """The request line has the code in it."""

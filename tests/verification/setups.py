@@ -93,9 +93,9 @@ class SetUp:
 
     def verify(self, *arguments: str) -> Told:
         """Run it for scripts and without a sign-in; within this process, whose start takes longer than all the rest."""
-        foreign = {name: None for name in os.environ if name.startswith("CONFIGURE_")}
+        foreign: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONFIGURE_")}
         command = ["verify", *self.arguments, "--offline", "--json", *arguments]
-        ended = CliRunner().invoke(main, command, env=foreign | self.variables, catch_exceptions=False)
+        ended = CliRunner().invoke(main, command, env={**foreign, **self.variables}, catch_exceptions=False)
         return self.told(ended.exit_code, ended.stdout, ended.stderr)
 
     def run(self, *arguments: str, **more: str) -> Told:
