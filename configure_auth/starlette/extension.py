@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Mount, Router
+from starlette.routing import Host, Match, Mount, Router
 from starlette.routing import Route as StarletteRoute
 from starlette.templating import Jinja2Templates
 from starlette.types import Scope
@@ -502,7 +502,8 @@ def mounts_in(of: object) -> Iterator[tuple[_Mount, tuple[object, ...]]]:
         if isinstance(part, _Mount):
             yield part, around
             continue
-        routes = getattr(part, "routes", None)
+        # A mount's routes are those of its app, behind the middleware that only its app has.
+        routes = None if isinstance(part, Mount | Host) else getattr(part, "routes", None)
         inside = [*routes] if isinstance(routes, list) else []
         # What a middleware is wrapped around has this name everywhere, and an included router FastAPI's own.
         inside += (inner for name in ("app", "original_router") if (inner := getattr(part, name, None)) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ..flows.effects import Flow, use
@@ -65,7 +66,7 @@ def _options(arguments: str) -> Iterator[str]:
         words = shlex.split(arguments)
     except ValueError:
         return
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         if word in ("-w", "--workers"):
             yield following
         elif word.startswith("--workers="):

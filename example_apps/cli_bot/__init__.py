@@ -34,6 +34,8 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: Path =
     )
     app.config.from_mapping(demo_settings(instance_path))
     app.config.from_mapping(config)
+    app_url = app.config.get("CONFIGURE_APP_URL") or os.environ.get("CONFIGURE_APP_URL", "")
+    app.config["SESSION_COOKIE_SECURE"] = app_url.startswith("https:")
 
     db.init_app(app)
     CSRFProtect(app)

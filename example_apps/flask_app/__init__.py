@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: Path =
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.from_mapping(config)
+    app_url = app.config.get("CONFIGURE_APP_URL") or os.environ.get("CONFIGURE_APP_URL", "")
+    app.config["SESSION_COOKIE_SECURE"] = app_url.startswith("https:")
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secret_key(instance_path)
 
     db.init_app(app)

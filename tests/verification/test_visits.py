@@ -1,0 +1,195 @@
+"""Whether a guard of the app stands in front of the routes that signed-out people need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+from configure_auth import Settings
+from configure_auth.starlette import ConfigureAuth
+from configure_auth.starlette import facts as starlette_facts
+from configure_auth.verification.application import Visited
+from configure_auth.verification.check import End
+
+from .apps import Adapter, Judge, Setup, waited_for
+
+ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
+LOGIN = ("/auth/configure/",)
+MESSAGES = ("/configure/messages/",)
+
+
+@pytest.fixture(params=ADAPTERS)
+def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
+    return Judge(request.param, tmp_path)
+
+
+@pytest.fixture
+def on_starlette(tmp_path: Path) -> Judge:
+    return Judge("starlette", tmp_path)
+
+
+def test_without_a_guard_every_door_is_open(judge: Judge) -> None:
+    found = judge(messages=True)["login_guard"]
+
+    assert found.end is End.PASSED
+    paths = ("/auth/configure/sign-in", "/auth/configure/callback", "/configure/messages/complete")
+    assert all(path in found.found for path in paths)
+
+
+def test_a_guard_that_sends_everybody_to_sign_in_is_named(judge: Judge) -> None:
+    found = judge(guard=("/static/",))["login_guard"]
+
+    assert found.end is End.FAILED
+    assert "/auth/configure/callback" in found.found
+    assert "sent to /sign-in" in found.found
+    assert "planted" not in repr(found)
+    wanted = '"configure_login"' if judge.adapter == "flask" else "middleware"
+    assert wanted in (found.remedy or "")
+
+
+@pytest.mark.parametrize("public", [LOGIN, LOGIN + MESSAGES])
+def test_a_guard_that_lets_ours_through_is_good(judge: Judge, public: tuple[str, ...]) -> None:
+    messages = public != LOGIN
+
+    assert judge(guard=public, messages=messages)["login_guard"].end is End.PASSED
+
+
+@pytest.mark.parametrize("shut", ["/auth/configure/sign-in", "/auth/configure/callback"])
+def test_half_a_way_is_none(judge: Judge, shut: str) -> None:
+    others = tuple({"/auth/configure/sign-in", "/auth/configure/callback"} - {shut})
+    found = judge(guard=others)["login_guard"]
+
+    assert found.end is End.FAILED
+    assert shut in found.found
+
+
+def test_the_report_of_a_journey_must_get_through(judge: Judge) -> None:
+    found = judge(guard=LOGIN, messages=True)["login_guard"]
+
+    assert found.end is End.FAILED
+    assert "/configure/messages/complete" in found.found
+
+
+def test_the_links_callback_is_for_who_is_signed_in(judge: Judge) -> None:
+    assert judge(guard=LOGIN)["login_guard"].end is End.PASSED
+    assert judge(guard=(), login=False)["login_guard"].end is End.SKIPPED
+
+
+def test_where_pages_carry_bearer_tokens_the_links_callback_comes_without_one(judge: Judge) -> None:
+    found = judge(guard=LOGIN, constructor={"session": False})["login_guard"]
+
+    assert found.end is End.FAILED
+    assert "/configure/callback" in found.found
+
+
+def test_a_strict_cookie_needs_the_callback_open_on_starlette_alone(judge: Judge) -> None:
+    found = judge(guard=LOGIN, cookie={"same_site": "strict"})["login_guard"]
+
+    assert found.end is (End.FAILED if judge.adapter == "starlette" else End.PASSED)
+    assert judge(guard=(*LOGIN, "/configure/callback"), cookie={"same_site": "strict"})["login_guard"].end is End.PASSED
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ({"allow_origins": ["https://sign-in.me"], "allow_methods": ["POST"]}, End.PASSED),
+        ({"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}, End.PASSED),
+        ({"allow_origins": ["https://elsewhere.example"], "allow_methods": ["POST"]}, End.FAILED),
+        ({"allow_origins": ["https://sign-in.me"], "allow_methods": ["PUT"]}, End.FAILED),
+    ],
+)
+def test_cors_middleware_must_name_configures_page(on_starlette: Judge, given: dict[str, Any], end: End) -> None:
+    def wrap(app: Any, _: Any) -> None:
+        app.user_middleware.insert(0, Middleware(CORSMiddleware, **given))
+
+    found = on_starlette(messages=True, wrap=wrap)["login_guard"]
+    assert found.end is end
+    assert ("allow_origins" in (found.remedy or "")) == (end is End.FAILED)
+
+
+def test_a_guard_that_shuts_the_question_only_is_seen(tmp_path: Path) -> None:
+    def wrap(app: Any, _: Any) -> None:
+        from flask import abort, request
+
+        def no_questions() -> None:
+            if request.method == "OPTIONS":
+                abort(405)
+
+        app.before_request(no_questions)
+
+    found = Judge("flask", tmp_path)(messages=True, wrap=wrap)["login_guard"]
+    assert found.end is End.FAILED
+    assert "HTTP 405" in found.found
+
+
+def test_an_app_that_fails_there_is_not_taken_for_a_guard(judge: Judge) -> None:
+    def wrap(app: Any, _: Any) -> Any:
+        if judge.adapter == "flask":
+
+            def fails() -> None:
+                raise RuntimeError("planted")
+
+            app.before_request(fails)
+            return None
+
+        async def failing(scope: Any, receive: Any, send: Any) -> None:
+            raise RuntimeError("planted")
+
+        failing.app = app  # type: ignore[attr-defined]
+        return failing
+
+    found = judge(wrap=wrap)["login_guard"]
+    assert found.end is End.SKIPPED
+    assert "planted" not in repr(found)
+
+
+def test_no_hook_and_no_user_is_asked(judge: Judge) -> None:
+    asked: list[object] = []
+
+    def who(*_: object) -> None:
+        asked.append(_)
+
+    assert judge(constructor={"user_id": who}, messages=True)["login_guard"].end is End.PASSED
+    assert asked == []
+
+
+def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starlette_facts, "_PATIENCE", 0.01)
+
+    async def endless() -> Any:
+        yield b"one"
+        await anyio.sleep_forever()
+
+    def wrap(app: Any, _: Any) -> None:
+        headers = {"Content-Security-Policy": "form-action 'none'"}
+        app.router.routes.insert(0, Route("/", lambda request: StreamingResponse(endless(), headers=headers)))
+
+    assert on_starlette(wrap=wrap)["csp"].end is End.WARNED
+
+
+def test_where_no_app_was_named_there_is_nothing_to_describe(tmp_path: Path) -> None:
+    settings = Settings.from_mapping(Setup().mapping)
+    alone = ConfigureAuth(settings, store="memory://", user_id=lambda request: None)
+    alone.account_link()
+
+    assert starlette_facts.application_of(alone, alone._site) is None
+
+
+def test_a_visitor_brings_what_a_test_says(judge: Judge) -> None:
+    from . import apps
+
+    make = apps._on_flask if judge.adapter == "flask" else apps._starlette
+    application = make(Setup(headers=(("X-One", "1"), ("X-One", "2"))), judge.folder).describe(None)
+    assert application is not None
+
+    answer = waited_for(application.visit("GET", "/?a=b", {"accept": "text/html"}))
+    assert isinstance(answer, Visited)
+    assert answer.all("x-one") == ["1", "2"]
+    assert b"The app" in answer.body
