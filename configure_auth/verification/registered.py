@@ -143,23 +143,21 @@ def _asked(subject: Subject, origin: str, variable: str) -> Flow[Finding]:
 
 
 def _sign_in_page(subject: Subject) -> Flow[Finding]:
-    origin, agent = subject.settings.sign_in_url, subject.settings.required_agent
-    try:
-        yield from send(probe_page(f"{origin}/{agent}"))
-    except ConfigureError as error:
-        if not is_page(error):
-            return _not_there(error, origin, "CONFIGURE_SIGN_IN_URL")
-    return passed(f"{origin}/{agent} is there")
+    settings = subject.settings
+    return (yield from _shown(settings.sign_in_url, f"/{settings.required_agent}", "CONFIGURE_SIGN_IN_URL"))
 
 
 def _script(subject: Subject) -> Flow[Finding]:
-    origin = subject.settings.script_url
+    return (yield from _shown(subject.settings.script_url, "/js/configure.js", "CONFIGURE_SCRIPT_URL"))
+
+
+def _shown(origin: str, path: str, variable: str) -> Flow[Finding]:
     try:
-        yield from send(probe_page(f"{origin}/js/configure.js"))
+        yield from send(probe_page(f"{origin}{path}"))
     except ConfigureError as error:
         if not is_page(error):
-            return _not_there(error, origin, "CONFIGURE_SCRIPT_URL")
-    return passed(f"{origin}/js/configure.js is there")
+            return _not_there(error, origin, variable)
+    return passed(f"{origin}{path} is there")
 
 
 def _not_there(error: ConfigureError, origin: str, variable: str) -> Finding:
