@@ -1,0 +1,317 @@
+"""The real sign-in of `verify`: a person in a browser, the exchange, a read, and what can go wrong between them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, expect
+
+from configure_auth.sandbox import Sandbox
+from tests.browser.conftest import browser
+from tests.interop.people import ADA, answer
+
+from .setups import LINK, LOGIN, SetUp, Told
+
+__all__ = ["browser"]
+
+PASSED = {"sign_in": "passed", "exchange": "passed", "profile_read": "passed"}
+
+
+@pytest.fixture
+def free(setup: SetUp) -> SetUp:
+    """With a callback that nobody listens at, for `verify` to do it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    setup.move_to(f"http://localhost:{port}")
+    return setup
+
+
+@pytest.fixture
+def free_link(free: SetUp) -> SetUp:
+    """The same without an OAuth client, so that the link's sign-in is tried."""
+    free.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
+    return free
+
+
+def steps(told: Told) -> dict[str, str]:
+    return {name: told.checks[name]["end"] for name in PASSED}
+
+
+def failure(told: Told) -> dict[str, str]:
+    """The one finding that isn't good."""
+    assert told.code == 1
+    [(name, end)] = told.troubles.items()
+    assert end == "failed"
+    later = list(PASSED)[list(PASSED).index(name) + 1 :] if name in PASSED else []
+    assert {told.reasons.get(step) for step in later} <= {f"needs: {told.checks[name]['title']}"}
+    found: dict[str, str] = told.checks[name]
+    return found
+
+
+@contextmanager
+def bare() -> Iterator[httpx2.Client]:
+    with httpx2.Client(trust_env=False, verify=False, timeout=30) as client:  # nothing here is TLS
+        yield client
+
+
+def come_back(setup: SetUp, url: str, *, cancel: bool = False) -> None:
+    """Sign in without a browser, and follow the way back."""
+    with bare() as client:
+        assert client.get(setup.sandbox.sign_in(url, ADA, cancel=cancel)).status_code == 200
+
+
+def port_is_free(setup: SetUp) -> bool:
+    port = urlsplit(setup.app_url).port
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        socket.create_server((host, port or 0), family=family).close()
+    return True
+
+
+# In a browser
+
+
+def test_somebody_signs_in_and_everything_passes(free: SetUp, browser: Browser) -> None:
+    ada = free.sandbox.add_person(ADA, name="Ada Lovelace")
+    page = browser.new_page()
+    # A browser's own words must not get between the JSON.
+    with free.verifying(says="Opening in existing browser session.") as verifying:
+        url = verifying.url()
+        answer(page, url)
+        expect(page.get_by_text("The terminal says what came of it")).to_be_visible()
+        told = verifying.end()
+    page.close()
+
+    assert url.startswith(f"{free.sandbox.accounts_url}/oauth/authorize?")
+    assert (told.code, told.troubles, told.reasons) == (0, {}, {})
+    assert steps(told) == PASSED
+    assert url in told.stderr
+    assert "Ada" not in told.stdout
+    [exchange] = free.sandbox.calls_to("POST", "/oauth/token")
+    assert exchange.form["redirect_uri"] == free.app_url + LOGIN
+    [token] = [token for token in free.sandbox.tokens if token.kind == "access"]
+    read = free.sandbox.calls[-1]
+    assert (token.user_id, read.headers["authorization"]) == (ada.user_id, f"Bearer {token.token}")
+    assert port_is_free(free)
+
+
+def test_without_an_oauth_client_the_link_is_tried(free_link: SetUp, browser: Browser) -> None:
+    page = browser.new_page()
+    with free_link.verifying() as verifying:
+        url = verifying.url()
+        answer(page, url)
+        expect(page.get_by_text("The terminal says what came of it")).to_be_visible()
+        told = verifying.end()
+    page.close()
+
+    assert url.startswith(f"{free_link.sandbox.sign_in_url}/demo-agent?")
+    assert (told.code, told.troubles, steps(told)) == (0, {}, PASSED)
+    [exchange] = free_link.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
+    assert exchange.json["code"] not in told.stdout + told.stderr
+    assert free_link.sandbox.calls_to("POST", "/oauth/token") == []
+
+
+def test_somebody_cancels(free: SetUp, browser: Browser) -> None:
+    page = browser.new_page()
+    with free.verifying() as verifying:
+        answer(page, verifying.url(), button="Cancel")
+        expect(page.get_by_text("The terminal says what came of it")).to_be_visible()
+        told = verifying.end()
+    page.close()
+
+    said = failure(told)
+    assert (said["name"], said["found"]) == (
+        "exchange",
+        "Configure sent the person back without a code (access_denied)",
+    )
+    assert "press Allow" in said["remedy"]
+    assert free.sandbox.calls_to("POST", "/oauth/token") == []
+
+
+# By hand, where the order matters
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong once everything that can be asked beforehand is right.
+
+    `before` is done before the command starts, `meanwhile` when somebody is back from Configure and not yet here.
+    """
+
+    name: str
+    check: str
+    found: str
+    remedy: str
+    before: Callable[[SetUp], None] = lambda setup: None
+    meanwhile: Callable[[SetUp], None] = lambda setup: None
+
+
+def _wrong_secret(setup: SetUp) -> None:
+    setup.change(CONFIGURE_OAUTH_CLIENT_SECRET="ocs_local_wrongly-copied-secret")
+
+
+def _only_search(setup: SetUp) -> None:
+    setup.sandbox.variants.granted_scopes = ("profile.search",)
+
+
+def _only_search_unsaid(setup: SetUp) -> None:
+    _only_search(setup)
+    setup.sandbox.variants.token_scope = False
+
+
+def _late(setup: SetUp) -> None:
+    setup.sandbox.advance(3600)
+
+
+def _rotated(setup: SetUp) -> None:
+    setup.sandbox.rotate_client_secret()
+
+
+def _unread(setup: SetUp) -> None:
+    body = {"error": {"type": "permission_error", "code": "agent_mismatch", "message": "of another agent"}}
+    setup.sandbox.fault("/v1/profile", status=403, body=body)
+
+
+_SECRET = "CONFIGURE_OAUTH_CLIENT_SECRET"
+TROUBLES = (
+    Trouble("a wrong secret", "exchange", "refuses the client's secret", _SECRET, before=_wrong_secret),
+    Trouble("a rotated secret", "exchange", "was rotated since", _SECRET, before=_rotated),
+    Trouble("a secret rotated meanwhile", "exchange", "was rotated since", _SECRET, meanwhile=_rotated),
+    Trouble("a late code", "exchange", "no longer takes the code", "run it again", meanwhile=_late),
+    Trouble("less granted", "exchange", "profile.read is missing", "configure.dev/sso", before=_only_search),
+    Trouble("less granted unsaid", "profile_read", "may not read", "profile.read", before=_only_search_unsaid),
+    Trouble("a token of another agent", "profile_read", "of two agents", "one and the same", meanwhile=_unread),
+)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
+def test_what_only_a_sign_in_can_tell_is_named(free: SetUp, trouble: Trouble) -> None:
+    trouble.before(free)
+    with free.verifying() as verifying, bare() as client:
+        back = free.sandbox.sign_in(verifying.url(), ADA)
+        trouble.meanwhile(free)
+        assert client.get(back).status_code == 200
+        told = verifying.end()
+
+    said = failure(told)
+    assert said["name"] == trouble.check
+    assert trouble.found in said["found"]
+    assert trouble.remedy in said["remedy"]
+
+
+@pytest.mark.parametrize("variant", ["error", "bare"])
+def test_a_cancelled_link_is_named(free_link: SetUp, variant: str) -> None:
+    free_link.sandbox.variants.hosted_cancel = "error" if variant == "error" else "bare"
+    with free_link.verifying() as verifying:
+        come_back(free_link, verifying.url(), cancel=True)
+        told = verifying.end()
+
+    assert failure(told)["found"].startswith("Configure sent the person back without a code")
+
+
+def test_a_late_code_of_the_link_is_told(free_link: SetUp) -> None:
+    with free_link.verifying() as verifying, bare() as client:
+        back = free_link.sandbox.sign_in(verifying.url(), ADA)
+        free_link.sandbox.advance(3600)
+        client.get(back)
+        told = verifying.end()
+
+    assert told.code != 0
+    assert set(told.troubles) == {"exchange"}
+    assert told.checks["exchange"]["remedy"]
+
+
+def test_whoever_comes_with_another_state_is_told_of(free: SetUp) -> None:
+    with free.verifying("--patience", "1") as verifying, bare() as client:
+        verifying.url()
+        assert client.get(f"{free.app_url}{LOGIN}?code=the-code&state=another").status_code == 404
+        told = verifying.end()
+
+    said = failure(told)
+    assert said["name"] == "sign_in"
+    assert "not with the state" in said["found"]
+    assert free.sandbox.calls_to("POST", "/oauth/token") == []
+
+
+def test_nobody_comes_back(free: SetUp) -> None:
+    with free.verifying("--patience", "1") as verifying:
+        verifying.url()
+        told = verifying.end()
+
+    said = failure(told)
+    assert (said["name"], said["found"]) == ("sign_in", "nobody came back within 1 s")
+    assert "run it again" in said["remedy"]
+    assert port_is_free(free)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_app_has_the_port(free: SetUp, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, urlsplit(free.app_url).port or 0), family=family):
+        told = free.run("--json")
+
+    said = failure(told)
+    assert said["name"] == "sign_in"
+    assert free.app_url + LOGIN in said["found"]
+    assert "stop your app" in said["remedy"]
+    assert "--offline" in said["remedy"]
+
+
+def test_ctrl_c_ends_it_in_a_line_and_frees_the_port(free: SetUp) -> None:
+    with free.verifying() as verifying:
+        verifying.url()
+        os.kill(verifying.process.pid, signal.SIGINT)
+        stdout, stderr = verifying.process.communicate(timeout=60)
+
+    assert verifying.process.returncode in (1, 130)
+    assert stdout == ""
+    assert [line for line in stderr.splitlines() if line and not line.startswith("sign in:")] == ["Aborted!"]
+    assert port_is_free(free)
+
+
+def _in_production(setup: SetUp) -> None:
+    setup.move_to("https://shop.example.com")
+
+
+@pytest.mark.parametrize(
+    ("plant", "reason"),
+    [
+        (_in_production, "it would end at https://shop.example.com"),
+        (lambda setup: setup.change(CONFIGURE_AGENT=None), "needs: "),
+        (lambda setup: setup.change(CONFIGURE_API_KEY=None), "needs: "),
+        (lambda setup: setup.change(CONFIGURE_API_KEY="sk_local_wrong"), "needs: "),
+        (lambda setup: setup.change(CONFIGURE_OAUTH_CLIENT_SECRET=None), "needs: "),
+        (lambda setup: setup.change(CONFIGURE_OAUTH_CLIENT_SECRET="wrong", CONFIGURE_OAUTH_CLIENT_ID="x"), "needs: "),
+        (lambda setup: setup.change(CONFIGURE_ACCOUNTS_URL=setup.sandbox.sign_in_url), "needs: the page of the login"),
+        (lambda setup: setup.sandbox.register_scopes("profile.search"), "needs: client, callback and scopes"),
+    ],
+)
+def test_where_it_could_not_end_nobody_is_asked_to_sign_in(
+    setup: SetUp, configure_sandbox: Sandbox, plant: Callable[[SetUp], None], reason: str
+) -> None:
+    plant(setup)
+
+    told = setup.sign_in()
+
+    assert steps(told) == dict.fromkeys(PASSED, "skipped")
+    assert told.checks["sign_in"]["found"].startswith(reason)
+    assert "sign in:" not in told.stderr
+    assert {call.path for call in configure_sandbox.calls}.isdisjoint({"/oauth/token"})
+
+
+def test_a_link_that_is_not_registered_asks_nobody_to_sign_in(free_link: SetUp, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.reset()
+
+    told = free_link.sign_in()
+
+    assert (told.code, told.troubles) == (0, {})
+    assert steps(told) == dict.fromkeys(PASSED, "skipped")
+    assert told.checks["sign_in"]["found"] == f"needs: {told.checks['return_to']['title']}"
+    assert LINK not in told.stderr
