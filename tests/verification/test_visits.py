@@ -7,6 +7,8 @@ from typing import Any
 
 import anyio
 import pytest
+from flask import Flask, abort, request
+from flask.testing import FlaskClient
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import StreamingResponse
@@ -116,8 +118,6 @@ def test_cors_middleware_must_name_configures_page(on_starlette: Judge, given: d
 
 def test_a_guard_that_shuts_the_question_only_is_seen(tmp_path: Path) -> None:
     def wrap(app: Any, _: Any) -> None:
-        from flask import abort, request
-
         def no_questions() -> None:
             if request.method == "OPTIONS":
                 abort(405)
@@ -158,6 +158,18 @@ def test_no_hook_and_no_user_is_asked(judge: Judge) -> None:
 
     assert judge(constructor={"user_id": who}, messages=True)["login_guard"].end is End.PASSED
     assert asked == []
+
+
+class _SignedIn(FlaskClient):
+    def open(self, *args: Any, **options: Any) -> Any:
+        raise AssertionError("the app's own test client may sign somebody in")
+
+
+def test_a_test_client_of_the_apps_own_is_left_alone(tmp_path: Path) -> None:
+    def wrap(app: Flask, _: Any) -> None:
+        app.test_client_class = _SignedIn
+
+    assert Judge("flask", tmp_path)(wrap=wrap)["login_guard"].end is End.PASSED
 
 
 def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
