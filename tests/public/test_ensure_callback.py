@@ -319,6 +319,29 @@ def test_an_error_that_nobody_thought_of_is_named_and_not_quoted(
     assert_tells_nothing(configure_sandbox, caplog, done)
 
 
+def test_an_error_that_nobody_thought_of_leaves_the_other_callback_alone(
+    make: Make, configure_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("configure_auth.flows.registration.list_sign_in_return_destinations", broken)
+
+    assert [one.end for one in boot(make())] == ["failed", "registered"]
+    assert configure_sandbox.redirect_uris == (LOGIN,)
+
+
+def test_not_even_a_flow_that_cannot_begin_gets_through(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    configure_auth = make()
+    for name in ("_performed", "_performed_in_each"):
+        monkeypatch.setattr(configure_auth, name, broken, raising=False)
+
+    assert [(one.end, one.callback) for one in boot(configure_auth)] == [("failed", None)] * 2
+
+
 def test_an_interruption_gets_through(make: Make) -> None:
     configure_auth = make()
     client_of(configure_auth)._transport = Broken(KeyboardInterrupt())
