@@ -83,13 +83,16 @@ def _let_through(answer: Visited | Unvisited, path: str, way_out: str, *, is_our
         return skipped(f"the app failed at {path} (HTTP {answer.status})")
     where = answer.first("location") if 300 <= answer.status < 400 else None
     turned = f"sent to {_path(where)}" if where else f"answered HTTP {answer.status}"
-    return failed(f"who is signed out is {turned} at {path}, before our route sees it", way_out)
+    return failed(f"{path} is kept from who is signed out ({turned})", way_out)
 
 
 def _path(location: str) -> str:
     # Without the query, in which the app may have put anything.
-    parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.path
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "no address"
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else parts.path
 
 
 def _way_out(application: Application, names: list[str]) -> str:

@@ -11,7 +11,7 @@ from flask import Flask, abort, request
 from flask.testing import FlaskClient
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from configure_auth import Settings
@@ -54,6 +54,23 @@ def test_a_guard_that_sends_everybody_to_sign_in_is_named(judge: Judge) -> None:
     assert "planted" not in repr(found)
     wanted = '"configure_login"' if judge.adapter == "flask" else "middleware"
     assert wanted in (found.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [("https://planted:planted@id.example/in?a=planted", "https://id.example/in"), ("https://[", "no address")],
+)
+def test_of_where_a_guard_sends_people_only_the_place_is_said(on_starlette: Judge, location: str, said: str) -> None:
+    def wrap(app: Any, _: Any) -> Any:
+        async def guard(scope: Any, receive: Any, send: Any) -> None:
+            await PlainTextResponse("", 302, headers={"location": location})(scope, receive, send)
+
+        guard.app = app  # type: ignore[attr-defined]
+        return guard
+
+    found = on_starlette(wrap=wrap)["login_guard"]
+    assert f"(sent to {said})" in found.found
+    assert "planted" not in repr(found)
 
 
 @pytest.mark.parametrize("public", [LOGIN, LOGIN + MESSAGES])
