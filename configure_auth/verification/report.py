@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class TerminalReport(Report):
     colour: bool
 
     def begins(self, title: str) -> None:
-        self._rewrite(self._styled(f"  … {title}", "bright_black"), end=False)
+        # What wraps can't be cleared: only the line with the cursor is.
+        room = shutil.get_terminal_size().columns - 1
+        self._rewrite(self._styled(f"  … {title}"[:room], "bright_black"), end=False)
 
     def ended(self, result: Result) -> None:
         finding = result.finding
@@ -73,7 +76,7 @@ class TerminalReport(Report):
         self._rewrite(f"  Sign in here; your browser should have it open:\n  {url}", end=True)
 
     def summed_up(self, results: Sequence[Result]) -> None:
-        end = End.PASSED if exit_code(results) == 0 else End.FAILED
+        end = {0: End.PASSED, 3: End.UNKNOWN}.get(exit_code(results), End.FAILED)
         click.echo(f"\n{self._styled(_summary(results), _LOOK[end][1])}")
 
     def _styled(self, text: str, colour: str) -> str:
@@ -107,16 +110,24 @@ class JsonReport(Report):
             }
             for result in results
         ]
-        click.echo(json.dumps({"exit_code": exit_code(results), "checks": told}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"exit_code": exit_code(results), "checks": told}, indent=2))
 
 
 def report_for(*, as_json: bool) -> Report:
     """The report that fits where standard output goes."""
     if as_json:
         return JsonReport()
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and _has_marks(sys.stdout.encoding):
         return TerminalReport(colour=not os.environ.get("NO_COLOR"))
     return LineReport()
+
+
+def _has_marks(encoding: str) -> bool:
+    try:
+        "".join(["…→", *(mark for mark, _ in _LOOK.values())]).encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def exit_code(results: Sequence[Result]) -> int:

@@ -105,7 +105,7 @@ class SetUp:
     def run(self, *arguments: str, **more: str) -> Told:
         """Run it as a program."""
         ended = subprocess.run(
-            self._command(*arguments),
+            self.command(*arguments),
             cwd=self.folder,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
@@ -131,7 +131,7 @@ class SetUp:
         with (
             open(os.open(opened, os.O_RDONLY | os.O_NONBLOCK), "rb") as urls,
             subprocess.Popen(
-                self._command("--json", *arguments),
+                self.command("--json", *arguments),
                 cwd=self.folder,
                 env=self.environment(BROWSER=f"{opener} %s"),
                 stdin=subprocess.DEVNULL,
@@ -148,9 +148,10 @@ class SetUp:
                     process.communicate()
 
     def environment(self, **more: str) -> dict[str, str]:
-        return environment(**self.variables, **{"PYTHONUTF8": "1", **more})
+        usual = {"PYTHONUTF8": "1", "TERM": "xterm-256color", "NO_COLOR": ""}
+        return environment(**{**usual, **self.variables, **more})
 
-    def _command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-W", "error", "-m", "configure_auth", "verify", *self.arguments, *arguments]
 
     def told(self, code: int, stdout: str, stderr: str) -> Told:

@@ -1,0 +1,247 @@
+"""How `verify` tells its findings: in lines, as JSON, on a terminal; and that it tells nobody a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import webbrowser
+
+import httpx2
+import pytest
+
+from .screens import show, shown
+from .setups import KEYS, STORE_PASSWORD, SetUp
+
+ENDS = ("passed", "warned", "failed", "unknown", "skipped")
+MARKS = {"✓", "!", "✗", "?", "-"}
+NAMES = [
+    "CONFIGURE_API_KEY",
+    "CONFIGURE_PUBLISHABLE_KEY",
+    "CONFIGURE_AGENT",
+    "CONFIGURE_OAUTH_CLIENT_ID",
+    "CONFIGURE_OAUTH_CLIENT_SECRET",
+    "CONFIGURE_APP_URL",
+    "CONFIGURE_TOKEN_KEYS",
+    "CONFIGURE_STORE",
+    "CONFIGURE_BASE_URL",
+    "CONFIGURE_ACCOUNTS_URL",
+    "CONFIGURE_SIGN_IN_URL",
+    "CONFIGURE_SCRIPT_URL",
+    "api_key",
+    "agent",
+    "callback",
+    "authorize",
+    "accounts",
+    "return_to",
+    "sign_in_page",
+    "script",
+]
+"""Scripts read these: none of them may change."""
+
+
+def spoil(setup: SetUp) -> None:
+    """One finding of each kind."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    setup.sandbox.register_scopes("profile.search")
+    setup.change(CONFIGURE_TOKEN_KEYS=None, CONFIGURE_SIGN_IN_URL=dead)
+
+
+# In lines
+
+
+def test_what_is_piped_has_a_line_for_each_check_and_no_escape_code(setup: SetUp) -> None:
+    spoil(setup)
+    told = setup.run("--offline")
+
+    assert (told.code, told.stderr) == (1, "")
+    assert told.stdout.isascii()
+    assert "\x1b" not in told.stdout
+    assert "\r" not in told.stdout
+    *lines, summary = told.stdout.splitlines()
+    firsts = [line.split(" ")[0] for line in lines if not line.startswith("        do: ")]
+    assert set(firsts) == set(ENDS)
+    assert summary == ", ".join(f"{firsts.count(end)} {end}" for end in ENDS)
+    for line, after in zip(lines, [*lines[1:], summary], strict=True):
+        needs_a_way_out = line.startswith(("warned", "failed", "unknown"))
+        assert after.startswith("        do: ") == needs_a_way_out or line.startswith("        do: ")
+
+
+# As JSON
+
+
+def test_json_is_one_object_with_stable_names(setup: SetUp) -> None:
+    told = setup.run("--offline", "--json")
+
+    assert (told.code, told.stderr) == (0, "")
+    assert told.stdout.isascii()
+    said = json.loads(told.stdout)
+    assert set(said) == {"exit_code", "checks"}
+    assert said["exit_code"] == 0
+    assert [check["name"] for check in said["checks"]] == NAMES
+    for check in said["checks"]:
+        assert set(check) == {"name", "title", "end", "found", "remedy"}
+        assert check["end"] == "passed"
+        assert check["remedy"] is None
+
+
+def test_json_has_a_remedy_for_whatever_is_not_right(setup: SetUp) -> None:
+    spoil(setup)
+    told = setup.verify()
+
+    assert {check["end"] for check in told.checks.values()} == set(ENDS)
+    for check in told.checks.values():
+        assert bool(check["remedy"]) == (check["end"] in ("warned", "failed", "unknown"))
+        assert check["found"]
+
+
+def test_the_names_of_a_sign_in_are_stable_too(setup: SetUp) -> None:
+    setup.change(CONFIGURE_API_KEY=None)
+    told = setup.sign_in()
+
+    assert list(told.checks)[-3:] == ["sign_in", "exchange", "profile_read"]
+
+
+# On a terminal
+
+
+def test_a_terminal_gets_marks_in_colour_and_sees_what_goes_on(setup: SetUp) -> None:
+    spoil(setup)
+    screen = shown(setup)
+
+    assert (screen.told.code, screen.told.stderr) == (1, "")
+    assert "… the key at Configure" in screen.written
+    for number in (31, 32, 33):
+        assert f"\x1b[{number}m" in screen.written
+    lines = screen.text.splitlines()
+    assert {line[0] for line in lines if line[1:2] == " " and line[0] != " "} == MARKS
+    # What went on has gone.
+    assert [line for line in lines if "…" in line] == []
+    assert lines[-1].endswith("skipped")
+
+
+def test_a_terminal_says_what_lines_say(setup: SetUp) -> None:
+    spoil(setup)
+    screen, told = shown(setup), setup.verify()
+
+    lines = screen.text.splitlines()
+    for check in told.checks.values():
+        assert any(line[2:] == f"{check['title']}: {check['found']}" for line in lines)
+        assert check["remedy"] is None or f"  → {check['remedy']}" in lines
+
+
+@pytest.mark.parametrize("columns", [10, 24, 39, 80])
+def test_a_narrow_terminal_shows_the_same(setup: SetUp, columns: int) -> None:
+    spoil(setup)
+    narrow = shown(setup, columns=columns)
+
+    assert all(len(row) <= columns for row in narrow.rows)
+    assert "…" not in narrow.text
+    assert narrow.text == show(narrow.written, 10_000)[1]
+
+
+def test_no_color_leaves_the_colours_out(setup: SetUp) -> None:
+    screen = shown(setup, NO_COLOR="1")
+
+    assert "m" not in {piece[-1:] for piece in _escapes(screen.written)}
+    assert "… the key at Configure" in screen.written
+    assert "✓ the key at Configure: Configure takes it" in screen.rows
+
+
+def test_an_empty_no_color_is_none(setup: SetUp) -> None:
+    assert "\x1b[32m" in shown(setup, NO_COLOR="").written
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("PYTHONIOENCODING", "ascii")])
+def test_a_terminal_that_can_do_little_gets_lines(setup: SetUp, name: str, value: str) -> None:
+    spoil(setup)
+    setup.change(**{name: value})
+    screen = shown(setup)
+
+    assert screen.told.code == 1
+    assert "\x1b" not in screen.written
+    assert screen.written.isascii()
+    assert "passed  the key at Configure: Configure takes it" in screen.text.splitlines()
+
+
+def test_json_is_json_on_a_terminal_too(setup: SetUp) -> None:
+    screen = shown(setup, "--json", columns=10_000)
+
+    assert "\x1b" not in screen.written
+    assert json.loads(screen.written)["exit_code"] == 0
+
+
+def _escapes(written: str) -> list[str]:
+    pieces = written.split("\x1b[")[1:]
+    return [piece[: next(n for n, letter in enumerate(piece) if letter.isalpha()) + 1] for piece in pieces]
+
+
+# Secrets
+
+
+@pytest.fixture
+def signed_in(monkeypatch: pytest.MonkeyPatch, setup: SetUp) -> SetUp:
+    """Somebody signs in as soon as a browser is to be opened."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    setup.move_to(f"http://localhost:{port}")
+
+    def sign_in(url: str) -> bool:
+        # What this person's own client logs is no matter of ours.
+        logging.disable()
+        try:
+            with httpx2.Client(trust_env=False, verify=False, timeout=30) as client:
+                return client.get(setup.sandbox.sign_in(url, name="Ada Lovelace")).is_success
+        finally:
+            logging.disable(logging.NOTSET)
+
+    monkeypatch.setattr(webbrowser, "open", sign_in)
+    return setup
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_nothing_secret_is_logged_or_told(
+    signed_in: SetUp, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], is_link: bool
+) -> None:
+    if is_link:
+        signed_in.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
+    with caplog.at_level(logging.DEBUG):
+        told = signed_in.sign_in()
+
+    assert (told.code, told.troubles, told.checks["profile_read"]["end"]) == (0, {}, "passed")
+    # The keys, the store's password, tokens, the code and, for the login, its verifier.
+    assert len(signed_in.secrets) >= 7
+    assert {STORE_PASSWORD, *KEYS.split(", ")} < signed_in.secrets
+    logged = "\n".join([*caplog.messages, *(str(record.__dict__) for record in caplog.records)])
+    [state] = {call.query["state"] for call in signed_in.sandbox.calls if "state" in call.query} - {"configure_verify"}
+    said = logged + "".join(capfd.readouterr())
+    assert [secret for secret in {state, *signed_in.secrets} if secret in said] == []
+
+
+@pytest.mark.parametrize("name", ["CONFIGURE_STORE", "CONFIGURE_STATES"])
+def test_the_url_of_a_store_is_not_shown(setup: SetUp, name: str) -> None:
+    setup.change(**{name: f"redis://:{STORE_PASSWORD}@cache.internal/0"})
+    told = setup.verify()
+
+    assert told.checks[name]["found"] == "is set"
+    assert "cache.internal" not in told.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CONFIGURE_AGENT",
+        "CONFIGURE_OAUTH_CLIENT_ID",
+        "CONFIGURE_APP_URL",
+        "CONFIGURE_BASE_URL",
+        "CONFIGURE_SSO_REDIRECT_URI",
+        "CONFIGURE_TOKEN_KEY",
+    ],
+)
+@pytest.mark.parametrize("shape", ["{}", '"{}"', "https://user:{}@shop.example.com", "https://shop.example.com?key={}"])
+def test_a_secret_in_the_wrong_place_is_not_told(setup: SetUp, name: str, shape: str) -> None:
+    setup.change(**{name: shape.format(setup.sandbox.credentials.client_secret)})
+    told = setup.verify()
+
+    assert told.checks[name]["end"] in ("failed", "warned")
