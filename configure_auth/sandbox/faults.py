@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import re
 import shlex
 import threading
@@ -68,7 +67,7 @@ class Fault:
         if self.times is not None and self.times < 1:
             return "times must be 1 or more; leave it out for always"
         for name, seconds in (("delay", self.delay), ("drip", self.drip)):
-            if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
+            if seconds is not None and not 0 <= seconds <= _MOST_SECONDS:
                 return f"{name} must be seconds, from 0 to {_MOST_SECONDS:.0f}"
         if self.cut is not None and self.cut < 0:
             return "cut must be a number of bytes, 0 or more"

@@ -79,6 +79,15 @@ def test_an_answer_that_is_late_or_drips_is_the_endpoints_own(developer: Develop
     assert read_fault(f"{VALIDATE} drip=0.1", AGENTS).drip == 0.1
 
 
+def test_an_answer_is_late_after_a_new_start_too() -> None:
+    with Sandbox() as sandbox:
+        sandbox.stop()
+        sandbox.start()
+        sandbox.script(f"{VALIDATE} delay=3600")
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{sandbox.api_url}{VALIDATE}", timeout=0.5, trust_env=False)
+
+
 def test_another_origin_is_named(developer: Developer, sandbox: Sandbox) -> None:
     sandbox.script("GET /oauth/authorize status=500 origin=accounts times=1")
     sandbox.script("GET /demo-agent origin=sign-in status=418")
