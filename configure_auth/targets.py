@@ -16,8 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from dotenv import dotenv_values
-
 from .api.client import Configure
 from .errors import SettingsError
 from .flows import Features, Flow, Runtime, run
@@ -61,10 +59,14 @@ def environment_of(env_file: Path | None = None) -> dict[str, str]:
     """The variables of the process, with those of a file over them. Nothing in it refers to another variable.
 
     Raises:
-        SettingsError: the file can't be read.
+        SettingsError: the file can't be read, or python-dotenv isn't there.
     """
     if env_file is None:
         return dict(os.environ)
+    try:
+        from dotenv import dotenv_values
+    except ImportError as error:
+        raise SettingsError("an environment file needs python-dotenv: pip install python-dotenv") from error
     try:
         # Opened here, or a missing one would count as empty; taken as it stands, since a key may have a dollar sign.
         with env_file.open(encoding="utf-8-sig") as file:

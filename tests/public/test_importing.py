@@ -88,6 +88,17 @@ def test_a_missing_sandbox_says_what_to_install() -> None:
     assert ended.stderr == "Error: the sandbox needs more: pip install 'configure_auth[sandbox]'\n"
 
 
+def test_an_environment_file_without_its_reader_says_what_to_install(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.touch()
+    program = f"from configure_auth.cli import main; main(['verify', '--env-file', {str(file)!r}])"
+
+    ended = python("-c", HIDDEN.format(hidden=["dotenv"]) + program)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "Error: an environment file needs python-dotenv: pip install python-dotenv\n"
+
+
 STORE = """
 from configure_auth import SettingsError
 from configure_auth.stores.opening import open_stores
