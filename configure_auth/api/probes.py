@@ -79,7 +79,7 @@ def _fault(reply: Reply) -> AuthorizeFault | None:
         kind, told = error.get("code"), error.get("message")
     else:
         kind, told = error, body.get("error_description")
-    if reply.status >= 500 or not isinstance(kind, str):
+    if reply.status >= 500 or reply.status == 429 or not isinstance(kind, str):
         raise error_from(reply)
     if kind == "invalid_client":
         return "client"

@@ -1,0 +1,260 @@
+"""What Configure answers when something is wrong with Configure itself: that isn't said of the set-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+
+from configure_auth import Configure, Settings
+from configure_auth.api.call import Call
+from configure_auth.flows import Runtime, run
+from configure_auth.sandbox import Sandbox
+from configure_auth.stores.memory import memory_stores
+from configure_auth.verification.credentials import read_settings
+from configure_auth.verification.program import verify
+from configure_auth.verification.report import JsonReport
+from configure_auth.verification.subject import Subject
+
+from .setups import SetUp, skipped_for
+
+T = TypeVar("T")
+
+HUGE = b"x" * 300_000
+SECRET_IN_ERROR = "what-the-other-side-says\x1b[31m"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one check asks of Configure."""
+
+    check: str
+    path: str
+    how: Mapping[str, Any] = field(default_factory=dict)
+    is_page: bool = False
+
+
+KEY = Asked("api_key", "/v1/profile")
+AGENT = Asked("agent", "/v1/auth/sign-in/return-destinations")
+CALLBACK = Asked("callback", "/v1/developer/oauth/clients")
+AUTHORIZE = Asked("authorize", "/oauth/authorize", is_page=True)
+ACCOUNTS = Asked("accounts", "/oauth/authorize", {"origin": "accounts"}, is_page=True)
+SIGN_IN = Asked("sign_in_page", "/demo-agent", {"origin": "sign-in"}, is_page=True)
+SCRIPT = Asked("script", "/js/configure.js", {"origin": "sign-in"}, is_page=True)
+ALL = (KEY, AGENT, CALLBACK, AUTHORIZE, ACCOUNTS, SIGN_IN, SCRIPT)
+
+OUTAGES: dict[str, dict[str, Any]] = {
+    "500": {"status": 500},
+    "503 with HTML": {"status": 503, "body": "<h1>Bad gateway</h1>", "content_type": "text/html"},
+    "500 with words": {
+        "status": 500,
+        "body": {"error": {"type": "api_error", "code": "x", "message": SECRET_IN_ERROR}},
+    },
+    "502 and huge": {"status": 502, "body": HUGE},
+    "429": {"status": 429},
+    "429 and flat": {"status": 429, "body": {"error": SECRET_IN_ERROR}},
+    "dropped": {"drop": True},
+}
+NO_ANSWERS: dict[str, dict[str, Any]] = {
+    "HTML": {"body": "<h1>Welcome</h1>", "content_type": "text/html"},
+    "a redirect": {"status": 302, "headers": {"Location": "https://elsewhere.example.com/"}},
+    "no JSON": {"body": b'{"clients": [NaN'},
+    "another shape of JSON": {"body": b'[["clients"]]'},
+    "fields of another shape": {"body": {"clients": "none", "destinations": [{"destination": 1}]}},
+    "cut off": {"cut": 10},
+    "huge": {"body": HUGE},
+}
+
+
+def _outage(setup: SetUp, asked: Asked, played: Mapping[str, Any]) -> None:
+    setup.sandbox.fault(asked.path, **asked.how, **played)
+
+
+@pytest.mark.parametrize("played", OUTAGES.values(), ids=OUTAGES.keys())
+@pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.check)
+def test_an_outage_is_unknown_and_no_mistake(setup: SetUp, asked: Asked, played: Mapping[str, Any]) -> None:
+    _outage(setup, asked, played)
+
+    told = setup.verify()
+
+    assert (told.code, told.stderr) == (3, "")
+    assert told.troubles[asked.check] == "unknown"
+    # The list of destinations is asked for by two checks.
+    assert set(told.troubles) <= {asked.check, "return_to"} if asked is AGENT else {asked.check}
+    assert skipped_for(told, {})
+    assert told.checks[asked.check]["remedy"]
+    assert SECRET_IN_ERROR not in told.stdout
+    assert "what-the-other-side-says" not in told.stdout
+
+
+@pytest.mark.parametrize("played", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+@pytest.mark.parametrize("asked", [AGENT, CALLBACK], ids=lambda asked: asked.check)
+def test_an_answer_that_is_none_is_unknown(setup: SetUp, asked: Asked, played: Mapping[str, Any]) -> None:
+    _outage(setup, asked, played)
+
+    told = setup.verify()
+
+    assert (told.code, told.stderr, told.troubles) == (3, "", {asked.check: "unknown"})
+    assert skipped_for(told, {})
+
+
+@pytest.mark.parametrize("name", ["HTML", "a redirect", "no JSON", "another shape of JSON", "fields of another shape"])
+def test_whoever_takes_a_read_for_nobody_is_not_configure(setup: SetUp, name: str) -> None:
+    _outage(setup, KEY, NO_ANSWERS[name])
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (1, {"api_key": "failed"})
+    assert told.checks["api_key"]["found"] == f"what answers at {setup.sandbox.api_url} isn't Configure's API"
+    assert "CONFIGURE_BASE_URL" in told.checks["api_key"]["remedy"]
+
+
+@pytest.mark.parametrize("name", ["HTML", "a redirect", "huge"])
+@pytest.mark.parametrize("asked", [asked for asked in ALL if asked.is_page], ids=lambda asked: asked.check)
+def test_any_page_is_a_page(setup: SetUp, asked: Asked, name: str) -> None:
+    _outage(setup, asked, NO_ANSWERS[name])
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles, told.reasons) == (0, {}, {})
+
+
+def test_a_redirect_is_not_followed(setup: SetUp, configure_sandbox: Sandbox) -> None:
+    elsewhere = {"Location": f"{configure_sandbox.api_url}/elsewhere"}
+    for asked in ALL:
+        configure_sandbox.fault(asked.path, **asked.how, status=307, headers=elsewhere)
+    setup.verify()
+
+    assert "/elsewhere" not in {call.path for call in configure_sandbox.calls}
+
+
+class Impatient(Configure):
+    """Gives up soon on one address, and not on any other."""
+
+    def __init__(self, settings: Settings, path: str) -> None:
+        super().__init__(settings)
+        self._soon = Configure(settings, timeout=0.1)
+        self._path = path
+
+    def send(self, call: Call[T], /) -> T:
+        return self._soon.send(call) if urlsplit(call.url).path == self._path else super().send(call)
+
+    def close(self) -> None:
+        self._soon.close()
+        super().close()
+
+
+@pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.check)
+def test_whoever_is_slow_is_given_up(
+    setup: SetUp, asked: Asked, capsys: pytest.CaptureFixture[str], configure_sandbox: Sandbox
+) -> None:
+    """With a deadline of its own: the command's is the client's, of ten seconds."""
+    settings, results = read_settings(setup.variables)
+    subject = Subject(settings=settings)
+    with configure_sandbox.hold(asked.path, **asked.how) as held, Impatient(settings, asked.path) as client:
+        runtime = Runtime(client, memory_stores(), None, lambda event: None)
+        done = verify(subject, results, (), lambda flow: run(flow, runtime), JsonReport(), patience=None)
+        held.arrived.wait()
+
+    ends = {result.name: result.finding for result in done if result.finding.end not in ("passed", "skipped")}
+    assert asked.check in ends or asked is ACCOUNTS
+    assert {finding.end for finding in ends.values()} == {"unknown"}
+    assert all("in time" in finding.found for finding in ends.values())
+    assert capsys.readouterr() == ("", "")
+
+
+# The flat envelope
+
+
+def test_a_good_key_is_one_in_either_envelope(setup: SetUp, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.variants.error_shape = "flat"
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles, told.reasons) == (0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "end"),
+    [
+        (400, {"error": "a subject is required"}, "passed"),
+        (400, {"error": "a subject is required", "code": "subject_missing"}, "passed"),
+        (401, {"error": {"type": "authentication_error", "code": "token_missing", "message": "no token"}}, "passed"),
+        (401, {"error": "no such key", "code": "api_key_invalid"}, "failed"),
+        (401, {"error": "api_key_missing", "message": "no key"}, "failed"),
+        (403, {"error": "not with this key", "code": "secret_key_required"}, "failed"),
+        (400, {"message": "somebody else's error"}, "failed"),
+        (404, {"error": "no such page"}, "failed"),
+    ],
+)
+def test_what_a_refusal_says_of_the_key(setup: SetUp, status: int, body: dict[str, Any], end: str) -> None:
+    setup.sandbox.fault("/v1/profile", status=status, body=body)
+
+    assert setup.verify().checks["api_key"]["end"] == end
+
+
+# Test mode
+
+
+@pytest.fixture
+def trial(setup: SetUp) -> SetUp:
+    """An agent of Configure's test mode, which has three credentials and no OAuth client."""
+    setup.sandbox.add_agent("trial-agent", test_mode=True)
+    keys = ("CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET")
+    setup.change(**dict.fromkeys(keys, None), **setup.sandbox.environment(agent="trial-agent"))
+    return setup
+
+
+def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, configure_sandbox: Sandbox) -> None:
+    told = trial.sign_in()
+
+    assert (told.code, told.stderr, told.troubles) == (0, "", {})
+    assert told.checks["CONFIGURE_API_KEY"]["found"] == "is set (sk_test_...)"
+    for name in ("CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"):
+        assert told.reasons[name] == "a sandbox key has no OAuth client"
+    assert told.reasons["callback"] == told.reasons["authorize"] == told.reasons["accounts"]
+    assert told.reasons["sign_in"] == "a sandbox key signs nobody in"
+    assert told.checks["agent"]["end"] == told.checks["sign_in_page"]["end"] == "passed"
+    assert "/oauth/authorize" not in {call.path for call in configure_sandbox.calls}
+
+
+def test_without_an_oauth_client_only_the_login_is_left_out(setup: SetUp) -> None:
+    setup.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (0, {})
+    assert set(told.reasons) == {
+        "CONFIGURE_OAUTH_CLIENT_ID",
+        "CONFIGURE_OAUTH_CLIENT_SECRET",
+        "callback",
+        "authorize",
+        "accounts",
+    }
+    assert told.checks["return_to"]["end"] == "passed"
+
+
+def test_without_a_publishable_key_only_the_element_is_left_out(setup: SetUp) -> None:
+    setup.change(CONFIGURE_PUBLISHABLE_KEY=None)
+    told = setup.verify()
+
+    assert (told.code, told.troubles, set(told.reasons)) == (0, {}, {"CONFIGURE_PUBLISHABLE_KEY", "script"})
+
+
+def test_nothing_set_is_said_without_asking_anybody(setup: SetUp, configure_sandbox: Sandbox) -> None:
+    setup.variables = {}
+    told = setup.run("--offline", "--json")
+
+    assert told.code == 1
+    assert set(told.troubles) >= {"CONFIGURE_API_KEY", "CONFIGURE_AGENT"}
+    assert {end for name, end in told.troubles.items() if not name.startswith("CONFIGURE_")} == set()
+    assert configure_sandbox.calls == []
+
+
+def test_the_settings_are_those_of_the_library(setup: SetUp) -> None:
+    """What passes here, a client can be made of."""
+    assert setup.verify().code == 0
+
+    Configure(Settings.from_mapping(setup.variables)).close()
