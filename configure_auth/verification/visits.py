@@ -126,12 +126,8 @@ def _completion(subject: Subject, application: Application, messages: Messages, 
 
 
 def _is_refusal(answer: Visited | Unvisited) -> bool:
-    # 415, since what was posted has no type: our route reads no further.
-    return (
-        isinstance(answer, Visited)
-        and answer.status == 415
-        and json_object(answer.body) == {"ok": False, "linked": False}
-    )
+    # What was posted has no type: our route reads no further, and refuses it with this.
+    return isinstance(answer, Visited) and json_object(answer.body) == {"ok": False, "linked": False}
 
 
 def _permits(preflight: Visited, origin: str) -> bool:

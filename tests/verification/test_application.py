@@ -397,6 +397,17 @@ class _Member(_Person):
     id: Mapped[int] = mapped_column(ForeignKey("human.id"), primary_key=True)
 
 
+class _Counted(_Base):
+    __tablename__ = "counted"
+    __table_args__ = {"sqlite_autoincrement": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class _CountedMember(_Counted):
+    __tablename__ = "counted_member"
+    id: Mapped[int] = mapped_column(ForeignKey("counted.id"), primary_key=True)
+
+
 _GOOD = Table("human", MetaData(), Column("id", Integer, primary_key=True), sqlite_autoincrement=True)
 _TEXT = Table("human", MetaData(), Column("id", String, primary_key=True))
 
@@ -407,12 +418,13 @@ _TEXT = Table("human", MetaData(), Column("id", String, primary_key=True))
         (_Person, End.WARNED),
         (_Person.__table__, End.WARNED),
         (_Member, End.WARNED),
+        (_CountedMember, End.PASSED),
         (_GOOD, End.PASSED),
         (_TEXT, End.PASSED),
         (object(), End.FAILED),
         ("human", End.FAILED),
     ],
-    ids=["class", "table", "subclass", "autoincrement", "text", "something else", "a name"],
+    ids=["class", "table", "subclass", "subclass of a good one", "autoincrement", "text", "something else", "a name"],
 )
 def test_the_users_can_be_named(judge: Judge, users: object, end: End) -> None:
     found = judge(users=users)["user_ids"]

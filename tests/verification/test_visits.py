@@ -7,11 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
-from flask import Flask, abort, request
+from flask import Flask, abort, g, request
 from flask.testing import FlaskClient
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from configure_auth import Settings
@@ -19,6 +20,7 @@ from configure_auth.starlette import ConfigureAuth
 from configure_auth.starlette import facts as starlette_facts
 from configure_auth.verification.application import Visited
 from configure_auth.verification.check import End
+from configure_auth.verification.visits import _permits
 
 from .apps import Adapter, Judge, Setup, waited_for
 
@@ -133,6 +135,32 @@ def test_cors_middleware_must_name_configures_page(on_starlette: Judge, given: d
     assert ("allow_origins" in (found.remedy or "")) == (end is End.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("changes", "good"),
+    [
+        ({}, True),
+        ({"access-control-allow-origin": "*"}, True),
+        ({"access-control-allow-methods": "GET, POST"}, True),
+        ({"access-control-allow-headers": "X-Other, Content-Type"}, True),
+        ({"access-control-allow-origin": "https://elsewhere.example"}, False),
+        ({"access-control-allow-origin": None}, False),
+        ({"access-control-allow-methods": "GET, PUT"}, False),
+        ({"access-control-allow-methods": None}, False),
+        ({"access-control-allow-headers": "x-other"}, False),
+    ],
+)
+def test_what_a_browser_takes_for_a_yes(changes: dict[str, str | None], good: bool) -> None:
+    yes = {
+        "access-control-allow-origin": "https://sign-in.me",
+        "access-control-allow-methods": "POST",
+        "access-control-allow-headers": "content-type",
+    }
+    headers = tuple((name, value) for name, value in (yes | changes).items() if value is not None)
+
+    assert _permits(Visited(status=204, headers=headers, body=b""), "https://sign-in.me") is good
+    assert not _permits(Visited(status=403, headers=headers, body=b""), "https://sign-in.me")
+
+
 def test_a_guard_that_shuts_the_question_only_is_seen(tmp_path: Path) -> None:
     def wrap(app: Any, _: Any) -> None:
         def no_questions() -> None:
@@ -201,6 +229,28 @@ def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: 
         app.router.routes.insert(0, Route("/", lambda request: StreamingResponse(endless(), headers=headers)))
 
     assert on_starlette(wrap=wrap)["csp"].end is End.WARNED
+
+
+def test_the_visitor_stays_until_the_page_is_there(on_starlette: Judge) -> None:
+    async def page(request: Request) -> Response:
+        gone = await request.is_disconnected() or await request.is_disconnected()
+        return Response(headers={} if gone else {"Content-Security-Policy": "form-action 'none'"})
+
+    def wrap(app: Any, _: Any) -> None:
+        app.router.routes.insert(0, Route("/", page))
+
+    assert on_starlette(wrap=wrap)["csp"].end is End.WARNED
+
+
+def test_every_visit_is_in_a_context_of_its_own(tmp_path: Path) -> None:
+    def once() -> None:
+        assert "visited" not in g
+        g.visited = True
+
+    def wrap(app: Flask, _: Any) -> None:
+        app.before_request(once)
+
+    assert Judge("flask", tmp_path)(wrap=wrap)["login_guard"].end is End.PASSED
 
 
 def test_where_no_app_was_named_there_is_nothing_to_describe(tmp_path: Path) -> None:
