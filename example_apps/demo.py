@@ -60,7 +60,7 @@ def main() -> int:
         await_answer("127.0.0.1", port, children)
         print(
             f"\n  The app:      http://localhost:{port}  ({ABOUT[app]})\n"
-            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; you meet it when you sign in)\n\n"
+            f"  The sandbox:  http://127.0.0.1:{sandbox_port}  (plays Configure; shows what happens in it)\n\n"
             f"{TO_DO.get(app, PRESS_THE_BUTTON).replace('PORT', str(port))}\n\n"
             "  Ctrl-C ends both.",
             flush=True,
