@@ -90,6 +90,15 @@ def test_an_outage_is_unknown_and_no_mistake(setup: SetUp, asked: Asked, played:
     assert "what-the-other-side-says" not in told.stdout
 
 
+def test_an_outage_in_the_middle_is_unknown_too(setup: SetUp, configure_sandbox: Sandbox) -> None:
+    configure_sandbox.fault(AGENT.path, headers={"X-Still": "well"}, times=1)
+    configure_sandbox.fault(AGENT.path, status=503)
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles, told.reasons) == (3, {"return_to": "unknown"}, {})
+
+
 @pytest.mark.parametrize("played", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 @pytest.mark.parametrize("asked", [AGENT, CALLBACK], ids=lambda asked: asked.check)
 def test_an_answer_that_is_none_is_unknown(setup: SetUp, asked: Asked, played: Mapping[str, Any]) -> None:
