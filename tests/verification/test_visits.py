@@ -161,17 +161,18 @@ def test_what_a_browser_takes_for_a_yes(changes: dict[str, str | None], good: bo
     assert not _permits(Visited(status=403, headers=headers, body=b""), "https://sign-in.me")
 
 
-def test_a_guard_that_shuts_the_question_only_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 405), ("POST", 403)])
+def test_a_guard_that_shuts_out_one_half_of_the_report_is_seen(tmp_path: Path, method: str, status: int) -> None:
     def wrap(app: Any, _: Any) -> None:
-        def no_questions() -> None:
-            if request.method == "OPTIONS":
-                abort(405)
+        def shut() -> None:
+            if request.method == method:
+                abort(status)
 
-        app.before_request(no_questions)
+        app.before_request(shut)
 
     found = Judge("flask", tmp_path)(messages=True, wrap=wrap)["login_guard"]
     assert found.end is End.FAILED
-    assert "HTTP 405" in found.found
+    assert f"HTTP {status}" in found.found
 
 
 def test_an_app_that_fails_there_is_not_taken_for_a_guard(judge: Judge) -> None:
