@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +24,18 @@ from configure_auth.cli import main
 from configure_auth.sandbox import Sandbox
 from tests.public.running import environment
 
-__all__ = ["APP_URL", "KEYS", "LINK", "LOGIN", "STORE_PASSWORD", "SetUp", "Told", "Verifying", "skipped_for"]
+__all__ = [
+    "APP_URL",
+    "KEYS",
+    "LINK",
+    "LOGIN",
+    "STORE_PASSWORD",
+    "SetUp",
+    "Somebody",
+    "Told",
+    "Verifying",
+    "skipped_for",
+]
 
 APP_URL = "http://localhost:3000"
 LOGIN, LINK = "/auth/configure/callback", "/configure/callback"
@@ -82,6 +96,12 @@ class SetUp:
         self.sandbox.register_redirect_uri(app_url + LOGIN)
         self.sandbox.register_return_to(app_url + LINK)
         self._remember()
+
+    def move_to_a_free_port(self) -> None:
+        """Have a callback that nobody listens at, for the command to do it."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.move_to(f"http://localhost:{port}")
 
     def change(self, **variables: str | None) -> None:
         """Set variables, or take them away."""
@@ -201,6 +221,33 @@ class Verifying:
     def end(self) -> Told:
         stdout, stderr = self.process.communicate(timeout=60)
         return self.setup.told(self.process.returncode, stdout, stderr)
+
+
+def nothing(setup: SetUp) -> None:
+    """What most people do on their way back."""
+
+
+@dataclass
+class Somebody:
+    """Signs in as soon as a browser is to be opened, without one.
+
+    `meanwhile` happens when they are back from Configure and not yet at the callback.
+    """
+
+    setup: SetUp
+    cancels: bool = False
+    meanwhile: Callable[[SetUp], None] = nothing
+
+    def open(self, url: str) -> bool:
+        """In the place of `webbrowser.open`."""
+        # What this person's own client logs is no matter of ours.
+        logging.disable()
+        try:
+            back = self.setup.sandbox.sign_in(url, cancel=self.cancels)
+            self.meanwhile(self.setup)
+            return httpx2.get(back, trust_env=False, timeout=30).is_success
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def skipped_for(told: Told, reasons: Mapping[str, str]) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import webbrowser
 
-import httpx2
 import pytest
 
 from .screens import show, shown
-from .setups import KEYS, STORE_PASSWORD, SetUp
+from .setups import KEYS, STORE_PASSWORD, SetUp, Somebody
 
 ENDS = ("passed", "warned", "failed", "unknown", "skipped")
 MARKS = {"✓", "!", "✗", "?", "-"}
@@ -180,43 +178,27 @@ def _escapes(written: str) -> list[str]:
 # Secrets
 
 
-@pytest.fixture
-def signed_in(monkeypatch: pytest.MonkeyPatch, setup: SetUp) -> SetUp:
-    """Somebody signs in as soon as a browser is to be opened."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    setup.move_to(f"http://localhost:{port}")
-
-    def sign_in(url: str) -> bool:
-        # What this person's own client logs is no matter of ours.
-        logging.disable()
-        try:
-            with httpx2.Client(trust_env=False, verify=False, timeout=30) as client:
-                return client.get(setup.sandbox.sign_in(url, name="Ada Lovelace")).is_success
-        finally:
-            logging.disable(logging.NOTSET)
-
-    monkeypatch.setattr(webbrowser, "open", sign_in)
-    return setup
-
-
 @pytest.mark.parametrize("is_link", [False, True])
 def test_nothing_secret_is_logged_or_told(
-    signed_in: SetUp, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], is_link: bool
+    somebody: Somebody,
+    free: SetUp,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    is_link: bool,
 ) -> None:
     if is_link:
-        signed_in.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
+        free.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
     with caplog.at_level(logging.DEBUG):
-        told = signed_in.sign_in()
+        told = free.sign_in()
 
     assert (told.code, told.troubles, told.checks["profile_read"]["end"]) == (0, {}, "passed")
     # The keys, the store's password, tokens, the code and, for the login, its verifier.
-    assert len(signed_in.secrets) >= 7
-    assert {STORE_PASSWORD, *KEYS.split(", ")} < signed_in.secrets
+    assert len(free.secrets) >= 7
+    assert {STORE_PASSWORD, *KEYS.split(", ")} < free.secrets
     logged = "\n".join([*caplog.messages, *(str(record.__dict__) for record in caplog.records)])
-    [state] = {call.query["state"] for call in signed_in.sandbox.calls if "state" in call.query} - {"configure_verify"}
+    [state] = {call.query["state"] for call in free.sandbox.calls if "state" in call.query} - {"configure_verify"}
     said = logged + "".join(capfd.readouterr())
-    assert [secret for secret in {state, *signed_in.secrets} if secret in said] == []
+    assert [secret for secret in {state, *free.secrets} if secret in said] == []
 
 
 @pytest.mark.parametrize("name", ["CONFIGURE_STORE", "CONFIGURE_STATES"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -18,27 +17,11 @@ from configure_auth.sandbox import Sandbox
 from tests.browser.conftest import browser
 from tests.interop.people import ADA, answer
 
-from .setups import LINK, LOGIN, SetUp, Told
+from .setups import LINK, LOGIN, SetUp, Somebody, Told, nothing
 
 __all__ = ["browser"]
 
 PASSED = {"sign_in": "passed", "exchange": "passed", "profile_read": "passed"}
-
-
-@pytest.fixture
-def free(setup: SetUp) -> SetUp:
-    """With a callback that nobody listens at, for `verify` to do it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    setup.move_to(f"http://localhost:{port}")
-    return setup
-
-
-@pytest.fixture
-def free_link(free: SetUp) -> SetUp:
-    """The same without an OAuth client, so that the link's sign-in is tried."""
-    free.change(CONFIGURE_OAUTH_CLIENT_ID=None, CONFIGURE_OAUTH_CLIENT_SECRET=None)
-    return free
 
 
 def steps(told: Told) -> dict[str, str]:
@@ -54,18 +37,6 @@ def failure(told: Told) -> dict[str, str]:
     assert {told.reasons.get(step) for step in later} <= {f"needs: {told.checks[name]['title']}"}
     found: dict[str, str] = told.checks[name]
     return found
-
-
-@contextmanager
-def bare() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False, verify=False, timeout=30) as client:  # nothing here is TLS
-        yield client
-
-
-def come_back(setup: SetUp, url: str, *, cancel: bool = False) -> None:
-    """Sign in without a browser, and follow the way back."""
-    with bare() as client:
-        assert client.get(setup.sandbox.sign_in(url, ADA, cancel=cancel)).status_code == 200
 
 
 def port_is_free(setup: SetUp) -> bool:
@@ -149,8 +120,8 @@ class Trouble:
     check: str
     found: str
     remedy: str
-    before: Callable[[SetUp], None] = lambda setup: None
-    meanwhile: Callable[[SetUp], None] = lambda setup: None
+    before: Callable[[SetUp], None] = nothing
+    meanwhile: Callable[[SetUp], None] = nothing
 
 
 def _wrong_secret(setup: SetUp) -> None:
@@ -192,36 +163,28 @@ TROUBLES = (
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
-def test_what_only_a_sign_in_can_tell_is_named(free: SetUp, trouble: Trouble) -> None:
+def test_what_only_a_sign_in_can_tell_is_named(free: SetUp, somebody: Somebody, trouble: Trouble) -> None:
     trouble.before(free)
-    with free.verifying() as verifying, bare() as client:
-        back = free.sandbox.sign_in(verifying.url(), ADA)
-        trouble.meanwhile(free)
-        assert client.get(back).status_code == 200
-        told = verifying.end()
+    somebody.meanwhile = trouble.meanwhile
 
-    said = failure(told)
+    said = failure(free.sign_in())
+
     assert said["name"] == trouble.check
     assert trouble.found in said["found"]
     assert trouble.remedy in said["remedy"]
 
 
 @pytest.mark.parametrize("variant", ["error", "bare"])
-def test_a_cancelled_link_is_named(free_link: SetUp, variant: str) -> None:
+def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant: str) -> None:
     free_link.sandbox.variants.hosted_cancel = "error" if variant == "error" else "bare"
-    with free_link.verifying() as verifying:
-        come_back(free_link, verifying.url(), cancel=True)
-        told = verifying.end()
+    somebody.cancels = True
 
-    assert failure(told)["found"].startswith("Configure sent the person back without a code")
+    assert failure(free_link.sign_in())["found"].startswith("Configure sent the person back without a code")
 
 
-def test_a_late_code_of_the_link_is_told(free_link: SetUp) -> None:
-    with free_link.verifying() as verifying, bare() as client:
-        back = free_link.sandbox.sign_in(verifying.url(), ADA)
-        free_link.sandbox.advance(3600)
-        client.get(back)
-        told = verifying.end()
+def test_a_late_code_of_the_link_is_told(free_link: SetUp, somebody: Somebody) -> None:
+    somebody.meanwhile = _late
+    told = free_link.sign_in()
 
     assert told.code != 0
     assert set(told.troubles) == {"exchange"}
@@ -229,11 +192,12 @@ def test_a_late_code_of_the_link_is_told(free_link: SetUp) -> None:
 
 
 def test_whoever_comes_with_another_state_is_told_of(free: SetUp) -> None:
-    with free.verifying("--patience", "1") as verifying, bare() as client:
+    with free.verifying("--patience", "1") as verifying:
         verifying.url()
-        assert client.get(f"{free.app_url}{LOGIN}?code=the-code&state=another").status_code == 404
+        stranger = httpx2.get(f"{free.app_url}{LOGIN}?code=the-code&state=another", trust_env=False, timeout=30)
         told = verifying.end()
 
+    assert stranger.status_code == 404
     said = failure(told)
     assert said["name"] == "sign_in"
     assert "not with the state" in said["found"]
