@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -116,9 +117,10 @@ class SetUp:
         return self.sign_in("--offline", *arguments)
 
     def sign_in(self, *arguments: str) -> Told:
-        """Run all of it for scripts, where nobody needs to be there; within this process too."""
+        """Run all of it for scripts, with `Somebody`; within this process too."""
         foreign: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONFIGURE_")}
-        command = ["verify", *self.arguments, "--json", *arguments]
+        # Whoever is there is back before it begins to wait.
+        command = ["verify", *self.arguments, "--json", "--patience", "1", *arguments]
         ended = CliRunner().invoke(main, command, env={**foreign, **self.variables}, catch_exceptions=False)
         return self.told(ended.exit_code, ended.stdout, ended.stderr)
 
@@ -158,6 +160,7 @@ class SetUp:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
+                preexec_fn=_heed_interrupts,
             ) as process,
         ):
             try:
@@ -223,6 +226,11 @@ class Verifying:
         return self.setup.told(self.process.returncode, stdout, stderr)
 
 
+def _heed_interrupts() -> None:
+    # A shell starts background jobs, this test run perhaps, with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def nothing(setup: SetUp) -> None:
     """What most people do on their way back."""
 
@@ -237,9 +245,11 @@ class Somebody:
     setup: SetUp
     cancels: bool = False
     meanwhile: Callable[[SetUp], None] = nothing
+    opened: list[str] = field(default_factory=list)
 
     def open(self, url: str) -> bool:
         """In the place of `webbrowser.open`."""
+        self.opened.append(url)
         # What this person's own client logs is no matter of ours.
         logging.disable()
         try:

@@ -337,3 +337,49 @@ def test_nothing_is_asked_of_configure_with_a_key_of_the_wrong_kind(setup: SetUp
 
     keys = {call.headers.get("x-api-key") for call in configure_sandbox.calls}
     assert keys <= {None}
+
+
+# From a file
+
+
+def _file(setup: SetUp, quote: str = "") -> str:
+    """The set-up's variables in a .env file, and no longer in the environment."""
+    file = setup.folder / ".env"
+    file.write_text("".join(f"{name}={quote}{value}{quote}\n" for name, value in setup.variables.items()))
+    setup.variables = {}
+    return str(file)
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_the_quotes_of_a_file_are_no_mistake(setup: SetUp, quote: str) -> None:
+    told = setup.verify("--env-file", _file(setup, quote))
+
+    assert (told.code, told.troubles, told.reasons) == (0, {}, {})
+
+
+def test_a_file_goes_before_the_environment(setup: SetUp) -> None:
+    file = _file(setup)
+    setup.change(CONFIGURE_API_KEY="sk_live_wrongly-copied", CONFIGURE_STATES="redis://cache.internal/0")
+    told = setup.verify("--env-file", file)
+
+    assert (told.code, told.troubles) == (0, {})
+    assert told.checks["CONFIGURE_STATES"]["end"] == "passed"
+
+
+def test_a_mistake_in_a_file_is_named_without_its_value(setup: SetUp) -> None:
+    setup.change(CONFIGURE_API_KEY="sk_live_wrongly-copied")
+    told = setup.verify("--env-file", _file(setup))
+
+    assert (told.code, told.troubles) == (1, {"api_key": "failed"})
+
+
+@pytest.mark.parametrize("content", [None, b"CONFIGURE_API_KEY=\xff\xfe", b"CONFIGURE_API_KEY=sk_\0"])
+def test_a_file_that_cannot_be_read_is_one_sentence(setup: SetUp, content: bytes | None) -> None:
+    file = setup.folder / ".env"
+    if content is not None:
+        file.write_bytes(content)
+    told = setup.verify("--env-file", str(file))
+
+    assert (told.code, told.stdout) == (2 if content is None else 1, "")
+    assert told.stderr.splitlines()[-1].startswith("Error: ")
+    assert str(file) in told.stderr

@@ -94,11 +94,12 @@ def test_json_has_a_remedy_for_whatever_is_not_right(setup: SetUp) -> None:
         assert check["found"]
 
 
-def test_the_names_of_a_sign_in_are_stable_too(setup: SetUp) -> None:
+def test_the_names_of_a_sign_in_are_stable_too(setup: SetUp, somebody: Somebody) -> None:
     setup.change(CONFIGURE_API_KEY=None)
     told = setup.sign_in()
 
     assert list(told.checks)[-3:] == ["sign_in", "exchange", "profile_read"]
+    assert somebody.opened == []
 
 
 # On a terminal

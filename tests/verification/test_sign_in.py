@@ -17,7 +17,7 @@ from configure_auth.sandbox import Sandbox
 from tests.browser.conftest import browser
 from tests.interop.people import ADA, answer
 
-from .setups import LINK, LOGIN, SetUp, Somebody, Told, nothing
+from .setups import LOGIN, SetUp, Somebody, Told, nothing
 
 __all__ = ["browser"]
 
@@ -258,7 +258,7 @@ def _in_production(setup: SetUp) -> None:
     ],
 )
 def test_where_it_could_not_end_nobody_is_asked_to_sign_in(
-    setup: SetUp, configure_sandbox: Sandbox, plant: Callable[[SetUp], None], reason: str
+    setup: SetUp, somebody: Somebody, configure_sandbox: Sandbox, plant: Callable[[SetUp], None], reason: str
 ) -> None:
     plant(setup)
 
@@ -266,11 +266,13 @@ def test_where_it_could_not_end_nobody_is_asked_to_sign_in(
 
     assert steps(told) == dict.fromkeys(PASSED, "skipped")
     assert told.checks["sign_in"]["found"].startswith(reason)
-    assert "sign in:" not in told.stderr
+    assert (somebody.opened, told.stderr) == ([], "")
     assert {call.path for call in configure_sandbox.calls}.isdisjoint({"/oauth/token"})
 
 
-def test_a_link_that_is_not_registered_asks_nobody_to_sign_in(free_link: SetUp, configure_sandbox: Sandbox) -> None:
+def test_a_link_that_is_not_registered_asks_nobody_to_sign_in(
+    free_link: SetUp, somebody: Somebody, configure_sandbox: Sandbox
+) -> None:
     configure_sandbox.reset()
 
     told = free_link.sign_in()
@@ -278,4 +280,4 @@ def test_a_link_that_is_not_registered_asks_nobody_to_sign_in(free_link: SetUp, 
     assert (told.code, told.troubles) == (0, {})
     assert steps(told) == dict.fromkeys(PASSED, "skipped")
     assert told.checks["sign_in"]["found"] == f"needs: {told.checks['return_to']['title']}"
-    assert LINK not in told.stderr
+    assert (somebody.opened, told.stderr) == ([], "")

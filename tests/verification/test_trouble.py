@@ -19,7 +19,7 @@ from configure_auth.verification.program import verify
 from configure_auth.verification.report import JsonReport
 from configure_auth.verification.subject import Subject
 
-from .setups import SetUp, skipped_for
+from .setups import SetUp, Somebody, skipped_for
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ def trial(setup: SetUp) -> SetUp:
     return setup
 
 
-def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, configure_sandbox: Sandbox) -> None:
+def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, somebody: Somebody, configure_sandbox: Sandbox) -> None:
     told = trial.sign_in()
 
     assert (told.code, told.stderr, told.troubles) == (0, "", {})
@@ -226,6 +226,7 @@ def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, configure_sandbox:
         assert told.reasons[name] == "a sandbox key has no OAuth client"
     assert told.reasons["callback"] == told.reasons["authorize"] == told.reasons["accounts"]
     assert told.reasons["sign_in"] == "a sandbox key signs nobody in"
+    assert somebody.opened == []
     assert told.checks["agent"]["end"] == told.checks["sign_in_page"]["end"] == "passed"
     assert "/oauth/authorize" not in {call.path for call in configure_sandbox.calls}
 
