@@ -66,8 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
         if returned is None:
             self._answer(404, b"")
         else:
-            self._answer(200, _PAGE)
-            self._answers.put(returned)
+            try:
+                self._answer(200, _PAGE)
+            finally:
+                # Whoever closed the window already has signed in all the same.
+                self._answers.put(returned)
 
     def _returned(self) -> Mapping[str, str] | None:
         """The end of this sign-in; None for whatever else asks here, a favicon or a page that guesses."""

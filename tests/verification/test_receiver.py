@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from configure_auth.values import Secret
+from configure_auth.verification import receiver
 from configure_auth.verification.receiver import Receiver, receiving
 from configure_auth.verification.sign_in import Begun
 
@@ -216,6 +217,16 @@ def test_it_ends_while_somebody_says_nothing() -> None:
         # Whoever comes now finds nobody: the port is the app's again.
         with socket.create_server(("127.0.0.1", place.port)):
             pass
+
+
+def test_whoever_hangs_up_early_has_signed_in(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs_up(handler: object, status: int, page: bytes) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(receiver._Handler, "_answer", hangs_up)
+
+    assert place.send(_request("GET", RIGHT.encode())) == b""
+    assert place.receiver.wait(30) == END
 
 
 def test_of_two_ends_the_first_counts(place: Place) -> None:
