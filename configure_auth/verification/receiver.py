@@ -110,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 128
+    """Browsers open connections ahead of time; the library's five make the next one wait for seconds."""
 
     def __init__(self, family: socket.AddressFamily, *given: object) -> None:
         self.address_family = family
