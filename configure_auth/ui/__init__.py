@@ -3,7 +3,7 @@
 from configure_auth.ui.buttons import Theme, button
 from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, render
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
-from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, WaitPage
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.wording import Text, texts
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ErrorPage",
     "Page",
     "ReloadPage",
+    "TerminalPage",
     "Text",
     "Theme",
     "WaitPage",

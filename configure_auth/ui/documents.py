@@ -10,7 +10,7 @@ from typing import assert_never
 from markupsafe import Markup
 
 from configure_auth.ui.buttons import button
-from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, WaitPage
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.templating import fill
 from configure_auth.ui.wording import texts
 
@@ -52,6 +52,8 @@ def render(page: Page) -> str:
             return fill("reload.html", values)
         case WaitPage():
             return fill("wait.html", values)
+        case TerminalPage():
+            return fill("terminal.html", values)
         case ErrorPage():
             text = texts[page.code]
             sentence = (page.sentence or "").strip() or text.sentence

@@ -8,7 +8,7 @@ from configure_auth.errors import Code
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.values import Intent
 
-__all__ = ["ConfirmPage", "ErrorPage", "Page", "ReloadPage", "WaitPage"]
+__all__ = ["ConfirmPage", "ErrorPage", "Page", "ReloadPage", "TerminalPage", "WaitPage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class WaitPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TerminalPage:
+    """The end of a sign-in that a command in a terminal asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPage:
     """Says that a sign-in ended without success, and how to go on.
 
@@ -65,4 +70,4 @@ class ErrorPage:
             checked_href(self.retry_href)
 
 
-Page = ConfirmPage | ReloadPage | WaitPage | ErrorPage
+Page = ConfirmPage | ReloadPage | WaitPage | TerminalPage | ErrorPage

@@ -13,19 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from urllib.parse import parse_qsl, urlsplit
 
+from .. import ui
 from .sign_in import Begun
 
 __all__ = ["Receiver", "receiving"]
 
-_PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-<title>Verified</title><h1>That is all.</h1><p>The terminal says what came of it. You can close this window.</p></html>
-"""
+_PAGE = ui.render(ui.TerminalPage()).encode()
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": ui.CONTENT_SECURITY_POLICY,
 }
 
 

@@ -19,6 +19,7 @@ EVERY_PAGE = [
     pytest.param(ui.ConfirmPage("login", "/auth/configure/sign-in"), id="confirm-login"),
     pytest.param(ui.ReloadPage(), id="reload"),
     pytest.param(ui.WaitPage(), id="wait"),
+    pytest.param(ui.TerminalPage(), id="terminal"),
     *(pytest.param(ui.ErrorPage(code, "/again", "/home"), id=f"error-{code}") for code in Code),
 ]
 
