@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..errors import ConfigureAuthError
@@ -69,14 +70,15 @@ def verify_app(
         results.append(_app(_not_made(error, results)))
         return _summed_up(report, _verified_alone(Subject(settings=settings), results, report, None))
     done: list[Result] = []
-    for target in targets:
+    for number, target in enumerate(targets, 1):
         settings, results = read_settings(configuration_of(target.features.site.settings, environment))
         application = target.describe(table)
         subject = Subject(settings=settings, features=target.features, application=application, environment=environment)
         routes = ", ".join(target.features.registered)
         results.insert(0, _app(passed(f"has {routes}") if routes else warned("has no routes of ours", _ROUTES)))
         wait = None if offline else patience
-        done += verify(subject, results, APPLICATION, target.perform, report, patience=wait)
+        found = verify(subject, results, APPLICATION, target.perform, report, patience=wait)
+        done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
     return _summed_up(report, done)
 
 

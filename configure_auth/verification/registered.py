@@ -92,7 +92,8 @@ def _return_to(subject: Subject) -> Flow[Finding]:
     known = [one.destination for one in (yield from send(list_sign_in_return_destinations(subject.settings)))]
     if wanted in known:
         return passed(wanted)
-    if subject.has_link is None and not any(_difference(wanted, one) for one in known):
+    # Another path may be another app's, or another purpose.
+    if subject.has_link is None and {_difference(wanted, one) for one in known} <= {None, "the path"}:
         return skipped("none like it is registered; only account_link(...) needs it")
     return _not_registered(wanted, known)
 

@@ -1,0 +1,227 @@
+"""`verify --app module:name` and `flask configure verify`: how an app is found, and what is said where it can't be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configure_auth.sandbox import Sandbox
+from tests.public.running import environment, python
+
+APP_URL = "http://localhost:3000"
+LINK, LOGIN = "/configure/callback", "/auth/configure/callback"
+KEY = "a key of this shop that seals its tokens"
+
+ON_FLASK = """
+from flask import Flask
+from configure_auth.flask import ConfigureAuth
+
+configure_auth = ConfigureAuth(user_id=lambda: None)
+
+
+def create_app():
+    app = Flask(__name__)
+    app.secret_key = "a session key of the shop, long enough"
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    configure_auth.init_app(app)
+    app.register_blueprint(configure_auth.account_link())
+    app.register_blueprint(configure_auth.login(on_login=lambda identity, grant: "1"))
+    return app
+"""
+ON_STARLETTE = """
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from configure_auth.starlette import ConfigureAuth
+
+configure_auth = ConfigureAuth(user_id=lambda request: None)
+
+
+def create_app():
+    return Starlette(
+        routes=[configure_auth.account_link(), configure_auth.login(on_login=lambda request, identity, grant: "1")],
+        middleware=[Middleware(SessionMiddleware, secret_key="a session key of the shop, long enough")],
+    )
+"""
+APPS = {"flask": ON_FLASK, "starlette": ON_STARLETTE}
+LOGINS = {
+    "flask": '    app.register_blueprint(configure_auth.login(on_login=lambda identity, grant: "1"))\n',
+    "starlette": ', configure_auth.login(on_login=lambda request, identity, grant: "1")',
+}
+
+
+@dataclass
+class Shop:
+    """A folder with an app in it, and the environment that it is started in."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    def write(self, text: str, name: str = "shop.py") -> None:
+        (self.folder / name).write_text(text)
+
+    def verify(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """The exit code and the checks by their names."""
+        return self._told("-m", "configure_auth", "verify", *arguments)
+
+    def flask(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        return self._told("-m", "flask", "--app", "shop", "configure", "verify", *arguments)
+
+    def _told(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        ended = python(*arguments, "--offline", "--json", cwd=self.folder, env=environment(**self.variables))
+        assert "Traceback" not in ended.stderr, ended.stderr
+        assert KEY not in ended.stdout + ended.stderr
+        told = json.loads(ended.stdout)
+        assert len({check["name"] for check in told["checks"]}) == len(told["checks"])
+        return ended.returncode, {check["name"]: check for check in told["checks"]}
+
+
+@pytest.fixture
+def shop(configure_sandbox: Sandbox, tmp_path: Path) -> Shop:
+    configure_sandbox.register_redirect_uri(APP_URL + LOGIN)
+    configure_sandbox.register_return_to(APP_URL + LINK)
+    return Shop(tmp_path, {**configure_sandbox.environment(APP_URL), "CONFIGURE_TOKEN_KEYS": KEY})
+
+
+def ends(checks: dict[str, Any]) -> dict[str, str]:
+    return {name: check["end"] for name, check in checks.items() if check["end"] not in ("passed", "skipped")}
+
+
+@pytest.mark.parametrize("framework", APPS)
+@pytest.mark.parametrize("name", ["shop:app", "shop:create_app", "shop:configure_auth"])
+def test_an_app_is_found_by_its_name(shop: Shop, framework: str, name: str) -> None:
+    shop.write(f"{APPS[framework]}\n\napp = create_app()\n")
+
+    code, checks = shop.verify("--app", name)
+
+    assert (code, ends(checks)) == (0, {})
+    assert checks["app"]["found"] == "has configure, configure_login"
+    assert checks["callback"]["found"] == APP_URL + LOGIN
+    assert checks["return_to"]["found"] == APP_URL + LINK
+    assert checks["store"]["end"] == (
+        "skipped" if name == "shop:configure_auth" and framework == "starlette" else "passed"
+    )
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_the_app_says_where_its_routes_lie(shop: Shop, framework: str) -> None:
+    shop.write(APPS[framework].replace("account_link()", 'account_link(path="/settings/configure")'))
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)) == (1, {"return_to": "failed"})
+    assert f"{APP_URL}/settings/configure/callback isn't registered" in checks["return_to"]["found"]
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_what_an_app_has_not_is_skipped(shop: Shop, framework: str) -> None:
+    text = APPS[framework].replace(LOGINS[framework], "")
+    assert text != APPS[framework]
+    shop.write(text)
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)) == (0, {})
+    assert checks["callback"]["found"] == "there is no login(...)"
+    assert checks["return_to"]["end"] == "passed"
+
+
+def test_flask_knows_the_app_itself(shop: Shop) -> None:
+    shop.write(ON_FLASK)
+
+    code, checks = shop.flask()
+
+    assert (code, ends(checks)) == (0, {})
+    assert checks["session_cookie"]["end"] == "passed"
+
+
+def test_flask_says_which_setting_keeps_the_app_from_being_made(shop: Shop) -> None:
+    shop.write(ON_FLASK)
+    shop.variables["CONFIGURE_API_KEY"] = "pk_of_the_wrong_kind"
+
+    code, checks = shop.flask()
+
+    assert (code, ends(checks)) == (1, {"CONFIGURE_API_KEY": "failed"})
+    assert checks["app"]["found"] == "it can't be made before that is mended"
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_a_setting_that_keeps_an_app_from_being_made_is_named_once(shop: Shop, framework: str) -> None:
+    shop.write(APPS[framework])
+    shop.variables["CONFIGURE_OAUTH_CLIENT_SECRET"] = "oc_the_id_instead"
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)) == (1, {"CONFIGURE_OAUTH_CLIENT_SECRET": "failed"})
+    assert "CONFIGURE_OAUTH_CLIENT_ID" in checks["CONFIGURE_OAUTH_CLIENT_SECRET"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "remedy"),
+    [
+        (ON_FLASK, "stop:app", "there is no module stop"),
+        (ON_FLASK, "shop:application", "there is no application in shop"),
+        (ON_FLASK, "shop", "module:attribute"),
+        ("import nowhere\n", "shop:app", "nowhere"),
+        ("raise RuntimeError('the database is asleep')\n", "shop:app", "the database is asleep"),
+        ("def create_app():\n    raise RuntimeError('no database')\n", "shop:create_app", "no database"),
+        ("def create_app(name):\n    return name\n", "shop:create_app", "is a function with arguments"),
+        ("app = 7\n", "shop:app", "there is no ConfigureAuth in shop:app"),
+    ],
+)
+def test_an_app_that_cant_be_had_is_one_finding_and_configure_is_asked_all_the_same(
+    shop: Shop, text: str, name: str, remedy: str
+) -> None:
+    shop.write(text)
+
+    code, checks = shop.verify("--app", name)
+
+    assert (code, ends(checks)) == (1, {"app": "failed"})
+    assert remedy in checks["app"]["remedy"]
+    assert checks["api_key"]["end"] == "passed"
+
+
+def test_two_in_one_app_are_told_apart(shop: Shop) -> None:
+    second = ON_FLASK.replace(
+        "    return app",
+        '    other.init_app(app)\n    app.register_blueprint(other.account_link(path="/other"))\n    return app',
+    )
+    shop.write(f'{second}\n\nother = ConfigureAuth(user_id=lambda: None, name="other", store="memory://")\n')
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert code == 1
+    assert checks["1.return_to"]["end"] == "passed"
+    assert ends(checks) == {"2.return_to": "failed"}
+
+
+def test_the_users_table_is_named_by_an_option(shop: Shop) -> None:
+    shop.write(f"{ON_STARLETTE}\napp = create_app()\n")
+    shop.write(
+        "from sqlalchemy import Column, Integer, MetaData, Table\n"
+        'people = Table("folk", MetaData(), Column("id", Integer, primary_key=True))\n',
+        "models.py",
+    )
+
+    code, checks = shop.verify("--app", "shop:app", "--users", "models:people")
+
+    assert (code, ends(checks)) == (0, {"user_ids": "warned"})
+    assert "folk" in checks["user_ids"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--users", "models:people"), "--users is about an app: give --app too"),
+        (("--app", "shop:app", "--link-path", "/connect"), "leave --link-path and --login-path out"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(shop: Shop, arguments: tuple[str, ...], sentence: str) -> None:
+    ended = python("-m", "configure_auth", "verify", *arguments, cwd=shop.folder, env=environment(**shop.variables))
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert sentence in ended.stderr
