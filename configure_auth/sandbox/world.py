@@ -107,7 +107,7 @@ class World:
         agent.credentials = agent.client.credentials = credentials
 
     def client(self, client_id: str) -> OAuthClient | None:
-        clients = (agent.client for agent in self.agents.values())
+        clients = (agent.client for agent in self.agents.values() if agent.credentials.client_id)
         return next((c for c in clients if c.credentials.client_id == client_id), None)
 
     def agent_with_key(self, api_key: str) -> Agent | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from configure_auth.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -73,3 +75,15 @@ def test_test_mode_has_keys_and_no_oauth_client(developer: Developer, sandbox: S
     without = developer.authorize_params(client_id="")
     refused = developer.http.get(f"{sandbox.api_url}/oauth/authorize", params=without)
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client")
+
+
+@pytest.mark.parametrize("body", [{}, {"client_id": ""}])
+def test_an_agent_without_an_oauth_client_is_nobody_at_the_token_endpoint(
+    developer: Developer, sandbox: Sandbox, body: dict[str, str]
+) -> None:
+    sandbox.add_agent("trial-agent", test_mode=True)
+    refused = developer.token_request(
+        {"grant_type": "refresh_token", "refresh_token": "made up", **body}, basic=("", "")
+    )
+
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
