@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any, Protocol, overload
 
 from .errors import SettingsError
@@ -22,6 +22,16 @@ class _Awaited(Protocol):
     """The `ConfigureAuth` of a Starlette app."""
 
     def ensure_callback(self) -> Coroutine[Any, Any, tuple[Registration, ...]]: ...
+
+
+class _ForEither(tuple[Registration, ...]):
+    """What came of something that is of neither framework, whether it is awaited or not."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, tuple[Registration, ...]]:
+        yield from ()
+        return self
 
 
 @overload
@@ -48,4 +58,4 @@ def ensure_callback(configure_auth: Any) -> Any:
     """
     if isinstance(configure_auth, Blocking | Awaited) and isinstance(configure_auth, UserVerbs):
         return configure_auth.ensure_callback()
-    return given_up(SettingsError("ensure_callback takes the app's ConfigureAuth"))
+    return _ForEither(given_up(SettingsError("ensure_callback takes the app's ConfigureAuth")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -166,5 +167,7 @@ def _mended(kind: Kind, error: Exception) -> str:
 
 def _logged(done: tuple[Registration, ...]) -> tuple[Registration, ...]:
     for one in done:
-        log.log(logging.WARNING if one.end == "failed" else logging.INFO, "%s", one)
+        # A filter or handler of the app's may need a request, and there is none; the app has it all as a value too.
+        with suppress(Exception):
+            log.log(logging.WARNING if one.end == "failed" else logging.INFO, "%s", one)
     return done

@@ -10,15 +10,18 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type, cast
+from urllib.parse import urlsplit
 
+import flask
 import pytest
 import trio
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from configure_auth import Registration, Settings, ensure_callback
+from configure_auth import AsyncMessageAgent, MessageAgent, Registration, Settings, ensure_callback
+from configure_auth.api.call import Call
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as OnStarlette
@@ -237,9 +240,27 @@ def test_configure_out_of_reach_ends_in_two_sentences(
     assert_tells_nothing(configure_sandbox, caplog, done)
 
 
+class Impatient:
+    """A transport that gives up soon on one path, and has its own deadline for any other."""
+
+    def __init__(self, transport: Any, path: str) -> None:
+        self._transport = transport
+        self._path = path
+        self._timeout = transport.timeout
+
+    def send(self, call: Call[Any], **how: Any) -> Any:
+        # It is read as the call begins, and no two calls are under way at once.
+        self._transport.timeout = 0.2 if urlsplit(call.url).path == self._path else self._timeout
+        return self._transport.send(call, **how)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
 def test_no_answer_ends_with_the_clients_deadline(make: Make, configure_sandbox: Sandbox) -> None:
     configure_auth = make()
-    client_of(configure_auth)._transport.timeout = 0.2
+    client = client_of(configure_auth)
+    client._transport = Impatient(client._transport, DESTINATIONS)
     with configure_sandbox.hold(DESTINATIONS):
         done = boot(configure_auth)
 
@@ -350,10 +371,72 @@ def test_an_interruption_gets_through(make: Make) -> None:
         boot(configure_auth)
 
 
-@pytest.mark.parametrize("other", [None, object(), OnFlask, "configure"])
-def test_something_else_is_a_failure_and_no_error(other: Any) -> None:
-    done: Any = ensure_callback(other)
+class OfTheRequest(logging.Filter):
+    """What Flask's own documentation shows, for log lines of requests."""
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.address = flask.request.remote_addr
+        return True
+
+
+@pytest.mark.parametrize("where", ["configure_auth", ""])
+def test_a_log_that_can_be_written_in_requests_only_stops_nothing(
+    make: Make, configure_sandbox: Sandbox, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    kept = OfTheRequest()
+    of = logging.getLogger(where) if where else caplog.handler
+    of.addFilter(kept)
+    try:
+        with caplog.at_level(logging.INFO, "configure_auth"):
+            done, given_up = boot(make()), ensure_callback(cast(Any, None))
+    finally:
+        of.removeFilter(kept)
+
+    assert ends(done) == [("return_to", "registered", LINK), ("redirect_uri", "registered", LOGIN)]
+    assert configure_sandbox.redirect_uris == (LOGIN,)
+    assert [one.end for one in given_up] == ["failed", "failed"]
+
+
+def test_a_log_that_fails_once_has_the_next_line(
+    make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        if "return_to" in record.getMessage():
+            raise ZeroDivisionError
+        return True
+
+    monkeypatch.setattr(caplog.handler, "filters", [broken])
+    with caplog.at_level(logging.INFO, "configure_auth"):
+        boot(make())
+
+    assert [one.getMessage() for one in caplog.records] == [f"registered: redirect_uri {LOGIN}"]
+
+
+KEYS = {
+    "CONFIGURE_API_KEY": "sk_test_key",
+    "CONFIGURE_AGENT": "demo-agent",
+    "CONFIGURE_APP_URL": URL,
+    "CONFIGURE_TOKEN_KEYS": "k" * 32,
+}
+OTHERS: dict[str, Callable[[], Any]] = {
+    "nothing": lambda: None,
+    "anything": object,
+    "a word": lambda: "configure",
+    "a class": lambda: OnFlask,
+    "a bot": lambda: MessageAgent(Settings.from_mapping(KEYS), store=memory_stores()),
+    "a bot that is awaited": lambda: AsyncMessageAgent(Settings.from_mapping(KEYS), store=memory_stores()),
+}
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
+def test_something_else_is_a_failure_and_no_error(other: Callable[[], Any], awaited: bool) -> None:
+    async def waiting() -> Any:
+        return await ensure_callback(other())
+
+    done: Any = asyncio.run(waiting()) if awaited else ensure_callback(other())
+
+    assert isinstance(done, tuple)
     assert [one.end for one in done] == ["failed", "failed"]
     assert {one.why for one in done} == {"ensure_callback takes the app's ConfigureAuth"}
 
