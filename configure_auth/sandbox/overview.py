@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers
@@ -18,6 +18,7 @@ from .callers import agent_of_token
 from .directory import show_phone
 from .faults import Faults
 from .journal import Journal
+from .ledger import TokenKind
 from .origins import served_at
 from .pages import page
 from .values import Call
@@ -41,6 +42,9 @@ _LONGEST_OPEN: Final = 120
 _LONGEST_PART: Final = 32
 _HIDDEN: Final = "…"
 _NONE: Final = "\u2013"
+_PREFIXES: Final = ("sk_", "cfg_", "ocs_", "cfgsic_", "cfgoac_", *(f"{kind}_local_" for kind in get_args(TokenKind)))
+"""Of keys, secrets, codes and tokens, however short what follows is. What begins with pk_ or oc_ is public."""
+_SECRET: Final = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(_PREFIXES)})[^\s,;/?#&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,8 @@ def _state(world: World) -> Iterator[Section]:
 
 def _faults(faults: Faults) -> Section:
     rows = [
-        (_cut(line, _LONGEST_OPEN), "until cleared" if left is None else str(left)) for line, left in faults.waiting()
+        (_cut(_veiled(line), _LONGEST_OPEN), "until cleared" if left is None else str(left))
+        for line, left in faults.waiting()
     ]
     return _section("Faults left", "fault | times", rows, "Everything answers as it should.", len(rows))
 
@@ -267,7 +272,7 @@ def _query(call: Call) -> str:
 
 def _value(name: str, value: str) -> str:
     if name in _OPEN_PARAMETERS:
-        return _cut(value, _LONGEST_OPEN)
+        return _cut(_veiled(value), _LONGEST_OPEN)
     if name not in _ADDRESSES:
         return _HIDDEN if value else ""
     try:
@@ -275,7 +280,8 @@ def _value(name: str, value: str) -> str:
     except ValueError:
         return _HIDDEN
     rest = f"?{_HIDDEN}" if parts.query or parts.fragment else ""
-    return _cut(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", _LONGEST_OPEN) + rest
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return _cut(_veiled(place), _LONGEST_OPEN) + rest
 
 
 def _first(secret: str, prefix: str) -> str:
@@ -288,7 +294,13 @@ def _cut(text: str, longest: int) -> str:
 
 def _part(text: str) -> str:
     """A part of a path, or a name. What is longer than one of ours may be anything, a token too."""
+    text = _veiled(text)
     return text if len(text) <= _LONGEST_PART else text[: 2 * FIRST_LETTERS] + _HIDDEN
+
+
+def _veiled(text: str) -> str:
+    """A text without what is a secret by its beginning."""
+    return _SECRET.sub(rf"\1{_HIDDEN}", text)
 
 
 def _printable(text: str) -> str:

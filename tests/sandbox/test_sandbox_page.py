@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx2
@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from configure_auth.sandbox import Sandbox
+from configure_auth.sandbox.ledger import TokenKind
 from tests.sandbox.conftest import answer_of
 
 if TYPE_CHECKING:
@@ -371,6 +372,52 @@ def test_no_secret_is_on_it(developer: Developer, sandbox: Sandbox, http: httpx2
     assert [part for part in random_parts if part[:9] in page] == []
     for word in ("Authorization", "Basic ", "Bearer "):
         assert word not in page
+
+
+SHORT = {
+    "sk_live_short": "sk_",
+    "cfg_old1": "cfg_",
+    "ocs_local_1": "ocs_",
+    "cfgsic_abc": "cfgsic_",
+    "cfgoac_abc": "cfgoac_",
+}
+SHORT |= {f"{kind}_local_abc": f"{kind}_local_" for kind in get_args(TokenKind)}
+
+
+@pytest.mark.parametrize(("secret", "prefix"), SHORT.items())
+def test_a_short_secret_is_hidden_wherever_it_was_put(
+    sandbox: Sandbox, http: httpx2.Client, shown: Callable[[], Tables], secret: str, prefix: str
+) -> None:
+    asked = {
+        "scope": f"profile.read {secret}",
+        "client_id": secret,
+        secret: "1",
+        "redirect_uri": f"https://{secret}.example/{secret}/back",
+        "agent_name": f"me:{secret}",
+    }
+    http.get(f"{sandbox.api_url}/v1/{secret}/after", params=asked)
+
+    assert shown()["calls"][0]["path"] == (
+        f"/v1/{prefix}…/after?scope=profile.read {prefix}…&client_id={prefix}…&{prefix}…=…"
+        f"&redirect_uri=https://{prefix}…/{prefix}…/back&agent_name=me:{prefix}…"
+    )
+
+
+def test_a_fault_is_shown_without_the_secret_in_its_answer(sandbox: Sandbox, shown: Callable[[], Tables]) -> None:
+    sandbox.fault("/v1/profile", body="was agent_local_abc, is sk_live_1")
+
+    assert shown()["faults-left"][0]["fault"] == "/v1/profile body='was agent_local_…, is sk_…"
+
+
+def test_what_only_resembles_a_secret_is_shown(
+    sandbox: Sandbox, http: httpx2.Client, shown: Callable[[], Tables]
+) -> None:
+    open_ones = {"client_id": "oc_local_1", "agent_name": "risk_1", "scope": "pk_live_public user_1 agent_1"}
+    http.get(f"{sandbox.api_url}/v1/task_1/access_token", params=open_ones)
+
+    assert shown()["calls"][0]["path"] == (
+        "/v1/task_1/access_token?client_id=oc_local_1&agent_name=risk_1&scope=pk_live_public user_1 agent_1"
+    )
 
 
 def test_the_way_back_is_shown_without_its_query(
