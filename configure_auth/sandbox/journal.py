@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import replace
+from itertools import islice
 
 from .values import Call
 
@@ -19,16 +21,18 @@ class Entry:
 
 
 class Journal:
-    """Safe to use from any thread."""
+    """Safe to use from any thread. `most` is how many calls it keeps, the last ones; None for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
+        self._entries: deque[Entry] = deque(maxlen=most)
+        self._count = 0
 
     def record(self, call: Call) -> Entry:
         entry = Entry(call)
         with self._lock:
             self._entries.append(entry)
+            self._count += 1
         return entry
 
     def calls(self) -> list[Call]:
@@ -38,8 +42,9 @@ class Journal:
     def latest(self, most: int) -> tuple[list[Call], int]:
         """The last calls, newest first, and how many there were in all."""
         with self._lock:
-            return [entry.call for entry in reversed(self._entries[-most:])], len(self._entries)
+            return [entry.call for entry in islice(reversed(self._entries), most)], self._count
 
     def clear(self) -> None:
         with self._lock:
-            self._entries = []
+            self._entries.clear()
+            self._count = 0

@@ -37,14 +37,22 @@ class Sandbox:
         port: the API's port; accounts gets the next, the hosted sign-in the one after. 0 takes three free ones.
         agent: the handle of the one agent that is there from the start.
         clock: Unix seconds; `advance()` adds to it.
+        calls_kept: how many of the last requests `calls` has; all of them where it's None.
 
     Start it once (`with Sandbox() as sandbox:`) and `reset()` between tests.
     """
 
-    def __init__(self, port: int = 0, *, agent: str = "demo-agent", clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        agent: str = "demo-agent",
+        clock: Callable[[], float] | None = None,
+        calls_kept: int | None = None,
+    ) -> None:
         self._port = port
         self._world = World(agent, clock or time.time)
-        self._journal = Journal()
+        self._journal = Journal(calls_kept)
         self._faults = Faults()
         self._servers: server.Servers | None = None
 
@@ -351,7 +359,7 @@ class Sandbox:
 
     @property
     def calls(self) -> list[Call]:
-        """Every request so far, in the order of arrival."""
+        """Every request so far, or the last `calls_kept`, in the order of arrival."""
         return self._journal.calls()
 
     def calls_to(self, method: str, path: str, *, origin: Origin | None = None) -> list[Call]:

@@ -11,6 +11,8 @@ from .sandbox import Sandbox
 
 OAUTH_CALLBACK = "/auth/configure/callback"
 LINK_CALLBACK = "/configure/callback"
+CALLS_KEPT = 2000
+"""A program may run for weeks. Its page shows fewer."""
 
 
 def serve(
@@ -29,7 +31,7 @@ def serve(
     before anything is served. Raises SeedError, FaultError, PortInUse. Main thread only.
     """
     app_url = app_url.rstrip("/")
-    sandbox = Sandbox(port, agent=agent)
+    sandbox = Sandbox(port, agent=agent, calls_kept=CALLS_KEPT)
     sandbox.register_redirect_uri(app_url + OAUTH_CALLBACK)
     sandbox.register_return_to(app_url + LINK_CALLBACK)
     sandbox.variants.completion_sender = "page"  # the likelier reading, and what an app's CORS is tried by

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
 import configure_auth.sandbox
-from configure_auth.sandbox import Sandbox, Variants
+from configure_auth.sandbox import Sandbox, Variants, serving
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Developer
@@ -109,6 +110,43 @@ def test_calls_are_recorded_in_order_with_their_connection(sandbox: Sandbox, htt
     assert (second.path, second.status) == ("/v1/profile", 401)
     assert first.connection == second.connection != third.connection
     assert sandbox.calls_to("GET", "/v1/profile") == [second, third]
+
+
+def test_a_sandbox_that_keeps_the_last_calls_still_counts_all() -> None:
+    with Sandbox(calls_kept=3) as sandbox, httpx2.Client(trust_env=False) as http:
+        for number in range(5):
+            http.get(f"{sandbox.api_url}/v1/{number}")
+        assert [call.path for call in sandbox.calls] == ["/v1/2", "/v1/3", "/v1/4"]
+        assert 'href="#calls">Calls <b>5</b>' in http.get(f"{sandbox.api_url}/").text
+        sandbox.reset()
+        http.get(f"{sandbox.api_url}/v1/profile")
+        assert [call.path for call in sandbox.calls] == ["/v1/profile"]
+        assert 'href="#calls">Calls <b>1</b>' in http.get(f"{sandbox.api_url}/").text
+
+
+def test_a_program_keeps_the_last_calls_and_a_test_keeps_all(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, http: httpx2.Client
+) -> None:
+    made: list[Sandbox] = []
+    kept: list[int] = []
+
+    class Seen(Sandbox):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            made.append(self)
+
+    def announce(_settings: str) -> None:
+        for one in (*made, sandbox):
+            for number in range(5):
+                http.get(f"{one.api_url}/v1/{number}")
+            kept.append(len(one.calls))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(serving, "Sandbox", Seen)
+    monkeypatch.setattr(serving, "CALLS_KEPT", 3)
+    serving.serve(0, app_url="http://localhost:3000", announce=announce)
+
+    assert kept == [3, 5]
 
 
 def test_a_large_body_is_refused(sandbox: Sandbox, http: httpx2.Client) -> None:
