@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine, event, insert, select
+from sqlalchemy import Connection, Engine, delete, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from ..errors import SettingsError, StoreError
 from ..loops import PerLoop, worker_threads
 from . import schema
-from .schema import parameters
+from .schema import accounts, parameters, subjects
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -69,12 +69,27 @@ class _Preparation:
         )
         known = {name.removeprefix(prefix) for name in rows.scalars()}
         if known and self._fingerprints and known.isdisjoint(self._fingerprints):
-            raise SettingsError(
-                "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is in "
-                "the store; put the key that did back into the list"
-            )
+            if _has_sealed(connection, self._agent):
+                raise SettingsError(
+                    "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is "
+                    "in the store; put the key that did back into the list"
+                )
+            # Nothing would be lost: a look at the app, before its keys were set, is no reason to refuse them.
+            connection.execute(delete(parameters).where(parameters.c.name.in_(prefix + one for one in known)))
+            known = set()
         for fingerprint in set(self._fingerprints) - known:
             connection.execute(insert(parameters).values(name=prefix + fingerprint, value=""))
+
+
+def _has_sealed(connection: Connection, agent: str) -> bool:
+    """Whether there is anything that only its key can open, but for attempts, which end by themselves."""
+    kept = (
+        select(accounts.c.agent).where(accounts.c.agent == agent),
+        select(subjects.c.agent).where(subjects.c.agent == agent, subjects.c.token != ""),
+        # The key of the ids, as `flows.keyed_ids` names it.
+        select(parameters.c.name).where(parameters.c.name == f"id {agent}"),
+    )
+    return any(connection.execute(rows.limit(1)).first() is not None for rows in kept)
 
 
 def _sqlstate(error: BaseException | None) -> str | None:

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance.records import NOW, attempt, connection
+from configure_auth.stores.conformance.records import NOW, attempt, connection, link
 from configure_auth.stores.schema import SCHEMA
 
 from ..support.servers import PostgreSQL
@@ -215,11 +215,23 @@ def test_newer_tables_in_a_file_are_refused(tmp_path: Path) -> None:
     stores.close()
 
 
-def test_a_key_that_sealed_nothing_here_is_refused(opened_here: Callable[..., Stores], runner: asyncio.Runner) -> None:
-    def use(stores: Stores) -> None:
-        waited(runner, lambda: stores.accounts.find("a", "u1"))
+SEALED: dict[str, Callable[[Any], Any]] = {
+    "a connection": lambda stores: stores.accounts.save(connection("u1", "c1"), version=None),
+    "a sender's link": lambda stores: stores.journeys.save(link("s1", "c1"), serial=None),
+    "the key of the ids": lambda stores: stores.parameters.keep("id a", "sealed"),
+}
 
-    use(opened_here(fingerprints=("f1",)))
+
+@pytest.mark.parametrize("what", SEALED)
+def test_a_key_that_sealed_nothing_here_is_refused(
+    opened_here: Callable[..., Stores], runner: asyncio.Runner, what: str
+) -> None:
+    def use(stores: Stores) -> None:
+        waited(runner, lambda: stores.accounts.find("a", "u2"))
+
+    first = opened_here(fingerprints=("f1",))
+    use(first)
+    waited(runner, lambda: SEALED[what](first))
     with pytest.raises(SettingsError, match=r"none of CONFIGURE_TOKEN_KEYS .* sealed what is in the store"):
         use(opened_here(fingerprints=("f2", "f3")))
     # One that is known brings the others along.
@@ -230,6 +242,23 @@ def test_a_key_that_sealed_nothing_here_is_refused(opened_here: Callable[..., St
     use(opened_here(fingerprints=()))
 
 
+def test_a_store_in_which_nothing_is_sealed_takes_other_keys(
+    opened_here: Callable[..., Stores], runner: asyncio.Runner
+) -> None:
+    def use(stores: Stores) -> None:
+        waited(runner, lambda: stores.accounts.find("a", "u1"))
+
+    use(opened_here(fingerprints=("f1", "f0")))
+    second = opened_here(fingerprints=("f2",))
+    use(second)
+    waited(runner, lambda: second.accounts.save(connection("u1", "c1"), version=None))
+
+    # The first ones are none of this store's any more.
+    with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
+        use(opened_here(fingerprints=("f1",)))
+    use(opened_here(fingerprints=("f2",)))
+
+
 def test_the_keys_of_another_agent_are_not_asked_for(
     opened_here: Callable[..., Stores], runner: asyncio.Runner
 ) -> None:
@@ -237,6 +266,7 @@ def test_the_keys_of_another_agent_are_not_asked_for(
     for number, agent in enumerate(("axb", "a_b", "%", "a")):
         stores = opened_here(agent=agent, fingerprints=(f"f{number}",))
         assert waited(runner, partial(stores.accounts.find, agent, "u1")) == ()
+        waited(runner, partial(stores.accounts.save, connection("u1", "c1", agent=agent), version=None))
 
 
 @pytest.mark.parametrize("mode", MODES)
