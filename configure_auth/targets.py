@@ -9,7 +9,9 @@ import os
 import sys
 import sysconfig
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .api.client import Configure
-from .errors import SettingsError
+from .errors import ConfigureAuthError, SettingsError
 from .flows import Features, Flow, Runtime, run
 from .flows.verbs import UserVerbs
 from .settings import Settings
@@ -28,9 +30,22 @@ if TYPE_CHECKING:
     from .flask.extension import Installed
     from .verification.application import Application
 
-__all__ = ["Target", "attribute_of", "environment_of", "performed", "settings_of", "target_of", "targets_of"]
+__all__ = [
+    "Target",
+    "at_least_one",
+    "attribute_of",
+    "environment_of",
+    "performed",
+    "place_of",
+    "settings_of",
+    "target_of",
+    "targets_of",
+    "told",
+]
 
 T = TypeVar("T")
+
+_HERE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +87,12 @@ def environment_of(env_file: Path | None = None) -> dict[str, str]:
         with env_file.open(encoding="utf-8-sig") as file:
             given = dotenv_values(stream=file, interpolate=False)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{env_file} can't be read as an environment file: {_sentence(error)}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise SettingsError(f"{env_file} can't be read as an environment file: {why}") from error
     if any("\0" in text for pair in given.items() for text in pair if text is not None):
         raise SettingsError(f"{env_file} has a NUL character in it, which no variable can have")
+    if any(not name or "=" in name for name in given):
+        raise SettingsError(f'{env_file} has a name with "=" in it, or none at all, which no variable can have')
     # A name without "=" sets nothing.
     return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
 
@@ -113,11 +131,20 @@ def targets_of(name: str, environment: Mapping[str, str]) -> tuple[Target, ...]:
     if inspect.isfunction(found):
         found = _made(name, found)
     targets = (*_on_flask(found), *_on_starlette(found))
-    if targets:
-        return targets
-    if isinstance(found, UserVerbs):
+    if not targets and isinstance(found, UserVerbs):
         raise SettingsError(f"{name} is in no app yet: call init_app(app) where the module is imported")
-    raise SettingsError(f"there is no ConfigureAuth in {name}: install it, and put its routes into the app, first")
+    return at_least_one(targets, name)
+
+
+def at_least_one(targets: tuple[Target, ...], where: str) -> tuple[Target, ...]:
+    """What was found in an app.
+
+    Raises:
+        SettingsError: it is nothing.
+    """
+    if not targets:
+        raise SettingsError(f"there is no ConfigureAuth in {where}: install it, and put its routes into the app, first")
+    return targets
 
 
 def _on_flask(found: object) -> Iterator[Target]:
@@ -202,10 +229,9 @@ def _made(name: str, factory: Callable[..., object]) -> object:
         inspect.signature(factory).bind()
     except TypeError:
         raise SettingsError(f"{name} is a function with arguments; name the app that it makes") from None
-    try:
+    module, _, attributes = name.partition(":")
+    with told(f"{name}()", by=f"python -c 'import {module}; {module}.{attributes}()'"):
         return factory()
-    except (Exception, SystemExit) as error:
-        raise SettingsError(f"{name}() fails{_where(error)}: {_sentence(error)}") from error
 
 
 def _imported(path: str) -> ModuleType:
@@ -213,33 +239,69 @@ def _imported(path: str) -> ModuleType:
     if here not in sys.path:
         # A script's first place for modules is its own folder.
         sys.path.insert(0, here)
+    with told(f"the import of {path}", by=f"python -c 'import {path}'"):
+        try:
+            return importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            if not f"{path}.".startswith(f"{error.name}."):
+                raise
+            missing = error.name
+    raise SettingsError(f"there is no module {missing} in {here}, or where Python looks for others")
+
+
+@contextmanager
+def told(what: str, *, by: str) -> Iterator[None]:
+    """Have an error of the app's told by its kind and its place; its words may quote a password.
+
+    Args:
+        what: what fails with it.
+        by: a command that shows all of it.
+
+    Raises:
+        SettingsError: in place of whatever is raised.
+    """
     try:
-        return importlib.import_module(path)
+        yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and f"{path}.".startswith(f"{error.name}."):
-            raise SettingsError(
-                f"there is no module {error.name} in {here}, or where Python looks for others"
-            ) from None
-        raise SettingsError(f"the import of {path} fails{_where(error)}: {_sentence(error)}") from error
+        more = "" if _is_ours(error) else f" ({by} shows all of it)"
+        raise SettingsError(_plain(f"{what} fails{place_of(error)}: {_sentence(error)}{more}")) from error
 
 
-def _where(error: BaseException) -> str:
-    """The last line of the app's own that an error came through."""
-    if isinstance(error, SyntaxError):
-        return f" at {error.filename}:{error.lineno}"
-    foreign = (
-        str(Path(__file__).parent),
-        "<",
-        *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")),
-    )
+def place_of(error: BaseException) -> str:
+    """The last line of the app's own that an error came through, as " at file:line"; "" where there is none."""
+    if isinstance(error, SyntaxError) and error.filename is not None and not error.filename.startswith("<"):
+        return _plain(f" at {error.filename}:{error.lineno}")
+    foreign = (_HERE, "<", *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(foreign):
-            return f" at {frame.filename}:{frame.lineno}"
+            return _plain(f" at {frame.filename}:{frame.lineno}")
     return ""
 
 
 def _sentence(error: BaseException) -> str:
-    """An error in one line, as Python shows it last."""
-    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
+    """An error in one line: the words of ours, and of any other what Python itself makes of it."""
+    if _is_ours(error):
+        return str(error)
     kind = type(error).__name__
-    return f"{kind}: {said}" if said else kind
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{kind}: {error.msg}"
+    if isinstance(error, ImportError) and _is_dotted(error.name):
+        return f"{kind}: {error.name}"
+    return kind
+
+
+def _is_ours(error: BaseException) -> bool:
+    if isinstance(error, ConfigureAuthError):
+        return True
+    # An extra of ours is missing.
+    raised = traceback.extract_tb(error.__traceback__)[-1:]
+    return type(error) is ImportError and any(frame.filename.startswith(_HERE) for frame in raised)
+
+
+def _is_dotted(name: str | None) -> bool:
+    return name is not None and all(part.isidentifier() for part in name.split("."))
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would obey, or show in another order."""
+    return "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import click
-from flask import current_app
-from flask.cli import AppGroup, ScriptInfo
+from flask import Flask, current_app
+from flask.cli import AppGroup, NoAppException, ScriptInfo
 
 from .. import flows
 from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
-from ..targets import Target, target_of
+from ..targets import Target, at_least_one, target_of, told
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -77,5 +77,16 @@ def verify(context: click.Context, /, **how: Any) -> None:
 
 def _targets(script: ScriptInfo) -> tuple[Target, ...]:
     # Here and not before the command: a setting that stops the app from being made is what it is asked for.
-    app = script.load_app()
-    return tuple(target_of(installed) for installed in installations(app))
+    with told("the import of the app", by="flask routes"):
+        app = _loaded(script)
+    return at_least_one(tuple(target_of(installed) for installed in installations(app)), "this app")
+
+
+def _loaded(script: ScriptInfo) -> Flask:
+    try:
+        return script.load_app()
+    except NoAppException as error:
+        # Flask quotes the traceback of a failed import in its own error.
+        if isinstance(error.__context__, ImportError):
+            raise error.__context__ from None
+        raise

@@ -251,7 +251,12 @@ def test_a_file_that_is_not_there_is_a_wrong_option(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"CONFIGURE_AGENT=caf\xe9\n", "UnicodeDecodeError"), (b'A="a\0b"\n', "a NUL character")]
+    ("content", "why"),
+    [
+        (b"CONFIGURE_AGENT=caf\xe9\n", "UnicodeDecodeError"),
+        (b'A="a\0b"\n', "a NUL character"),
+        (b"'A=B'=1\n", "no variable can have"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(shop: Shop, content: bytes, why: str) -> None:
     (shop.folder / "shop.env").write_bytes(content)
@@ -392,7 +397,7 @@ def test_an_app_that_has_only_one_of_them_skips_the_other(shop: Shop) -> None:
         (
             "shop:make",
             "def make():\n    1 / 0\n",
-            "shop:make() fails at {folder}/shop.py:2: ZeroDivisionError: division",
+            "shop:make() fails at {folder}/shop.py:2: ZeroDivisionError (python -c 'import shop; shop.make()' shows",
         ),
         ("shop:make", "def make():\n    return 7\n", "there is no ConfigureAuth in shop:make: install it"),
         ("shop:app", "app = 7", "there is no ConfigureAuth in shop:app: install it"),
@@ -413,17 +418,25 @@ def test_an_app_that_has_only_one_of_them_skips_the_other(shop: Shop) -> None:
             FLASK.split("app.register_blueprint")[0],
             "this app has no Configure routes: register account_link(...) or login(...) first",
         ),
-        ("shop:app", "import missing", "the import of shop fails at {folder}/shop.py:1: ModuleNotFoundError: No mod"),
-        ("shop:app", "\n1 / 0", "the import of shop fails at {folder}/shop.py:2: ZeroDivisionError: division by zero"),
+        (
+            "shop:app",
+            "import missing",
+            "the import of shop fails at {folder}/shop.py:1: ModuleNotFoundError: missing (",
+        ),
+        (
+            "shop:app",
+            "\n1 / 0",
+            "the import of shop fails at {folder}/shop.py:2: ZeroDivisionError (python -c 'import shop' shows all of it)",
+        ),
         ("shop:app", "def", "the import of shop fails at {folder}/shop.py:1: SyntaxError: invalid syntax"),
         ("shop:app", "raise ValueError", "the import of shop fails at {folder}/shop.py:1: ValueError"),
-        ("shop:app", "raise ValueError('a\\n  b')", "the import of shop fails at {folder}/shop.py:1: ValueError: a b"),
-        ("shop:app", "import sys\nsys.exit(3)", "the import of shop fails at {folder}/shop.py:2: SystemExit: 3"),
+        ("shop:app", "raise ValueError('a\\n  b')", "the import of shop fails at {folder}/shop.py:1: ValueError ("),
+        ("shop:app", "import sys\nsys.exit(3)", "the import of shop fails at {folder}/shop.py:2: SystemExit ("),
         ("shop:app", "import json\njson.loads('[')", "the import of shop fails at {folder}/shop.py:2: JSONDecodeError"),
         (
             "shop:app",
             FLASK.replace("account_link()", "account_link(path='x')"),
-            "the import of shop fails at {folder}/shop.py:8: SettingsError: path must begin with a slash",
+            "the import of shop fails at {folder}/shop.py:8: path must begin with a slash",
         ),
     ],
 )

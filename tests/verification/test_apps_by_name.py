@@ -167,8 +167,16 @@ def test_a_setting_that_keeps_an_app_from_being_made_is_named_once(shop: Shop, f
         (ON_FLASK, "shop:application", "there is no application in shop"),
         (ON_FLASK, "shop", "module:attribute"),
         ("import nowhere\n", "shop:app", "nowhere"),
-        ("raise RuntimeError('the database is asleep')\n", "shop:app", "the database is asleep"),
-        ("def create_app():\n    raise RuntimeError('no database')\n", "shop:create_app", "no database"),
+        (
+            "raise RuntimeError('the database is asleep')\n",
+            "shop:app",
+            "shop.py:1: RuntimeError (python -c 'import shop'",
+        ),
+        (
+            "def create_app():\n    raise RuntimeError('no database')\n",
+            "shop:create_app",
+            "shop.py:2: RuntimeError (python -c 'import shop; shop.create_app()' shows all of it)",
+        ),
         ("def create_app(name):\n    return name\n", "shop:create_app", "is a function with arguments"),
         ("app = 7\n", "shop:app", "there is no ConfigureAuth in shop:app"),
     ],
@@ -182,6 +190,65 @@ def test_an_app_that_cant_be_had_is_one_finding_and_configure_is_asked_all_the_s
 
     assert (code, ends(checks)) == (1, {"app": "failed"})
     assert remedy in checks["app"]["remedy"]
+    assert checks["api_key"]["end"] == "passed"
+
+
+ANOTHER = "hunter2\x1b[2J\u202e"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("RuntimeError({0!r})", "RuntimeError"),
+        ("OSError(5, {0!r}, {0!r})", "OSError"),
+        ("ImportError({0!r})", "ImportError"),
+        ("ImportError({0!r}, name={0!r})", "ImportError"),
+        ("SyntaxError({0!r})", "SyntaxError"),
+        ("KeyError({0!r})", "KeyError"),
+        ("type({0!r}, (Exception,), {{}})()", "hunter2 [2J "),
+        ("SystemExit({0!r})", "SystemExit"),
+    ],
+)
+@pytest.mark.parametrize("by", ["name", "flask"])
+def test_of_an_apps_own_error_only_kind_and_place_are_told(shop: Shop, error: str, told: str, by: str) -> None:
+    shop.write(f"{ON_FLASK}\n\ndef create_app():\n    raise {error.format(ANOTHER)}\n")
+
+    code, checks = shop.verify("--app", "shop:create_app") if by == "name" else shop.flask()
+
+    assert (code, ends(checks)) == (1, {"app": "failed"})
+    place = f"{shop.folder}/shop.py:{len(ON_FLASK.splitlines()) + 4}"
+    assert f" fails at {place}: {told} (" in checks["app"]["remedy"]
+    assert ("hunter2" in str(checks)) == ("hunter2" in told)
+    assert all(char.isprintable() for char in checks["app"]["remedy"])
+
+
+def test_an_error_of_ours_is_told_in_its_words(shop: Shop) -> None:
+    shop.write(ON_FLASK.replace("account_link()", "account_link(path='connect')"))
+
+    for code, checks in (shop.verify("--app", "shop:create_app"), shop.flask()):
+        assert (code, ends(checks)) == (1, {"app": "failed"})
+        assert "path must begin with a slash" in checks["app"]["remedy"]
+        assert "shows all of it" not in checks["app"]["remedy"]
+
+
+def test_what_is_missing_for_an_import_is_told(shop: Shop) -> None:
+    shop.write(f"{ON_FLASK}\nimport nowhere_at_all\n")
+
+    for code, checks in (shop.verify("--app", "shop:create_app"), shop.flask()):
+        assert (code, ends(checks)) == (1, {"app": "failed"})
+        assert "ModuleNotFoundError: nowhere_at_all (" in checks["app"]["remedy"]
+
+
+@pytest.mark.parametrize("installed", ["", "configure_auth = ConfigureAuth(user_id=lambda: None)"])
+def test_flask_finds_no_configure_in_an_app(shop: Shop, installed: str) -> None:
+    shop.write(
+        f"from flask import Flask\nfrom configure_auth.flask import ConfigureAuth\napp = Flask('shop')\n{installed}"
+    )
+
+    code, checks = shop.flask()
+
+    assert (code, ends(checks)) == (1, {"app": "failed"})
+    assert checks["app"]["remedy"].startswith("there is no ConfigureAuth in this app: install it, and put its routes")
     assert checks["api_key"]["end"] == "passed"
 
 
