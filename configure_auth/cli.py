@@ -73,8 +73,11 @@ def sandbox(port: int, app_url: str, seed: Path | None, faults: tuple[str, ...])
     """Serve a strict local Configure until Ctrl-C; prints the settings for your app."""
     try:
         from .sandbox import FaultError, PortInUse, SeedError, serve
+        from .sandbox.uris import redirect_uri_fault
     except ImportError as error:
         raise click.ClickException("the sandbox needs more: pip install 'configure_auth[sandbox]'") from error
+    if fault := redirect_uri_fault(app_url):
+        raise _WrongOption(f"--app-url: its callbacks can't be registered: {fault}")
 
     def announce(settings: str) -> None:
         click.echo(f"A local Configure runs on http://127.0.0.1:{port}. Settings for your app:\n\n{settings}\n")

@@ -171,6 +171,8 @@ def test_a_signal_ends_it_while_a_page_is_open_and_an_answer_is_late(
         ),
         (["--seed", "nothing.toml"], "nothing.toml: it can't be read (No such file or directory)"),
         (["--seed", "wrong.json"], "wrong.json: people 1: there is no phone"),
+        (["--app-url", "localhost:3000"], "--app-url: its callbacks can't be registered: redirect_uri must be"),
+        (["--app-url", "http://app.example.com"], "--app-url: its callbacks can't be registered: redirect_uri must"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_before_anything_is_served(
