@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +21,9 @@ from ..verification.tables import table_of, tables_in
 
 __all__ = ["application_of"]
 
+_PATIENCE = 10.0
+"""Seconds that a page may take."""
+
 
 def application_of(app: Flask, site: Site, users: object | None = None) -> Application:
     """An app as it is set.
@@ -31,7 +37,7 @@ def application_of(app: Flask, site: Site, users: object | None = None) -> Appli
 
     def visit(method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
         # In no context of ours: the app's own would be taken for the request's.
-        return Context().run(_visit, app, home, method, path, headers)
+        return _in_time(partial(Context().run, _visit, app, home, method, path, headers))
 
     return Application(
         framework="Flask",
@@ -75,6 +81,16 @@ def _tables(app: Flask, users: object | None) -> Iterator[Table]:
         yield from tables_in(metadata, dialects.get(key))
 
 
+def _in_time(visit: Callable[[], Visited | Unvisited]) -> Visited | Unvisited:
+    """A visit that is left alone once it takes too long: a page that waits can't be stopped."""
+    answers: SimpleQueue[Visited | Unvisited] = SimpleQueue()
+    Thread(target=lambda: answers.put(visit()), name="configure_auth visit", daemon=True).start()
+    try:
+        return answers.get(timeout=_PATIENCE)
+    except Empty:
+        return Unvisited(f"it took more than {_PATIENCE:g} s")
+
+
 def _visit(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
     answer = _asked(app, home, method, path, headers)
     parts = urlsplit(home)
@@ -93,7 +109,7 @@ def _asked(app: Flask, home: str, method: str, path: str, headers: Mapping[str, 
         )
         with answer:
             first = next(iter(answer.iter_encoded()), b"")
-    except Exception as error:  # noqa: BLE001  # a page of the app's fails as it likes, as in debug mode
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a page of the app's fails as it likes, as in debug mode
         return Unvisited(f"it raised {type(error).__name__}")
     return Visited(
         status=answer.status_code,

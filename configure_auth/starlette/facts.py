@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +23,7 @@ from .extension import mounts_in
 __all__ = ["application_of"]
 
 _PATIENCE = 10.0
-"""Seconds that a page may take, and an endless one is listened to."""
+"""Seconds that a page may take, as far as it awaits something."""
 
 
 def application_of(app: Any, site: Site, users: object | None = None) -> Application | None:
@@ -113,13 +114,14 @@ async def _visit(
         "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),
         "state": {},
     }
-    answer = _Answer()
-    why = "it gave none"
-    try:
-        with anyio.move_on_after(_PATIENCE):
+    why = f"it took more than {_PATIENCE:g} s"
+    with anyio.move_on_after(_PATIENCE) as listening:
+        answer = _Answer(listening)
+        try:
             await app(scope, answer.receive, answer.send)
-    except Exception as error:  # noqa: BLE001  # a page of the app's fails as it likes; Starlette raises what it answered
-        why = f"it raised {type(error).__name__}"
+            why = "it ended without one"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # it fails as it likes; Starlette raises what it answered
+            why = f"it raised {type(error).__name__}"
     if answer.status is None:
         return Unvisited(why)
     return Visited(
@@ -128,9 +130,10 @@ async def _visit(
 
 
 class _Answer:
-    """A client that sends nothing more, and keeps the first part of what comes."""
+    """A client that sends nothing more, keeps the first part of what comes, and goes when there is a second one."""
 
-    def __init__(self) -> None:
+    def __init__(self, listening: anyio.CancelScope) -> None:
+        self._listening = listening
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
         self.body = b""
@@ -149,5 +152,10 @@ class _Answer:
             self.headers = [
                 (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message.get("headers", ())
             ]
-        elif message["type"] == "http.response.body" and not self.body:
-            self.body = message.get("body", b"")
+        elif message["type"] == "http.response.body" and message.get("body"):
+            if self.body:
+                self._listening.cancel()
+            else:
+                self.body = message["body"]
+        # What never waits would never hear that nobody listens any longer.
+        await anyio.lowlevel.checkpoint()

@@ -14,7 +14,7 @@ from ..api.wire import json_object
 from ..flows import AccountLink, Feature, Login, Messages
 from ..flows.effects import Flow, ask
 from .application import Application, Unvisited, Visited
-from .check import Finding, failed, passed, skipped
+from .check import Finding, failed, passed, skipped, unknown
 from .findings import worst
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def login_guard(subject: Subject, application: Application) -> Flow[Finding]:
                 continue
             answer = yield from knock(application, feature, route)
             is_ours = isinstance(answer, Visited) and _is_ours(answer)
-            findings.append(_let_through(answer, f"{feature.path}{route}", way_out, is_ours=is_ours))
+            findings.append(_let_through(application, answer, f"{feature.path}{route}", way_out, is_ours=is_ours))
     return worst(findings) if findings else skipped("no route of ours is for people who are signed out")
 
 
@@ -74,16 +74,25 @@ def _doors(feature: Feature, application: Application) -> tuple[str, ...]:
     return ("/callback",) if feature.parks() or (strict and application.framework == "Starlette") else ()
 
 
-def _let_through(answer: Visited | Unvisited, path: str, way_out: str, *, is_ours: bool) -> Finding:
+def _let_through(
+    application: Application, answer: Visited | Unvisited, path: str, way_out: str, *, is_ours: bool
+) -> Finding:
     if is_ours:
         return passed(f"{path} is reached")
     if isinstance(answer, Unvisited):
-        return skipped(f"{path} gave no answer: {answer.why}")
+        return _broken(application, f"{path} gave no answer: {answer.why}", path)
     if answer.status >= 500:
-        return skipped(f"the app failed at {path} (HTTP {answer.status})")
+        return _broken(application, f"the app failed at {path} (HTTP {answer.status})", path)
     where = answer.first("location") if 300 <= answer.status < 400 else None
     turned = f"sent to {_path(where)}" if where else f"answered HTTP {answer.status}"
     return failed(f"{path} is kept from who is signed out ({turned})", way_out)
+
+
+def _broken(application: Application, found: str, path: str) -> Finding:
+    look = f"start the app and open {path}: what it logs then says why"
+    if application.framework == "Flask":
+        return failed(found, look)
+    return unknown(found, f"{look}; its lifespan isn't run here, which alone may be the reason")
 
 
 def _path(location: str) -> str:
@@ -113,7 +122,7 @@ def _completion(subject: Subject, application: Application, messages: Messages, 
     }
     preflight = yield from asked(application, "OPTIONS", path, asking)
     posted = yield from asked(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
-    findings = [_let_through(posted, path, way_out, is_ours=_is_refusal(posted))]
+    findings = [_let_through(application, posted, path, way_out, is_ours=_is_refusal(posted))]
     if isinstance(preflight, Visited) and findings[0].remedy is None and not _permits(preflight, origin):
         findings.append(
             failed(

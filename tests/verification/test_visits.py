@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from flask import Flask, abort, g, request
 from flask.testing import FlaskClient
@@ -16,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from configure_auth import Settings
+from configure_auth.flask import facts as flask_facts
 from configure_auth.starlette import ConfigureAuth
 from configure_auth.starlette import facts as starlette_facts
 from configure_auth.verification.application import Visited
@@ -175,25 +178,75 @@ def test_a_guard_that_shuts_out_one_half_of_the_report_is_seen(tmp_path: Path, m
     assert f"HTTP {status}" in found.found
 
 
-def test_an_app_that_fails_there_is_not_taken_for_a_guard(judge: Judge) -> None:
+def _failing(judge: Judge, error: BaseException) -> Any:
+    """An app that raises wherever it is asked."""
+
     def wrap(app: Any, _: Any) -> Any:
         if judge.adapter == "flask":
 
             def fails() -> None:
-                raise RuntimeError("planted")
+                raise error
 
             app.before_request(fails)
             return None
 
         async def failing(scope: Any, receive: Any, send: Any) -> None:
-            raise RuntimeError("planted")
+            raise error
 
         failing.app = app  # type: ignore[attr-defined]
         return failing
 
-    found = judge(wrap=wrap)["login_guard"]
-    assert found.end is End.SKIPPED
+    return wrap
+
+
+@pytest.mark.parametrize("config", [{}, {"PROPAGATE_EXCEPTIONS": True}])
+def test_an_app_that_fails_there_is_said_to_fail_as_far_as_it_runs_here(judge: Judge, config: dict[str, Any]) -> None:
+    found = judge(wrap=_failing(judge, RuntimeError("planted")), config=config)["login_guard"]
+
+    # Without its lifespan an app on Starlette may fail where it wouldn't on a server.
+    assert found.end is (End.FAILED if judge.adapter == "flask" else End.UNKNOWN)
+    assert "/auth/configure/callback" in found.found
+    assert "/auth/configure/callback" in (found.remedy or "")
+    assert ("lifespan" in (found.remedy or "")) == (judge.adapter == "starlette")
+    assert "is kept from who is signed out" not in found.found
     assert "planted" not in repr(found)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_app_that_would_end_the_process_does_not(judge: Judge, code: int) -> None:
+    found = judge(wrap=_failing(judge, SystemExit(code)))
+
+    assert found["login_guard"].end is (End.FAILED if judge.adapter == "flask" else End.UNKNOWN)
+    assert "SystemExit" in found["login_guard"].found
+    assert found["csp"].end is End.SKIPPED
+
+
+def test_an_app_that_never_answers_is_waited_for_a_while(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flask_facts if judge.adapter == "flask" else starlette_facts, "_PATIENCE", 0.01)
+    ended = Event()
+
+    def wrap(app: Any, _: Any) -> Any:
+        if judge.adapter == "flask":
+
+            def waits() -> None:
+                ended.wait()
+
+            app.before_request(waits)
+            return None
+
+        async def waiting(scope: Any, receive: Any, send: Any) -> None:
+            await anyio.sleep_forever()
+
+        waiting.app = app  # type: ignore[attr-defined]
+        return waiting
+
+    try:
+        found = judge(wrap=wrap)
+    finally:
+        ended.set()
+    assert found["login_guard"].end is (End.FAILED if judge.adapter == "flask" else End.UNKNOWN)
+    assert "it took more than 0.01 s" in found["login_guard"].found
+    assert "it took more than 0.01 s" in found["csp"].found
 
 
 def test_no_hook_and_no_user_is_asked(judge: Judge) -> None:
@@ -230,6 +283,44 @@ def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: 
         app.router.routes.insert(0, Route("/", lambda request: StreamingResponse(endless(), headers=headers)))
 
     assert on_starlette(wrap=wrap)["csp"].end is End.WARNED
+
+
+@pytest.mark.parametrize(("body", "patience", "parts"), [(b"more", 10, 2), (b"", 0, 0)])
+def test_of_a_page_that_goes_on_and_on_only_the_beginning_is_read(
+    on_starlette: Judge, monkeypatch: pytest.MonkeyPatch, body: bytes, patience: int, parts: int
+) -> None:
+    monkeypatch.setattr(starlette_facts, "_PATIENCE", patience)
+    sent = []
+
+    def wrap(app: Any, _: Any) -> Any:
+        async def talking(scope: Any, receive: Any, send: Any) -> None:
+            headers = [(b"content-security-policy", b"form-action 'none'")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            while len(sent) < 1000:
+                sent.append(scope["path"])
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        talking.app = app  # type: ignore[attr-defined]
+        return talking
+
+    assert on_starlette(wrap=wrap)["csp"].end is End.WARNED
+    assert sent.count("/") == parts
+
+
+def test_a_page_ends_itself_when_its_body_is_there(on_starlette: Judge) -> None:
+    ended = []
+
+    def wrap(app: Any, _: Any) -> Any:
+        async def outer(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            await anyio.lowlevel.checkpoint()
+            ended.append(scope["path"])
+
+        outer.app = app  # type: ignore[attr-defined]
+        return outer
+
+    assert on_starlette(wrap=wrap)["csp"].end is End.PASSED
+    assert "/" in ended
 
 
 def test_the_visitor_stays_until_the_page_is_there(on_starlette: Judge) -> None:
