@@ -18,6 +18,7 @@ __all__ = ["Settings", "is_loopback", "require_origin"]
 T = TypeVar("T")
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
+_PORTS = {"https": 443, "http": 80}
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # The handles that Configure's own client refuses; the server may reserve more.
 _RESERVED = frozenset(
@@ -39,10 +40,11 @@ def is_loopback(host: str | None) -> bool:
 
 
 def require_origin(variable: str, value: str, *, path: bool = False) -> str:
-    """Check an absolute URL that we'll send people or secrets to; return it without a trailing slash.
+    """Check an absolute URL that we'll send people or secrets to; return it as browsers write it.
 
-    https, or http on loopback; no user info, query, fragment, wildcard, space or control character. RFC 9700
-    section 2.6 forbids an unencrypted redirect_uri but on loopback.
+    That is with the host in lower case, and without the scheme's own port or a trailing slash: Configure and `Origin`
+    are compared with byte for byte. https, or http on loopback; no user info, query, fragment, wildcard, space or
+    control character. RFC 9700 section 2.6 forbids an unencrypted redirect_uri but on loopback.
     """
 
     def refuse(why: str) -> SettingsError:
@@ -61,10 +63,12 @@ def require_origin(variable: str, value: str, *, path: bool = False) -> str:
         raise refuse("is http, which is for loopback only")
     if "@" in parts.netloc or any(mark in value for mark in "?#*\\") or "//" in parts.path:
         raise refuse("has user info, a query, a fragment, a wildcard, a backslash or a doubled slash")
-    trimmed = value.rstrip("/")
-    if not path and urlsplit(trimmed).path:
+    trimmed = parts.path.rstrip("/")
+    if not path and trimmed:
         raise refuse("has a path where an origin is wanted")
-    return trimmed
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    own = port is None or port == _PORTS[parts.scheme]
+    return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,14 @@ def test_behind_a_proxy_that_rewrites_the_host_a_start_does_not_circle(make_web:
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("app_url", ["https://App.Example.com", "https://app.example.com:443"])
+def test_an_app_url_in_another_spelling_is_no_detour(make_web: MakeWeb, flow: Flow, app_url: str) -> None:
+    web = make_web(settings={**LIVE, "CONFIGURE_APP_URL": app_url})
+    with web.browser() as browser:
+        assert callback_in(browser, flow, host="app.example.com").startswith("https://app.example.com/")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("host", ["www.example.com", "app.example.com.evil.example", "app.example.com:8443", "evil"])
 def test_another_host_never_gets_into_the_callback(make_web: MakeWeb, flow: Flow, host: str) -> None:
     web = make_web(settings=LIVE)

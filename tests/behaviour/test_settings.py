@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configure_auth import ConfigureAuthError
+from configure_auth import ConfigureAuthError, Settings
 from configure_auth.errors import SettingsError
 
 from ..support.web import MakeWeb
@@ -88,6 +88,33 @@ def test_a_malformed_value_is_refused_by_its_name(make_web: MakeWeb, name: str, 
         make_web(settings={name: value})
 
     assert value not in str(refused.value) or not value.startswith(("sk_", "ocs_"))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("https://App.Example.COM", "https://app.example.com"),
+        ("HTTPS://app.example.com/", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("https://app.example.com:", "https://app.example.com"),
+        ("https://app.example.com:0443/Shop/", "https://app.example.com/Shop"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("https://app.example.com:08443", "https://app.example.com:8443"),
+        ("http://LOCALHOST:80", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://[0:0:0:0:0:0:0:1]:3000", "http://[0:0:0:0:0:0:0:1]:3000"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+    ],
+)
+@pytest.mark.parametrize("name", ["app_url", "base_url", "accounts_url", "sign_in_url", "script_url"])
+def test_an_origin_is_written_as_browsers_write_it(name: str, given: str, read: str) -> None:
+    """Configure and the Origin header are compared with byte for byte."""
+    if name not in ("app_url", "base_url") and "Shop" in given:
+        given, read = given.replace("/Shop", ""), read.replace("/Shop", "")
+    variable = f"CONFIGURE_{name.upper()}"
+
+    assert getattr(Settings.from_mapping({variable: given}), name) == read
 
 
 def test_off_loopback_the_keys_that_seal_must_be_set(make_web: MakeWeb) -> None:
