@@ -24,7 +24,7 @@ from .site import Site
 from .tokens import validated
 from .visit import Visit
 
-__all__ = ["LINK_ROUTES", "AccountLink", "stale", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "require_our_grant", "stale", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 
@@ -99,7 +99,7 @@ class AccountLink(SignInFeature):
             if error.status_code in (400, 404, 409, 410):
                 raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
             raise
-        _check(grant, site.agent)
+        require_our_grant(grant, site.agent)
         wanted = _Wanted(record.user_id, grant.user_id, grant.token, record.version, record.replace)
         yield from self.connect(wanted)
         location = record.next or self.after
@@ -191,8 +191,11 @@ def element(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     return Answer(status=200, script=ui.ELEMENT_SCRIPT)
 
 
-def _check(grant: SignInGrant, agent: str) -> None:
-    """Refuse what is not an agent token of ours for a person who approved us."""
+def require_our_grant(grant: SignInGrant, agent: str) -> None:
+    """
+    Raises:
+        SignInError: it is not an agent token of ours for a person who approved us.
+    """
     if grant.agent != agent:
         raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another agent")
     # `approved` and `token_use` may be left out: the only reader known takes their absence for true and "agent", and

@@ -22,9 +22,20 @@ from .app import Hook, local_id
 from .attempts import Outcome
 from .effects import Flow, ask, both, send, tell, use
 from .routes import SignInFeature
-from .site import Site
+from .site import Clock, Site
 
-__all__ = ["SCOPES", "Login", "OAuthClient", "grant_of", "identify", "play", "replay_of", "require_agreement", "whose"]
+__all__ = [
+    "SCOPES",
+    "Login",
+    "OAuthClient",
+    "grant_of",
+    "identify",
+    "person_of",
+    "play",
+    "replay_of",
+    "require_agreement",
+    "whose",
+]
 
 log = logging.getLogger("configure_auth")
 
@@ -100,15 +111,9 @@ def identify(
 
 def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site) -> Flow[tuple[Identity, int | None]]:
     """Who a token of ours belongs to, with the version of the local user."""
-    settings = client.settings
-    if "profile.read" in scopes:
-        # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
-        reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
-        introspection, profile = yield from both(introspect(settings, token), reading)
-    else:
-        introspection, profile = (yield from send(introspect(settings, token))), None
-    user_id = _one_person(settings, introspection, profile, site.clock())
-    owner = yield from use(lambda stores: stores.accounts.owner(settings.required_agent, user_id))
+    user_id, profile = yield from person_of(client.settings, token, scopes, site.clock)
+    agent = client.settings.required_agent
+    owner = yield from use(lambda stores: stores.accounts.owner(agent, user_id))
     local_user_id, version = owner or (None, None)
     who = profile.identity if profile is not None else None
     identity = Identity(
@@ -120,6 +125,23 @@ def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Sit
         local_user_id=local_user_id,
     )
     return identity, version
+
+
+def person_of(
+    settings: Settings, token: Secret, scopes: tuple[str, ...], clock: Clock
+) -> Flow[tuple[str, ProfileAnswer | None]]:
+    """The Configure user of an access token of ours, and the profile where the scopes allow to read it.
+
+    Raises:
+        SignInError: the token isn't ours, or doesn't hold, or its profile is somebody else's.
+    """
+    if "profile.read" in scopes:
+        # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
+        reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
+        introspection, profile = yield from both(introspect(settings, token), reading)
+    else:
+        introspection, profile = (yield from send(introspect(settings, token))), None
+    return _one_person(settings, introspection, profile, clock()), profile
 
 
 def _one_person(settings: Settings, introspection: Introspection, profile: ProfileAnswer | None, now: float) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from ..api.developer import add_redirect_uris
-from ..api.sign_in import allow_sign_in_return_to, list_sign_in_return_destinations
+from ..api.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
 from ..settings import Settings
 from .account_link import AccountLink
@@ -25,6 +25,7 @@ __all__ = [
     "given_up",
     "register_callbacks",
     "register_paths",
+    "return_destinations",
 ]
 
 LINK_PATH = "/configure"
@@ -129,11 +130,19 @@ def _redirect_uri(settings: Settings, callback: str) -> Flow[End]:
 
 
 def _return_to(settings: Settings, callback: str) -> Flow[End]:
-    known = yield from send(list_sign_in_return_destinations(settings))
-    if any(one.destination == callback and not one.deleted for one in known):
+    if callback in (yield from return_destinations(settings)):
         return "already registered"
     answer = yield from send(allow_sign_in_return_to(settings, callback))
-    return "registered" if answer.destination == callback and not answer.deleted else "failed"
+    return "registered" if callback in _standing([answer]) else "failed"
+
+
+def return_destinations(settings: Settings) -> Flow[tuple[str, ...]]:
+    """Where sign-ins of our agent may return to; what Configure lists as deleted is gone."""
+    return _standing((yield from send(list_sign_in_return_destinations(settings))))
+
+
+def _standing(destinations: Iterable[ReturnDestination]) -> tuple[str, ...]:
+    return tuple(one.destination for one in destinations if not one.deleted)
 
 
 _NO_ROUTES = "this app has no Configure routes: register account_link(...) or login(...) first"

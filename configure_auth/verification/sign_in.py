@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..api.oauth import exchange_authorization_code
-from ..api.profile import RuntimeScope, read_profile
+from ..api.profile import ProfileAnswer, RuntimeScope, read_profile
 from ..api.profile import Subject as Person
 from ..api.sign_in import exchange_sign_in_code, sign_in_url
-from ..errors import ApiCode, ConfigureError
+from ..errors import ApiCode, Code, ConfigureError, SignInError
+from ..flows.account_link import require_our_grant
 from ..flows.effects import Flow, send
+from ..flows.login import person_of
 from ..settings import is_loopback
 from ..values import Secret
 from .check import Finding, failed, passed, skipped, unanswered
 from .subject import Subject
 
-__all__ = ["Begun", "begin", "exchange", "hindrance", "read"]
+__all__ = ["Begun", "Exchanged", "begin", "exchange", "hindrance", "read"]
 
 _WORD = re.compile(r"[a-z_]{1,64}")
 
@@ -32,6 +35,14 @@ class Begun:
     callback: str
     state: Secret
     verifier: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanged:
+    """What the code was worth. `scopes` are the login's; None for an agent token, which has none."""
+
+    token: Secret
+    scopes: tuple[str, ...] | None
 
 
 def hindrance(subject: Subject) -> Finding | None:
@@ -64,8 +75,8 @@ def _callback(subject: Subject) -> str:
     return subject.redirect_uri if subject.has_login else subject.return_to
 
 
-def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flow[Finding | Secret]:
-    """Exchange what the person came back with: the token, or why there is none."""
+def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flow[Finding | Exchanged]:
+    """Exchange what the person came back with: the token, or why there is none that the app would take."""
     if not secrets.compare_digest(returned.get("state", "").encode(), begun.state.reveal().encode()):
         return failed("the state that came back is another one", "start again, in one window only")
     if "error" in returned or not returned.get("code"):
@@ -77,7 +88,8 @@ def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flo
     try:
         if begun.verifier is None:
             grant = yield from send(exchange_sign_in_code(subject.settings, code))
-            return grant.token
+            require_our_grant(grant, subject.settings.required_agent)
+            return Exchanged(token=grant.token, scopes=None)
         tokens = yield from send(
             exchange_authorization_code(
                 subject.settings,
@@ -88,6 +100,8 @@ def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flo
                 scopes=subject.client.scopes,
             )
         )
+    except SignInError as error:
+        return _not_taken(error)
     except ConfigureError as error:
         return _refused(error)
     missing = sorted(set(subject.client.scopes) - set(tokens.scopes))
@@ -96,7 +110,17 @@ def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flo
             f"Configure granted less than was asked for: {' '.join(missing)} is missing",
             "the person took it away, or the client isn't registered for it at configure.dev/sso",
         )
-    return tokens.access_token
+    return Exchanged(token=tokens.access_token, scopes=tokens.scopes)
+
+
+def _not_taken(error: SignInError) -> Finding:
+    """What the app would refuse, by the same judgement."""
+    if error.code is Code.NOT_APPROVED:
+        return failed(str(error), "run it again, and press Allow")
+    return failed(
+        str(error),
+        "take all values of one and the same agent, and run it again; if it stays so, only Configure can mend it",
+    )
 
 
 def _refused(error: ConfigureError) -> Finding:
@@ -110,13 +134,23 @@ def _refused(error: ConfigureError) -> Finding:
     return unanswered(error)
 
 
-def read(subject: Subject, token: Secret) -> Flow[Finding]:
-    """Read the profile once, in a scope of its own, so that nothing is owed for it."""
+def read(subject: Subject, exchanged: Exchanged) -> Flow[Finding]:
+    """Read the profile once, in a scope of its own, so that nothing is owed for it; for a login, ask whose it is."""
+    settings, token = subject.settings, exchanged.token
+    answer: ProfileAnswer | None
     try:
-        answer = yield from send(
-            read_profile(subject.settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
-        )
+        if exchanged.scopes is None:
+            reading = read_profile(settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
+            answer = yield from send(reading)
+        else:
+            clock = time.time if subject.features is None else subject.features.site.clock
+            _, answer = yield from person_of(settings, token, exchanged.scopes, clock)
+    except SignInError as error:
+        return _not_taken(error)
     except ConfigureError as error:
+        if error.code is ApiCode.SERVER_ERROR and error.status_code is not None and error.status_code < 300:
+            # A sign-in in the app ends at the same sentence.
+            return failed(str(error), "run it again; if it stays so, only Configure can mend it")
         if error.backend_code == "insufficient_scope":
             return failed(
                 "the token may not read the profile",
@@ -128,4 +162,6 @@ def read(subject: Subject, token: Secret) -> Flow[Finding]:
                 "take the five values of one and the same agent",
             )
         return unanswered(error)
+    if answer is None:
+        return skipped("login(scopes=...) doesn't ask for profile.read")
     return passed("read" if answer.identity.name is None else "read, with a name in it")

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -68,7 +69,7 @@ def test_somebody_signs_in_and_everything_passes(free: SetUp, browser: Browser) 
     [exchange] = free.sandbox.calls_to("POST", "/oauth/token")
     assert exchange.form["redirect_uri"] == free.app_url + LOGIN
     [token] = [token for token in free.sandbox.tokens if token.kind == "access"]
-    read = free.sandbox.calls[-1]
+    [read] = free.sandbox.calls_to("GET", "/v1/profile")[-1:]
     assert (token.user_id, read.headers["authorization"]) == (ada.user_id, f"Bearer {token.token}")
     assert port_is_free(free)
 
@@ -180,6 +181,100 @@ def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant
     somebody.cancels = True
 
     assert failure(free_link.sign_in())["found"].startswith("Configure sent the person back without a code")
+
+
+# What came back is judged as the app judges it
+
+
+@pytest.mark.parametrize(
+    ("variants", "found", "remedy"),
+    [
+        ({"introspection_active": False}, "calls the token it just gave inactive", "run it again"),
+        ({"introspection_client_id": "oc_other"}, "a token of another client", "one and the same agent"),
+        ({"introspection_sub": None}, "has no usable sub", "only Configure can mend it"),
+        ({"profile_user_id": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
+        ({"identity_sub": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
+    ],
+)
+def test_a_token_that_the_login_would_refuse_is_a_failure(
+    free: SetUp, somebody: Somebody, variants: dict[str, Any], found: str, remedy: str
+) -> None:
+    for name, value in variants.items():
+        setattr(free.sandbox.variants, name, value)
+
+    said = failure(free.sign_in())
+
+    assert said["name"] == "profile_read"
+    assert found in said["found"]
+    assert remedy in said["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("variants", "found", "remedy"),
+    [
+        ({"exchange_agent": "other-agent"}, "a token of another agent", "one and the same agent"),
+        ({"exchange_approved": False}, "did not approve", "press Allow"),
+        ({"exchange_token_use": "user"}, "a token for another use", "only Configure can mend it"),
+    ],
+)
+def test_a_grant_that_the_link_would_refuse_is_a_failure(
+    free_link: SetUp, somebody: Somebody, variants: dict[str, Any], found: str, remedy: str
+) -> None:
+    for name, value in variants.items():
+        setattr(free_link.sandbox.variants, name, value)
+
+    said = failure(free_link.sign_in())
+
+    assert said["name"] == "exchange"
+    assert found in said["found"]
+    assert remedy in said["remedy"]
+    assert free_link.sandbox.calls_to("GET", "/v1/profile")[1:] == []
+
+
+@pytest.mark.parametrize("variants", [{"exchange_approved": None}, {"exchange_token_use": None}])
+def test_what_the_link_takes_passes(free_link: SetUp, somebody: Somebody, variants: dict[str, Any]) -> None:
+    for name, value in variants.items():
+        setattr(free_link.sandbox.variants, name, value)
+
+    assert steps(free_link.sign_in()) == PASSED
+
+
+def test_an_introspection_that_fails_tells_nothing_of_the_set_up(free: SetUp, somebody: Somebody) -> None:
+    free.sandbox.fault("/oauth/introspect", status=500)
+
+    told = free.sign_in()
+
+    assert (told.code, told.troubles) == (3, {"profile_read": "unknown"})
+
+
+ONLY_SEARCH = """
+from flask import Flask
+from configure_auth.flask import ConfigureAuth
+
+app = Flask(__name__)
+app.secret_key = "a session key of the shop, long enough"
+app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+configure_auth = ConfigureAuth(user_id=lambda: None, store="memory://")
+configure_auth.init_app(app)
+app.register_blueprint(configure_auth.login(on_login=lambda identity, grant: "1", scopes=("profile.search",)))
+"""
+
+
+@pytest.mark.parametrize(("active", "end"), [(True, "skipped"), (False, "failed")])
+def test_a_profile_that_nobody_asks_for_is_not_read(free: SetUp, active: bool, end: str) -> None:
+    (free.folder / "shop.py").write_text(ONLY_SEARCH)
+    free.sandbox.variants.introspection_active = active
+    free.change(CONFIGURE_STORE=None)
+    with free.verifying("--app", "shop:app") as verifying:
+        back = free.sandbox.sign_in(verifying.url())
+        httpx2.get(back, trust_env=False, timeout=30)
+        told = verifying.end()
+
+    assert steps(told) == {**PASSED, "profile_read": end}
+    assert free.sandbox.calls_to("POST", "/oauth/introspect")
+    assert [call for call in free.sandbox.calls_to("GET", "/v1/profile") if "authorization" in call.headers] == []
+    if active:
+        assert told.checks["profile_read"]["found"] == "login(scopes=...) doesn't ask for profile.read"
 
 
 def test_a_late_code_of_the_link_is_told(free_link: SetUp, somebody: Somebody) -> None:
