@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call, Reply
 from .wire import error_from, json_object
 
-__all__ = ["AuthorizeFault", "KeyFault", "is_page", "probe_authorize", "probe_key", "probe_page"]
+__all__ = [
+    "AuthorizeFault",
+    "KeyFault",
+    "PageFault",
+    "is_page",
+    "probe_authorize",
+    "probe_key",
+    "probe_page",
+    "probe_script",
+]
 
-AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request"]
-"""What authorize finds wrong: the client is unknown, it isn't registered for a scope, or for the callback, or else."""
+AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request", "turned_back", "moved"]
+"""What authorize finds wrong: the client is unknown, it isn't registered for a scope, or for the callback, or else.
+
+"turned_back" is a redirect that carries another error; "moved" one that says nothing of the request.
+"""
 
 KeyFault: TypeAlias = Literal["unknown", "publishable", "elsewhere"]
 """What a read finds wrong with a key: nobody has it, it isn't the secret one, or this isn't Configure's API."""
+
+PageFault: TypeAlias = Literal["turned_back", "elsewhere"]
+"""What is wrong with a page that answers: it leads on with an error, or is something else than was asked for."""
+
+# As Configure's own programs ask; for JSON, a page could say that it has none.
+_ANYTHING = {"Accept": "*/*"}
+_SCRIPT = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma)script", re.ASCII)
+_REDIRECT_URI = re.compile(r"redirect[_ ]?ur[il]", re.ASCII | re.IGNORECASE)
 
 
 def probe_key(settings: Settings) -> Call[KeyFault | None]:
@@ -35,26 +57,43 @@ def probe_key(settings: Settings) -> Call[KeyFault | None]:
 def probe_authorize(url: str) -> Call[AuthorizeFault | None]:
     """Begin an authorization as a program would, without following it.
 
-    What is wrong comes as an error's body and not as a redirect; the page, or the way to one, means that nothing is.
+    What is wrong comes as an error's body, and the page itself means that nothing is. A redirect isn't documented.
 
     Raises:
         ConfigureError: the answer is no error of OAuth's and none of Configure's own shape.
     """
-    return Call(method="GET", url=url, headers={"Accept": "application/json"}, parse=_fault)
+    return Call(method="GET", url=url, headers=_ANYTHING, parse=_fault)
 
 
-def probe_page(url: str) -> Call[None]:
-    """See that something is there; a redirect counts.
+def probe_page(url: str) -> Call[PageFault | None]:
+    """See that something is there; a redirect counts, unless it carries an error.
 
     Raises:
         ConfigureError: with the `status_code` of a refusal.
     """
 
-    def parse(reply: Reply) -> None:
+    def parse(reply: Reply) -> PageFault | None:
         if reply.status >= 400:
             raise error_from(reply)
+        return None if _error_in_location(reply) is None else "turned_back"
 
-    return Call(method="GET", url=url, parse=parse)
+    return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
+
+
+def probe_script(url: str) -> Call[PageFault | None]:
+    """See that a script is there, by its content type; a redirect counts.
+
+    Raises:
+        ConfigureError: with the `status_code` of a refusal.
+    """
+
+    def parse(reply: Reply) -> PageFault | None:
+        if reply.status >= 400:
+            raise error_from(reply)
+        media_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return None if reply.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
+
+    return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
 
 
 def _key_fault(reply: Reply) -> KeyFault | None:
@@ -66,33 +105,62 @@ def _key_fault(reply: Reply) -> KeyFault | None:
     if reply.status >= 500 or reply.status == 429:
         raise error
     # Configure always refuses this read, in one of its envelopes; whatever else it says, the key is one.
-    told = json_object(reply.content) or {}
-    return None if reply.status >= 400 and reply.status != 404 and "error" in told else "elsewhere"
+    told = (json_object(reply.content) or {}).get("error")
+    if reply.status < 400 or (reply.status == 404 and (not _is_structured(told) or error.backend_code == "not_found")):
+        return "elsewhere"
+    if told is None:
+        raise error
+    return None
+
+
+def _is_structured(told: Any) -> bool:
+    return isinstance(told, dict) and all(isinstance(told.get(name), str) for name in ("type", "code"))
 
 
 def _fault(reply: Reply) -> AuthorizeFault | None:
-    if reply.status < 400:
-        return None
-    body = json_object(reply.content) or {}
-    error: Any = body.get("error")
-    if isinstance(error, dict):
-        kind, told = error.get("code"), error.get("message")
-    else:
-        kind, told = error, body.get("error_description")
-    if reply.status >= 500 or reply.status == 429 or not isinstance(kind, str):
+    if reply.status >= 500 or reply.status == 429:
         raise error_from(reply)
+    kind, told = _error_in_location(reply) or _error_in_body(reply)
     if kind == "invalid_client":
         return "client"
     if kind == "invalid_scope":
         return "scope"
     # The one place where the other side's words are read: no code of its own is known for this fault.
-    if isinstance(told, str) and "redirect" in told.lower():
+    if _REDIRECT_URI.search(kind) or _REDIRECT_URI.search(told):
         return "redirect_uri"
-    if kind in ("rate_limited", "not_found"):
+    if kind in ("rate_limited", "server_error", "temporarily_unavailable"):
+        raise error_from(reply)
+    if reply.status < 300:
+        return "request" if kind else None
+    if reply.status < 400:
+        return "turned_back" if kind else "moved"
+    if not kind or reply.status in (401, 403, 404, 405, 406, 410):
         raise error_from(reply)
     return "request"
 
 
+def _error_in_body(reply: Reply) -> tuple[str, str]:
+    """The code of an error and what is said of it, each blank where it isn't there."""
+    body = json_object(reply.content) or {}
+    error: Any = body.get("error")
+    kind, told = (
+        (error.get("code"), error.get("message")) if isinstance(error, dict) else (error, body.get("error_description"))
+    )
+    return kind if isinstance(kind, str) else "", told if isinstance(told, str) else ""
+
+
+def _error_in_location(reply: Reply) -> tuple[str, str] | None:
+    """The same of a redirect, which OAuth's errors may come with; None where there is none."""
+    if not 300 <= reply.status < 400:
+        return None
+    try:
+        parts = urlsplit(reply.headers.get("location", ""))
+        given = dict(parse_qsl(f"{parts.query}&{parts.fragment}"))
+    except ValueError:
+        return None
+    return (given["error"], given.get("error_description", "")) if "error" in given else None
+
+
 def is_page(error: ConfigureError) -> bool:
     """Whether a failed probe did meet a page: one that is too large, or packed, for an answer of the API."""
-    return error.code is ApiCode.SERVER_ERROR and error.status_code is not None and 200 <= error.status_code < 400
+    return error.code is ApiCode.SERVER_ERROR and error.status_code is not None and 200 <= error.status_code < 300

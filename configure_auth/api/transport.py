@@ -44,8 +44,8 @@ ANSWER_LIMIT = 256 * 1024
 # a connection that is being closed.
 _KEEPALIVE = 4.0
 _LARGEST_TIMEOUT = 300.0
+_USUAL = {"Accept": "application/json"}
 _ALWAYS = {
-    "Accept": "application/json",
     # A compressed answer could unfold to any size; it isn't asked for and is refused when it comes.
     "Accept-Encoding": "identity",
     "User-Agent": "configure_auth",
@@ -200,7 +200,7 @@ class _Request:
             "url": self._call.url,
             "headers": [
                 (name.encode("ascii"), value.encode("latin-1"))
-                for name, value in {**self._call.headers, **_ALWAYS}.items()
+                for name, value in {**_USUAL, **self._call.headers, **_ALWAYS}.items()
             ],
             "content": self._call.content,
             "extensions": {"timeout": timeouts, "trace": trace},

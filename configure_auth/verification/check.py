@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ..errors import ConfigureError, SettingsError, StoreError
+from ..errors import ConfigureAuthError, ConfigureError, SettingsError, StoreError
 from ..flows.effects import Flow
+from ..targets import place_of
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -23,6 +25,7 @@ __all__ = [
     "failed",
     "guarded",
     "lacking",
+    "made",
     "passed",
     "run_checks",
     "skipped",
@@ -122,7 +125,7 @@ def run_checks(
         finding = lacking(results, needs=check.needs, after=check.after)
         if finding is None:
             watch.begins(check.title)
-            finding = perform(guarded(check.flow(subject)))
+            finding = made(partial(perform, guarded(check.flow(subject))))
         results[check.name] = Result(name=check.name, title=check.title, finding=finding)
         watch.ended(results[check.name])
     return results
@@ -138,7 +141,20 @@ def lacking(results: Mapping[str, Result], *, needs: Iterable[str], after: Itera
 
 
 _GOOD = (End.PASSED, End.WARNED)
-_BAD = (End.FAILED, End.UNKNOWN)
+_BAD = (End.FAILED,)
+
+
+def made(check: Callable[[], T]) -> T | Finding:
+    """What a check gives; the last place for what nobody expected, whose words may quote anything."""
+    try:
+        return check()
+    except ConfigureAuthError as error:
+        return failed("it broke off", str(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # most often the app's own
+        return failed(
+            f"it broke off with {type(error).__name__}{place_of(error)}",
+            "look there, or for what the app does at that point; if it isn't the app's, report it with this line",
+        )
 
 
 def guarded(flow: Flow[T]) -> Flow[T | Finding]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from ..api.call import Call
 from ..api.developer import list_oauth_clients
-from ..api.probes import is_page, probe_authorize, probe_key, probe_page
+from ..api.probes import AuthorizeFault, is_page, probe_authorize, probe_key, probe_page, probe_script
 from ..api.sign_in import list_sign_in_return_destinations
+from ..api.wire import is_token
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..flows.effects import Flow, send
 from ..flows.login import require_agreement
+from ..flows.registration import LINK_PATH, return_destinations
 from ..oauth import authorization_url, code_challenge
-from .check import Check, Finding, failed, passed, skipped, unanswered, unknown
+from ..settings import Settings
+from .check import Check, Finding, failed, passed, skipped, unanswered, unknown, warned
 from .subject import Subject
 
 __all__ = ["REGISTERED"]
+
+T = TypeVar("T")
 
 _STATE = "configure_verify"
 _REGISTER = "run register-callback, or add it at configure.dev/sso"
@@ -37,10 +44,7 @@ def _api_key(subject: Subject) -> Flow[Finding]:
     if fault == "publishable":
         return failed("Configure says that this is no secret key", "set CONFIGURE_API_KEY to the key with sk_")
     if fault == "elsewhere":
-        return failed(
-            f"what answers at {base_url} isn't Configure's API",
-            "unset CONFIGURE_BASE_URL, or set it to the sandbox's first address",
-        )
+        return failed(f"what answers at {base_url} isn't Configure's API", _elsewhere(subject.settings, "base_url"))
     return passed("Configure takes it")
 
 
@@ -79,7 +83,7 @@ def _callback(subject: Subject) -> Flow[Finding]:
         )
     if client.agent not in (None, subject.settings.required_agent):
         return failed(
-            f"the OAuth client is the agent {client.agent}'s, not {subject.settings.required_agent}'s",
+            f"the OAuth client is the agent {_shown(client.agent)}'s, not {subject.settings.required_agent}'s",
             "take the five values of one and the same agent",
         )
     if wanted in client.redirect_uris:
@@ -89,26 +93,49 @@ def _callback(subject: Subject) -> Flow[Finding]:
 
 def _return_to(subject: Subject) -> Flow[Finding]:
     wanted = subject.return_to
-    known = [one.destination for one in (yield from send(list_sign_in_return_destinations(subject.settings)))]
+    known = yield from return_destinations(subject.settings)
     if wanted in known:
         return passed(wanted)
-    # Another path may be another app's, or another purpose.
-    if subject.has_link is None and {_difference(wanted, one) for one in known} <= {None, "the path"}:
+    # Another path may be another app's, or another purpose. Whoever names a path has a link.
+    unsaid = subject.has_link is None and subject.link_path == LINK_PATH
+    if unsaid and {_difference(wanted, one) for one in known} <= {None, "the path"}:
         return skipped("none like it is registered; only account_link(...) needs it")
     return _not_registered(wanted, known)
 
 
 def _authorize(subject: Subject) -> Flow[Finding]:
-    # As Configure's own programs ask, which is at the API's origin.
-    return (yield from _asked(subject, subject.settings.base_url, "CONFIGURE_BASE_URL"))
+    # As Configure's own programs ask, which is at the API's origin: it answers with the page itself, or with an error.
+    settings = subject.settings
+    try:
+        fault = yield from _asked(subject, settings.base_url)
+    except ConfigureError as error:
+        return _not_there(error, settings, "base_url")
+    if fault == "request":
+        return failed(
+            "Configure refuses the request, though client, callback and scopes are known",
+            "if login(resource=...) or CONFIGURE_BASE_URL is set, it must be what Configure calls its API",
+        )
+    if fault == "moved":
+        return unknown(
+            f"{settings.base_url} leads elsewhere, and says nothing of client, callback and scopes",
+            _elsewhere(settings, "base_url"),
+        )
+    return _refused(subject, fault) or passed(f"{settings.base_url} takes client, callback and scopes")
 
 
 def _accounts_page(subject: Subject) -> Flow[Finding]:
     # Where people are sent. Nobody has documented what this page answers to a program, but that it leads somewhere.
-    return (yield from _asked(subject, subject.settings.accounts_url, "CONFIGURE_ACCOUNTS_URL"))
+    settings = subject.settings
+    try:
+        fault = yield from _asked(subject, settings.accounts_url)
+    except ConfigureError as error:
+        return _not_there(error, settings, "accounts_url")
+    if fault == "request":
+        return unknown(f"{settings.accounts_url} refuses the request, and doesn't say why", _LOOK)
+    return _refused(subject, fault) or passed(f"{settings.accounts_url} shows a page")
 
 
-def _asked(subject: Subject, origin: str, variable: str) -> Flow[Finding]:
+def _asked(subject: Subject, origin: str) -> Flow[AuthorizeFault | None]:
     client = subject.client
     url = authorization_url(
         f"{origin}/oauth/authorize",
@@ -119,10 +146,11 @@ def _asked(subject: Subject, origin: str, variable: str) -> Flow[Finding]:
         state=_STATE,
         resource=client.resource,
     )
-    try:
-        fault = yield from send(probe_authorize(url))
-    except ConfigureError as error:
-        return passed(f"{origin} shows its page") if is_page(error) else _not_there(error, origin, variable)
+    return (yield from _answered(probe_authorize(url)))
+
+
+def _refused(subject: Subject, fault: AuthorizeFault | None) -> Finding | None:
+    """What is wrong wherever it is said."""
     if fault == "client":
         return failed(
             "Configure doesn't know the OAuth client",
@@ -130,46 +158,73 @@ def _asked(subject: Subject, origin: str, variable: str) -> Flow[Finding]:
         )
     if fault == "scope":
         return failed(
-            f"the OAuth client isn't registered for all of: {' '.join(client.scopes)}",
+            f"the OAuth client isn't registered for all of: {' '.join(subject.client.scopes)}",
             "add the scope to the client at configure.dev/sso, or ask for fewer with login(scopes=(...))",
         )
     if fault == "redirect_uri":
         return failed(f"the OAuth client isn't registered for {subject.redirect_uri}", _REGISTER)
-    if fault is not None:
-        return failed(
-            "Configure refuses the request, though client, callback and scopes are known",
-            "if login(resource=...) or CONFIGURE_BASE_URL is set, it must be what Configure calls its API",
-        )
-    return passed(f"{origin} takes client, callback and scopes")
+    return failed("Configure sends people on with an error", _LOOK) if fault == "turned_back" else None
 
 
 def _sign_in_page(subject: Subject) -> Flow[Finding]:
     settings = subject.settings
-    return (yield from _shown(settings.sign_in_url, f"/{settings.required_agent}", "CONFIGURE_SIGN_IN_URL"))
+    url = f"{settings.sign_in_url}/{settings.required_agent}"
+    try:
+        fault = yield from _answered(probe_page(url))
+    except ConfigureError as error:
+        return _not_there(error, settings, "sign_in_url", "; and see that CONFIGURE_AGENT is right")
+    if fault is not None:
+        return failed("Configure sends people on with an error", _LOOK)
+    return passed(f"{url} shows a page")
 
 
 def _script(subject: Subject) -> Flow[Finding]:
-    return (yield from _shown(subject.settings.script_url, "/js/configure.js", "CONFIGURE_SCRIPT_URL"))
-
-
-def _shown(origin: str, path: str, variable: str) -> Flow[Finding]:
+    settings = subject.settings
+    url = f"{settings.script_url}/js/configure.js"
     try:
-        yield from send(probe_page(f"{origin}{path}"))
+        fault = yield from _answered(probe_script(url))
     except ConfigureError as error:
-        if not is_page(error):
-            return _not_there(error, origin, variable)
-    return passed(f"{origin}{path} is there")
+        return _not_there(error, settings, "script_url")
+    if fault is not None:
+        return failed(f"what answers at {url} isn't the script", _elsewhere(settings, "script_url"))
+    return passed(f"{url} is there")
 
 
-def _not_there(error: ConfigureError, origin: str, variable: str) -> Finding:
+def _answered(call: Call[T]) -> Flow[T | None]:
+    """Send a probe; a page that is no answer of an API's has no fault."""
+    try:
+        return (yield from send(call))
+    except ConfigureError as error:
+        if is_page(error):
+            return None
+        raise
+
+
+def _not_there(error: ConfigureError, settings: Settings, name: str, more: str = "") -> Finding:
+    origin: str = getattr(settings, name)
     if error.code is ApiCode.NETWORK_ERROR:
-        return unknown(f"nothing answers at {origin}", f"see that {variable} and the network are right")
-    if error.retryable or error.status_code is None:
+        return unknown(f"nothing answers at {origin}", f"see that CONFIGURE_{name.upper()} and the network are right")
+    status = error.status_code
+    if status in (404, 410):
+        return failed(
+            f"what answers at {origin} has no such page (HTTP {status})", f"{_elsewhere(settings, name)}{more}"
+        )
+    if error.retryable or status is None or status == 429 or status >= 500:
         return unanswered(error)
-    return failed(
-        f"what answers at {origin} has no such page (HTTP {error.status_code})",
-        f"unset {variable}, or set it to the sandbox's address for it; and see that CONFIGURE_AGENT is right",
-    )
+    # What a page says to a program is nobody's promise; people may see another one. The API is for programs.
+    if status in (401, 403, 405, 406) and name != "base_url":
+        return warned(f"{origin} shows programs no page (HTTP {status}), and may show people one", _LOOK)
+    return unknown(f"{origin} answers in a way that tells nothing (HTTP {status})", _LOOK)
+
+
+_LOOK = "try it in a browser: press the app's button, and see what comes"
+
+
+def _elsewhere(settings: Settings, name: str) -> str:
+    """What to do where somebody else answers at an origin than should."""
+    if getattr(settings, name) == getattr(Settings, name):
+        return "see that no proxy or DNS server answers in Configure's place, and ask again later"
+    return f"unset CONFIGURE_{name.upper()}, or set it to the sandbox's address for it"
 
 
 # What is registered but for a trifle.
@@ -180,7 +235,7 @@ def _not_registered(wanted: str, registered: Sequence[str]) -> Finding:
         difference = _difference(wanted, one)
         if difference is not None:
             return failed(
-                f"{wanted} isn't registered; {one} is, which differs by {difference}",
+                f"{wanted} isn't registered; {_shown(one)} is, which differs by {difference}",
                 f"the two must be equal byte for byte: {_REGISTER}; or change CONFIGURE_APP_URL or path=",
             )
     return failed(f"{wanted} isn't registered, and nothing like it", _REGISTER)
@@ -209,6 +264,11 @@ def _difference(wanted: str, other: str) -> str | None:
     if one.path != two.path and differences[-1] == "the path" and len(differences) > 1:
         return None
     return " and ".join(differences) if len(differences) <= 2 else None
+
+
+def _shown(text: str) -> str:
+    """The other side's words so that none of their letters deceives the reader."""
+    return text if is_token(text) else ascii(text)
 
 
 def _path(one: SplitResult, two: SplitResult) -> str:

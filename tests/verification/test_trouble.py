@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pytest
 
 from configure_auth import Configure, Settings
 from configure_auth.api.call import Call
+from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import Runtime, run
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.memory import memory_stores
 from configure_auth.verification.credentials import read_settings
 from configure_auth.verification.program import verify
+from configure_auth.verification.registered import REGISTERED
 from configure_auth.verification.report import JsonReport
 from configure_auth.verification.subject import Subject
 
-from .setups import SetUp, Somebody, skipped_for
+from .setups import APP_URL, LINK, LOGIN, SetUp, Somebody, skipped_for
 
 T = TypeVar("T")
 
@@ -33,16 +35,15 @@ class Asked:
     check: str
     path: str
     how: Mapping[str, Any] = field(default_factory=dict)
-    is_page: bool = False
 
 
 KEY = Asked("api_key", "/v1/profile")
 AGENT = Asked("agent", "/v1/auth/sign-in/return-destinations")
 CALLBACK = Asked("callback", "/v1/developer/oauth/clients")
-AUTHORIZE = Asked("authorize", "/oauth/authorize", is_page=True)
-ACCOUNTS = Asked("accounts", "/oauth/authorize", {"origin": "accounts"}, is_page=True)
-SIGN_IN = Asked("sign_in_page", "/demo-agent", {"origin": "sign-in"}, is_page=True)
-SCRIPT = Asked("script", "/js/configure.js", {"origin": "sign-in"}, is_page=True)
+AUTHORIZE = Asked("authorize", "/oauth/authorize")
+ACCOUNTS = Asked("accounts", "/oauth/authorize", {"origin": "accounts"})
+SIGN_IN = Asked("sign_in_page", "/demo-agent", {"origin": "sign-in"})
+SCRIPT = Asked("script", "/js/configure.js", {"origin": "sign-in"})
 ALL = (KEY, AGENT, CALLBACK, AUTHORIZE, ACCOUNTS, SIGN_IN, SCRIPT)
 
 OUTAGES: dict[str, dict[str, Any]] = {
@@ -120,14 +121,218 @@ def test_whoever_takes_a_read_for_nobody_is_not_configure(setup: SetUp, name: st
     assert "CONFIGURE_BASE_URL" in told.checks["api_key"]["remedy"]
 
 
-@pytest.mark.parametrize("name", ["HTML", "a redirect", "huge"])
-@pytest.mark.parametrize("asked", [asked for asked in ALL if asked.is_page], ids=lambda asked: asked.check)
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        *((asked, name) for asked in (ACCOUNTS, SIGN_IN) for name in ("HTML", "a redirect", "huge")),
+        *((AUTHORIZE, name) for name in ("HTML", "huge")),
+        *((SCRIPT, name) for name in ("a redirect", "huge")),
+    ],
+)
 def test_any_page_is_a_page(setup: SetUp, asked: Asked, name: str) -> None:
     _outage(setup, asked, NO_ANSWERS[name])
 
     told = setup.verify()
 
     assert (told.code, told.troubles, told.reasons) == (0, {}, {})
+
+
+def test_a_page_in_the_place_of_the_script_is_not_the_script(setup: SetUp) -> None:
+    _outage(setup, SCRIPT, NO_ANSWERS["HTML"])
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (1, {"script": "failed"})
+    assert "isn't the script" in told.checks["script"]["found"]
+    assert "unset CONFIGURE_SCRIPT_URL" in told.checks["script"]["remedy"]
+
+
+@pytest.mark.parametrize("media_type", ["text/javascript", "application/javascript; charset=utf-8", "Text/JavaScript"])
+def test_a_script_is_known_by_its_type(setup: SetUp, media_type: str) -> None:
+    setup.sandbox.fault(SCRIPT.path, **SCRIPT.how, body="window.Configure = {}", content_type=media_type)
+
+    assert setup.verify().troubles == {}
+
+
+def test_a_page_of_the_login_says_no_more_than_that_it_is_there(setup: SetUp) -> None:
+    _outage(setup, ACCOUNTS, NO_ANSWERS["HTML"])
+
+    assert setup.verify().checks["accounts"]["found"] == f"{setup.sandbox.accounts_url} shows a page"
+
+
+def test_authorize_that_leads_elsewhere_tells_nothing(setup: SetUp) -> None:
+    _outage(setup, AUTHORIZE, NO_ANSWERS["a redirect"])
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (3, {"authorize": "unknown"})
+    assert told.checks["accounts"]["end"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        (f"{APP_URL}{LOGIN}?error=invalid_scope&state=configure_verify", "isn't registered for all of"),
+        (f"{APP_URL}{LOGIN}#error=invalid_scope", "isn't registered for all of"),
+        ("/error?error=invalid_redirect_uri", f"isn't registered for {APP_URL}{LOGIN}"),
+        ("/error?error=invalid_request&error_description=redirect_uri+must+match", f"isn't registered for {APP_URL}"),
+        ("/error?error=invalid_client", "doesn't know the OAuth client"),
+        ("/error?error=invalid_target", "sends people on with an error"),
+    ],
+)
+@pytest.mark.parametrize("asked", [AUTHORIZE, ACCOUNTS], ids=lambda asked: asked.check)
+def test_a_redirect_with_an_error_is_a_failure(setup: SetUp, asked: Asked, location: str, found: str) -> None:
+    setup.sandbox.fault(asked.path, **asked.how, status=302, headers={"Location": location})
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (1, {asked.check: "failed"})
+    assert found in told.checks[asked.check]["found"]
+
+
+@pytest.mark.parametrize("location", ["/next?error=x", "http://[", ""])
+def test_a_sign_in_that_leads_on_with_an_error_is_a_failure(setup: SetUp, location: str) -> None:
+    setup.sandbox.fault(SIGN_IN.path, **SIGN_IN.how, status=302, headers={"Location": location})
+
+    assert setup.verify().troubles == ({"sign_in_page": "failed"} if "error" in location else {})
+
+
+def test_an_outage_that_a_redirect_tells_of_is_unknown(setup: SetUp) -> None:
+    setup.sandbox.fault(ACCOUNTS.path, **ACCOUNTS.how, status=302, headers={"Location": "/?error=server_error"})
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (3, {"accounts": "unknown"})
+
+
+PAGES = (ACCOUNTS, SIGN_IN, SCRIPT)
+TO_PROGRAMS: tuple[dict[str, Any], ...] = (
+    {"status": 401, "body": {"error": "login_required", "error_description": "sign in; you are redirected then"}},
+    {"status": 401, "body": {"error": {"type": "authentication_error", "code": "session_missing", "message": "x"}}},
+    {"status": 403, "body": "<h1>Are you a person?</h1>", "content_type": "text/html"},
+    {"status": 405},
+    {"status": 406, "body": "", "content_type": "text/html"},
+)
+
+
+@pytest.mark.parametrize("played", TO_PROGRAMS, ids=lambda played: str(played["status"]))
+@pytest.mark.parametrize("asked", PAGES, ids=lambda asked: asked.check)
+def test_a_page_that_is_for_people_only_is_no_failure(setup: SetUp, asked: Asked, played: dict[str, Any]) -> None:
+    setup.sandbox.fault(asked.path, **asked.how, **played)
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (0, {asked.check: "warned"})
+    assert f"HTTP {played['status']}" in told.checks[asked.check]["found"]
+    assert "in a browser" in told.checks[asked.check]["remedy"]
+
+
+@pytest.mark.parametrize("played", TO_PROGRAMS, ids=lambda played: str(played["status"]))
+def test_authorize_that_refuses_programs_tells_nothing(setup: SetUp, played: dict[str, Any]) -> None:
+    setup.sandbox.fault(AUTHORIZE.path, **played)
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (3, {"authorize": "unknown"})
+
+
+@pytest.mark.parametrize("status", [400, 402, 418, 451])
+@pytest.mark.parametrize("asked", PAGES, ids=lambda asked: asked.check)
+def test_what_no_page_is_known_to_answer_is_unknown(setup: SetUp, asked: Asked, status: int) -> None:
+    setup.sandbox.fault(asked.path, **asked.how, status=status)
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (3, {asked.check: "unknown"})
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("asked", PAGES, ids=lambda asked: asked.check)
+def test_a_page_that_is_not_there_is_a_failure(setup: SetUp, asked: Asked, status: int) -> None:
+    setup.sandbox.fault(asked.path, **asked.how, status=status)
+
+    told = setup.verify()
+
+    assert (told.code, told.troubles) == (1, {asked.check: "failed"})
+    assert "no such page" in told.checks[asked.check]["found"]
+
+
+@pytest.mark.parametrize(("name", "check"), [("accounts_url", "accounts"), ("sign_in_url", "sign_in_page")])
+def test_nobody_is_told_to_unset_what_is_not_set(setup: SetUp, name: str, check: str) -> None:
+    subject = _of_library(setup, **{name: getattr(Settings, name)})
+    flow = next(one.flow for one in REGISTERED if one.name == check)(subject)
+    next(flow)
+    with pytest.raises(StopIteration) as ended:
+        flow.throw(ConfigureError(ApiCode.NOT_FOUND, "Configure doesn't know what was asked for", status_code=404))
+
+    assert ended.value.value.end == "failed"
+    assert "unset" not in ended.value.value.remedy
+
+
+def _of_library(setup: SetUp, **changed: Any) -> Subject:
+    return Subject(settings=replace(Settings.from_mapping(setup.variables), **changed))
+
+
+def test_pages_are_asked_for_as_configures_own_programs_do(setup: SetUp, configure_sandbox: Sandbox) -> None:
+    setup.verify()
+
+    accepted = {call.headers["accept"] for call in configure_sandbox.calls if call.path == "/oauth/authorize"}
+    assert accepted == {"*/*"}
+    assert {call.headers["accept"] for call in configure_sandbox.calls if call.path == KEY.path} == {"application/json"}
+    assert {call.headers["accept-encoding"] for call in configure_sandbox.calls} == {"identity"}
+
+
+@pytest.mark.parametrize("played", [{"status": 405}, {"status": 500}, {"body": {"clients": 1}}])
+def test_authorize_is_asked_where_the_list_tells_nothing(setup: SetUp, played: dict[str, Any]) -> None:
+    setup.sandbox.fault(CALLBACK.path, **played)
+    setup.sandbox.register_scopes("profile.search")
+
+    told = setup.verify()
+
+    assert told.troubles == {"callback": "unknown", "authorize": "failed"}
+
+
+def test_what_configure_calls_deleted_is_not_registered(setup: SetUp) -> None:
+    listed = {"destination": APP_URL + LINK, "created_at": "2026-01-01T00:00:00Z", "deleted": True}
+    setup.sandbox.fault(AGENT.path, body={"destinations": [listed]})
+    setup.arguments = ("--link-path", "/configure")
+
+    told = setup.verify()
+
+    assert told.checks["return_to"]["end"] == "skipped"
+    assert "none like it" in told.checks["return_to"]["found"]
+
+
+HIDDEN = "\u202e\u2066\u200b"
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        {"agent": f"demo-agent{HIDDEN}", "redirect_uris": []},
+        {"agent": None, "redirect_uris": [f"http://localhost:3000/{HIDDEN}"]},
+    ],
+)
+def test_what_configure_lists_can_deceive_nobody(setup: SetUp, client: dict[str, Any]) -> None:
+    listed = {"client_id": setup.sandbox.credentials.client_id, **client}
+    setup.sandbox.fault(CALLBACK.path, body={"clients": [listed]})
+
+    told = setup.run("--offline")
+
+    assert told.code == 1
+    assert not any(letter in told.stdout for letter in HIDDEN)
+    assert "\\u202e\\u2066\\u200b" in told.stdout
+
+
+def test_a_destination_can_deceive_nobody(setup: SetUp) -> None:
+    listed = {"destination": f"https://localhost:3000{LINK}?{HIDDEN}"}
+    setup.sandbox.fault(AGENT.path, body={"destinations": [listed]})
+
+    told = setup.run("--offline")
+
+    assert told.code == 1
+    assert not any(letter in told.stdout for letter in HIDDEN)
+    assert "\\u202e\\u2066\\u200b" in told.stdout
 
 
 def test_a_redirect_is_not_followed(setup: SetUp, configure_sandbox: Sandbox) -> None:
@@ -196,11 +401,16 @@ def test_a_good_key_is_one_in_either_envelope(setup: SetUp, configure_sandbox: S
         (401, {"error": "no such key", "code": "api_key_invalid"}, "failed"),
         (401, {"error": "api_key_missing", "message": "no key"}, "failed"),
         (403, {"error": "not with this key", "code": "secret_key_required"}, "failed"),
-        (400, {"message": "somebody else's error"}, "failed"),
+        (404, {"error": {"type": "invalid_request_error", "code": "subject_not_found", "message": "x"}}, "passed"),
+        (404, {"error": {"type": "invalid_request_error", "code": "not_found", "message": "x"}}, "failed"),
         (404, {"error": "no such page"}, "failed"),
+        (404, {"error": {"code": "subject_not_found"}}, "failed"),
+        (400, {"message": "somebody else's error"}, "unknown"),
+        (403, "<h1>Are you a person?</h1>", "unknown"),
+        (405, "", "unknown"),
     ],
 )
-def test_what_a_refusal_says_of_the_key(setup: SetUp, status: int, body: dict[str, Any], end: str) -> None:
+def test_what_a_refusal_says_of_the_key(setup: SetUp, status: int, body: Any, end: str) -> None:
     setup.sandbox.fault("/v1/profile", status=status, body=body)
 
     assert setup.verify().checks["api_key"]["end"] == end
