@@ -34,13 +34,15 @@ def _of_app(judge: Judge) -> Callable[[Subject], Flow[Finding]]:
 
 
 APPLICATION = (
-    Check(name="mount", title="the path of the app", flow=_of_app(mount)),
-    Check(name="secret_key", title="the key of the sessions", flow=_of_app(secret_key)),
-    Check(name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie)),
-    Check(name="store", title="the store", flow=_of_app(store)),
-    Check(name="workers", title="the workers", flow=_of_app(workers)),
-    Check(name="user_ids", title="the ids of the users", flow=_of_app(user_ids)),
-    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer)),
-    Check(name="login_guard", title="the way to the sign-in", flow=_of_app(login_guard), needs=("mount",)),
-    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp)),
+    Check(name="mount", title="the path of the app", flow=_of_app(mount), after=("app",)),
+    Check(name="secret_key", title="the key of the sessions", flow=_of_app(secret_key), after=("app",)),
+    Check(name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie), after=("app",)),
+    Check(name="store", title="the store", flow=_of_app(store), after=("app",)),
+    Check(name="workers", title="the workers", flow=_of_app(workers), after=("app",)),
+    Check(name="user_ids", title="the ids of the users", flow=_of_app(user_ids), after=("app",)),
+    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=("app",)),
+    Check(
+        name="login_guard", title="the way to the sign-in", flow=_of_app(login_guard), after=("app",), needs=("mount",)
+    ),
+    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=("app",)),
 )

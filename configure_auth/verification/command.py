@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,8 +10,9 @@ from functools import partial
 from ..errors import ConfigureAuthError
 from ..targets import Target, attribute_of, performed
 from .app_checks import APPLICATION
-from .check import Finding, Result, failed, passed, skipped, warned
+from .check import End, Finding, Result, failed, made, passed, skipped, warned
 from .credentials import configuration_of, read_settings
+from .process import output_kept
 from .program import verify
 from .report import Report, exit_code, report_for
 from .subject import Subject
@@ -37,11 +39,12 @@ def verify_settings(
         as_json: say it as JSON.
         patience: seconds that a person has for signing in.
     """
-    report = report_for(as_json=as_json)
-    settings, results = read_settings(environment)
-    subject = Subject(settings=settings, link_path=link_path, login_path=login_path)
-    wait = None if offline else patience
-    return _summed_up(report, _verified_alone(subject, results, report, wait))
+    with output_kept() as out:
+        report = report_for(out, as_json=as_json)
+        settings, results = read_settings(environment)
+        subject = Subject(settings=settings, link_path=link_path, login_path=login_path)
+        wait = None if offline else patience
+        return _summed_up(report, _verified_alone(subject, results, report, wait))
 
 
 def verify_app(
@@ -61,25 +64,49 @@ def verify_app(
         users: `module:name` of the app's mapped class or table of users, where it can't be found in the app.
         offline, as_json, patience: as for `verify_settings`.
     """
-    report = report_for(as_json=as_json)
-    try:
-        targets = load()
-        table = None if users is None else attribute_of(users)
-    except ConfigureAuthError as error:
-        settings, results = read_settings(environment)
-        results.append(_app(_not_made(error, results)))
-        return _summed_up(report, _verified_alone(Subject(settings=settings), results, report, None))
-    done: list[Result] = []
-    for number, target in enumerate(targets, 1):
-        settings, results = read_settings(configuration_of(target.features.site.settings, environment))
-        application = target.describe(table)
-        subject = Subject(settings=settings, features=target.features, application=application, environment=environment)
-        routes = ", ".join(target.features.registered)
-        results.insert(0, _app(passed(f"has {routes}") if routes else warned("has no routes of ours", _ROUTES)))
-        wait = None if offline else patience
-        found = verify(subject, results, APPLICATION, target.perform, report, patience=wait)
-        done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
-    return _summed_up(report, done)
+    # What is read from a file for the app is no business of a browser's.
+    own = dict(os.environ)
+    with output_kept() as out:
+        report = report_for(out, as_json=as_json)
+        try:
+            targets = load()
+            table = None if users is None else attribute_of(users)
+        except ConfigureAuthError as error:
+            settings, results = read_settings(environment)
+            results.append(_app(_not_made(error, results)))
+            return _summed_up(report, _verified_alone(Subject(settings=settings), results, report, None))
+        done: list[Result] = []
+        for number, target in enumerate(targets, 1):
+            settings, results = read_settings(configuration_of(target.features.site.settings, environment))
+            application = made(partial(target.describe, table))
+            subject = Subject(
+                settings=settings,
+                features=target.features,
+                application=None if isinstance(application, Finding) else application,
+                environment=environment,
+            )
+            results.insert(0, _app(application if isinstance(application, Finding) else _routes(target)))
+            found = verify(
+                subject,
+                results,
+                APPLICATION,
+                target.perform,
+                report,
+                patience=None if offline else patience,
+                was_asked=any(_is_sign_in(result) for result in done),
+                environment=own,
+            )
+            done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
+        return _summed_up(report, done)
+
+
+def _routes(target: Target) -> Finding:
+    routes = ", ".join(target.features.registered)
+    return passed(f"has {routes}") if routes else warned("has no routes of ours", _ROUTES)
+
+
+def _is_sign_in(result: Result) -> bool:
+    return result.name.endswith(".sign_in") and result.finding.end is not End.SKIPPED
 
 
 def _verified_alone(

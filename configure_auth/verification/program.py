@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from . import sign_in
-from .check import Check, End, Finding, Perform, Result, failed, guarded, lacking, passed, run_checks, skipped
+from .check import Check, End, Finding, Perform, Result, failed, guarded, lacking, made, passed, run_checks, skipped
+from .process import browser_opened
 from .receiver import receiving
 from .registered import REGISTERED
 from .report import Report
@@ -29,6 +28,8 @@ def verify(
     report: Report,
     *,
     patience: float | None,
+    was_asked: bool = False,
+    environment: Mapping[str, str] = os.environ,
 ) -> tuple[Result, ...]:
     """Make every check that can be made.
 
@@ -36,6 +37,8 @@ def verify(
         settings: what `read_settings` said, which the other checks may need.
         application: checks of the app's own set-up.
         patience: seconds that a person has for signing in; None leaves the sign-in out.
+        was_asked: a person was asked to sign in for another `ConfigureAuth` of this app.
+        environment: what a browser is opened with.
 
     Returns:
         the results, those of the settings first.
@@ -45,8 +48,8 @@ def verify(
         report.ended(result)
     results = run_checks((*REGISTERED, *application), subject, perform, report, results)
     if patience is not None:
-        ready = _ready(subject, settings, results)
-        for result in _signed_in(subject, perform, report, ready, patience):
+        ready = _ready(subject, settings, results, was_asked=was_asked)
+        for result in _signed_in(subject, perform, report, ready, partial(_came_back, report, patience, environment)):
             report.ended(result)
             results[result.name] = result
     return tuple(results.values())
@@ -57,41 +60,45 @@ def _signed_in(
     perform: Perform,
     report: Report,
     value: object,
-    patience: float,
+    came_back: Callable[[Begun], tuple[Begun, Mapping[str, str]] | Finding],
 ) -> Iterator[Result]:
     """The three steps of a sign-in; each takes what the one before gave, and a finding ends them."""
     steps: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
-        ("sign_in", "a sign-in in the browser", lambda begun: _came_back(begun, report, patience)),
+        ("sign_in", "a sign-in in the browser", came_back),
         ("exchange", "the exchange of its code", lambda end: perform(guarded(sign_in.exchange(subject, *end)))),
         ("profile_read", "a read of the profile", lambda token: perform(guarded(sign_in.read(subject, token)))),
     )
     for name, title, step in steps:
         if not isinstance(value, Finding):
             report.begins(title)
-            value = step(value)
+            value = made(partial(step, value))
         yield Result(name=name, title=title, finding=value if isinstance(value, Finding) else passed("it went through"))
         if isinstance(value, Finding) and value.end is not End.SKIPPED:
             value = skipped(f"needs: {title}")
 
 
-def _ready(subject: Subject, settings: Sequence[Result], results: Mapping[str, Result]) -> Begun | Finding:
+def _ready(
+    subject: Subject, settings: Sequence[Result], results: Mapping[str, Result], *, was_asked: bool
+) -> Begun | Finding:
     """The sign-in, where nothing is known that would keep a person from its end."""
     needs = ("authorize", "accounts") if subject.has_login else ("return_to", "sign_in_page")
     # What is malformed was left out, so that a sign-in would be one of other settings.
-    return (
-        sign_in.hindrance(subject)
-        or lacking(results, needs=needs, after=[result.name for result in settings])
-        or sign_in.begin(subject)
-    )
+    missing = sign_in.hindrance(subject) or lacking(results, needs=needs, after=[result.name for result in settings])
+    if missing is not None:
+        return missing
+    if was_asked:
+        return skipped("one sign-in is enough, and another ConfigureAuth of this app had it")
+    return made(partial(sign_in.begin, subject))
 
 
-def _came_back(begun: Begun, report: Report, patience: float) -> tuple[Begun, Mapping[str, str]] | Finding:
+def _came_back(
+    report: Report, patience: float, environment: Mapping[str, str], begun: Begun
+) -> tuple[Begun, Mapping[str, str]] | Finding:
     try:
         with receiving(begun) as receiver:
             report.asks(begun.url)
-            with _standard_output_kept():
-                webbrowser.open(begun.url)
-            returned = receiver.wait(patience)
+            with browser_opened(begun.url, environment):
+                returned = receiver.wait(patience)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return failed(
@@ -112,16 +119,3 @@ def _came_back(begun: Begun, report: Report, patience: float) -> tuple[Begun, Ma
             f"nobody came back within {patience:.0f} s", "run it again, and sign in at the page that it shows"
         )
     return begun, returned
-
-
-@contextmanager
-def _standard_output_kept() -> Iterator[None]:
-    """Browsers print what they like; our output may be read by a program."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)

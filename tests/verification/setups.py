@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,8 +119,7 @@ class SetUp:
     def sign_in(self, *arguments: str) -> Told:
         """Run all of it for scripts, with `Somebody`; within this process too."""
         foreign: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONFIGURE_")}
-        # Whoever is there is back before it begins to wait.
-        command = ["verify", *self.arguments, "--json", "--patience", "1", *arguments]
+        command = ["verify", *self.arguments, "--json", "--patience", "60", *arguments]
         ended = CliRunner().invoke(main, command, env={**foreign, **self.variables}, catch_exceptions=False)
         return self.told(ended.exit_code, ended.stdout, ended.stderr)
 
@@ -139,19 +138,25 @@ class SetUp:
         return self.told(ended.returncode, ended.stdout, ended.stderr)
 
     @contextmanager
-    def verifying(self, *arguments: str, says: str = "") -> Iterator[Verifying]:
+    def verifying(self, *arguments: str, says: str = "", stays: bool = False) -> Iterator[Verifying]:
         """Run it with a sign-in while somebody is there. It opens a browser by a program, which is ours here.
 
         Args:
             says: what that program prints, as browsers do.
+            stays: whether it ends after this, as a browser in the same terminal does when it is quit.
         """
-        opened = self.folder / "opened"
+        opened, quit_ = self.folder / "opened", self.folder / "quit"
         os.mkfifo(opened)
+        os.mkfifo(quit_)
+        end = f"exec >/dev/null 2>&1\nread key <'{quit_}'\n" if stays else ""
         opener = self.folder / "browser"
-        opener.write_text(f"#!/bin/sh\nprintf %s '{says}'\nprintf %s \"$1\" >'{opened}'\n")
+        opener.write_text(
+            f"#!/bin/sh\nenv >'{self.folder / 'environment'}'\nprintf %s '{says}'\nprintf %s \"$1\" >'{opened}'\n{end}"
+        )
         opener.chmod(0o755)
         with (
             open(os.open(opened, os.O_RDONLY | os.O_NONBLOCK), "rb") as urls,
+            open(os.open(quit_, os.O_RDWR | os.O_NONBLOCK), "wb") as key,
             subprocess.Popen(
                 self.command("--json", *arguments),
                 cwd=self.folder,
@@ -166,6 +171,8 @@ class SetUp:
             try:
                 yield Verifying(self, process, urls.fileno())
             finally:
+                key.write(b"q\n")
+                key.flush()
                 if process.poll() is None:
                     process.kill()
                     process.communicate()
@@ -239,25 +246,22 @@ def nothing(setup: SetUp) -> None:
 class Somebody:
     """Signs in as soon as a browser is to be opened, without one.
 
-    `meanwhile` happens when they are back from Configure and not yet at the callback.
+    `meanwhile` happens when they are back from Configure and not yet at the callback. `thread` is where they were.
     """
 
     setup: SetUp
     cancels: bool = False
     meanwhile: Callable[[SetUp], None] = nothing
     opened: list[str] = field(default_factory=list)
+    thread: str = ""
 
     def open(self, url: str) -> bool:
         """In the place of `webbrowser.open`."""
         self.opened.append(url)
-        # What this person's own client logs is no matter of ours.
-        logging.disable()
-        try:
-            back = self.setup.sandbox.sign_in(url, cancel=self.cancels)
-            self.meanwhile(self.setup)
-            return httpx2.get(back, trust_env=False, timeout=30).is_success
-        finally:
-            logging.disable(logging.NOTSET)
+        self.thread = threading.current_thread().name
+        back = self.setup.sandbox.sign_in(url, cancel=self.cancels)
+        self.meanwhile(self.setup)
+        return httpx2.get(back, trust_env=False, timeout=30).is_success
 
 
 def skipped_for(told: Told, reasons: Mapping[str, str]) -> bool:

@@ -290,7 +290,7 @@ def test_of_a_page_that_goes_on_and_on_only_the_beginning_is_read(
     on_starlette: Judge, monkeypatch: pytest.MonkeyPatch, body: bytes, patience: int, parts: int
 ) -> None:
     monkeypatch.setattr(starlette_facts, "_PATIENCE", patience)
-    sent = []
+    sent: list[str] = []
 
     def wrap(app: Any, _: Any) -> Any:
         async def talking(scope: Any, receive: Any, send: Any) -> None:
@@ -308,7 +308,7 @@ def test_of_a_page_that_goes_on_and_on_only_the_beginning_is_read(
 
 
 def test_a_page_ends_itself_when_its_body_is_there(on_starlette: Judge) -> None:
-    ended = []
+    ended: list[str] = []
 
     def wrap(app: Any, _: Any) -> Any:
         async def outer(scope: Any, receive: Any, send: Any) -> None:
