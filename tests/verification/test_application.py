@@ -253,6 +253,21 @@ def test_a_store_out_of_reach_is_said(judge: Judge) -> None:
     assert "could not do its work" in (found.remedy or "")
 
 
+@pytest.mark.parametrize("error", [RuntimeError("planted: a password"), SystemExit("planted: a password")])
+def test_a_check_that_breaks_off_is_a_finding_without_words(judge: Judge, error: BaseException) -> None:
+    class Breaking(MemoryStates):
+        def read(self, *_: Any, **__: Any) -> Any:
+            raise error
+
+    found = judge(constructor={"store": replace(memory_stores(), states=Breaking())})
+
+    assert found["store"].end is End.FAILED
+    assert type(error).__name__ in found["store"].found
+    assert f"{__file__}:" in found["store"].found
+    assert "planted" not in repr(found["store"])
+    assert found["csp"].end is End.PASSED
+
+
 def test_a_store_that_other_keys_sealed_is_said(judge: Judge) -> None:
     assert judge()["store"].end is End.PASSED
 

@@ -231,6 +231,76 @@ def test_an_error_of_ours_is_told_in_its_words(shop: Shop) -> None:
         assert "shows all of it" not in checks["app"]["remedy"]
 
 
+NOISY = """
+import atexit, os, subprocess, sys
+
+def noise(where):
+    print(f"{where} prints")
+    print(f"{where} prints", file=sys.__stdout__)
+    os.write(1, f"{where} writes\\n".encode())
+    subprocess.run([sys.executable, "-c", f"print('a child of {where} prints')"], check=True)
+
+noise("the import")
+atexit.register(noise, "the end")
+"""
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_what_an_app_prints_gets_into_no_json(shop: Shop, framework: str) -> None:
+    noisy = {
+        "flask": '    app.add_url_rule("/", view_func=lambda: noise("a page") or "")\n    return app',
+        "starlette": "    return _Noisy(Starlette(",
+    }
+    text = APPS[framework].replace("    return " + ("app" if framework == "flask" else "Starlette("), noisy[framework])
+    if framework == "starlette":
+        text = text.removesuffix("    )\n") + "    ))\n"
+        text += """
+
+class _Noisy:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        noise("a page")
+        await self.app(scope, receive, send)
+"""
+    shop.write(NOISY + text)
+
+    code, checks = shop.verify("--app", "shop:create_app")
+    assert (code, ends(checks)) == (0, {})
+    if framework == "flask":
+        code, checks = shop.flask()
+        assert (code, ends(checks)) == (0, {})
+
+
+def test_what_an_app_prints_goes_to_standard_error(shop: Shop) -> None:
+    shop.write(f"{NOISY}{ON_FLASK}")
+
+    arguments = ("verify", "--offline", "--app", "shop:create_app")
+    ended = python("-m", "configure_auth", *arguments, cwd=shop.folder, env=environment(**shop.variables))
+
+    assert ended.returncode == 0
+    for word in ("the import prints", "the import writes", "a child of the import prints", "the end prints"):
+        assert word in ended.stderr
+        assert word not in ended.stdout
+    assert ended.stdout.splitlines()[-1].endswith("skipped")
+
+
+def test_an_app_that_cannot_be_described_is_a_finding(shop: Shop) -> None:
+    text = ON_FLASK.replace("    return app", "    app.extensions['sqlalchemy'] = Broken()\n    return app")
+    shop.write(
+        f"{text}\n\nclass Broken:\n    metadatas = {{None: 1}}\n\n    @property\n    def engines(self):\n"
+        "        raise RuntimeError('hunter2')\n"
+    )
+
+    for code, checks in (shop.verify("--app", "shop:create_app"), shop.flask()):
+        assert (code, ends(checks)) == (1, {"app": "failed"})
+        assert f"RuntimeError at {shop.folder}/shop.py:" in checks["app"]["found"]
+        assert "hunter2" not in str(checks)
+        assert checks["store"]["found"] == "needs: the app"
+        assert checks["api_key"]["end"] == "passed"
+
+
 def test_what_is_missing_for_an_import_is_told(shop: Shop) -> None:
     shop.write(f"{ON_FLASK}\nimport nowhere_at_all\n")
 
