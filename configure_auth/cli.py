@@ -93,12 +93,13 @@ def sandbox(port: int, app_url: str, seed: Path | None, faults: tuple[str, ...])
 
 
 def tell_of_registrations(done: Sequence[Registration]) -> None:
-    """Say what became of the callbacks; exit code 1 where one failed, or nothing could be done."""
+    """Say what became of the callbacks; exit code 1 where one failed, or a setting that it needs is missing."""
     if all(one.end == "skipped" for one in done):
         raise click.ClickException("; ".join(dict.fromkeys(one.why for one in done if one.why)))
+    undone = [one for one in done if one.end == "failed" or (one.end == "skipped" and one.callback is not None)]
     for one in done:
-        click.echo(str(one), err=one.end == "failed")
-    if any(one.end == "failed" for one in done):
+        click.echo(str(one), err=one in undone)
+    if undone:
         raise click.exceptions.Exit(1)
 
 
@@ -237,7 +238,9 @@ def register_callback(
             done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
         else:
             settings = targets.settings_of(environment)
-            link, login = link_path or flows.LINK_PATH, login_path or flows.LOGIN_PATH
+            # Without a client there is no login, unless its path is named.
+            usual = flows.LOGIN_PATH if settings.oauth_client_id is not None else None
+            link, login = link_path or flows.LINK_PATH, login_path or usual
             done = [*targets.performed(settings, flows.register_paths(settings, link=link, login=login))]
     tell_of_registrations(done)
 

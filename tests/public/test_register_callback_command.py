@@ -149,8 +149,7 @@ def test_a_blank_value_in_the_file_takes_one_of_the_environment_away(shop: Shop)
 
     assert said(shop.here("--env-file=shop.env", **shop.settings)) == [
         REGISTERED[0],
-        f"skipped: redirect_uri {LOGIN} (CONFIGURE_OAUTH_CLIENT_ID is not set: it is the OAuth client (oc_...) of your "
-        "agent)",
+        "skipped: redirect_uri (this app has no login(...))",
     ]
 
 
@@ -205,11 +204,18 @@ def test_where_all_is_skipped_one_sentence_says_why(shop: Shop, configure_sandbo
     assert configure_sandbox.calls == []
 
 
-def test_a_missing_agent_leaves_the_login(shop: Shop) -> None:
-    skipped, login = said(shop.here(shop.env_file(CONFIGURE_AGENT=None)))
+def test_a_missing_agent_leaves_the_login_and_is_no_success(shop: Shop) -> None:
+    ended = shop.here(shop.env_file(CONFIGURE_AGENT=None))
 
-    assert skipped.startswith(f"skipped: return_to {LINK} (CONFIGURE_AGENT is not set")
-    assert login == REGISTERED[1]
+    assert (ended.returncode, ended.stdout.splitlines()) == (1, REGISTERED[1:])
+    assert ended.stderr.startswith(f"skipped: return_to {LINK} (CONFIGURE_AGENT is not set")
+
+
+def test_a_missing_client_is_no_success_where_a_login_is_named(shop: Shop) -> None:
+    ended = shop.here(shop.env_file(CONFIGURE_OAUTH_CLIENT_ID=None), "--login-path", "/auth/configure")
+
+    assert (ended.returncode, ended.stdout.splitlines()) == (1, REGISTERED[:1])
+    assert ended.stderr.startswith(f"skipped: redirect_uri {LOGIN} (CONFIGURE_OAUTH_CLIENT_ID is not set")
 
 
 def test_a_failure_is_a_sentence_and_exit_code_one(shop: Shop, configure_sandbox: Sandbox) -> None:
