@@ -295,7 +295,6 @@ def test_authorize_is_asked_where_the_list_tells_nothing(setup: SetUp, played: d
 def test_what_configure_calls_deleted_is_not_registered(setup: SetUp) -> None:
     listed = {"destination": APP_URL + LINK, "created_at": "2026-01-01T00:00:00Z", "deleted": True}
     setup.sandbox.fault(AGENT.path, body={"destinations": [listed]})
-    setup.arguments = ("--link-path", "/configure")
 
     told = setup.verify()
 
@@ -303,36 +302,37 @@ def test_what_configure_calls_deleted_is_not_registered(setup: SetUp) -> None:
     assert "none like it" in told.checks["return_to"]["found"]
 
 
-HIDDEN = "\u202e\u2066\u200b"
+DECEIVING = "\u202e\u200b\u0430"
+"""What turns the letters after it round, what isn't seen, and a Cyrillic letter that looks like "a"."""
 
 
 @pytest.mark.parametrize(
     "client",
     [
-        {"agent": f"demo-agent{HIDDEN}", "redirect_uris": []},
-        {"agent": None, "redirect_uris": [f"http://localhost:3000/{HIDDEN}"]},
+        {"agent": f"demo-agent{DECEIVING}", "redirect_uris": []},
+        {"agent": None, "redirect_uris": [f"http://localhost:3000/{DECEIVING}"]},
     ],
 )
 def test_what_configure_lists_can_deceive_nobody(setup: SetUp, client: dict[str, Any]) -> None:
     listed = {"client_id": setup.sandbox.credentials.client_id, **client}
     setup.sandbox.fault(CALLBACK.path, body={"clients": [listed]})
 
-    told = setup.run("--offline")
+    told = setup.verify()
 
-    assert told.code == 1
-    assert not any(letter in told.stdout for letter in HIDDEN)
-    assert "\\u202e\\u2066\\u200b" in told.stdout
+    assert told.troubles == {"callback": "failed"}
+    assert told.checks["callback"]["found"].isascii()
+    assert "\\u202e\\u200b\\u0430" in told.checks["callback"]["found"]
 
 
 def test_a_destination_can_deceive_nobody(setup: SetUp) -> None:
-    listed = {"destination": f"https://localhost:3000{LINK}?{HIDDEN}"}
+    listed = {"destination": f"https://localhost:3000{LINK}?{DECEIVING}"}
     setup.sandbox.fault(AGENT.path, body={"destinations": [listed]})
 
-    told = setup.run("--offline")
+    told = setup.verify()
 
-    assert told.code == 1
-    assert not any(letter in told.stdout for letter in HIDDEN)
-    assert "\\u202e\\u2066\\u200b" in told.stdout
+    assert told.troubles == {"return_to": "failed"}
+    assert told.checks["return_to"]["found"].isascii()
+    assert "\\u202e\\u200b\\u0430" in told.checks["return_to"]["found"]
 
 
 def test_a_redirect_is_not_followed(setup: SetUp, configure_sandbox: Sandbox) -> None:
