@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .api.client import Configure
 from .errors import ConfigureAuthError, SettingsError
 from .flows import Features, Flow, Runtime, run
+from .flows.registration import looking
 from .flows.verbs import UserVerbs
 from .settings import Settings
 from .stores.memory import memory_stores
@@ -35,12 +36,12 @@ __all__ = [
     "at_least_one",
     "attribute_of",
     "environment_of",
+    "looking_at",
     "performed",
     "place_of",
     "settings_of",
     "target_of",
     "targets_of",
-    "told",
 ]
 
 T = TypeVar("T")
@@ -230,7 +231,7 @@ def _made(name: str, factory: Callable[..., object]) -> object:
     except TypeError:
         raise SettingsError(f"{name} is a function with arguments; name the app that it makes") from None
     module, _, attributes = name.partition(":")
-    with told(f"{name}()", by=f"python -c 'import {module}; {module}.{attributes}()'"):
+    with looking_at(f"{name}()", by=f"python -c 'import {module}; {module}.{attributes}()'"):
         return factory()
 
 
@@ -239,7 +240,7 @@ def _imported(path: str) -> ModuleType:
     if here not in sys.path:
         # A script's first place for modules is its own folder.
         sys.path.insert(0, here)
-    with told(f"the import of {path}", by=f"python -c 'import {path}'"):
+    with looking_at(f"the import of {path}", by=f"python -c 'import {path}'"):
         try:
             return importlib.import_module(path)
         except ModuleNotFoundError as error:
@@ -250,8 +251,10 @@ def _imported(path: str) -> ModuleType:
 
 
 @contextmanager
-def told(what: str, *, by: str) -> Iterator[None]:
-    """Have an error of the app's told by its kind and its place; its words may quote a password.
+def looking_at(what: str, *, by: str) -> Iterator[None]:
+    """Run something of the app's for a look at it: it registers no callbacks meanwhile.
+
+    An error is told by its kind and its place, for its words may quote a password.
 
     Args:
         what: what fails with it.
@@ -260,11 +263,14 @@ def told(what: str, *, by: str) -> Iterator[None]:
     Raises:
         SettingsError: in place of whatever is raised.
     """
+    token = looking.set(True)
     try:
         yield
     except (Exception, SystemExit) as error:
         more = "" if _is_ours(error) else f" ({by} shows all of it)"
         raise SettingsError(_plain(f"{what} fails{place_of(error)}: {_sentence(error)}{more}")) from error
+    finally:
+        looking.reset(token)
 
 
 def place_of(error: BaseException) -> str:

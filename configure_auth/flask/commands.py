@@ -12,7 +12,7 @@ from flask.cli import AppGroup, NoAppException, ScriptInfo
 
 from .. import flows
 from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
-from ..targets import Target, at_least_one, target_of, told
+from ..targets import Target, at_least_one, looking_at, target_of
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -77,7 +77,7 @@ def verify(context: click.Context, /, **how: Any) -> None:
 
 def _targets(script: ScriptInfo) -> tuple[Target, ...]:
     # Here and not before the command: a setting that stops the app from being made is what it is asked for.
-    with told("the import of the app", by="flask routes"):
+    with looking_at("the import of the app", by="flask routes"):
         app = _loaded(script)
     return at_least_one(tuple(target_of(installed) for installed in installations(app)), "this app")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +24,14 @@ __all__ = [
     "Registration",
     "ensure_callback",
     "given_up",
+    "looking",
     "register_callbacks",
     "register_paths",
     "return_destinations",
 ]
+
+looking: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
+"""True while a command imports an app to look at it: what is wrong at Configure must not be mended by the look."""
 
 LINK_PATH = "/configure"
 LOGIN_PATH = "/auth/configure"
@@ -61,6 +66,8 @@ def ensure_callback(features: Features) -> Flow[tuple[Registration, ...]]:
 
     The addresses come from CONFIGURE_APP_URL alone. What is registered already stays, and no client is made.
     """
+    if looking.get():
+        return tuple(Registration(kind=kind, end="skipped", why="a command only looks at the app") for kind in _ADD)
     done = yield from register_callbacks(features)
     return _logged(done)
 

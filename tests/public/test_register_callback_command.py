@@ -432,7 +432,8 @@ def test_an_app_that_has_only_one_of_them_skips_the_other(shop: Shop) -> None:
         (
             "shop:app",
             "\n1 / 0",
-            "the import of shop fails at {folder}/shop.py:2: ZeroDivisionError (python -c 'import shop' shows all of it)",
+            "the import of shop fails at {folder}/shop.py:2: ZeroDivisionError "
+            "(python -c 'import shop' shows all of it)",
         ),
         ("shop:app", "def", "the import of shop fails at {folder}/shop.py:1: SyntaxError: invalid syntax"),
         ("shop:app", "raise ValueError", "the import of shop fails at {folder}/shop.py:1: ValueError"),

@@ -362,3 +362,20 @@ def test_options_that_contradict_each_other_are_refused(shop: Shop, arguments: t
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert sentence in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["by its name", "by flask"])
+def test_an_app_that_registers_at_its_boot_registers_nothing_while_it_is_looked_at(
+    shop: Shop, configure_sandbox: Sandbox, command: str
+) -> None:
+    boot = (
+        "\n\nfrom configure_auth import ensure_callback\n\napp = create_app()\nprint(ensure_callback(configure_auth))\n"
+    )
+    shop.write(ON_FLASK + boot)
+    shop.variables["CONFIGURE_APP_URL"] = "http://localhost:3999"
+    before = configure_sandbox.redirect_uris, configure_sandbox.return_destinations
+
+    code, checks = shop.flask() if command == "by flask" else shop.verify("--app", "shop:app")
+
+    assert (code, ends(checks)) == (1, {"callback": "failed", "return_to": "failed"})
+    assert (configure_sandbox.redirect_uris, configure_sandbox.return_destinations) == before
