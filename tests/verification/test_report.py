@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 
 import pytest
+
+from configure_auth.verification.process import output_kept
 
 from .screens import show, shown
 from .setups import KEYS, STORE_PASSWORD, SetUp, Somebody
@@ -192,6 +195,19 @@ def test_a_name_that_cannot_be_written_here_is_escaped(setup: SetUp) -> None:
     setup.change(CONFIGURE_AGENTÉ="x", PYTHONIOENCODING="ascii")
 
     assert "CONFIGURE_AGENT\\xc9" in setup.run("--offline").stdout
+
+
+def test_within_another_program_standard_output_is_only_borrowed(capfd: pytest.CaptureFixture[str]) -> None:
+    with output_kept() as out:
+        print("noise")
+        os.write(1, b"more noise\n")
+        print("report", file=out)
+    print("after")
+    os.write(1, b"after all\n")
+
+    said = capfd.readouterr()
+    assert sorted(said.out.split("\n")) == ["", "after", "after all", "report"]
+    assert sorted(said.err.split("\n")) == ["", "more noise", "noise"]
 
 
 def _escapes(written: str) -> list[str]:
