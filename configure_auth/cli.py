@@ -16,7 +16,15 @@ from .errors import ConfigureAuthError
 if TYPE_CHECKING:
     from .flows import Registration, Resealed, Runtime, Site
 
-__all__ = ["as_sentences", "main", "tell_of_registrations", "tell_of_reseal", "tell_of_tables", "verifying"]
+__all__ = [
+    "as_sentences",
+    "main",
+    "of_option",
+    "tell_of_registrations",
+    "tell_of_reseal",
+    "tell_of_tables",
+    "verifying",
+]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -25,6 +33,15 @@ class _WrongOption(click.ClickException):
     """One sentence, with the exit code of a wrong option."""
 
     exit_code = 2
+
+
+@contextmanager
+def of_option(name: str) -> Iterator[None]:
+    """Show an error of ours as that of an option's value; exit code 2."""
+    try:
+        yield
+    except ConfigureAuthError as error:
+        raise _WrongOption(f"{name}: {error}") from error
 
 
 @contextmanager
@@ -294,5 +311,6 @@ def verify(
         code = verification.verify_settings(environment, link_path=link, login_path=login, **how)
     else:
         found = partial(targets.targets_of, app_name, environment)
-        code = verification.verify_app(found, environment, users=users, **how)
+        with of_option("--users"):
+            code = verification.verify_app(found, environment, users=users, **how)
     raise click.exceptions.Exit(code)

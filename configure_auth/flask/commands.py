@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, NoAppException, ScriptInfo
 
 from .. import flows
-from ..cli import as_sentences, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
+from ..cli import as_sentences, of_option, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
 from ..targets import Target, at_least_one, looking_at, target_of
 from .extension import Installed, installations
 
@@ -72,7 +72,9 @@ def verify(context: click.Context, /, **how: Any) -> None:
     from .. import verification
 
     load = partial(_targets, context.ensure_object(ScriptInfo))
-    raise click.exceptions.Exit(verification.verify_app(load, os.environ, **how))
+    with of_option("--users"):
+        code = verification.verify_app(load, os.environ, **how)
+    raise click.exceptions.Exit(code)
 
 
 def _targets(script: ScriptInfo) -> tuple[Target, ...]:

@@ -36,7 +36,9 @@ def _of_app(judge: Judge) -> Callable[[Subject], Flow[Finding]]:
 APPLICATION = (
     Check(name="mount", title="the path of the app", flow=_of_app(mount), after=("app",)),
     Check(name="secret_key", title="the key of the sessions", flow=_of_app(secret_key), after=("app",)),
-    Check(name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie), after=("app",)),
+    Check(
+        name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie), after=("app", "mount")
+    ),
     Check(name="store", title="the store", flow=_of_app(store), after=("app",)),
     Check(name="workers", title="the workers", flow=_of_app(workers), after=("app",)),
     Check(name="user_ids", title="the ids of the users", flow=_of_app(user_ids), after=("app",)),

@@ -63,6 +63,9 @@ def verify_app(
             environment is said all the same, for most often one of them is the cause.
         users: `module:name` of the app's mapped class or table of users, where it can't be found in the app.
         offline, as_json, patience: as for `verify_settings`.
+
+    Raises:
+        SettingsError: what `users` names can't be had.
     """
     # What is read from a file for the app is no business of a browser's.
     own = dict(os.environ)
@@ -70,11 +73,11 @@ def verify_app(
         report = report_for(out, as_json=as_json)
         try:
             targets = load()
-            table = None if users is None else attribute_of(users)
         except ConfigureAuthError as error:
             settings, results = read_settings(environment)
             results.append(_app(_not_made(error, results)))
             return _summed_up(report, _verified_alone(Subject(settings=settings), results, report, None))
+        table = None if users is None else attribute_of(users)
         done: list[Result] = []
         for number, target in enumerate(targets, 1):
             settings, results = read_settings(configuration_of(target.features.site.settings, environment))
@@ -117,7 +120,8 @@ def _verified_alone(
 
 
 def _not_made(error: ConfigureAuthError, results: Sequence[Result]) -> Finding:
-    if any(result.finding.remedy and result.finding.remedy in str(error) for result in results):
+    named = (result for result in results if result.finding.end is End.FAILED)
+    if any(one.name in str(error) or (one.finding.remedy or one.name) in str(error) for one in named):
         return skipped("it can't be made before that is mended")
     return failed("it can't be made", str(error))
 

@@ -12,15 +12,8 @@ from ..settings import Settings
 from ..values import Secret
 from .check import End, Finding, Result, failed, passed, skipped, warned
 
-__all__ = ["CREDENTIALS", "configuration_of", "read_settings"]
+__all__ = ["configuration_of", "read_settings"]
 
-CREDENTIALS = (
-    "CONFIGURE_API_KEY",
-    "CONFIGURE_PUBLISHABLE_KEY",
-    "CONFIGURE_AGENT",
-    "CONFIGURE_OAUTH_CLIENT_ID",
-    "CONFIGURE_OAUTH_CLIENT_SECRET",
-)
 _OURS = tuple(f"CONFIGURE_{field.name.upper()}" for field in fields(Settings))
 # Configure's own programs read these from the same file.
 _THEIRS = ("CONFIGURE_REDIRECT_URI", "CONFIGURE_DEVELOPER_TOKEN")
@@ -29,6 +22,10 @@ _PREFIXES = {
     "oc_": "CONFIGURE_OAUTH_CLIENT_ID",
     "pk_": "CONFIGURE_PUBLISHABLE_KEY",
     "sk_": "CONFIGURE_API_KEY",
+}
+_HALVES = {
+    "CONFIGURE_OAUTH_CLIENT_ID": "CONFIGURE_OAUTH_CLIENT_SECRET",
+    "CONFIGURE_OAUTH_CLIENT_SECRET": "CONFIGURE_OAUTH_CLIENT_ID",
 }
 _FROM_DASHBOARD = "copy it from Configure's dashboard (configure.dev/login)"
 
@@ -76,9 +73,7 @@ def _judge(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findin
 
 
 def _set(name: str, read: Any) -> Finding | None:
-    if name in ("CONFIGURE_AGENT", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_APP_URL", "CONFIGURE_SSO_REDIRECT_URI"):
-        return passed(str(read))
-    if name.endswith("_URL"):
+    if name in ("CONFIGURE_AGENT", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_SSO_REDIRECT_URI") or name.endswith("_URL"):
         return passed(str(read))
     if name == "CONFIGURE_TOKEN_KEYS":
         return passed("1 key" if len(read) == 1 else f"{len(read)} keys; the first one seals")
@@ -89,20 +84,19 @@ def _set(name: str, read: Any) -> Finding | None:
 
 
 def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Finding | None:
-    others = {"CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"} - {name}
-    if name in ("CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"):
+    if name in _HALVES:
         if is_test:
-            return skipped("a sandbox key has no OAuth client")
-        if any(configuration.get(other) for other in others):
+            return skipped("a test-mode key (sk_test_) has no OAuth client")
+        if configuration.get(_HALVES[name]):
             return failed("it isn't set, and the other half of the OAuth client is", _FROM_DASHBOARD)
         return skipped("it isn't set; only the login needs it")
     if name == "CONFIGURE_PUBLISHABLE_KEY":
         return skipped("it isn't set; only Configure's element in a page needs it")
-    if name in CREDENTIALS:
+    if name in ("CONFIGURE_API_KEY", "CONFIGURE_AGENT"):
         return failed("it isn't set", f"{_FROM_DASHBOARD}, and set {name}")
     if name == "CONFIGURE_APP_URL":
         return warned(
-            "it isn't set, so the app works on localhost only",
+            "it isn't set, so the app works on localhost only, and no callback can be looked for",
             "set it to the https URL at which people reach the app; on localhost to its URL there, with the port",
         )
     if name == "CONFIGURE_TOKEN_KEYS":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ..values import Secret
 from . import sign_in
 from .check import Check, End, Finding, Perform, Result, failed, guarded, lacking, made, passed, run_checks, skipped
 from .process import browser_opened
@@ -60,7 +61,7 @@ def _signed_in(
     perform: Perform,
     report: Report,
     value: object,
-    came_back: Callable[[Begun], tuple[Begun, Mapping[str, str]] | Finding],
+    came_back: Callable[[Begun], tuple[Begun, Secret] | Finding],
 ) -> Iterator[Result]:
     """The three steps of a sign-in; each takes what the one before gave, and a finding ends them."""
     steps: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
@@ -93,7 +94,7 @@ def _ready(
 
 def _came_back(
     report: Report, patience: float, environment: Mapping[str, str], begun: Begun
-) -> tuple[Begun, Mapping[str, str]] | Finding:
+) -> tuple[Begun, Secret] | Finding:
     try:
         with receiving(begun) as receiver:
             report.asks(begun.url)
@@ -118,4 +119,5 @@ def _came_back(
         return failed(
             f"nobody came back within {patience:.0f} s", "run it again, and sign in at the page that it shows"
         )
-    return begun, returned
+    code = sign_in.code_of(begun, returned)
+    return code if isinstance(code, Finding) else (begun, code)

@@ -18,7 +18,7 @@ from ..flows.registration import LINK_PATH, return_destinations
 from ..oauth import authorization_url, code_challenge
 from ..settings import Settings
 from .check import Check, Finding, failed, passed, skipped, unanswered, unknown, warned
-from .subject import Subject
+from .subject import NOWHERE, Subject
 
 __all__ = ["REGISTERED"]
 
@@ -283,6 +283,8 @@ def _of_login(flow: Callable[[Subject], Flow[Finding]]) -> Callable[[Subject], F
     def checked(subject: Subject) -> Flow[Finding]:
         if not subject.has_login:
             return skipped("there is no login(...)")
+        if subject.settings.app_url is None:
+            return NOWHERE
         return (yield from flow(subject))
 
     return checked
@@ -291,6 +293,8 @@ def _of_login(flow: Callable[[Subject], Flow[Finding]]) -> Callable[[Subject], F
 def _of_link(subject: Subject) -> Flow[Finding]:
     if subject.has_link is False:
         return skipped("there is no account_link(...)")
+    if subject.settings.app_url is None:
+        return NOWHERE
     return (yield from _return_to(subject))
 
 

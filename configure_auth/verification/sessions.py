@@ -10,7 +10,7 @@ from ..flows import Login, Messages
 from ..flows.effects import Flow
 from ..flows.routes import SignInFeature
 from .application import Application, Session, Visited
-from .check import Finding, failed, passed, skipped, warned
+from .check import End, Finding, failed, passed, skipped, warned
 from .findings import worst
 from .visits import knock
 
@@ -86,7 +86,8 @@ def _session(subject: Subject, application: Application) -> Flow[Session | Findi
 def session_cookie(subject: Subject, application: Application) -> Flow[Finding]:
     session = yield from _session(subject, application)
     if isinstance(session, Finding):
-        return session
+        # That there is none is said once, of its key.
+        return session if session.end is End.SKIPPED else skipped("needs: the key of the sessions")
     names = _NAMES[application.framework]
     found = list(_faults(subject, session, names))
     if found:

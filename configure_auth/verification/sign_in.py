@@ -20,9 +20,9 @@ from ..flows.login import person_of
 from ..settings import is_loopback
 from ..values import Secret
 from .check import Finding, failed, passed, skipped, unanswered
-from .subject import Subject
+from .subject import NOWHERE, Subject
 
-__all__ = ["Begun", "Exchanged", "begin", "exchange", "hindrance", "read"]
+__all__ = ["Begun", "Exchanged", "begin", "code_of", "exchange", "hindrance", "read"]
 
 _WORD = re.compile(r"[a-z_]{1,64}")
 
@@ -48,14 +48,16 @@ class Exchanged:
 def hindrance(subject: Subject) -> Finding | None:
     """Why there can be no sign-in here, though nothing is wrong."""
     callback = _callback(subject)
-    if subject.is_sandbox:
-        return skipped("a sandbox key signs nobody in")
+    if subject.is_test_key:
+        return skipped("a test-mode key (sk_test_) signs nobody in")
     if not subject.has_login and subject.has_link is not True and subject.features is not None:
         return skipped("the app has neither login(...) nor account_link(...)")
+    if subject.settings.app_url is None:
+        return NOWHERE
     if not is_loopback(urlsplit(callback).hostname) or not callback.startswith("http:"):
         return skipped(
-            f"it would end at {callback}, which isn't this machine; register http://localhost:3000 beside it, and "
-            "verify with CONFIGURE_APP_URL=http://localhost:3000"
+            f"it would end at {callback}, which isn't on this machine; with CONFIGURE_APP_URL=http://localhost:3000, "
+            "and register-callback for it, it can be made"
         )
     return None
 
@@ -75,8 +77,8 @@ def _callback(subject: Subject) -> str:
     return subject.redirect_uri if subject.has_login else subject.return_to
 
 
-def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flow[Finding | Exchanged]:
-    """Exchange what the person came back with: the token, or why there is none that the app would take."""
+def code_of(begun: Begun, returned: Mapping[str, str]) -> Secret | Finding:
+    """The code that a person came back with, or why there is none."""
     if not secrets.compare_digest(returned.get("state", "").encode(), begun.state.reveal().encode()):
         return failed("the state that came back is another one", "start again, in one window only")
     if "error" in returned or not returned.get("code"):
@@ -84,7 +86,11 @@ def exchange(subject: Subject, begun: Begun, returned: Mapping[str, str]) -> Flo
         word = returned.get("error", "")
         why = f" ({word})" if _WORD.fullmatch(word) else ""
         return failed(f"Configure sent the person back without a code{why}", "start again, and press Allow")
-    code = Secret(returned["code"])
+    return Secret(returned["code"])
+
+
+def exchange(subject: Subject, begun: Begun, code: Secret) -> Flow[Finding | Exchanged]:
+    """Exchange the code: the token, or why there is none that the app would take."""
     try:
         if begun.verifier is None:
             grant = yield from send(exchange_sign_in_code(subject.settings, code))

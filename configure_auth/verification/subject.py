@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, Messages, OAuthClient
+from ..flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthClient
 from ..settings import Settings
 from .application import Application
+from .check import skipped
 
-__all__ = ["Subject"]
+__all__ = ["NOWHERE", "Subject"]
 
 F = TypeVar("F", bound=Feature)
+
+NOWHERE = skipped("needs: CONFIGURE_APP_URL, below which the callbacks lie")
+"""Of a callback while nothing says where the app is; on localhost the app itself takes what a request says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +55,7 @@ class Subject:
         return None if self.features is None else self.feature(AccountLink) is not None
 
     @property
-    def has_messages(self) -> bool:
-        return self.feature(Messages) is not None
-
-    @property
-    def is_sandbox(self) -> bool:
+    def is_test_key(self) -> bool:
         """Whether the key is one of Configure's test mode, which has no OAuth client."""
         key = self.settings.api_key
         return key is not None and key.reveal().startswith("sk_test_")
@@ -78,5 +78,4 @@ class Subject:
         return OAuthClient.of(self.settings) if login is None else login.client
 
     def _callback(self, path: str) -> str:
-        # What Configure itself takes for the app where nothing is set.
-        return f"{self.settings.app_url or 'http://localhost:3000'}{path}/callback"
+        return f"{self.settings.app_url or ''}{path}/callback"

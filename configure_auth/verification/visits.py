@@ -83,6 +83,11 @@ def _let_through(
         return _broken(application, f"{path} gave no answer: {answer.why}", path)
     if answer.status >= 500:
         return _broken(application, f"the app failed at {path} (HTTP {answer.status})", path)
+    if answer.status == 404:
+        return failed(
+            f"there is no {path} in the app",
+            "where the app is mounted under a path, put it into CONFIGURE_APP_URL; else see what answers in its place",
+        )
     where = answer.first("location") if 300 <= answer.status < 400 else None
     turned = f"sent to {_path(where)}" if where else f"answered HTTP {answer.status}"
     return failed(f"{path} is kept from who is signed out ({turned})", way_out)

@@ -379,3 +379,57 @@ def test_an_app_that_registers_at_its_boot_registers_nothing_while_it_is_looked_
 
     assert (code, ends(checks)) == (1, {"callback": "failed", "return_to": "failed"})
     assert (configure_sandbox.redirect_uris, configure_sandbox.return_destinations) == before
+
+
+@pytest.mark.parametrize(
+    ("users", "sentence"),
+    [
+        ("shop:Nobody", "--users: there is no Nobody in shop"),
+        ("Nobody", "--users: 'Nobody' "),
+    ],
+)
+def test_users_that_are_nowhere_are_a_wrong_option(shop: Shop, users: str, sentence: str) -> None:
+    shop.write(ON_STARLETTE)
+    command = ["-m", "configure_auth", "verify", "--offline", "--app", "shop:create_app", "--users", users]
+
+    ended = python(*command, cwd=shop.folder, env=environment(**shop.variables))
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"Error: {sentence}")
+
+
+def test_an_app_that_lacks_its_keys_is_a_failure(shop: Shop) -> None:
+    shop.write(ON_STARLETTE)
+    del shop.variables["CONFIGURE_TOKEN_KEYS"]
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)) == (1, {"CONFIGURE_TOKEN_KEYS": "warned", "app": "failed"})
+    assert "CONFIGURE_TOKEN_KEYS" in checks["app"]["remedy"]
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_a_missing_setting_that_keeps_an_app_from_being_made_is_named_once(shop: Shop, framework: str) -> None:
+    shop.write(APPS[framework])
+    del shop.variables["CONFIGURE_AGENT"]
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)) == (1, {"CONFIGURE_AGENT": "failed"})
+
+
+def test_a_prefix_that_the_url_lacks_is_said(shop: Shop) -> None:
+    mounted = """
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+app = create_app()
+app.wsgi_app = DispatcherMiddleware(NotFound(), {"/shop": app.wsgi_app})
+"""
+    shop.write(ON_FLASK + mounted)
+
+    code, checks = shop.verify("--app", "shop:app")
+
+    assert (code, ends(checks)) == (1, {"login_guard": "failed"})
+    assert "there is no /auth/configure/sign-in in the app" in checks["login_guard"]["found"]
+    assert "CONFIGURE_APP_URL" in checks["login_guard"]["remedy"]

@@ -128,6 +128,7 @@ def _by_another_name(setup: SetUp) -> None:
 
 _KEY, _PUBLISHABLE, _AGENT = "CONFIGURE_API_KEY", "CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_AGENT"
 _ID, _SECRET = "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"
+_NOWHERE = "needs: CONFIGURE_APP_URL, below which the callbacks lie"
 _APP, _KEYS, _SSO = "CONFIGURE_APP_URL", "CONFIGURE_TOKEN_KEYS", "CONFIGURE_SSO_REDIRECT_URI"
 _API, _ACCOUNTS, _SIGN_IN, _SCRIPT = (f"CONFIGURE_{name}_URL" for name in ("BASE", "ACCOUNTS", "SIGN_IN", "SCRIPT"))
 _NOT_LISTED = {"callback": "Configure doesn't show this key what is registered; authorize is asked next"}
@@ -225,7 +226,15 @@ MISTAKES = (
     _malformed("one slash", _APP, "https:/shop.example.com", remedy="absolute https URL"),
     _malformed("no scheme", _APP, "shop.example.com", remedy="absolute https URL"),
     _malformed("a query in the app's URL", _APP, "https://shop.example.com?x=1", remedy="a query"),
-    Mistake("no app URL", _set(CONFIGURE_APP_URL=None), {_APP: "warned"}, "localhost only", "https URL", code=0),
+    Mistake(
+        "no app URL",
+        _set(CONFIGURE_APP_URL=None),
+        {_APP: "warned"},
+        "localhost only",
+        "https URL",
+        code=0,
+        reasons=dict.fromkeys(("callback", "authorize", "accounts", "return_to"), _NOWHERE),
+    ),
     # what seals the tokens
     _malformed("a short token key", _KEYS, "a-key-too-short", remedy="32 characters"),
     Mistake("no token keys", _set(CONFIGURE_TOKEN_KEYS=None), {_KEYS: "warned"}, "SECRET_KEY", "make a key", code=0),

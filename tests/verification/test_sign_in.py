@@ -100,7 +100,7 @@ def test_somebody_cancels(free: SetUp, browser: Browser) -> None:
 
     said = failure(told)
     assert (said["name"], said["found"]) == (
-        "exchange",
+        "sign_in",
         "Configure sent the person back without a code (access_denied)",
     )
     assert "press Allow" in said["remedy"]

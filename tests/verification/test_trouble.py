@@ -434,9 +434,9 @@ def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, somebody: Somebody
     assert (told.code, told.stderr, told.troubles) == (0, "", {})
     assert told.checks["CONFIGURE_API_KEY"]["found"] == "is set (sk_test_...)"
     for name in ("CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"):
-        assert told.reasons[name] == "a sandbox key has no OAuth client"
+        assert told.reasons[name] == "a test-mode key (sk_test_) has no OAuth client"
     assert told.reasons["callback"] == told.reasons["authorize"] == told.reasons["accounts"]
-    assert told.reasons["sign_in"] == "a sandbox key signs nobody in"
+    assert told.reasons["sign_in"] == "a test-mode key (sk_test_) signs nobody in"
     assert somebody.opened == []
     assert told.checks["agent"]["end"] == told.checks["sign_in_page"]["end"] == "passed"
     assert "/oauth/authorize" not in {call.path for call in configure_sandbox.calls}
