@@ -246,6 +246,7 @@ def register_callback(
 ) -> None:
     """Tell Configure where people come back: the link's return_to and the login's redirect_uri."""
     from . import flows, targets
+    from .settings import Settings
 
     _refuse_paths_of_an_app(app_name, link_path, login_path)
     with as_sentences():
@@ -254,7 +255,7 @@ def register_callback(
             found = targets.targets_of(app_name, environment)
             done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
         else:
-            settings = targets.settings_of(environment)
+            settings = Settings.from_mapping(environment)
             # Without a client there is no login, unless its path is named.
             usual = flows.LOGIN_PATH if settings.oauth_client_id is not None else None
             link, login = link_path or flows.LINK_PATH, login_path or usual

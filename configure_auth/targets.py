@@ -39,7 +39,6 @@ __all__ = [
     "looking_at",
     "performed",
     "place_of",
-    "settings_of",
     "target_of",
     "targets_of",
 ]
@@ -54,14 +53,12 @@ class Target:
     """One `ConfigureAuth` of an app.
 
     Args:
-        application: the app of the web framework; on Starlette what was named, which may be the `ConfigureAuth` itself.
         features: what the app has registered; its settings are `features.site.settings`.
         perform: performs a flow; `run` is the same with types.
         describe: what the framework says of the app's set-up, given the class or table of its users, or None. It gives
             None where a `ConfigureAuth` was named and no app.
     """
 
-    application: object
     features: Features
     perform: Callable[[Flow[Any]], Any]
     describe: Callable[[object | None], Application | None]
@@ -96,15 +93,6 @@ def environment_of(env_file: Path | None = None) -> dict[str, str]:
         raise SettingsError(f'{env_file} has a name with "=" in it, or none at all, which no variable can have')
     # A name without "=" sets nothing.
     return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
-
-
-def settings_of(environment: Mapping[str, str]) -> Settings:
-    """The settings in an environment.
-
-    Raises:
-        SettingsError: one of them is malformed; the message names it.
-    """
-    return Settings.from_mapping(environment)
 
 
 def performed(settings: Settings, flow: Flow[T]) -> T:
@@ -166,7 +154,6 @@ def target_of(installed: Installed) -> Target:
     from .flask.facts import application_of
 
     return Target(
-        application=installed.app,
         features=installed.all_features,
         perform=_in_context(installed),
         describe=partial(application_of, installed.app, installed.site),
@@ -190,7 +177,6 @@ def _on_starlette(found: object) -> Iterator[Target]:
 
     for one in (found,) if isinstance(found, ConfigureAuth) else installations(found):
         yield Target(
-            application=found,
             features=one._all_features,
             perform=_on_a_loop(one),
             describe=partial(application_of, found, one._site),
