@@ -113,7 +113,7 @@ def tell_of_registrations(done: Sequence[Registration]) -> None:
     """Say what became of the callbacks; exit code 1 where one failed, or a setting that it needs is missing."""
     if all(one.end == "skipped" for one in done):
         raise click.ClickException("; ".join(dict.fromkeys(one.why for one in done if one.why)))
-    undone = [one for one in done if one.end == "failed" or (one.end == "skipped" and one.callback is not None)]
+    undone = [one for one in done if one.end == "failed" or one.needs_setting]
     for one in done:
         click.echo(str(one), err=one in undone)
     if undone:

@@ -240,7 +240,7 @@ class KeySet(SigningKeys):
         good = {algorithm for _kid, algorithm in self._read(reply)}
         every = read_answer(reply, "a key set").objects("keys", _MOST_KEYS) or ()
         # By its algorithm, else by its kind; of a shape that needn't be believed.
-        names = {one.fields.get("alg", one.fields.get("kty")) for one in every}
+        names = (one.fields.get("alg", one.fields.get("kty")) for one in every)
         others = {name for name in names if isinstance(name, str) and _is_kid(name)}
         return Published(tuple(one for one in self._algorithms if one in good), tuple(sorted(others)))
 

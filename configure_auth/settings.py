@@ -121,7 +121,10 @@ class Settings:
             if value is not None:
                 object.__setattr__(self, name, require_origin(f"CONFIGURE_{name.upper()}", value, path=path))
         if self.sso_redirect_uri is not None:
-            require_origin("CONFIGURE_SSO_REDIRECT_URI", self.sso_redirect_uri, path=True)
+            # Its path stays as it is, for Configure compares it byte for byte.
+            slashes = self.sso_redirect_uri[len(self.sso_redirect_uri.rstrip("/")) :]
+            written = require_origin("CONFIGURE_SSO_REDIRECT_URI", self.sso_redirect_uri, path=True)
+            object.__setattr__(self, "sso_redirect_uri", written + slashes)
         for key in self.token_keys:
             if len(key.reveal()) < 32:
                 raise SettingsError(

@@ -45,7 +45,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parent) + os.sep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +263,7 @@ def place_of(error: BaseException) -> str:
     """The last line of the app's own that an error came through, as " at file:line"; "" where there is none."""
     if isinstance(error, SyntaxError) and error.filename is not None and not error.filename.startswith("<"):
         return _plain(f" at {error.filename}:{error.lineno}")
-    foreign = (_HERE, "<", *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")))
+    foreign = (_HERE, "<", *(sysconfig.get_paths()[key] + os.sep for key in ("stdlib", "purelib", "platlib")))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(foreign):
             return _plain(f" at {frame.filename}:{frame.lineno}")

@@ -1,4 +1,4 @@
-"""What Flask says of an app's set-up, for `flask configure verify`. It judges nothing."""
+"""What Flask says of an app's set-up, for `verify`. It judges nothing."""
 
 from __future__ import annotations
 

@@ -95,8 +95,7 @@ class AccountLink(SignInFeature):
         try:
             grant = yield from send(exchange_sign_in_code(site.settings, code))
         except ConfigureError as error:
-            # No document names the answer to a used or expired code; these statuses are the ones that fit.
-            if error.status_code in (400, 404, 409, 410):
+            if is_over(error):
                 raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
             raise
         require_our_grant(grant, site.agent)
@@ -189,6 +188,14 @@ def element(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     """`GET /element.js`: what brings the element's token to `POST /session`."""
     yield from ()
     return Answer(status=200, script=ui.ELEMENT_SCRIPT)
+
+
+def is_over(error: ConfigureError) -> bool:
+    """Whether a refused exchange means a used or an expired code.
+
+    No document names the answer to one; these statuses are the ones that fit.
+    """
+    return error.status_code in (400, 404, 409, 410)
 
 
 def require_our_grant(grant: SignInGrant, agent: str) -> None:

@@ -48,13 +48,14 @@ class Registration:
     """What became of one callback: the link's ("return_to") or the login's ("redirect_uri").
 
     `end` is "skipped" where something isn't set, and `callback` None where it can't be known then. `why` says what was
-    missing, or how to mend a failure.
+    missing, or how to mend a failure. `needs_setting`: it was skipped for a setting, and not for want of such routes.
     """
 
     kind: Kind
     end: End
     callback: str | None = None
     why: str | None = None
+    needs_setting: bool = False
 
     def __str__(self) -> str:
         where = f" {self.callback}" if self.callback else ""
@@ -102,7 +103,7 @@ def _end(settings: Settings, kind: Kind, path: str) -> Flow[Registration]:
     callback = None if settings.app_url is None else f"{settings.app_url}{path}/callback"
     missing = _missing(settings, kind)
     if callback is None or missing is not None:
-        return Registration(kind=kind, end="skipped", callback=callback, why=missing)
+        return Registration(kind=kind, end="skipped", callback=callback, why=missing, needs_setting=True)
     end: End = "failed"
     why: str | None = None
     try:

@@ -24,7 +24,7 @@ __all__ = ["REGISTERED"]
 
 T = TypeVar("T")
 
-_STATE = "configure_verify"
+_STATE = "configure_auth_verify"
 _REGISTER = "run register-callback, or add it at configure.dev/sso"
 
 
@@ -261,7 +261,7 @@ def _difference(wanted: str, other: str) -> str | None:
     ]
     if not differences:
         return "capital letters or a fragment"
-    if one.path != two.path and differences[-1] == "the path" and len(differences) > 1:
+    if "the path" in differences and len(differences) > 1:
         return None
     return " and ".join(differences) if len(differences) <= 2 else None
 

@@ -14,7 +14,7 @@ from ..api.profile import ProfileAnswer, RuntimeScope, read_profile
 from ..api.profile import Subject as Person
 from ..api.sign_in import exchange_sign_in_code, sign_in_url
 from ..errors import ApiCode, Code, ConfigureError, SignInError
-from ..flows.account_link import require_our_grant
+from ..flows.account_link import is_over, require_our_grant
 from ..flows.effects import Flow, send
 from ..flows.login import person_of
 from ..settings import is_loopback
@@ -109,7 +109,7 @@ def exchange(subject: Subject, begun: Begun, code: Secret) -> Flow[Finding | Exc
     except SignInError as error:
         return _not_taken(error)
     except ConfigureError as error:
-        return _refused(error)
+        return _refused(error, is_link=begun.verifier is None)
     missing = sorted(set(subject.client.scopes) - set(tokens.scopes))
     if missing:
         return failed(
@@ -129,13 +129,13 @@ def _not_taken(error: SignInError) -> Finding:
     )
 
 
-def _refused(error: ConfigureError) -> Finding:
+def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
     if error.backend_code == "invalid_client":
         return failed(
             "Configure refuses the client's secret: it is wrong, or was rotated since",
             "copy the present one into CONFIGURE_OAUTH_CLIENT_SECRET; running Configure's set-up again makes a new one",
         )
-    if error.backend_code == "invalid_grant":
+    if error.backend_code == "invalid_grant" or (is_link and is_over(error)):
         return failed("Configure no longer takes the code", "run it again, and don't wait between Allow and the end")
     return unanswered(error)
 

@@ -172,3 +172,13 @@ def test_a_path_without_its_slash_is_refused(make_web: MakeWeb) -> None:
 
 def test_a_refusal_is_one_of_the_packages_errors() -> None:
     assert issubclass(SettingsError, ConfigureAuthError)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_callback_beside_the_app_url_is_read_the_same_way_up_to_its_path(end: str) -> None:
+    settings = Settings(
+        app_url="https://Shop.Example.com:443",
+        sso_redirect_uri=f"https://Shop.Example.com:443/auth/Configure/callback{end}",
+    )
+
+    assert settings.sso_redirect_uri == f"{settings.app_url}/auth/Configure/callback{end}"

@@ -20,7 +20,7 @@ __all__ = ["PACKAGES", "Ended", "Node", "node"]
 PACKAGES: Final = {"configure": "1.7.4", "better-auth": "1.6.34"}
 """What is installed. From 1.7.5 on Better Auth no longer works with the provider that `configure@1.7.4` has."""
 
-OLDEST: Final = 18
+OLDEST: Final = (18, 18)
 PROGRAMS: Final = Path(__file__).parent
 _INSTALL = "install --ignore-scripts --no-audit --no-fund --no-package-lock --prefer-offline --loglevel=error"
 
@@ -106,10 +106,10 @@ class Node:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     executable, npm = shutil.which("node"), shutil.which("npm")
     if executable is None or npm is None:
-        _absent(f"isn't here: install nodejs and npm, {OLDEST} or newer")
+        _absent("isn't here: install nodejs and npm, 18.18 or newer")
     version = subprocess.run([executable, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.lstrip("v").partition(".")[0]) < OLDEST:
-        _absent(f"is too old here ({version.strip()}): install {OLDEST} or newer")
+    if tuple(map(int, version.strip().lstrip("v").split(".")[:2])) < OLDEST:
+        _absent(f"is too old here ({version.strip()}): install 18.18 or newer")
     folder = tmp_path_factory.mktemp("node")
     (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": PACKAGES}))
     installed = subprocess.run(

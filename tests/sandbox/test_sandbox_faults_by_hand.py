@@ -85,7 +85,7 @@ def test_an_answer_is_late_after_a_new_start_too() -> None:
         sandbox.start()
         sandbox.script(f"{VALIDATE} delay=3600")
         with pytest.raises(httpx2.ReadTimeout):
-            httpx2.post(f"{sandbox.api_url}{VALIDATE}", timeout=0.5, trust_env=False)
+            httpx2.post(f"{sandbox.api_url}{VALIDATE}", timeout=httpx2.Timeout(30, read=0.5), trust_env=False)
 
 
 def test_another_origin_is_named(developer: Developer, sandbox: Sandbox) -> None:

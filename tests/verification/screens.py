@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import termios
+import threading
 from dataclasses import dataclass
 
 from .setups import SetUp, Told
@@ -67,8 +68,13 @@ def shown(setup: SetUp, *arguments: str, columns: int = 100, **more: str) -> Sho
     )
     os.close(its)
     written = b""
+    # Whoever hangs, hangs up.
+    patience = threading.Timer(120, process.kill)
+    patience.start()
     while part := _read(ours):
         written += part
+    patience.cancel()
+    patience.join()
     os.close(ours)
     _, errors = process.communicate(timeout=60)
     text = written.decode()

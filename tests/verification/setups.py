@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -35,6 +36,7 @@ __all__ = [
     "Somebody",
     "Told",
     "Verifying",
+    "free_port",
     "skipped_for",
 ]
 
@@ -42,6 +44,19 @@ APP_URL = "http://localhost:3000"
 LOGIN, LINK = "/auth/configure/callback", "/configure/callback"
 KEYS = "a-key-of-this-app-to-seal-its-tokens, another-key-of-it-from-before-the-rotation"
 STORE_PASSWORD = "the-password-of-the-shop"
+
+
+def free_port() -> int:
+    """A port that nobody has on either address of `localhost`."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port: int = one.getsockname()[1]
+            try:
+                with socket.create_server(("::1", port), family=socket.AF_INET6):
+                    return port
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return port
 
 
 @dataclass(frozen=True)
@@ -100,9 +115,7 @@ class SetUp:
 
     def move_to_a_free_port(self) -> None:
         """Have a callback that nobody listens at, for the command to do it."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.move_to(f"http://localhost:{port}")
+        self.move_to(f"http://localhost:{free_port()}")
 
     def change(self, **variables: str | None) -> None:
         """Set variables, or take them away."""

@@ -59,6 +59,12 @@ def test_keys_of_another_algorithm_are_named(judge: Judge, issuer: Issuer) -> No
     assert (found.end, found.found) == (End.FAILED, "no key for RS256: it publishes ES256")
 
 
+def test_a_key_of_no_shape_hides_no_other(judge: Judge, issuer: Issuer) -> None:
+    issuer.answer(http({"keys": [{"kty": "RSA", "alg": ["RS256"]}, {"kty": {}}, {"kty": "EC", "alg": "ES256"}]}))
+
+    assert bearer(judge, jwks_url=issuer.url).found == "no key for RS256: it publishes ES256"
+
+
 def test_a_set_without_a_key_is_said(judge: Judge, issuer: Issuer) -> None:
     issuer.publish()
 

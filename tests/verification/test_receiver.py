@@ -19,6 +19,8 @@ from configure_auth.verification import receiver
 from configure_auth.verification.receiver import Receiver, receiving
 from configure_auth.verification.sign_in import Begun
 
+from .setups import free_port
+
 STATE = "the-state-that-only-this-sign-in-has"
 PATH = "/auth/configure/callback"
 RIGHT = f"{PATH}?{urlencode({'code': 'the-code', 'state': STATE})}"
@@ -67,11 +69,6 @@ class Answer:
 def _request(method: str, target: bytes, *headers: bytes) -> bytes:
     lines = (method.encode() + b" " + target + b" HTTP/1.1", b"Host: localhost", *headers, b"", b"")
     return b"\r\n".join(lines)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def begun(port: int, host: str = "localhost") -> Begun:

@@ -239,7 +239,7 @@ def test_nothing_secret_is_logged_or_told(
     assert somebody.thread not in ("", "MainThread")
     records = [record for record in caplog.records if record.threadName != somebody.thread]
     logged = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in records)
-    [state] = {call.query["state"] for call in free.sandbox.calls if "state" in call.query} - {"configure_verify"}
+    [state] = {call.query["state"] for call in free.sandbox.calls if "state" in call.query} - {"configure_auth_verify"}
     said = logged + "".join(capfd.readouterr())
     assert [secret for secret in {state, *free.secrets} if secret in said] == []
 

@@ -281,9 +281,8 @@ def test_a_late_code_of_the_link_is_told(free_link: SetUp, somebody: Somebody) -
     somebody.meanwhile = _late
     told = free_link.sign_in()
 
-    assert told.code != 0
-    assert set(told.troubles) == {"exchange"}
-    assert told.checks["exchange"]["remedy"]
+    said = failure(told)
+    assert (said["name"], said["found"]) == ("exchange", "Configure no longer takes the code")
 
 
 def test_whoever_comes_with_another_state_is_told_of(free: SetUp) -> None:

@@ -172,7 +172,7 @@ def test_authorize_that_leads_elsewhere_tells_nothing(setup: SetUp) -> None:
 @pytest.mark.parametrize(
     ("location", "found"),
     [
-        (f"{APP_URL}{LOGIN}?error=invalid_scope&state=configure_verify", "isn't registered for all of"),
+        (f"{APP_URL}{LOGIN}?error=invalid_scope&state=configure_auth_verify", "isn't registered for all of"),
         (f"{APP_URL}{LOGIN}#error=invalid_scope", "isn't registered for all of"),
         ("/error?error=invalid_redirect_uri", f"isn't registered for {APP_URL}{LOGIN}"),
         ("/error?error=invalid_request&error_description=redirect_uri+must+match", f"isn't registered for {APP_URL}"),
