@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, expect
 
 from configure_auth.sandbox import Sandbox
 
+from ..support.processes import is_readable
 from .node import Ended, Node
 from .people import answer
 
@@ -91,8 +91,7 @@ class Verifying:
 
     def url(self) -> str:
         """The address that it opens."""
-        ready, _, _ = select.select([self.opened], [], [], 30)
-        if not ready:
+        if not is_readable(self.opened, 30):
             self.process.kill()
             pytest.fail(f"it opened no browser: {self.process.communicate()}")
         return os.read(self.opened, 65536).decode()

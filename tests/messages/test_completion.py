@@ -105,10 +105,10 @@ def test_a_journey_lasts_fifteen_minutes(platform: Platform) -> None:
 def test_a_purge_removes_what_is_over_and_nothing_else(platform: Platform) -> None:
     over = good(platform, platform.connect())
     platform.post(over)
-    platform.sandbox.advance(899)
+    platform.sandbox.advance(880)
     present = good(platform, platform.connect())
     assert platform.verb("/purge") == {"purged": 0}
-    platform.sandbox.advance(1)
+    platform.sandbox.advance(20)
     assert platform.verb("/purge") == {"purged": 1}
 
     with nothing_done(platform):

@@ -82,7 +82,7 @@ def holder(stored: Provided) -> Iterator[Person]:
 def test_a_reload_in_the_same_browser_gets_the_same_token_without_a_second_exchange(holder: Person) -> None:
     callback = holder.returning(name="Ada")
     first = holder.come_back(callback)
-    holder.web.sandbox.advance(29)
+    holder.web.sandbox.advance(15)
     with no_calls(holder.web.sandbox):
         again = holder.come_back(callback)
 
@@ -90,7 +90,7 @@ def test_a_reload_in_the_same_browser_gets_the_same_token_without_a_second_excha
     assert again.json() == first.json()
 
 
-@pytest.mark.parametrize("seconds", [31, 899])
+@pytest.mark.parametrize("seconds", [31, 880])
 def test_later_a_state_is_already_used(holder: Person, seconds: float) -> None:
     callback = holder.returning()
     holder.come_back(callback)

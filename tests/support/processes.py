@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -31,6 +32,13 @@ SERVERS: dict[Server, list[str]] = {
     "gunicorn --preload": [*GUNICORN, "-w", "2", "--preload"],
     "uvicorn": ["uvicorn", "--factory", "--workers", "2", "--port", "0", "--no-access-log"],
 }
+
+
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until something can be read; whether it can in time. `select.select` refuses descriptors from 1024 on."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from click.testing import CliRunner
 from configure_auth.cli import main
 from configure_auth.sandbox import Sandbox
 from tests.public.running import environment
+from tests.support.processes import is_readable
 
 __all__ = [
     "APP_URL",
@@ -235,8 +235,7 @@ class Verifying:
 
     def url(self) -> str:
         """The address that it opens."""
-        ready, _, _ = select.select([self.opened], [], [], 60)
-        if not ready:
+        if not is_readable(self.opened, 60):
             self.process.kill()
             pytest.fail(f"it opened no browser: {self.process.communicate()}")
         return os.read(self.opened, 65536).decode()
