@@ -93,9 +93,9 @@ def test_one_person_may_be_behind_several_senders(platform: Platform) -> None:
 
 def test_a_journey_lasts_fifteen_minutes(platform: Platform) -> None:
     early, late = good(platform, platform.connect()), good(platform, platform.connect())
-    platform.sandbox.advance(898)
+    platform.sandbox.advance(880)
     assert status_of(platform.post(early)) == 200
-    platform.sandbox.advance(2)
+    platform.sandbox.advance(20)
 
     with nothing_done(platform):
         assert status_of(platform.post(late)) == 404
