@@ -29,7 +29,7 @@ from .stores.memory import memory_stores
 if TYPE_CHECKING:
     from . import starlette as on_starlette
     from .flask.extension import Installed
-    from .verification.application import Application
+    from .verification.facts import Application
 
 __all__ = [
     "Target",

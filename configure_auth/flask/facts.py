@@ -16,7 +16,7 @@ from werkzeug.test import Client
 
 from ..flows import Site
 from ..values import Secret
-from ..verification.application import Application, Session, Table, Unvisited, Visited
+from ..verification.facts import Application, Session, Table, Unvisited, Visited
 from ..verification.tables import table_of, tables_in
 
 __all__ = ["application_of"]

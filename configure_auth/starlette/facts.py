@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..flows import Site
 from ..values import Secret
-from ..verification.application import Application, Session, Unvisited, Visited
+from ..verification.facts import Application, Session, Unvisited, Visited
 from ..verification.tables import table_of
 from .extension import mounts_in
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..flows.effects import Flow
-from .application import Application
 from .bearers import bearer
 from .check import Check, Finding, skipped
+from .facts import Application
 from .policies import csp
 from .sessions import secret_key, session_cookie
 from .storage import store, user_ids, workers

@@ -9,8 +9,8 @@ from ..bearer import BearerUser
 from ..errors import ApiCode, ConfigureError
 from ..flows.effects import Flow, send
 from ..settings import is_loopback
-from .application import Application
 from .check import Finding, failed, passed, skipped, unknown, warned
+from .facts import Application
 
 if TYPE_CHECKING:
     from .subject import Subject

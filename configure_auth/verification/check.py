@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -32,6 +32,7 @@ __all__ = [
     "unanswered",
     "unknown",
     "warned",
+    "worst",
 ]
 
 T = TypeVar("T")
@@ -76,6 +77,17 @@ def unknown(found: str, remedy: str) -> Finding:
 
 def skipped(found: str) -> Finding:
     return Finding(End.SKIPPED, found)
+
+
+_ORDER = (End.FAILED, End.UNKNOWN, End.WARNED, End.SKIPPED, End.PASSED)
+
+
+def worst(findings: Sequence[Finding]) -> Finding:
+    """All that is wrong, in one finding that ends as the worst of them; what is good goes unsaid beside it."""
+    end = next(end for end in _ORDER if any(one.end is end for one in findings))
+    told = [one for one in findings if one.remedy is not None] or [one for one in findings if one.end is end]
+    remedies = list(dict.fromkeys(one.remedy for one in told if one.remedy is not None))
+    return Finding(end, "; ".join(dict.fromkeys(one.found for one in told)), "; ".join(remedies) or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

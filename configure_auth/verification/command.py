@@ -11,7 +11,7 @@ from ..errors import ConfigureAuthError
 from ..targets import Target, attribute_of, performed
 from .app_checks import APPLICATION
 from .check import End, Finding, Result, failed, made, passed, skipped, warned
-from .credentials import configuration_of, read_settings
+from .configuration import configuration_of, read_settings
 from .process import output_kept
 from .program import verify
 from .report import Report, exit_code, report_for

@@ -12,9 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from ..flows import AccountLink
 from ..flows.effects import Flow
-from .application import Application, Unvisited
-from .check import Finding, passed, skipped, warned
-from .findings import worst
+from .check import Finding, passed, skipped, warned, worst
+from .facts import Application, Unvisited
 from .visits import asked
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from . import sign_in
 from .check import Check, End, Finding, Perform, Result, failed, guarded, lacking, made, passed, run_checks, skipped
 from .process import browser_opened
 from .receiver import receiving
-from .registered import REGISTERED
 from .report import Report
 from .sign_in import Begun
 from .subject import Subject
+from .upstream import UPSTREAM
 
 __all__ = ["verify"]
 
@@ -47,7 +47,7 @@ def verify(
     results = {result.name: result for result in settings}
     for result in settings:
         report.ended(result)
-    results = run_checks((*REGISTERED, *application), subject, perform, report, results)
+    results = run_checks((*UPSTREAM, *application), subject, perform, report, results)
     if patience is not None:
         ready = _ready(subject, settings, results, was_asked=was_asked)
         for result in _signed_in(subject, perform, report, ready, partial(_came_back, report, patience, environment)):

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from ..flows import Login, Messages
 from ..flows.effects import Flow
 from ..flows.routes import SignInFeature
-from .application import Application, Session, Visited
-from .check import End, Finding, failed, passed, skipped, warned
-from .findings import worst
+from .check import End, Finding, failed, passed, skipped, warned, worst
+from .facts import Application, Session, Visited
 from .visits import knock
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..flows.effects import Flow, use
 from ..stores.memory import MemoryAccounts, MemoryStates
-from .application import Application, Table
 from .check import Finding, failed, passed, skipped, warned
+from .facts import Application, Table
 
 if TYPE_CHECKING:
     from .subject import Subject

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from ..flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthClient
 from ..settings import Settings
-from .application import Application
 from .check import skipped
+from .facts import Application
 
 __all__ = ["NOWHERE", "Subject"]
 

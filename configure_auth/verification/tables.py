@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .application import Table
+from .facts import Table
 
 __all__ = ["table_of", "tables_in"]
 

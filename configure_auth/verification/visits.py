@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 from ..api.wire import json_object
 from ..flows import AccountLink, Feature, Login, Messages
 from ..flows.effects import Flow, ask
-from .application import Application, Unvisited, Visited
-from .check import Finding, failed, passed, skipped, unknown
-from .findings import worst
+from .check import Finding, failed, passed, skipped, unknown, worst
+from .facts import Application, Unvisited, Visited
 
 if TYPE_CHECKING:
     from .subject import Subject

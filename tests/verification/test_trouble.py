@@ -14,11 +14,11 @@ from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import Runtime, run
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.memory import memory_stores
-from configure_auth.verification.credentials import read_settings
+from configure_auth.verification.configuration import read_settings
 from configure_auth.verification.program import verify
-from configure_auth.verification.registered import REGISTERED
 from configure_auth.verification.report import JsonReport
 from configure_auth.verification.subject import Subject
+from configure_auth.verification.upstream import UPSTREAM
 
 from .setups import APP_URL, LINK, LOGIN, SetUp, Somebody, skipped_for
 
@@ -260,7 +260,7 @@ def test_a_page_that_is_not_there_is_a_failure(setup: SetUp, asked: Asked, statu
 @pytest.mark.parametrize(("name", "check"), [("accounts_url", "accounts"), ("sign_in_url", "sign_in_page")])
 def test_nobody_is_told_to_unset_what_is_not_set(setup: SetUp, name: str, check: str) -> None:
     subject = _of_library(setup, **{name: getattr(Settings, name)})
-    flow = next(one.flow for one in REGISTERED if one.name == check)(subject)
+    flow = next(one.flow for one in UPSTREAM if one.name == check)(subject)
     next(flow)
     with pytest.raises(StopIteration) as ended:
         flow.throw(ConfigureError(ApiCode.NOT_FOUND, "Configure doesn't know what was asked for", status_code=404))

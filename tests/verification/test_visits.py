@@ -21,8 +21,8 @@ from configure_auth import Settings
 from configure_auth.flask import facts as flask_facts
 from configure_auth.starlette import ConfigureAuth
 from configure_auth.starlette import facts as starlette_facts
-from configure_auth.verification.application import Visited
 from configure_auth.verification.check import End
+from configure_auth.verification.facts import Visited
 from configure_auth.verification.visits import _permits
 
 from .apps import Adapter, Judge, Setup, waited_for

@@ -20,7 +20,7 @@ from ..settings import Settings
 from .check import Check, Finding, failed, passed, skipped, unanswered, unknown, warned
 from .subject import NOWHERE, Subject
 
-__all__ = ["REGISTERED"]
+__all__ = ["UPSTREAM"]
 
 T = TypeVar("T")
 
@@ -307,7 +307,7 @@ def _of_element(subject: Subject) -> Flow[Finding]:
 _KEY = "CONFIGURE_API_KEY"
 _CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
 
-REGISTERED = (
+UPSTREAM = (
     # A malformed origin was left out of the settings, and Configure's own is not to be asked in its place.
     Check(name="api_key", title="the key at Configure", flow=_api_key, needs=(_KEY,), after=("CONFIGURE_BASE_URL",)),
     Check(name="agent", title="the agent of the key", flow=_agent, needs=("api_key", "CONFIGURE_AGENT")),
