@@ -7,7 +7,7 @@ from typing import Any, Protocol, overload
 
 from .errors import SettingsError
 from .flows.registration import Registration, given_up
-from .flows.verbs import Awaited, Blocking, UserVerbs
+from .flows.verbs import Awaited, BlockingInEach, UserVerbs
 
 __all__ = ["ensure_callback"]
 
@@ -56,6 +56,6 @@ def ensure_callback(configure_auth: Any) -> Any:
         what became of each callback, which is also logged: a line of level INFO, or WARNING for a failure, which says
         how to mend it.
     """
-    if isinstance(configure_auth, Blocking | Awaited) and isinstance(configure_auth, UserVerbs):
+    if isinstance(configure_auth, BlockingInEach | Awaited) and isinstance(configure_auth, UserVerbs):
         return configure_auth.ensure_callback()
     return _ForEither(given_up(SettingsError("ensure_callback takes the app's ConfigureAuth")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -71,13 +72,7 @@ def probe_page(url: str) -> Call[PageFault | None]:
     Raises:
         ConfigureError: with the `status_code` of a refusal.
     """
-
-    def parse(reply: Reply) -> PageFault | None:
-        if reply.status >= 400:
-            raise error_from(reply)
-        return None if _error_in_location(reply) is None else "turned_back"
-
-    return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
+    return _probe(url, lambda reply: None if _error_in_location(reply) is None else "turned_back")
 
 
 def probe_script(url: str) -> Call[PageFault | None]:
@@ -87,11 +82,18 @@ def probe_script(url: str) -> Call[PageFault | None]:
         ConfigureError: with the `status_code` of a refusal.
     """
 
+    def fault(reply: Reply) -> PageFault | None:
+        media_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return None if reply.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
+
+    return _probe(url, fault)
+
+
+def _probe(url: str, fault: Callable[[Reply], PageFault | None]) -> Call[PageFault | None]:
     def parse(reply: Reply) -> PageFault | None:
         if reply.status >= 400:
             raise error_from(reply)
-        media_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return None if reply.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
+        return fault(reply)
 
     return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
 

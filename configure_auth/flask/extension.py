@@ -35,7 +35,7 @@ from ..flows import (
     UserProfiles,
 )
 from ..flows.app import local_id
-from ..flows.verbs import Blocking, UserVerbs
+from ..flows.verbs import BlockingInEach, UserVerbs
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
@@ -83,7 +83,7 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth(UserVerbs, Blocking):
+class ConfigureAuth(UserVerbs, BlockingInEach):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Args:

@@ -24,7 +24,7 @@ from .site import Site
 from .tokens import validated
 from .visit import Visit
 
-__all__ = ["LINK_ROUTES", "AccountLink", "require_our_grant", "stale", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "is_over", "require_our_grant", "stale", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 

@@ -16,7 +16,7 @@ from .app import known_id, local_id
 from .effects import Flow
 from .features import Features
 
-__all__ = ["Awaited", "Blocking", "SubjectVerbs", "UserVerbs"]
+__all__ = ["Awaited", "Blocking", "BlockingInEach", "SubjectVerbs", "UserVerbs"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,9 +29,13 @@ class Blocking(ABC):
     @abstractmethod
     def _performed(self, make: Callable[[Features], Flow[T]]) -> T: ...
 
+
+class BlockingInEach(Blocking):
+    """An owner that may serve several apps."""
+
+    @abstractmethod
     def _performed_in_each(self, make: Callable[[Features], Flow[T]]) -> tuple[T, ...]:
-        """The same in every app that it serves, for what is done before there are requests."""
-        return (self._performed(make),)
+        """The same in each of them, for what is done before there are requests."""
 
 
 class Awaited(ABC):
@@ -71,18 +75,22 @@ class Verb(Described, Generic[P, T]):
         return self
 
 
-class BootVerb(Verb[[], Registrations]):
-    """A verb for the boot of an app, where no error gets past it; one that blocks is performed in each of its apps."""
+class BootVerb(Described):
+    """A verb for the boot of an app, where no error gets past it; where it blocks, in each app of its owner."""
+
+    def __init__(self, make: Callable[[Features], Flow[Registrations]]) -> None:
+        super().__init__(make)
+        self._make = make
 
     @overload
     def __get__(self, owner: None, cls: type) -> Self: ...
     @overload
-    def __get__(self, owner: Blocking, cls: type) -> Callable[[], Registrations]: ...
+    def __get__(self, owner: BlockingInEach, cls: type) -> Callable[[], Registrations]: ...
     @overload
     def __get__(self, owner: Awaited, cls: type) -> Callable[[], Coroutine[Any, Any, Registrations]]: ...
 
-    def __get__(self, owner: Blocking | Awaited | None, cls: type) -> Any:
-        if isinstance(owner, Blocking):
+    def __get__(self, owner: BlockingInEach | Awaited | None, cls: type) -> Any:
+        if isinstance(owner, BlockingInEach):
 
             def verb() -> Registrations:
                 try:

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..api.oauth import exchange_authorization_code
@@ -31,7 +31,7 @@ _WORD = re.compile(r"[a-z_]{1,64}")
 class Begun:
     """A sign-in that a person is to finish: the page to open, and where it ends. `verifier` is the login's."""
 
-    url: str
+    url: str = field(repr=False)
     callback: str
     state: Secret
     verifier: Secret | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from configure_auth import Configure, Settings
 from configure_auth.sandbox import Person, Sandbox
 
 from ..readme.document import block
+from ..support.ports import free_port
 from ..support.server_side import pages
 from ..support.web import Adapter, Browser, Flow, Options, Web, running
 from .python_sdk import PythonSdk, Step, python_sdk
@@ -288,8 +288,7 @@ def test_message_lines_are_the_same_for_both(configure_sandbox: Sandbox, python_
 @pytest.fixture
 def callback(configure_sandbox: Sandbox) -> str:
     """A callback on a port that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        callback = f"http://127.0.0.1:{probe.getsockname()[1]}/auth/configure/callback"
+    callback = f"http://127.0.0.1:{free_port()}/auth/configure/callback"
     configure_sandbox.register_redirect_uri(callback)
     return callback
 

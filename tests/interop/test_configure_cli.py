@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, expect
 
 from configure_auth.sandbox import Sandbox
 
+from ..support.ports import free_port
 from ..support.processes import is_readable
 from .node import Ended, Node
 from .people import answer
@@ -111,9 +111,7 @@ def project(node: Node, configure_sandbox: Sandbox, tmp_path: Path) -> Project:
 @pytest.fixture
 def free(project: Project) -> Project:
     """With a callback that nobody listens at, for `configure verify` to do it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    project.callback = f"http://localhost:{port}/auth/configure/callback"
+    project.callback = f"http://localhost:{free_port()}/auth/configure/callback"
     project.sandbox.register_redirect_uri(project.callback)
     return project
 

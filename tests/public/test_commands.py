@@ -15,8 +15,9 @@ import httpx2
 import pytest
 
 from configure_auth import Configure, Settings
-from configure_auth.sandbox import PortInUse, Sandbox, server
+from configure_auth.sandbox import Sandbox, server
 
+from ..support.ports import three_free_ports
 from .running import environment, python
 
 APP = """
@@ -140,17 +141,6 @@ def test_an_app_without_configure_is_told_so(command: Command) -> None:
 
 
 # python -m configure_auth sandbox
-
-
-def three_free_ports() -> int:
-    for port in range(22_000, 60_000, 7):
-        try:
-            for sock in server.bind(port):
-                sock.close()
-        except PortInUse:
-            continue
-        return port
-    raise AssertionError("no free ports")
 
 
 @contextmanager

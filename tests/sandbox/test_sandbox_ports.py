@@ -12,20 +12,10 @@ import threading
 import httpx2
 import pytest
 
-from configure_auth.sandbox import NotRunning, PortInUse, Sandbox, server
+from configure_auth.sandbox import NotRunning, PortInUse, Sandbox
 from configure_auth.sandbox.robot import Robot
 
-
-def _three_free_ports() -> int:
-    """The first of three adjacent free ports."""
-    for port in range(21_000, 60_000, 7):
-        try:
-            for sock in server.bind(port):
-                sock.close()
-        except PortInUse:
-            continue
-        return port
-    raise AssertionError("no free ports")
+from ..support.ports import three_free_ports
 
 
 def test_there_are_no_addresses_before_the_start() -> None:
@@ -34,7 +24,7 @@ def test_there_are_no_addresses_before_the_start() -> None:
 
 
 def test_ports_are_adjacent_and_free_again_after_stop() -> None:
-    port = _three_free_ports()
+    port = three_free_ports()
     for _ in range(2):
         with Sandbox(port) as sandbox:
             assert sandbox.api_url == f"http://127.0.0.1:{port}"
@@ -46,7 +36,7 @@ def test_ports_are_adjacent_and_free_again_after_stop() -> None:
 @pytest.mark.parametrize("offset", [0, 1, 2])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
 def test_a_port_that_is_taken_is_named(host: str, offset: int) -> None:
-    port = _three_free_ports()
+    port = three_free_ports()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         taken = socket.create_server((host, port + offset), family=family)
@@ -70,7 +60,7 @@ print("ended", flush=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("background", [False, True])
 def test_the_program_ends_cleanly_on_a_signal(number: signal.Signals, background: bool) -> None:
-    port = _three_free_ports()
+    port = three_free_ports()
 
     def ignore_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

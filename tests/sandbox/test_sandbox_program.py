@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import signal
 import socket
@@ -18,10 +17,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from configure_auth.sandbox import Person, PortInUse, Sandbox, server
+from configure_auth.sandbox import Person, Sandbox, server
 from configure_auth.sandbox.faults import WORDS
 from tests.public.running import environment, python
 from tests.readme.document import README, block, rows
+from tests.support.ports import three_free_ports
 
 SEED = """
 [[people]]
@@ -33,20 +33,6 @@ handle = "billing-agent"
 return_destinations = ["https://billing.example.com/back"]
 """
 DESTINATIONS = "/v1/auth/sign-in/return-destinations"
-
-_firsts = itertools.count(24_000, 7)
-
-
-def three_free_ports() -> int:
-    """The first of three adjacent free ports."""
-    for port in itertools.takewhile(lambda number: number < 60_000, _firsts):
-        try:
-            for sock in server.bind(port):
-                sock.close()
-        except PortInUse:
-            continue
-        return port
-    raise AssertionError("no free ports")
 
 
 @contextmanager

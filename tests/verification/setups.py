@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from click.testing import CliRunner
 from configure_auth.cli import main
 from configure_auth.sandbox import Sandbox
 from tests.public.running import environment
+from tests.support.ports import free_port
 from tests.support.processes import is_readable
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "Somebody",
     "Told",
     "Verifying",
-    "free_port",
     "skipped_for",
 ]
 
@@ -44,19 +42,6 @@ APP_URL = "http://localhost:3000"
 LOGIN, LINK = "/auth/configure/callback", "/configure/callback"
 KEYS = "a-key-of-this-app-to-seal-its-tokens, another-key-of-it-from-before-the-rotation"
 STORE_PASSWORD = "the-password-of-the-shop"
-
-
-def free_port() -> int:
-    """A port that nobody has on either address of `localhost`."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            port: int = one.getsockname()[1]
-            try:
-                with socket.create_server(("::1", port), family=socket.AF_INET6):
-                    return port
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    return port
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from configure_auth.verification import receiver
 from configure_auth.verification.receiver import Receiver, receiving
 from configure_auth.verification.sign_in import Begun
 
-from .setups import free_port
+from ..support.ports import free_port
 
 STATE = "the-state-that-only-this-sign-in-has"
 PATH = "/auth/configure/callback"

@@ -1,0 +1,38 @@
+"""Ports that nobody has."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import socket
+
+from configure_auth.sandbox import PortInUse, server
+
+__all__ = ["free_port", "three_free_ports"]
+
+_firsts = itertools.count(21_000, 7)
+
+
+def free_port() -> int:
+    """A port that nobody has on either address of `localhost`."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port: int = one.getsockname()[1]
+            try:
+                with socket.create_server(("::1", port), family=socket.AF_INET6):
+                    return port
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return port
+
+
+def three_free_ports() -> int:
+    """The first of three adjacent ports; other ones each time."""
+    for port in itertools.takewhile(lambda number: number < 60_000, _firsts):
+        try:
+            for sock in server.bind(port):
+                sock.close()
+        except PortInUse:
+            continue
+        return port
+    raise AssertionError("no free ports")
