@@ -26,7 +26,7 @@ from ..api.conftest import http
 from .apps import fastapi_app, flask_app
 from .conftest import MakeBearerUser
 from .issuer import Clock, Issuer
-from .test_key_sets import forever, unknown
+from .tokens import forever, unknown
 
 if TYPE_CHECKING:
 

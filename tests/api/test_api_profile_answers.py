@@ -1,0 +1,320 @@
+"""How the answers to a profile's verbs are read, refusals and hostile ones too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configure_auth.api import commits, conversation, memories
+from configure_auth.api.call import Call
+from configure_auth.api.commits import Committed, RejectedMemory, WrittenMemory
+from configure_auth.api.conversation import Conversation
+from configure_auth.api.memories import Forgotten, Hit, Remembered, SearchAnswer
+from configure_auth.api.profile import Subject
+from configure_auth.errors import ApiCode, ConfigureError
+
+from .talking import LINKED, SCOPE, UNLINKED, refused, reply, talk
+
+if TYPE_CHECKING:
+    pass
+
+
+# How answers are read
+
+
+def found(body: object) -> SearchAnswer:
+    return memories.search(talk()).parse(reply(body))
+
+
+FULL_HIT = Hit(
+    id="mem_1",
+    text="Likes tea.\nGreen.",
+    title="Tea",
+    snippet="Likes",
+    source="chatgpt",
+    written_by="acme",
+    saved_on="2026-01-02",
+    updated_at="2026-01-03",
+    event_at="2026-01-01",
+    score=0.5,
+    type="memory",
+    kind="claim",
+    path="/agents/acme/mem_1.json",
+    markers=("private",),
+    provenance=MappingProxyType({"import": 1}),
+)
+WIRE_HIT = {
+    "id": "mem_1",
+    "text": "Likes tea.\r\nGreen.\0",
+    "title": "Tea",
+    "snippet": "Likes",
+    "source": "chatgpt",
+    "written_by": "acme",
+    "saved_on": "2026-01-02",
+    "updated_at": "2026-01-03",
+    "event_at": "2026-01-01",
+    "score": 0.5,
+    "type": "memory",
+    "kind": "claim",
+    "path": "/agents/acme/mem_1.json",
+    "markers": ["private", 5],
+    "provenance": {"import": 1},
+}
+
+
+def camel(fields: Mapping[str, object]) -> dict[str, object]:
+    def renamed(name: str) -> str:
+        head, *rest = name.split("_")
+        return head + "".join(map(str.capitalize, rest))
+
+    return {renamed(name): value for name, value in fields.items()}
+
+
+class TestSearch:
+    @pytest.mark.parametrize("listed", ["results", "memories"])
+    @pytest.mark.parametrize("hit", [WIRE_HIT, camel(WIRE_HIT)], ids=["snake", "camel"])
+    def test_hits_in_every_spelling(self, listed: str, hit: dict[str, object]) -> None:
+        assert found({listed: [hit]}).hits == (FULL_HIT,)
+
+    def test_older_names(self) -> None:
+        (hit,) = found(
+            {"results": [{"content": "a", "agent": "b", "created_at": "2026-01-02T03:04:05Z", "date": "c"}]}
+        ).hits
+        assert hit == Hit(text="a", source="b", saved_on="2026-01-02T03:04:05Z", event_at="c")
+        (hit,) = found({"results": [{"saved_on": "2026-01-02", "created_at": "2026-01-01", "snippet": "s"}]}).hits
+        assert (hit.saved_on, hit.text, hit.snippet) == ("2026-01-02", "s", "s")
+
+    @pytest.mark.parametrize("name", ["guidance", "diagnostic"])
+    def test_guidance_in_every_shape(self, name: str) -> None:
+        assert found({name: "nothing matched"}).guidance == "nothing matched"
+        told = found({name: {"status": "no_matches", "message": "nothing matched", "next_action": 5}})
+        assert (told.guidance, told.status) == ("nothing matched", "no_matches")
+        assert found({name: ["x"]}).guidance is None
+        assert found({"guidance": "new", "diagnostic": "old"}).guidance == "new"
+
+    def test_what_comes_with_the_hits(self) -> None:
+        answer = found({"results": [], "visible_sources": ["memories", 5], "truncated": True})
+        assert answer == SearchAnswer(hits=(), visible_sources=("memories",), truncated=True)
+        assert found({"visibleSources": ["a"], "truncated": "yes"}) == SearchAnswer(hits=(), visible_sources=("a",))
+
+    @pytest.mark.parametrize("value", [5, "x", {"id": "a"}, [5, "x", None, [{}]]])
+    def test_what_is_no_hit_is_left_out(self, value: object) -> None:
+        assert found({"results": value}).hits == ()
+
+    @pytest.mark.parametrize(
+        ("hostile", "kept"),
+        [
+            ({"id": ["x"]}, Hit()),
+            ({"id": "a\nb"}, Hit()),
+            ({"text": "\u202ea\x1b[31m\ud800b\u2028"}, Hit(text="a[31mb")),
+            ({"text": "x" * 100_000}, Hit(text="x" * 100_000)),
+            ({"text": {"value": "a"}}, Hit(text="a")),
+            ({"score": True}, Hit()),
+            ({"score": "1"}, Hit()),
+            ({"score": 10**400}, Hit()),
+            ({"score": 3}, Hit(score=3.0)),
+            ({"provenance": ["x"]}, Hit()),
+            ({"source": "x" * 1000}, Hit(source="x" * 256)),
+        ],
+    )
+    def test_hostile_fields_are_cut_or_dropped(self, hostile: dict[str, object], kept: Hit) -> None:
+        assert found({"results": [hostile]}).hits == (kept,)
+
+    def test_values_are_frozen(self) -> None:
+        (hit,) = found({"results": [WIRE_HIT]}).hits
+        with pytest.raises(AttributeError):
+            hit.text = "other"  # type: ignore[misc]
+        with pytest.raises(TypeError):
+            hit.provenance["import"] = 2  # type: ignore[index]
+        assert "tea" not in repr(hit)
+
+
+class TestRemember:
+    def test_what_became_of_a_fact(self) -> None:
+        body = {"saved": True, "app": "acme", "fact": "Likes tea", "memory": {"id": "mem_1", "text": "Likes tea"}}
+        assert memories.remember(talk(), "Likes tea").parse(reply(body)) == Remembered(
+            saved=True, app="acme", fact="Likes tea", memory=Hit(id="mem_1", text="Likes tea")
+        )
+        told = memories.remember(talk(), "x").parse(reply({"saved": False, "message": "suppressed", "memory": "?"}))
+        assert told == Remembered(saved=False, message="suppressed")
+
+    @pytest.mark.parametrize("saved", [None, 1, "true", []])
+    def test_an_answer_that_doesnt_say_is_no_success(self, saved: object) -> None:
+        error = refused(lambda: memories.remember(talk(), "x").parse(reply({"saved": saved})))
+        assert error.code is ApiCode.SERVER_ERROR
+
+
+class TestForget:
+    @pytest.mark.parametrize(
+        ("body", "forgotten"),
+        [
+            ({"deleted": True, "id": "mem_1"}, Forgotten(deleted=True, count=1, ids=("mem_1",))),
+            ({"deleted": False, "id": "mem_1"}, Forgotten(deleted=False)),
+            (
+                {"deleted": True, "deleted_count": 2, "deleted_ids": ["a", "b"], "suppressed": True},
+                Forgotten(deleted=True, count=2, ids=("a", "b"), suppressed=True),
+            ),
+            (
+                {"deleted": True, "deletedCount": 1500, "deletedIds": ["a"], "message": "m"},
+                Forgotten(deleted=True, count=1500, ids=("a",), message="m"),
+            ),
+            (
+                {"deleted": False, "matched": 1, "matches": [{"id": "a", "text": "t"}]},
+                Forgotten(deleted=False, matched=1, matches=(Hit(id="a", text="t"),)),
+            ),
+            ({"matched": 0}, Forgotten(deleted=False, matched=0)),
+        ],
+    )
+    def test_what_was_forgotten(self, body: object, forgotten: Forgotten) -> None:
+        assert memories.forget(talk(), scope="all").parse(reply(body)) == forgotten
+
+    @pytest.mark.parametrize("body", [{}, {"deleted": "true"}, {"deleted": 1}, {"matched": "2"}, {"deleted_count": 1}])
+    def test_an_answer_that_doesnt_say_is_no_success(self, body: object) -> None:
+        error = refused(lambda: memories.forget(talk(), scope="all").parse(reply(body)))
+        assert error.code is ApiCode.SERVER_ERROR
+
+
+class TestCommit:
+    @pytest.mark.parametrize("spelled", [dict, camel], ids=["snake", "camel"])
+    def test_what_became_of_it(self, spelled: Callable[[Mapping[str, object]], dict[str, object]]) -> None:
+        written = {"id": "mem_1", "path": "/p", "source": "memories", "written_by": "acme", "created_at": "2026"}
+        body = {
+            "status": "completed",
+            "facts_written": ["Likes tea", 5],
+            "memories_written": [spelled(written | {"type": "t", "marker": "m"}), "?"],
+            "obligations_committed": ["read_1"],
+            "rejected_memories": [{"memory": "x", "reason": "too vague"}, {}],
+            "user_summary": "Drinks\ntea.",
+        }
+        assert commits.commit(talk(), memories=["x"]).parse(reply(spelled(body))) == Committed(
+            status="completed",
+            facts_written=("Likes tea",),
+            memories_written=(
+                WrittenMemory(
+                    id="mem_1", path="/p", source="memories", written_by="acme", saved_on="2026", type="t", marker="m"
+                ),
+            ),
+            obligations_committed=("read_1",),
+            rejected_memories=(RejectedMemory(memory="x", reason="too vague"), RejectedMemory(memory="")),
+            user_summary="Drinks\ntea.",
+        )
+
+    def test_the_least_that_counts(self) -> None:
+        body = {"status": "processing", "obligations_committed": 1, "facts_written": None}
+        assert commits.commit(talk(), memories=["x"]).parse(reply(body)) == Committed(status="processing")
+        error = refused(lambda: commits.commit(talk(), memories=["x"]).parse(reply({"status": ""})))
+        assert error.code is ApiCode.SERVER_ERROR
+
+
+# Refusals, and hostile answers
+
+TOOL = {"type": "tool_error", "code": "tool_not_connected", "message": "m"}
+KEY = {"type": "permission_error", "code": "secret_key_required", "message": "m"}
+VERBS: list[Callable[[Conversation], Call[Any]]] = [
+    conversation.read,
+    memories.search,
+    lambda c: memories.remember(c, "x"),
+    lambda c: memories.forget(c, scope="all"),
+    lambda c: commits.commit(c, memories=["x"]),
+]
+
+
+@pytest.mark.parametrize("build", VERBS)
+@pytest.mark.parametrize(
+    ("error", "code", "of_use"),
+    [
+        (TOOL, ApiCode.TOOL_NOT_CONNECTED, True),
+        ({**TOOL, "code": "provider_down"}, ApiCode.TOOL_ERROR, True),
+        ("Gmail is not connected", ApiCode.TOOL_NOT_CONNECTED, True),
+        (SCOPE, ApiCode.ACCESS_DENIED, True),
+        (KEY, ApiCode.ACCESS_DENIED, False),
+        ({"type": "api_error", "code": "oops", "message": "m"}, ApiCode.SERVER_ERROR, False),
+    ],
+)
+def test_an_unlinked_profile_is_told_the_way_to_more(
+    build: Callable[[Conversation], Call[Any]], error: Any, code: ApiCode, of_use: bool
+) -> None:
+    for subject in (LINKED, UNLINKED):
+        told = refused(lambda subject=subject: build(talk(subject)).parse(reply({"error": error}, status=400)))  # type: ignore[misc]
+        assert (told.code, told.backend_code) == (code, error["code"] if isinstance(error, dict) else None)
+        assert f"({code}, HTTP 400)" in str(told)
+        assert ("let the person connect Configure" in str(told)) == (of_use and subject is UNLINKED)
+        assert told.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"type": "permission_error", "code": "commit_required", "message": "m"}},
+        {"error": {"type": "permission_error", "code": "commit_required", "suggested_action": "commit_profile"}},
+        {"error": "commit the last read first"},
+    ],
+)
+@pytest.mark.parametrize("build", VERBS[:2])
+def test_a_commit_that_is_required_is_named_whatever_the_envelope(
+    build: Callable[[Conversation], Call[Any]], body: object
+) -> None:
+    error = refused(lambda: build(talk()).parse(reply(body, status=409)))
+    assert (error.code, error.suggested_action) == (ApiCode.COMMIT_REQUIRED, "commit_profile")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = (
+    "results memories guidance diagnostic status message id text snippet source saved_on created_at createdAt score "
+    "type markers provenance truncated visible_sources saved fact app memory deleted deleted_count deleted_ids matched "
+    "matches suppressed facts_written memories_written memoriesWritten obligations_committed rejected_memories "
+    "user_summary identity error code retry_after suggested_action request_id value"
+).split()
+names = st.sampled_from(FIELDS)
+things = st.dictionaries(names, json_values | st.lists(st.dictionaries(names, json_values, max_size=4), max_size=4))
+contents = (
+    st.binary()
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | (things | st.dictionaries(names, things)).map(lambda value: json.dumps(value).encode())
+)
+told_headers = st.dictionaries(
+    st.sampled_from(
+        [
+            "x-configure-read-id",
+            "x-configure-read-ids",
+            "x-configure-session-id",
+            "x-configure-runtime-scope-id",
+            "x-configure-commit-required",
+        ]
+    ),
+    st.text(st.characters(max_codepoint=255)) | st.sampled_from(["1", "r1", "r1,r2", ",,", "r 1"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    build=st.sampled_from(VERBS),
+    subject=st.sampled_from([LINKED, UNLINKED]),
+    status=st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 409, 429, 500]),
+    content=contents,
+    headers=told_headers,
+)
+def test_any_answer_is_a_value_or_a_configure_error(
+    build: Callable[[Conversation], Call[Any]], subject: Subject, status: int, content: bytes, headers: dict[str, str]
+) -> None:
+    talking = talk(subject)
+    sentence = ""
+    try:
+        build(talking).parse(reply(content, status=status, headers=headers))
+    except ConfigureError as error:
+        sentence = str(error)
+    assert len(sentence) <= 256
+    assert sentence.isprintable()
+    # Whatever was told is fit to be sent: what is owed goes into headers.
+    for owed in talking.owed:
+        assert all(value.isascii() and value.isprintable() and " " not in value for value in owed.headers.values())
