@@ -86,7 +86,8 @@ def subject_of(world: World, incoming: Incoming, fields: Mapping[str, object], s
     if token is None:
         if len(ids) > 1 or not ids[0].strip() or len(ids[0]) > 512:
             raise invalid("X-User-Id must be one id of up to 512 characters", "X-User-Id")
-        subject = Subject(agent.handle, None, ids[0])
+        user_id = world.connected_ids.get((agent.handle, ids[0])) if world.variants.connect_links_external_id else None
+        subject = Subject(agent.handle, user_id, None if user_id else ids[0])
         own_id: str | None = ids[0]
     else:
         found = live_token(world, token)

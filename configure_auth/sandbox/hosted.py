@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -40,6 +41,7 @@ def minted_sign_in(world: World, incoming: Incoming) -> Response:
         return error_page("This link has expired", "Ask for a new one in your messages.", 410, code="expired")
     agent = world.agents[link.agent]
     request = _read(agent, dict(link.query), reconnect=link.reason == "reconnect")
+    request = replace(request, external_id=link.external_id, return_url=link.return_url)
     return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
 
 

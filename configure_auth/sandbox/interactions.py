@@ -42,6 +42,8 @@ class HostedRequest:
     message_complete_url: str | None = None
     connectors: tuple[str, ...] = ()
     theme: Literal["light", "dark"] | None = None
+    external_id: str | None = None
+    return_url: str | None = None
 
     @property
     def by_message(self) -> bool:

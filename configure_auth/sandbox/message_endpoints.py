@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from .callers import acting_agent
+from .callers import acting_agent, subject_of
 from .directory import canonical_phone
 from .sign_in_endpoints import spelled, timestamp
 from .uris import is_web_address
@@ -97,6 +97,43 @@ def message_url(world: World, incoming: Incoming) -> Response:
             "reason": shown_reason,
             spelled(world, "expiresAt"): timestamp(world.minted[code].expires_at),
             spelled(world, "idempotencyKey"): idempotency_key,
+        }
+    )
+
+
+def connect(world: World, incoming: Incoming) -> Response:
+    """Mint the link with which the subject of the call signs in, or connects an app.
+
+    Guesses: a subject that is linked already gets a link to connect `app`, or without one to change its permissions;
+    the sign-in ends at `return_url` with nothing added; the link lasts as long as one of `message-url`.
+    """
+    body = incoming.json()
+    subject = subject_of(world, incoming, body, "profile.read")
+    agent = world.agents[subject.agent]
+    app = optional_text(body, "app", limit=64)
+    if app is not None and app not in CONNECTORS:
+        raise invalid(f"app must be one of {', '.join(CONNECTORS)}", "app")
+    for name in ("capability", "purpose", "client", "client_name"):
+        optional_text(body, name, limit=200)
+    return_url = optional_text(body, "return_url", limit=2048)
+    if return_url is not None and not is_web_address(return_url):
+        raise invalid("return_url must be https, or http on localhost", "return_url")
+    status, reason = ("connect_app", "reconnect") if app else ("permission_needed", "permissions")
+    if not subject.linked:
+        status, reason = "authorization_required", "signin"
+    query = (("connectors", app),) if app else ()
+    code = secrets.token_urlsafe(16)
+    link = MintedLink(
+        agent.handle, query, reason, world.now() + LINK_SECONDS, external_id=subject.external_id, return_url=return_url
+    )
+    world.minted[code] = link
+    shown = world.variants.connect_status
+    return answer(
+        {
+            "status": status if shown == OWN else shown,
+            "connect_url": f"{world.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
+            "expires_at": timestamp(link.expires_at),
+            "instructions": "Send connect_url to the user.",
         }
     )
 

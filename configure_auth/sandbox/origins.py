@@ -66,6 +66,7 @@ API: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", "/v1/profile/remember", profile_endpoints.remember),
     ("POST", "/v1/profile/forget", profile_endpoints.forget),
     ("POST", "/v1/profile/commit", profile_endpoints.commit),
+    ("POST", "/v1/profile/connect", message_endpoints.connect),
     ("GET", "/v1/developer/oauth/clients", developer_endpoints.list_clients),
     ("PATCH", "/v1/developer/oauth/clients/{client_id}", developer_endpoints.update_client),
 )

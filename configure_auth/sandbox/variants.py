@@ -80,6 +80,11 @@ class Variants:
     and drop the others with the scope."""
     error_shape: Literal["structured", "flat"] = "structured"
 
+    # POST /v1/profile/connect
+    connect_status: str | None = OWN
+    connect_links_external_id: bool = True
+    """Whether an `X-User-Id` stands for the person who signed in with a link that was made for it."""
+
     # The hosted script's <configure-auth>
     element_token: Literal["user", "agent"] = "user"
     """Whether its `configure:authenticated` carries the raw token of the one-time password or an agent token."""

@@ -136,6 +136,10 @@ def _allow_agent(world: World, interaction: Interaction, request: HostedRequest,
     if request.return_to is not None:
         code = world.ledger.issue_return_code(interaction.user_id, request.agent)
         interaction.redirect_to = _return_url(world, request.return_to, [("code", code)], request.state)
+    if request.external_id is not None:
+        world.connect(request.agent, request.external_id, interaction.user_id)
+    if request.return_url is not None:
+        interaction.redirect_to = request.return_url
     if request.message_complete_url is not None and request.by_message:
         token = world.ledger.issue_agent_token(interaction.user_id, request.agent, SCOPES)
         body = {"token": token.token, "userId": interaction.user_id, "agent": request.agent}
@@ -159,6 +163,8 @@ def _cancel(world: World, interaction: Interaction) -> Response:
     elif request.return_to is not None:
         shown = error if world.variants.hosted_cancel == "error" else []
         interaction.redirect_to = _return_url(world, request.return_to, shown, request.state)
+    elif request.return_url is not None:
+        interaction.redirect_to = request.return_url
     interaction.step = "failed" if interaction.redirect_to is None else "done"
     interaction.user_id = None
     return _finished(world, interaction)

@@ -10,7 +10,7 @@ from typing import Any
 from .directory import Directory
 from .interactions import Interaction
 from .ledger import Ledger
-from .profiles import Profiles
+from .profiles import Profiles, Subject
 from .values import SCOPES, Completion, Credentials
 from .variants import Variants
 
@@ -41,12 +41,17 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class MintedLink:
-    """A link of `message-url` in its minted mode."""
+    """A sign-in link of `message-url` in its minted mode, or of `connect`.
+
+    A link of `connect` has the id of a server-side user in `external_id`, or an address to return to afterwards.
+    """
 
     agent: str
     query: tuple[tuple[str, str], ...]
     reason: str
     expires_at: float
+    external_id: str | None = None
+    return_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class World:
         """The user id behind the cookie of a signed-in browser."""
         self.minted: dict[str, MintedLink] = {}
         self.minted_for: dict[tuple[str, str], str] = {}
+        self.connected_ids: dict[tuple[str, str], str] = {}
+        """The user id of each (agent, external id) that was connected through a link of `connect`."""
         self.outbox: list[Completion] = []
         self.completions: list[Completion] = []
         self.agents: dict[str, Agent] = {}
@@ -112,6 +119,12 @@ class World:
 
     def agent_with_key(self, api_key: str) -> Agent | None:
         return next((a for a in self.agents.values() if a.credentials.api_key == api_key), None)
+
+    def connect(self, agent: str, external_id: str, user_id: str) -> None:
+        """Merge the profile of a server-side user into that of a person: one way, once."""
+        linked = Subject(agent, user_id, None)
+        self.profiles.merge(Subject(agent, None, external_id), linked)
+        self.connected_ids[agent, external_id] = user_id
 
     def subject(self, user_id: str) -> str:
         """OAuth's `sub` for a person."""
