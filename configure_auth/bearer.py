@@ -140,11 +140,13 @@ class BearerUser:
     @classmethod
     def supabase_shared_secret(cls, project: str, secret: str | Secret, **options: Unpack[BearerOptions]) -> Self:
         """`supabase` for a project that still signs with its legacy JWT secret (HS256)."""
+        wrapped = _wrapped(secret)
+        del secret  # no frame of an error may have it
         return cls(
             issuer=_supabase_issuer(project),
             audience="authenticated",
             algorithms=("HS256",),
-            key=secret,
+            key=wrapped,
             **_ready(options, _no_supabase_user),
         )
 

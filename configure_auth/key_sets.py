@@ -10,6 +10,7 @@ own, one for whoever waits for it, on threads and event loops alike:
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import os
@@ -19,6 +20,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
@@ -26,6 +28,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.x509 import load_der_x509_certificate
 
 from .api.call import Call, Reply
 from .api.transport import Transport
@@ -227,7 +230,8 @@ class KeySet(SigningKeys):
             self._known = _Known(keys, self._tried_at, LIFESPAN)
             self.retry_after = None
         else:
-            log.warning("the key set at %s can't be used: %s", self._url, why)
+            # Without its query, in which some issuers want a key.
+            log.warning("failed to load JWKS from %s: %s", self._url.partition("?")[0], why)
             self._known = replace(self._known, at=self._tried_at, good_for=2 * COOLDOWN)
             self.retry_after = COOLDOWN
         self._flight = None
@@ -297,14 +301,18 @@ def _key(jwk: Mapping[str, Any], algorithm: str) -> jwt.PyJWK | None:
 
 def _bound(key: Secret, algorithms: Sequence[str]) -> Mapping[str, jwt.PyJWK]:
     """A key of the app's, for each of the algorithms that it fits."""
-    jwk = _jwk(key.reveal().encode("utf-8", "surrogateescape"), algorithms[0])
+    try:
+        content = key.reveal().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return {}
+    jwk = _jwk(content, algorithms[0])
     found = {algorithm: _key(jwk, algorithm) for algorithm in algorithms} if jwk is not None else {}
     return {algorithm: key for algorithm, key in found.items() if key is not None}
 
 
 def _jwk(key: bytes, algorithm: str) -> Mapping[str, Any] | None:
     kind: Any = _jws.get_algorithm_by_name(algorithm)
-    if algorithm in _SECRETS and _is_der(key):
+    if algorithm in _SECRETS and _is_public(key):
         return None
     try:
         # A public key in any shape is refused as a secret: everybody has it, and could sign.
@@ -314,10 +322,21 @@ def _jwk(key: bytes, algorithm: str) -> Mapping[str, Any] | None:
         return None
 
 
-def _is_der(key: bytes) -> bool:
-    """Whether it is a public key in DER, which older releases of PyJWT take for a secret."""
+def _is_public(key: bytes) -> bool:
+    """Whether it is a public key or a certificate, in DER or as the base64 body of a PEM; PyJWT refuses other forms."""
+    forms = [key]
+    with suppress(ValueError):
+        forms.append(base64.b64decode(b"".join(key.split()).translate(_FROM_BASE64URL) + b"==", validate=True))
+    return any(_is_der(form, load) for form in forms for load in _LOADERS)
+
+
+_FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
+_LOADERS: tuple[Callable[[bytes], object], ...] = (load_der_public_key, load_der_x509_certificate)
+
+
+def _is_der(content: bytes, load: Callable[[bytes], object]) -> bool:
     try:
-        load_der_public_key(key)
+        load(content)
     except (ValueError, UnsupportedAlgorithm):
         return False
     return True

@@ -1,16 +1,17 @@
-"""Where an app's credentials and origins come from, checked once and then frozen."""
+"""Settings of an app: credentials and origins, validated once and then frozen."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from .errors import SettingsError
+from .keys import LEAST_KEY_LENGTH, MAKE_KEY, key_weakness, read_key
 from .values import Secret
 
 __all__ = ["Settings", "is_loopback", "require_origin"]
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
 _PORTS = {"https": 443, "http": 80}
+# A last label that makes browsers read the host as an IPv4 address (WHATWG URL, "ends in a number").
+_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.ASCII | re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # The handles that Configure's own client refuses; the server may reserve more.
 _RESERVED = frozenset(
@@ -29,22 +33,24 @@ _RESERVED = frozenset(
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address, without port or brackets, is this machine only."""
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or (host is not None and _is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def require_origin(variable: str, value: str, *, path: bool = False) -> str:
-    """Check an absolute URL that we'll send people or secrets to; return it as browsers write it.
+    """Validate and normalize an absolute URL used for redirects or API calls; return it as browsers write it.
 
-    That is with the host in lower case, and without the scheme's own port or a trailing slash: Configure and `Origin`
-    are compared with byte for byte. https, or http on loopback; no user info, query, fragment, wildcard, space or
-    control character. RFC 9700 section 2.6 forbids an unencrypted redirect_uri but on loopback.
+    That is with the host in lower case, and without the scheme's own port or a trailing slash, because Configure and
+    `Origin` are compared with byte for byte.
+
+    Args:
+        variable: its name, for the error's message.
+        value: https, or http on loopback (RFC 9700 section 2.6). User info, query, fragment, wildcard, space, control
+            character, dot segment and percent-encoded host are refused, and so are hosts that browsers read as another
+            one, such as 127.1 and 0x7f000001.
+        path: whether a path is allowed.
+
+    Raises:
+        SettingsError: the value is none of these.
     """
 
     def refuse(why: str) -> SettingsError:
@@ -55,29 +61,63 @@ def require_origin(variable: str, value: str, *, path: bool = False) -> str:
     try:
         parts = urlsplit(value)
         port = parts.port
-    except ValueError as error:
-        raise refuse("isn't a URL") from error
-    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+    except ValueError:
+        raise refuse("isn't a URL") from None
+    host = parts.hostname
+    if parts.scheme not in ("https", "http") or not host or port == 0:
         raise refuse("isn't an absolute https URL")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if "%" in host or (_NUMBER.search(host) and not _is_address(host)):
+        raise refuse("has a host that browsers read as another one (percent-encoded, or a shortened IP address)")
+    if parts.scheme == "http" and not is_loopback(host):
         raise refuse("is http, which is for loopback only")
     if "@" in parts.netloc or any(mark in value for mark in "?#*\\") or "//" in parts.path:
         raise refuse("has user info, a query, a fragment, a wildcard, a backslash or a doubled slash")
+    if _DOT_SEGMENT.search(parts.path):
+        raise refuse("has a dot segment in its path, which browsers resolve")
     trimmed = parts.path.rstrip("/")
     if not path and trimmed:
-        raise refuse("has a path where an origin is wanted")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        raise refuse("has a path where only an origin is expected")
+    host = f"[{host}]" if ":" in host else host
     own = port is None or port == _PORTS[parts.scheme]
     return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}"
 
 
-@dataclass(frozen=True, kw_only=True)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+TokenKeys: TypeAlias = "str | bytes | Secret | Sequence[str | bytes | Secret]"
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
 class Settings:
-    """What an app tells us once. Nothing here is required before the part that needs it is made.
+    """Settings of one app. Nothing here is required before the part that needs it is made.
+
+    Args:
+        api_key: the agent's secret key (`sk_...`, or `cfg_...` as older keys begin). Server only.
+        publishable_key: the key that pages may show (`pk_...`).
+        agent: the agent's handle: 2 to 63 lowercase letters, digits and hyphens.
+        oauth_client_id: the OAuth client (`oc_...`); needed by the login only.
+        oauth_client_secret: the OAuth client's secret (`ocs_...`).
+        app_url: the URL at which users reach the app: https, or http on loopback.
+        token_keys: keys that stored tokens are encrypted with, each of 32 random bytes; the first one encrypts, all of
+            them decrypt. str, bytes and `Secret` are read alike; a single string is split at commas.
+        store: URL of the store.
+        states: URL of a second store, for sign-ins in progress.
+        base_url: origin of Configure's API; a path is allowed.
+        accounts_url: origin of Configure's authorization page.
+        sign_in_url: origin of the hosted sign-in.
+        script_url: origin of Configure's script.
+        sso_redirect_uri: the login's callback, where Configure's own variable names it; it must be the one that
+            `app_url` and the login's path make.
 
     Raises:
-        SettingsError: a value is malformed; the message names the variable. A key in the wrong slot (`pk_` for
-            `sk_`, or the reverse) is refused here, so that a secret key can't get into a page.
+        SettingsError: a value is malformed; the message names the variable. A key in the wrong place (`pk_` for
+            `sk_`, or the reverse) is refused, so that a secret key can't get into a page.
     """
 
     api_key: Secret | None = None
@@ -95,91 +135,66 @@ class Settings:
     script_url: str = "https://configure.dev"
     sso_redirect_uri: str | None = None
 
-    def __post_init__(self) -> None:
-        # A store's URL may have a password in it.
-        for secret in ("api_key", "oauth_client_secret", "store", "states"):
-            if isinstance(getattr(self, secret), str):
-                object.__setattr__(self, secret, Secret(getattr(self, secret)))
-        # `cfg_` is the older prefix of secret keys, which Configure's own checks still take.
-        _check_prefix("CONFIGURE_API_KEY", self.api_key, "sk_", "cfg_")
-        _check_prefix("CONFIGURE_PUBLISHABLE_KEY", self.publishable_key, "pk_")
-        _check_prefix("CONFIGURE_OAUTH_CLIENT_ID", self.oauth_client_id, "oc_")
-        _check_prefix("CONFIGURE_OAUTH_CLIENT_SECRET", self.oauth_client_secret, "ocs_")
-        if self.agent is not None and (not _AGENT.fullmatch(self.agent) or self.agent in _RESERVED):
-            raise SettingsError(
-                "CONFIGURE_AGENT must be your agent's handle: 2 to 63 lowercase letters, digits and hyphens, "
-                "beginning and ending with a letter or digit, and not one of Configure's reserved names"
-            )
-        for name, path in (
-            ("app_url", True),
-            ("base_url", True),
-            ("accounts_url", False),
-            ("sign_in_url", False),
-            ("script_url", False),
-        ):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, require_origin(f"CONFIGURE_{name.upper()}", value, path=path))
-        if self.sso_redirect_uri is not None:
-            # Its path stays as it is, for Configure compares it byte for byte.
-            slashes = self.sso_redirect_uri[len(self.sso_redirect_uri.rstrip("/")) :]
-            written = require_origin("CONFIGURE_SSO_REDIRECT_URI", self.sso_redirect_uri, path=True)
-            object.__setattr__(self, "sso_redirect_uri", written + slashes)
+    # Written out: the generated one would have plain secrets among its locals while a check raises.
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        publishable_key: str | None = None,
+        agent: str | None = None,
+        oauth_client_id: str | None = None,
+        oauth_client_secret: str | Secret | None = None,
+        app_url: str | None = None,
+        token_keys: TokenKeys = (),
+        store: str | Secret | None = None,
+        states: str | Secret | None = None,
+        base_url: str = base_url,
+        accounts_url: str = accounts_url,
+        sign_in_url: str = sign_in_url,
+        script_url: str = script_url,
+        sso_redirect_uri: str | None = None,
+    ) -> None:
+        given: dict[str, Any] = {
+            "api_key": _wrapped(api_key),
+            # Wrapped too: a secret key may be here by mistake.
+            "publishable_key": _wrapped(publishable_key),
+            "agent": _wrapped(agent),
+            "oauth_client_id": _wrapped(oauth_client_id),
+            "oauth_client_secret": _wrapped(oauth_client_secret),
+            "app_url": _wrapped(app_url),
+            "token_keys": _each_wrapped(token_keys),
+            "store": _wrapped(store),
+            "states": _wrapped(states),
+            "base_url": _wrapped(base_url),
+            "accounts_url": _wrapped(accounts_url),
+            "sign_in_url": _wrapped(sign_in_url),
+            "script_url": _wrapped(script_url),
+            "sso_redirect_uri": _wrapped(sso_redirect_uri),
+        }
+        del api_key, publishable_key, agent, oauth_client_id, oauth_client_secret, token_keys, store, states
+        del app_url, base_url, accounts_url, sign_in_url, script_url, sso_redirect_uri
+        for name, value in given.items():
+            object.__setattr__(self, name, None if value is None else _READERS[name](_variable(name), value))
         for key in self.token_keys:
-            if len(key.reveal()) < 32:
-                raise SettingsError(
-                    "a key in CONFIGURE_TOKEN_KEYS is shorter than 32 characters; make one with: "
-                    'python -c "import secrets; print(secrets.token_urlsafe(32))"'
-                )
+            weakness = key_weakness(key)
+            # On loopback any key will do that is long enough.
+            if weakness is not None and (not self.is_local or len(key.reveal()) < LEAST_KEY_LENGTH):
+                raise SettingsError(f"a key in CONFIGURE_TOKEN_KEYS {weakness}; {MAKE_KEY}")
 
     @classmethod
     def from_env(cls) -> Settings:
-        """The `CONFIGURE_*` variables of the process, read now. A blank one counts as not set."""
+        """Read the `CONFIGURE_*` variables of the process, now. A blank one counts as not set."""
         return cls.from_mapping(os.environ)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:
-        """The `CONFIGURE_*` entries of a mapping such as Flask's `app.config`; other entries are ignored.
+        """Read the `CONFIGURE_*` entries of a mapping such as Flask's `app.config`; other entries are ignored.
 
-        `CONFIGURE_TOKEN_KEYS` is a list, or one string with commas; the first key seals, all of them open.
+        A blank string counts as not set. `CONFIGURE_TOKEN_KEYS` is a list, or one string with commas.
         """
-
-        def text(name: str) -> str | None:
-            value = mapping.get(name)
-            if value is None:
-                return None
-            if isinstance(value, Secret):
-                value = value.reveal()
-            if not isinstance(value, str):
-                raise SettingsError(f"{name} must be a string")
-            return value.strip() or None
-
-        def secret(name: str) -> Secret | None:
-            value = text(name)
-            return None if value is None else Secret(value)
-
-        keys = mapping.get("CONFIGURE_TOKEN_KEYS") or ()
-        if isinstance(keys, str | Secret):
-            keys = (text("CONFIGURE_TOKEN_KEYS") or "").split(",")
-        token_keys = (key.reveal() if isinstance(key, Secret) else str(key).strip() for key in keys)
-        origins = {
-            name: value
-            for name in ("base_url", "accounts_url", "sign_in_url", "script_url")
-            if (value := text(f"CONFIGURE_{name.upper()}")) is not None
-        }
-        return cls(
-            api_key=secret("CONFIGURE_API_KEY"),
-            publishable_key=text("CONFIGURE_PUBLISHABLE_KEY"),
-            agent=text("CONFIGURE_AGENT"),
-            oauth_client_id=text("CONFIGURE_OAUTH_CLIENT_ID"),
-            oauth_client_secret=secret("CONFIGURE_OAUTH_CLIENT_SECRET"),
-            app_url=text("CONFIGURE_APP_URL"),
-            token_keys=tuple(Secret(key) for key in token_keys if key),
-            store=secret("CONFIGURE_STORE"),
-            states=secret("CONFIGURE_STATES"),
-            sso_redirect_uri=text("CONFIGURE_SSO_REDIRECT_URI"),
-            **origins,
-        )
+        given = {name: _stripped(mapping.get(_variable(name))) for name in _READERS}
+        del mapping  # neither it nor anything plain of it is alive while the constructor raises
+        return cls(**{name: value for name, value in given.items() if value not in (None, _BLANK, ())})
 
     # What is missing is said by the part that needs it, with the variable to set.
 
@@ -212,8 +227,7 @@ class Settings:
         return _require(
             "CONFIGURE_TOKEN_KEYS",
             self.token_keys or None,
-            'what seals the stored tokens; make a key with: python -c "import secrets; '
-            'print(secrets.token_urlsafe(32))"',
+            f"what seals the stored tokens; {MAKE_KEY}",
         )
 
     @property
@@ -228,9 +242,112 @@ def _require(variable: str, value: T | None, meaning: str) -> T:
     return value
 
 
-def _check_prefix(variable: str, value: str | Secret | None, *prefixes: str) -> None:
-    if value is None:
-        return
-    plain = value.reveal() if isinstance(value, Secret) else value
-    if not plain.startswith(prefixes) or not _VISIBLE.fullmatch(plain):
-        raise SettingsError(f"{variable} must be a key that begins with {prefixes[0]} and has no space in it")
+_BLANK = Secret("")
+
+
+def _variable(name: str) -> str:
+    return f"CONFIGURE_{name.upper()}"
+
+
+def _wrapped(value: Any) -> Any:
+    """Text as a `Secret`; of anything else but None only its type, since its text may be a secret too."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if isinstance(value, str):
+        return Secret(value)
+    return value if value is None or isinstance(value, Secret) else type(value)
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return _each_wrapped(value)
+    value = _wrapped(value)
+    return Secret(value.reveal().strip()) if isinstance(value, Secret) else value
+
+
+def _each_wrapped(keys: Any) -> tuple[Any, ...]:
+    keys = keys if isinstance(keys, list | tuple) else _wrapped(keys)
+    if isinstance(keys, Secret):
+        keys = [key for key in keys.reveal().split(",") if key.strip()]
+    return tuple(map(_wrapped, keys)) if isinstance(keys, list | tuple) else (keys,)
+
+
+# How each setting is read: from a `Secret`, so that nothing plain is among the locals of a frame that raises.
+
+_Reader: TypeAlias = Callable[[str, Any], Any]
+
+
+def _secret(variable: str, value: Any) -> Secret:
+    if not isinstance(value, Secret):
+        raise SettingsError(f"{variable} must be a string, not {value.__name__}")
+    return value
+
+
+def _text(variable: str, value: Any) -> str:
+    return _secret(variable, value).reveal()
+
+
+def _key(*prefixes: str) -> _Reader:
+    def read(variable: str, value: Any) -> Secret:
+        if not _begins_with(_secret(variable, value), prefixes):
+            raise SettingsError(f"{variable} must be a key that begins with {prefixes[0]} and has no space in it")
+        return _secret(variable, value)
+
+    return read
+
+
+def _public_key(prefix: str) -> _Reader:
+    read_key = _key(prefix)
+    return lambda variable, value: read_key(variable, value).reveal()
+
+
+def _begins_with(key: Secret, prefixes: tuple[str, ...]) -> bool:
+    plain = key.reveal()
+    return plain.startswith(prefixes) and _VISIBLE.fullmatch(plain) is not None
+
+
+def _agent(variable: str, value: Any) -> str:
+    if not _AGENT.fullmatch(_text(variable, value)) or _text(variable, value) in _RESERVED:
+        raise SettingsError(
+            f"{variable} must be your agent's handle: 2 to 63 lowercase letters, digits and hyphens, "
+            "beginning and ending with a letter or digit, and not one of Configure's reserved names"
+        )
+    return _text(variable, value)
+
+
+def _origin(variable: str, value: Any) -> str:
+    return require_origin(variable, _text(variable, value))
+
+
+def _url(variable: str, value: Any) -> str:
+    return require_origin(variable, _text(variable, value), path=True)
+
+
+def _redirect_uri(variable: str, value: Any) -> str:
+    # Its path stays as it is, because Configure compares it byte for byte.
+    plain = _text(variable, value)
+    return require_origin(variable, plain, path=True) + plain[len(plain.rstrip("/")) :]
+
+
+def _token_keys(variable: str, value: Any) -> tuple[Secret, ...]:
+    return tuple(read_key(variable, key) for key in value)
+
+
+_READERS: dict[str, _Reader] = {
+    # `cfg_` is the older prefix of secret keys, which Configure's own checks still take.
+    "api_key": _key("sk_", "cfg_"),
+    "publishable_key": _public_key("pk_"),
+    "agent": _agent,
+    "oauth_client_id": _public_key("oc_"),
+    "oauth_client_secret": _key("ocs_"),
+    "app_url": _url,
+    "token_keys": _token_keys,
+    # A store's URL may have a password in it.
+    "store": _secret,
+    "states": _secret,
+    "base_url": _url,
+    "accounts_url": _origin,
+    "sign_in_url": _origin,
+    "script_url": _origin,
+    "sso_redirect_uri": _redirect_uri,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, Self
 
 __all__ = [
     "ClaimedAgent",
@@ -31,17 +31,20 @@ Intent = Literal["link", "login", "provider"]
 
 
 class Secret:
-    """A string that hides itself: only `reveal()` gives it out.
+    """A string that never shows itself: only `reveal()` returns it.
 
-    It has no `__dict__`, can't be pickled, isn't JSON, and compares in constant time.
+    It can't be changed, pickled or serialized as JSON, and compares in constant time. `copy` and `deepcopy` return the
+    same object, so that `dataclasses.asdict` keeps it a `Secret`.
     """
 
     __slots__ = ("_value",)
+    _value: str
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        object.__setattr__(self, "_value", value)
 
     def reveal(self) -> str:
+        """Return the string itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -56,10 +59,28 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        # "surrogatepass": an encoding error would carry the whole string.
+        return hmac.compare_digest(
+            self._value.encode("utf-8", "surrogatepass"), other._value.encode("utf-8", "surrogatepass")
+        )
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Secret can't be changed; make a new one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Secret can't be changed; make a new one")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Secret can't be pickled")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret can't be pickled")

@@ -6,10 +6,11 @@ import os
 import threading
 import time
 import weakref
+from collections import ChainMap
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import anyio
 
@@ -238,13 +239,14 @@ class Configure:
     """A client that blocks. Threads may share it, and it opens nothing before its first call.
 
     Args:
-        settings: the app's settings; or else the four below.
+        settings: the app's settings; or else the three below.
         api_key: the secret key, `sk_...`.
         agent: the agent's handle.
         base_url: another origin of the API.
         timeout: seconds for a whole call, at most 300.
 
-    Without settings and without a key, an agent and a base URL, `Settings.from_env()` is read now.
+    Without `settings`, whatever isn't given is read from the `CONFIGURE_*` variables of the process, now: a key given
+    here goes to the API that CONFIGURE_BASE_URL names.
 
     Raises:
         SettingsError: settings together with one of the other three, or a malformed one.
@@ -271,6 +273,7 @@ class Configure:
         base_url: str | None = None,
         timeout: float = CALL_TIMEOUT,
     ) -> None:
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
         self.settings = _settings(settings, api_key, agent, base_url)
         self.auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
@@ -376,6 +379,7 @@ class AsyncConfigure:
         base_url: str | None = None,
         timeout: float = CALL_TIMEOUT,
     ) -> None:
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
         self.settings = _settings(settings, api_key, agent, base_url)
         self.auth = AsyncAuth(self.settings, self.send)
         self._transport = AsyncTransport(timeout)
@@ -434,17 +438,18 @@ class AsyncConfigure:
 def _settings(
     settings: Settings | None, api_key: str | Secret | None, agent: str | None, base_url: str | None
 ) -> Settings:
-    if settings is not None:
-        if (api_key, agent, base_url) != (None, None, None):
-            raise SettingsError("give either settings, or api_key, agent and base_url; settings have these in them")
-        return settings
-    if (api_key, agent, base_url) == (None, None, None):
-        return Settings.from_env()
-    return Settings(
-        api_key=Secret(api_key) if isinstance(api_key, str) else api_key,
-        agent=agent,
-        base_url=Settings.base_url if base_url is None else base_url,
-    )
+    given = {
+        "CONFIGURE_API_KEY": Secret(api_key) if isinstance(api_key, str) else api_key,
+        "CONFIGURE_AGENT": agent,
+        "CONFIGURE_BASE_URL": base_url,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    del api_key
+    if settings is None:
+        return Settings.from_mapping(ChainMap(given, cast(dict[str, Any], os.environ)))
+    if given:
+        raise SettingsError("give either settings, or api_key, agent and base_url; settings have these in them")
+    return settings
 
 
 def _subject(identity: MessageIdentity | None, token: str | Secret | None, external_id: str | None) -> Subject:

@@ -456,7 +456,9 @@ def _keys(app: Flask, settings: Settings) -> tuple[Secret, ...]:
     if settings.token_keys or not settings.is_local:
         return settings.required_token_keys
     plain = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
-    keys = tuple(Secret(key.decode("latin-1") if isinstance(key, bytes) else key) for key in plain if key)
+    keys = tuple(
+        Secret(key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key) for key in plain if key
+    )
     if not keys:
         raise SettingsError("set SECRET_KEY before init_app, or CONFIGURE_TOKEN_KEYS; nothing can be sealed without")
     log.warning("CONFIGURE_TOKEN_KEYS is not set: tokens are sealed with a key derived from SECRET_KEY")

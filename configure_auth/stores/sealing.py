@@ -30,7 +30,9 @@ class Sealer:
             raise SettingsError("no key to seal with; set CONFIGURE_TOKEN_KEYS")
         self._ciphers: dict[str, AESGCM] = {}
         for key in keys:
-            stretched = HKDF(SHA256(), 32, salt=None, info=b"configure_auth sealing").derive(key.reveal().encode())
+            stretched = HKDF(SHA256(), 32, salt=None, info=b"configure_auth sealing").derive(
+                key.reveal().encode("utf-8", "surrogatepass")
+            )
             # A fingerprint says which key sealed a value; it is of the stretched key and tells nothing about it.
             self._ciphers[hashlib.sha256(b"fingerprint" + stretched).hexdigest()[:16]] = AESGCM(stretched)
         self._first = next(iter(self._ciphers))
@@ -46,7 +48,7 @@ class Sealer:
     def seal(self, plain: str, *context: str) -> str:
         """Seal a string. It opens only with the same `context`: its kind, its user, its identity."""
         nonce = os.urandom(12)
-        sealed = self._ciphers[self._first].encrypt(nonce, plain.encode(), _bound(context))
+        sealed = self._ciphers[self._first].encrypt(nonce, plain.encode("utf-8", "surrogatepass"), _bound(context))
         return f"{self._first}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, *context: str) -> str:
@@ -64,7 +66,7 @@ class Sealer:
             )
         try:
             raw = base64.urlsafe_b64decode(data)
-            return cipher.decrypt(raw[:12], raw[12:], _bound(context)).decode()
+            return cipher.decrypt(raw[:12], raw[12:], _bound(context)).decode("utf-8", "surrogatepass")
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise SettingsError("a stored value doesn't open: it was altered, or copied to another row") from error
 

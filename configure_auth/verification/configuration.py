@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import SettingsError
+from ..keys import MAKE_KEY, key_weakness
 from ..settings import Settings
 from ..values import Secret
 from .check import End, Finding, Result, failed, passed, skipped, warned
@@ -68,14 +69,18 @@ def _judge(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findin
         return failed(f"it isn't what it should be{_mixed_up(name, value)}", str(error))
     read = getattr(alone, name.removeprefix("CONFIGURE_").lower())
     if value and read:
-        return _set(name, read)
+        return _set(name, read, configuration)
     return _absent(name, configuration, is_test)
 
 
-def _set(name: str, read: Any) -> Finding | None:
+def _set(name: str, read: Any, configuration: Mapping[str, Any]) -> Finding | None:
     if name in ("CONFIGURE_AGENT", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_SSO_REDIRECT_URI") or name.endswith("_URL"):
         return passed(str(read))
     if name == "CONFIGURE_TOKEN_KEYS":
+        weakness = next(filter(None, map(key_weakness, read)), None)
+        if weakness is not None:
+            judge = warned if _is_local(configuration) else failed
+            return judge(f"a key {weakness}: with a copy of the store it can be guessed", MAKE_KEY)
         return passed("1 key" if len(read) == 1 else f"{len(read)} keys; the first one seals")
     if name == "CONFIGURE_API_KEY":
         prefix = next(prefix for prefix in ("sk_test_", "sk_", "cfg_") if read.reveal().startswith(prefix))
@@ -105,14 +110,16 @@ def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findi
 
 
 def _no_keys(configuration: Mapping[str, Any]) -> Finding:
-    how = 'make a key with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+    if _is_local(configuration):
+        return warned("it isn't set; Flask's SECRET_KEY replaces it on localhost only", MAKE_KEY)
+    return failed("it isn't set, and seals the stored tokens", MAKE_KEY)
+
+
+def _is_local(configuration: Mapping[str, Any]) -> bool:
     try:
-        is_local = Settings.from_mapping({"CONFIGURE_APP_URL": configuration.get("CONFIGURE_APP_URL")}).is_local
+        return Settings.from_mapping({"CONFIGURE_APP_URL": configuration.get("CONFIGURE_APP_URL")}).is_local
     except SettingsError:
-        is_local = False
-    if is_local:
-        return warned("it isn't set; Flask's SECRET_KEY stands in for it on localhost, elsewhere nothing does", how)
-    return failed("it isn't set, and seals the stored tokens", how)
+        return False
 
 
 def _mixed_up(name: str, value: object) -> str:

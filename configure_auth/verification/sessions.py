@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ..flows import Login, Messages
 from ..flows.effects import Flow
 from ..flows.routes import SignInFeature
+from ..keys import MAKE_KEY, key_weakness
 from .check import End, Finding, failed, passed, skipped, warned, worst
 from .facts import Application, Session, Visited
 from .visits import knock
@@ -19,17 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["secret_key", "session_cookie"]
 
 _LEAST = 16
-"""Bytes of a key below which it can be guessed."""
+"""Characters of the shortest key that sessions are signed with."""
 
-_PLACEHOLDERS = frozenset(
-    "a-secret-key a-very-secret-key asecretkey change-me change-me-in-production change-this change_me changeme "
-    "changemeinproduction changethis default dev development example flask hard-to-guess-string insecure key "
-    "mysecret mysecretkey not-a-secret notasecret password replace-me replaceme secret secret-key secret-key- "
-    "goes-here secret_key secretkey starlette super-secret super-secret-key super_secret super_secret_key "
-    "supersecret supersecretkey test testing thisisasecret todo you-will-never-guess your-secret-key "
-    "your_secret_key yoursecretkey".split()
-)
-_MAKE = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 _OURS = ("__Host-configure", "configure_dev")
 
 
@@ -41,22 +33,13 @@ def secret_key(subject: Subject, application: Application) -> Flow[Finding]:
         return skipped("the app keeps its sessions in a way of its own")
     where = "SECRET_KEY" if application.framework == "Flask" else "SessionMiddleware(secret_key=...)"
     if not session.secret_key:
-        return failed(f"{where} isn't set, so the app has no sessions", f"{_MAKE}, and set it")
-    key = session.secret_key.reveal()
-    why = None
-    if len(key.encode("utf-8", "surrogateescape")) < _LEAST:
-        why = f"{where} has less than {_LEAST} bytes: it can be guessed, and sessions be made up with it"
-    elif _is_placeholder(key):
-        why = f"{where} is one that stands in examples: everybody can make up sessions with it"
-    if why is None:
+        return failed(f"{where} isn't set, so the app has no sessions", f"{MAKE_KEY}, and set it")
+    weakness = key_weakness(session.secret_key, _LEAST)
+    if weakness is None:
         return passed("is set, and long enough")
-    judge = warned if subject.settings.is_local else failed
-    return judge(why, f"{_MAKE}; everybody is signed out once")
-
-
-def _is_placeholder(key: str) -> bool:
-    plain = "-".join(key.lower().split())
-    return plain in _PLACEHOLDERS or len(set(key)) < 5 or plain.startswith(("django-insecure", "your-secret-key"))
+    guessable = len(session.secret_key.reveal()) < _LEAST
+    judge = warned if subject.settings.is_local and not guessable else failed
+    return judge(f"{where} {weakness}: sessions can be forged with it", f"{MAKE_KEY}; everybody is signed out once")
 
 
 def _session(subject: Subject, application: Application) -> Flow[Session | Finding]:

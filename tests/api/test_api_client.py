@@ -80,8 +80,12 @@ def test_a_client_is_made_of_settings_or_of_their_parts(
     monkeypatch.setenv("CONFIGURE_API_KEY", "sk_env")
     monkeypatch.setenv("CONFIGURE_AGENT", "acme")
     assert client().settings.required_api_key == Secret("sk_env")
-    # What is given is all there is: half of it from elsewhere would be a surprise.
-    assert client(agent="other").settings.api_key is None
+    # What isn't given comes from the environment: a key given here must not go to another API than CONFIGURE_BASE_URL.
+    monkeypatch.setenv("CONFIGURE_BASE_URL", "https://staging.example.com")
+    assert client(agent="other").settings.required_api_key == Secret("sk_env")
+    given = client(api_key="sk_key", agent="other").settings
+    assert (given.required_api_key, given.agent) == (Secret("sk_key"), "other")
+    assert given.base_url == "https://staging.example.com"
     with pytest.raises(SettingsError, match="either settings, or"):
         client(settings, agent="acme")  # type: ignore[call-overload]
     with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):

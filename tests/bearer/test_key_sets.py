@@ -10,7 +10,7 @@ from configure_auth import BearerError, BearerUser, bearer, key_sets
 from configure_auth.key_sets import COOLDOWN, LIFESPAN, KeySet
 
 from ..api.conftest import http
-from .conftest import UNAVAILABLE, Ask
+from .conftest import UNAVAILABLE, Ask, MakeBearerUser
 from .issuer import Clock, Issuer, Signer, rsa_key
 from .tokens import NEW, forever, unknown, warm
 
@@ -267,6 +267,17 @@ class TestOutage:
                 bearer_user.user_id([f"Bearer {unknown(number)}"])
 
         assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-            f"the key set at {issuer.url} can't be used: SERVER_ERROR, HTTP 502"
+            f"failed to load JWKS from {issuer.url}: SERVER_ERROR, HTTP 502"
         ]
         assert "hello" not in caplog.text
+
+    def test_it_is_logged_without_the_query_of_the_address(
+        self, make_bearer_user: MakeBearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        issuer.answer(http(status=502))
+        bearer_user = make_bearer_user(jwks_url=f"{issuer.url}?apikey=a-key-of-the-project")
+        with pytest.raises(BearerError):
+            bearer_user.user_id([f"Bearer {issuer.rsa.token()}"])
+
+        assert f"failed to load JWKS from {issuer.url}: " in caplog.text
+        assert "a-key-of-the-project" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ PUBLIC = rsa_key("issuer").public_key()
 PEM = PUBLIC.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 PKCS1 = PUBLIC.public_bytes(Encoding.PEM, PublicFormat.PKCS1)
 DER = PUBLIC.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+BODY = base64.b64encode(DER).decode()
 SSH = PUBLIC.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 PRIVATE = rsa_key("issuer").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 WEAK = rsa_key("weak", 1024).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -54,6 +56,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a PEM as a secret": ({"algorithms": ("HS256",), "key": PEM}, "key isn't one for"),
     "a PKCS1 PEM as a secret": ({"algorithms": ("HS256",), "key": PKCS1}, "key isn't one for"),
     "a DER as a secret": ({"algorithms": ("HS256",), "key": DER}, "key isn't one for"),
+    "the base64 of a PEM as a secret": ({"algorithms": ("HS256",), "key": BODY}, "key isn't one for"),
+    "the base64 lines of a PEM as a secret": (
+        {"algorithms": ("HS256",), "key": b"\n".join(PEM.splitlines()[1:-1])},
+        "key isn't one for",
+    ),
+    "the base64url of a DER as a secret": (
+        {"algorithms": ("HS256",), "key": base64.urlsafe_b64encode(DER).rstrip(b"=")},
+        "key isn't one for",
+    ),
     "an SSH key as a secret": ({"algorithms": ("HS256",), "key": SSH}, "key isn't one for"),
     "a private PEM as a secret": ({"algorithms": ("HS256",), "key": PRIVATE}, "key isn't one for"),
     "a JWK as a secret": (

@@ -117,6 +117,48 @@ def test_an_origin_is_written_as_browsers_write_it(name: str, given: str, read: 
     assert getattr(Settings.from_mapping({variable: given}), name) == read
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://127.1",
+        "https://127.0.1:8443",
+        "https://2130706433",
+        "https://0x7f000001",
+        "https://0x7f.0.0.1",
+        "https://0177.0.0.1",
+        "https://1.2.3.4.",
+        "https://api.example.0x",
+        "http://127.1",
+        "https://app%2eexample.com",
+        "https://%61pp.example.com",
+        "https://[fe80::1%25eth0]",
+        "https://app.example.com/./shop",
+        "https://app.example.com/../shop",
+        "https://app.example.com/shop/..",
+        "https://app.example.com/shop/%2e%2E/admin",
+        "https://app.example.com/shop/.%2e",
+    ],
+)
+def test_an_origin_that_browsers_read_as_another_one(value: str) -> None:
+    """WHATWG URL: percent-decoding of the host, the IPv4 parser and dot segments."""
+    with pytest.raises(SettingsError, match="CONFIGURE_APP_URL"):
+        Settings(app_url=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://127.0.0.1:8443",
+        "http://127.0.0.1",
+        "https://10.0.0.1",
+        "https://1password.example",
+        "https://a.example/.well/..x",
+    ],
+)
+def test_an_origin_that_looks_like_another_one(value: str) -> None:
+    assert Settings(app_url=value).app_url == value
+
+
 def test_off_loopback_the_keys_that_seal_must_be_set(make_web: MakeWeb) -> None:
     with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
         make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": None})

@@ -48,7 +48,11 @@ def make(request: pytest.FixtureRequest, configure_sandbox: Sandbox) -> Make:
     def made(
         routes: dict[str, dict[str, Any]] = BOTH, store: Any = None, **changes: str | None
     ) -> OnFlask | OnStarlette:
-        given = {**configure_sandbox.environment(app_url=URL), "CONFIGURE_TOKEN_KEYS": "k" * 32, **changes}
+        given = {
+            **configure_sandbox.environment(app_url=URL),
+            "CONFIGURE_TOKEN_KEYS": "a key of the app to seal with 1+2",
+            **changes,
+        }
         settings = Settings.from_mapping(given)
         if request.param == "starlette":
             awaited = OnStarlette(settings, store=store or memory_stores(), user_id=nobody)
@@ -416,7 +420,7 @@ KEYS = {
     "CONFIGURE_API_KEY": "sk_test_key",
     "CONFIGURE_AGENT": "demo-agent",
     "CONFIGURE_APP_URL": URL,
-    "CONFIGURE_TOKEN_KEYS": "k" * 32,
+    "CONFIGURE_TOKEN_KEYS": "a key of the app to seal with 1+2",
 }
 OTHERS: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None,
@@ -477,7 +481,7 @@ class TestOnFlask:
 
     def app(self, configure_auth: OnFlask, sandbox: Sandbox, url: str) -> Flask:
         app = Flask(__name__)
-        app.config.update(sandbox.environment(app_url=url), CONFIGURE_TOKEN_KEYS="k" * 32)
+        app.config.update(sandbox.environment(app_url=url), CONFIGURE_TOKEN_KEYS="a key of the app to seal with 1+2")
         configure_auth.init_app(app)
         app.register_blueprint(configure_auth.account_link())
         return app
@@ -529,7 +533,10 @@ class TestOnFlask:
 class TestOnStarlette:
     @pytest.fixture
     def configure_auth(self, configure_sandbox: Sandbox) -> OnStarlette:
-        given = {**configure_sandbox.environment(app_url=URL), "CONFIGURE_TOKEN_KEYS": "k" * 32}
+        given = {
+            **configure_sandbox.environment(app_url=URL),
+            "CONFIGURE_TOKEN_KEYS": "a key of the app to seal with 1+2",
+        }
         return OnStarlette(Settings.from_mapping(given), store=memory_stores(), session=False, user_id=nobody)
 
     def test_an_app_awaits_it_in_its_lifespan(self, configure_auth: OnStarlette, configure_sandbox: Sandbox) -> None:

@@ -88,7 +88,7 @@ def test_the_setting_names_a_redis_for_the_attempts(start: Start, tmp_path: Path
 
 
 def test_a_password_in_a_store_hides_itself() -> None:
-    settings = Settings(store="postgresql://me:hidden@db/app", states="redis://:hidden@cache")  # type: ignore[arg-type]
+    settings = Settings(store="postgresql://me:hidden@db/app", states="redis://:hidden@cache")
 
     assert "hidden" not in repr(settings)
     assert settings.store is not None

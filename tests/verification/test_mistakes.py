@@ -237,6 +237,21 @@ MISTAKES = (
     ),
     # what seals the tokens
     _malformed("a short token key", _KEYS, "a-key-too-short", remedy="32 characters"),
+    Mistake(
+        "token keys that can be guessed",
+        _set(CONFIGURE_TOKEN_KEYS="changeme" * 4),
+        {_KEYS: "warned"},
+        "repeats a few characters",
+        "make a key",
+        code=0,
+    ),
+    Mistake(
+        "token keys that can be guessed in production",
+        _in_production(and_then=_set(CONFIGURE_TOKEN_KEYS="a" * 32)),
+        {_KEYS: "failed"},
+        "repeats a few characters",
+        "make a key",
+    ),
     Mistake("no token keys", _set(CONFIGURE_TOKEN_KEYS=None), {_KEYS: "warned"}, "SECRET_KEY", "make a key", code=0),
     Mistake(
         "no token keys in production",
