@@ -90,10 +90,10 @@ def sandbox(port: int, app_url: str, seed: Path | None, faults: tuple[str, ...])
     """Serve a strict local Configure until Ctrl-C; prints the settings for your app."""
     try:
         from .sandbox import FaultError, PortInUse, SeedError, serve
-        from .sandbox.uris import redirect_uri_fault
+        from .sandbox.uris import redirect_uri_error
     except ImportError as error:
         raise click.ClickException("the sandbox needs more: pip install 'configure_auth[sandbox]'") from error
-    if fault := redirect_uri_fault(app_url):
+    if fault := redirect_uri_error(app_url):
         raise _WrongOption(f"--app-url: its callbacks can't be registered: {fault}")
 
     def announce(settings: str) -> None:

@@ -2,10 +2,10 @@
 
 from .errors import FaultError, NotRunning, PortInUse, SandboxError, SeedError, SignInFailed
 from .faults import Hold
-from .ledger import Grant, Token
+from .issuer import Grant, Token
+from .program import serve
 from .sandbox import Sandbox
 from .seeds import Seed, SeededAgent, SeededPerson, read_seed
-from .serving import serve
 from .values import Call, Completion, Credentials, Person
 from .variants import OWN, Variants
 

@@ -7,55 +7,55 @@ from typing import Final
 
 from starlette.responses import Response
 
+from .database import Database, OAuthClient
+from .http_messages import ApiRequest, OAuthError
 from .interactions import OAuthRequest
 from .pages import error_page
-from .visits import begin
-from .wire import Incoming, OAuthRefusal
-from .world import OAuthClient, World
+from .sign_in_steps import begin
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
 MAX_STATE: Final = 4096
 
 
-def authorize(world: World, incoming: Incoming) -> Response:
+def authorize(db: Database, incoming: ApiRequest) -> Response:
     """Shows the first page of a sign-in.
 
     A wrong request is an error body and never a redirect, for every error that precedes the pages: this is what
     Configure's own client reads for client, callback and scope; the rest follows it.
     """
     try:
-        request, client = _checked(world, incoming)
-    except OAuthRefusal as refusal:
+        request, client = _checked(db, incoming)
+    except OAuthError as error:
         if incoming.wants_html:
-            return error_page("This sign-in can't start", refusal.description, refusal.status, code=refusal.error)
-        return refusal.response()
-    return begin(world, incoming, request, client.credentials.agent, client.name)
+            return error_page("This sign-in can't start", error.description, error.status, code=error.error)
+        return error.response()
+    return begin(db, incoming, request, client.credentials.agent, client.name)
 
 
-def _checked(world: World, incoming: Incoming) -> tuple[OAuthRequest, OAuthClient]:
+def _checked(db: Database, incoming: ApiRequest) -> tuple[OAuthRequest, OAuthClient]:
     if (name := incoming.repeated()) is not None:
-        raise OAuthRefusal("invalid_request", f"{name} is repeated")
+        raise OAuthError("invalid_request", f"{name} is repeated")
     params = {name: value for name, value in incoming.query if value}
     client_id = params.get("client_id")
-    client = world.client(client_id) if client_id else None
+    client = db.client(client_id) if client_id else None
     if client is None:
-        raise OAuthRefusal("invalid_client", "client_id is missing or unknown")
+        raise OAuthError("invalid_client", "client_id is missing or unknown")
     redirect_uri = params.get("redirect_uri")
     if redirect_uri not in client.redirect_uris or redirect_uri is None:
-        raise OAuthRefusal("invalid_request", "redirect_uri must be, byte for byte, one that the client registered")
+        raise OAuthError("invalid_request", "redirect_uri must be, byte for byte, one that the client registered")
     if params.get("response_type") != "code":
-        raise OAuthRefusal("unsupported_response_type", "response_type must be code")
+        raise OAuthError("unsupported_response_type", "response_type must be code")
     scopes = tuple(params.get("scope", "").split(" "))
     if len(set(scopes)) != len(scopes) or not set(scopes) <= set(client.scopes):
-        raise OAuthRefusal("invalid_scope", "scope is missing, or the client is not registered for all of it")
+        raise OAuthError("invalid_scope", "scope is missing, or the client is not registered for all of it")
     if params.get("code_challenge_method") != "S256":
-        raise OAuthRefusal("invalid_request", "code_challenge_method must be S256")
+        raise OAuthError("invalid_request", "code_challenge_method must be S256")
     if not _CHALLENGE.fullmatch(params.get("code_challenge", "")):
-        raise OAuthRefusal("invalid_request", "code_challenge must be 43 base64url characters")
-    if params.get("resource") not in {None, world.urls.api}:
-        raise OAuthRefusal("invalid_target", "resource must be the API's base URL")
+        raise OAuthError("invalid_request", "code_challenge must be 43 base64url characters")
+    if params.get("resource") not in {None, db.urls.api}:
+        raise OAuthError("invalid_target", "resource must be the API's base URL")
     if len(params.get("state", "")) > MAX_STATE:
-        raise OAuthRefusal("invalid_request", "state is too long")
+        raise OAuthError("invalid_request", "state is too long")
     request = OAuthRequest(
         client_id=client.credentials.client_id,
         redirect_uri=redirect_uri,

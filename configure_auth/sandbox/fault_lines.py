@@ -10,7 +10,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from .errors import FaultError
 from .faults import WORDS, Fault, body_bytes
-from .origins import TABLES, Served, served_at
+from .routes import TABLES, Served, served_at
 from .values import Origin
 
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")

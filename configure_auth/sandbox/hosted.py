@@ -7,52 +7,52 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
-from .directory import canonical_phone
+from .database import Agent, Database
+from .http_messages import ApiError, ApiRequest, invalid
 from .interactions import HostedRequest
 from .pages import error_page
+from .people import canonical_phone
+from .sign_in_steps import advance, begin
 from .uris import is_web_address, read_return_destination
 from .values import CONNECTORS
-from .visits import advance, begin
-from .wire import Incoming, Refusal, invalid
-from .world import Agent, World
 
 
-def hosted_sign_in(world: World, incoming: Incoming) -> Response:
+def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
     """Shows the first page of a hosted sign-in, for `/{agent}` and `/{agent}/reconnect`.
 
     What the real page does with a wrong parameter is unknown; here each of them is an error page.
     """
-    agent = world.agents.get(incoming.path_params["agent"])
+    agent = db.agents.get(incoming.path_params["agent"])
     if agent is None:
         return error_page("No such agent", "Nobody has registered this agent.", 404, code="unknown_agent")
     try:
         request = _checked(agent, incoming)
-    except Refusal as refusal:
-        return error_page("This sign-in can't start", refusal.message, refusal.status, code=refusal.code)
-    return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
+    except ApiError as error:
+        return error_page("This sign-in can't start", error.message, error.status, code=error.code)
+    return begin(db, incoming, request, agent.handle, request.agent_name or agent.client.name)
 
 
-def minted_sign_in(world: World, incoming: Incoming) -> Response:
+def minted_sign_in(db: Database, incoming: ApiRequest) -> Response:
     """Shows the first page behind a link that `message-url` minted. The link carries everything; a query is refused."""
-    link = world.minted.get(incoming.path_params["code"])
+    link = db.minted.get(incoming.path_params["code"])
     if link is None or link.agent != incoming.path_params["agent"] or incoming.query:
         return error_page("No such link", "This link is not one of this agent.", 404, code="unknown_link")
-    if world.now() >= link.expires_at:
+    if db.now() >= link.expires_at:
         return error_page("This link has expired", "Ask for a new one in your messages.", 410, code="expired")
-    agent = world.agents[link.agent]
+    agent = db.agents[link.agent]
     request = _read(agent, dict(link.query), reconnect=link.reason == "reconnect")
     request = replace(request, external_id=link.external_id, return_url=link.return_url)
-    return begin(world, incoming, request, agent.handle, request.agent_name or agent.client.name)
+    return begin(db, incoming, request, agent.handle, request.agent_name or agent.client.name)
 
 
-def hosted_step(world: World, incoming: Incoming) -> Response:
+def hosted_step(db: Database, incoming: ApiRequest) -> Response:
     """Handles a form of the hosted pages."""
-    if incoming.path_params["agent"] not in world.agents:
-        raise Refusal(404, "invalid_request_error", "not_found", "this origin has no such path")
-    return advance(world, incoming)
+    if incoming.path_params["agent"] not in db.agents:
+        raise ApiError(404, "invalid_request_error", "not_found", "this origin has no such path")
+    return advance(db, incoming)
 
 
-def _checked(agent: Agent, incoming: Incoming) -> HostedRequest:
+def _checked(agent: Agent, incoming: ApiRequest) -> HostedRequest:
     params = {name: value for name, value in incoming.params.items() if value}
     return _read(agent, params, reconnect=incoming.path.endswith("/reconnect"))
 

@@ -8,22 +8,22 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from .callers import acting_agent, subject_of
-from .directory import canonical_phone
-from .sign_in_endpoints import spelled, timestamp
+from .authentication import acting_agent, subject_of
+from .database import Agent, Database, MintedLink
+from .http_messages import ApiRequest, invalid, json_response, missing, optional_text, text_field
+from .people import canonical_phone
+from .sign_in_endpoints import field_name, timestamp
 from .uris import is_web_address
 from .values import CONNECTORS
 from .variants import OWN
-from .wire import Incoming, answer, invalid, missing, optional_text, text_field
-from .world import Agent, MintedLink, World
 
 LINK_SECONDS: Final = 600.0
 REASONS: Final = ("signin", "reconnect", "permissions")
 
 
-def add_line(world: World, incoming: Incoming) -> Response:
+def add_line(db: Database, incoming: ApiRequest) -> Response:
     """Registers a phone that the agent writes from; again is no error, and brings a revoked one back."""
-    agent = acting_agent(world, incoming)
+    agent = acting_agent(db, incoming)
     body = incoming.json()
     key = _line_key(body)
     metadata = body.get("metadata", {})
@@ -34,33 +34,33 @@ def add_line(world: World, incoming: Incoming) -> Response:
     line = {
         "id": known["id"] if known else f"line_{secrets.token_hex(8)}",
         "channel": channel,
-        spelled(world, "phoneLast4"): phone[-4:],
+        field_name(db, "phoneLast4"): phone[-4:],
         "label": optional_text(body, "label", limit=200),
         "status": "active",
         "metadata": metadata,
-        spelled(world, "createdAt"): timestamp(world.now()),
-        spelled(world, "updatedAt"): timestamp(world.now()),
+        field_name(db, "createdAt"): timestamp(db.now()),
+        field_name(db, "updatedAt"): timestamp(db.now()),
     }
     agent.message_lines[key] = line
-    return answer({"line": line})
+    return json_response({"line": line})
 
 
-def list_lines(world: World, incoming: Incoming) -> Response:
-    return answer({"lines": _active(acting_agent(world, incoming))})
+def list_lines(db: Database, incoming: ApiRequest) -> Response:
+    return json_response({"lines": _active(acting_agent(db, incoming))})
 
 
-def revoke_line(world: World, incoming: Incoming) -> Response:
-    agent = acting_agent(world, incoming)
+def revoke_line(db: Database, incoming: ApiRequest) -> Response:
+    agent = acting_agent(db, incoming)
     line = agent.message_lines.get(_line_key(incoming.json()))
     deleted = line is not None and line["status"] == "active"
     if line is not None:
         line["status"] = "revoked"
-    return answer({"deleted": deleted, "lines": _active(agent)})
+    return json_response({"deleted": deleted, "lines": _active(agent)})
 
 
-def message_url(world: World, incoming: Incoming) -> Response:
+def message_url(db: Database, incoming: ApiRequest) -> Response:
     """A sign-in link for a message's sender: plain, as the service is said to answer always, or minted."""
-    agent = acting_agent(world, incoming)
+    agent = acting_agent(db, incoming)
     body = incoming.json()
     reason = text_field(body, "reason")
     if reason not in REASONS:
@@ -74,42 +74,42 @@ def message_url(world: World, incoming: Incoming) -> Response:
     if body.get("returnMode") != "message":
         raise invalid("returnMode must be message", "returnMode")
     query = _link_query(agent, body)
-    shown_reason = reason if world.variants.message_url_reason == OWN else world.variants.message_url_reason
+    shown_reason = reason if db.variants.message_url_reason == OWN else db.variants.message_url_reason
     idempotency_key = optional_text(body, "idempotencyKey")
     path = f"{quote(agent.handle, safe='')}{'/reconnect' if reason == 'reconnect' else ''}"
-    if world.variants.message_url_mode == "plain":
-        url = f"{world.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
-        return answer(
+    if db.variants.message_url_mode == "plain":
+        url = f"{db.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
+        return json_response(
             {
                 "mode": "plain",
                 "url": url,
                 "reason": shown_reason,
-                spelled(world, "fallbackReason"): world.variants.message_url_fallback,
-                spelled(world, "idempotencyKey"): idempotency_key,
+                field_name(db, "fallbackReason"): db.variants.message_url_fallback,
+                field_name(db, "idempotencyKey"): idempotency_key,
             }
         )
-    code = _minted_code(world, agent, query, reason, idempotency_key)
-    return answer(
+    code = _minted_code(db, agent, query, reason, idempotency_key)
+    return json_response(
         {
             "mode": "minted",
-            "url": f"{world.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
+            "url": f"{db.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
             "code": code,
             "reason": shown_reason,
-            spelled(world, "expiresAt"): timestamp(world.minted[code].expires_at),
-            spelled(world, "idempotencyKey"): idempotency_key,
+            field_name(db, "expiresAt"): timestamp(db.minted[code].expires_at),
+            field_name(db, "idempotencyKey"): idempotency_key,
         }
     )
 
 
-def connect(world: World, incoming: Incoming) -> Response:
+def connect(db: Database, incoming: ApiRequest) -> Response:
     """Mint the link with which the subject of the call signs in, or connects an app.
 
     Guesses: a subject that is linked already gets a link to connect `app`, or without one to change its permissions;
     the sign-in ends at `return_url` with nothing added; the link lasts as long as one of `message-url`.
     """
     body = incoming.json()
-    subject = subject_of(world, incoming, body, "profile.read")
-    agent = world.agents[subject.agent]
+    subject = subject_of(db, incoming, body, "profile.read")
+    agent = db.agents[subject.agent]
     app = optional_text(body, "app", limit=64)
     if app is not None and app not in CONNECTORS:
         raise invalid(f"app must be one of {', '.join(CONNECTORS)}", "app")
@@ -124,14 +124,14 @@ def connect(world: World, incoming: Incoming) -> Response:
     query = (("connectors", app),) if app else ()
     code = secrets.token_urlsafe(16)
     link = MintedLink(
-        agent.handle, query, reason, world.now() + LINK_SECONDS, external_id=subject.external_id, return_url=return_url
+        agent.handle, query, reason, db.now() + LINK_SECONDS, external_id=subject.external_id, return_url=return_url
     )
-    world.minted[code] = link
-    shown = world.variants.connect_status
-    return answer(
+    db.minted[code] = link
+    shown = db.variants.connect_status
+    return json_response(
         {
             "status": status if shown == OWN else shown,
-            "connect_url": f"{world.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
+            "connect_url": f"{db.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
             "expires_at": timestamp(link.expires_at),
             "instructions": "Send connect_url to the user.",
         }
@@ -165,16 +165,16 @@ def _link_query(agent: Agent, body: dict[str, Any]) -> tuple[tuple[str, str], ..
 
 
 def _minted_code(
-    world: World, agent: Agent, query: tuple[tuple[str, str], ...], reason: str, idempotency_key: str | None
+    db: Database, agent: Agent, query: tuple[tuple[str, str], ...], reason: str, idempotency_key: str | None
 ) -> str:
     if idempotency_key is not None:
-        earlier = world.minted_for.get((agent.handle, idempotency_key))
-        if earlier is not None and world.now() < world.minted[earlier].expires_at:
+        earlier = db.minted_for.get((agent.handle, idempotency_key))
+        if earlier is not None and db.now() < db.minted[earlier].expires_at:
             return earlier
     code = secrets.token_urlsafe(16)
-    world.minted[code] = MintedLink(agent.handle, query, reason, world.now() + LINK_SECONDS)
+    db.minted[code] = MintedLink(agent.handle, query, reason, db.now() + LINK_SECONDS)
     if idempotency_key is not None:
-        world.minted_for[agent.handle, idempotency_key] = code
+        db.minted_for[agent.handle, idempotency_key] = code
     return code
 
 

@@ -8,9 +8,9 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
-from .directory import show_phone
+from .database import Database
 from .interactions import CODE_TRIES, HostedRequest, Interaction
-from .world import World
+from .people import show_phone
 
 SCOPE_SENTENCES: Final[Mapping[str, str]] = {
     "profile.read": "Read your profile: your name, the end of your phone number, your preferences",
@@ -56,11 +56,11 @@ def error_page(
     return page("error.html", status, title=title, text=text, code=code, hosted=hosted, theme=theme)
 
 
-def step_page(world: World, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
+def step_page(db: Database, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
     """The page of the step that a visit stands at. A mistake is shown with 422."""
     hosted = interaction.request if isinstance(interaction.request, HostedRequest) else None
     scopes = () if hosted else interaction.request.scopes  # type: ignore[union-attr]
-    person = world.directory.get(interaction.user_id) if interaction.user_id else None
+    person = db.people.get(interaction.user_id) if interaction.user_id else None
     shown_phone = interaction.phone or (person.phone if person else None)
     return page(
         f"{interaction.step}.html",

@@ -6,59 +6,69 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from .callers import bearer
-from .directory import canonical_phone
+from .authentication import bearer
+from .database import Agent, Database
+from .http_messages import (
+    ApiError,
+    ApiRequest,
+    forbidden,
+    invalid,
+    json_response,
+    missing,
+    optional_text,
+    text_field,
+    unauthenticated,
+)
 from .interactions import RIGHT_CODE
-from .ledger import Grant
+from .issuer import Grant
+from .people import canonical_phone
 from .profiles import Subject
-from .sign_in_endpoints import spelled
+from .sign_in_endpoints import field_name
 from .values import SCOPES
-from .wire import Incoming, Refusal, answer, forbidden, invalid, missing, optional_text, text_field, unauthenticated
-from .world import Agent, World
 
 
-def start(world: World, incoming: Incoming) -> Response:
+def start(db: Database, incoming: ApiRequest) -> Response:
     """Pretends to send a code."""
-    _any_key(world, incoming)
+    _any_key(db, incoming)
     _phone(incoming)
-    return answer({"ok": True, "mocked": True})
+    return json_response({"ok": True, "mocked": True})
 
 
-def verify(world: World, incoming: Incoming) -> Response:
+def verify(db: Database, incoming: ApiRequest) -> Response:
     """Gives the raw user token for a right code. It proves the phone and approves no agent.
 
     What was kept under an `external_id` moves to the person, once and one way, as the older documents promise.
     """
-    agent = _any_key(world, incoming)
+    agent = _any_key(db, incoming)
     phone = _phone(incoming)
     body = incoming.json()
     if body.get("agent") not in {None, "", agent.handle}:
         raise forbidden("agent_forbidden", "the API key does not belong to this agent")
     if text_field(body, "code") != RIGHT_CODE:
         raise unauthenticated("invalid_code", "the code is wrong")
-    person = world.directory.sign_up(phone)
+    person = db.people.sign_up(phone)
     external_id = optional_text(body, "external_id", limit=512)
     if external_id is not None:
         unlinked = Subject(agent.handle, None, external_id)
-        world.profiles.merge(unlinked, Subject(agent.handle, person.user_id, None))
-    return answer({"token": world.ledger.issue_user_token(person.user_id).token, "user_id": person.user_id})
+        db.profiles.merge(unlinked, Subject(agent.handle, person.user_id, None))
+    return json_response({"token": db.issuer.issue_user_token(person.user_id).token, "user_id": person.user_id})
 
 
-def approve(world: World, incoming: Incoming) -> Response:
+def approve(db: Database, incoming: ApiRequest) -> Response:
     """Turns a user token into an agent token, as the embedded page does after the person agreed."""
     token = bearer(incoming)
-    found = world.ledger.live(token, "user") if token is not None else None
+    found = db.issuer.live(token, "user") if token is not None else None
     if found is None:
         raise unauthenticated("token_invalid", "a user token is required", "reauthenticate")
-    agent = world.agents.get(text_field(incoming.json(), "agent"))
+    agent = db.agents.get(text_field(incoming.json(), "agent"))
     if agent is None:
-        raise Refusal(404, "invalid_request_error", "agent_not_found", "there is no such agent", param="agent")
-    world.ledger.approve(Grant("agent", found.user_id, agent.handle, SCOPES, (), world.now()))
-    issued = world.ledger.issue_agent_token(found.user_id, agent.handle, SCOPES)
-    return answer({"token": issued.token, spelled(world, "userId"): found.user_id})
+        raise ApiError(404, "invalid_request_error", "agent_not_found", "there is no such agent", param="agent")
+    db.issuer.approve(Grant("agent", found.user_id, agent.handle, SCOPES, (), db.now()))
+    issued = db.issuer.issue_agent_token(found.user_id, agent.handle, SCOPES)
+    return json_response({"token": issued.token, field_name(db, "userId"): found.user_id})
 
 
-def preflight(world: World, incoming: Incoming) -> Response:
+def preflight(db: Database, incoming: ApiRequest) -> Response:
     """Lets a page of any origin call the endpoints of this module, without its cookies. A guess."""
     headers = {
         "Access-Control-Allow-Methods": "POST",
@@ -68,32 +78,32 @@ def preflight(world: World, incoming: Incoming) -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def for_browsers(endpoint: Callable[[World, Incoming], Response]) -> Callable[[World, Incoming], Response]:
+def for_browsers(endpoint: Callable[[Database, ApiRequest], Response]) -> Callable[[Database, ApiRequest], Response]:
     """The endpoint with answers, errors too, that a page of any origin may read."""
 
-    def readable(world: World, incoming: Incoming) -> Response:
+    def readable(db: Database, incoming: ApiRequest) -> Response:
         try:
-            response = endpoint(world, incoming)
-        except Refusal as refusal:
-            response = refusal.response(flat=world.variants.error_shape == "flat")
+            response = endpoint(db, incoming)
+        except ApiError as error:
+            response = error.response(flat=db.variants.error_shape == "flat")
         response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
     return readable
 
 
-def _any_key(world: World, incoming: Incoming) -> Agent:
+def _any_key(db: Database, incoming: ApiRequest) -> Agent:
     """The agent behind a secret or a publishable key: these calls also come from browsers."""
     key = incoming.headers.get("x-api-key", "")
     if not key:
         raise unauthenticated("api_key_missing", "X-API-Key is required")
-    for agent in world.agents.values():
+    for agent in db.agents.values():
         if key in {agent.credentials.api_key, agent.credentials.publishable_key}:
             return agent
     raise unauthenticated("api_key_invalid", "the API key is not valid")
 
 
-def _phone(incoming: Incoming) -> str:
+def _phone(incoming: ApiRequest) -> str:
     text = incoming.json().get("phone")
     if not isinstance(text, str) or not text:
         raise missing("phone")

@@ -9,69 +9,69 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from .callers import bearer, subject_of
+from .authentication import bearer, subject_of
+from .database import Database
+from .http_messages import ApiError, ApiRequest, invalid, json_response, missing, optional_text, text_field
 from .profiles import Memory, Read, Subject
 from .sign_in_endpoints import timestamp
 from .values import Person
-from .wire import Incoming, Refusal, answer, invalid, missing, optional_text, text_field
-from .world import World
 
 SECTIONS: Final = ("identity", "preferences", "integrations", "imports", "agents", "summary", "soul", "context")
 KINDS: Final = ("context", "claim", "status", "finding", "decision", "question", "blocker")
 _ID = re.compile(r"[!-~]{1,128}")
 
 
-def read(world: World, incoming: Incoming) -> Response:
+def read(db: Database, incoming: ApiRequest) -> Response:
     params = incoming.params
-    subject = subject_of(world, incoming, params, "profile.read")
+    subject = subject_of(db, incoming, params, "profile.read")
     sections = _sections(params.get("sections"))
-    owed = _open_read(world, incoming, subject)
-    person = _person(world, subject)
+    owed = _open_read(db, incoming, subject)
+    person = _person(db, subject)
     parts: dict[str, object] = {
-        "identity": _identity(world, person),
+        "identity": _identity(db, person),
         "preferences": list(person.preferences) if person else [],
-        "integrations": _integrations(world, subject),
+        "integrations": _integrations(db, subject),
         "imports": {},
         "agents": {},
         "summary": person.summary if person else None,
     }
     body: dict[str, object] = {name: part for name, part in parts.items() if name in sections}
     body |= {"linked": subject.linked, "portable": subject.linked, "filtered": False, "hidden_sources": []}
-    if world.variants.profile_user_id is not None:
-        body["user_id"] = world.variants.profile_user_id
-    return answer(body, headers=_read_headers(world, owed, subject))
+    if db.variants.profile_user_id is not None:
+        body["user_id"] = db.variants.profile_user_id
+    return json_response(body, headers=_read_headers(db, owed, subject))
 
 
-def search(world: World, incoming: Incoming) -> Response:
+def search(db: Database, incoming: ApiRequest) -> Response:
     """Guess: a search owes a commit as a read does."""
     params = incoming.params
-    subject = subject_of(world, incoming, params, "profile.search")
+    subject = subject_of(db, incoming, params, "profile.search")
     limit_text = params.get("limit", "10")
     if not re.fullmatch(r"[0-9]{1,3}", limit_text) or not 1 <= int(limit_text) <= 100:
         raise invalid("limit must be 1 to 100", "limit")
-    owed = _open_read(world, incoming, subject)
-    hits = world.profiles.search(subject, params.get("query", "*"), int(limit_text))
+    owed = _open_read(db, incoming, subject)
+    hits = db.profiles.search(subject, params.get("query", "*"), int(limit_text))
     body: dict[str, object] = {"results": [_hit(memory) for memory in hits], "visible_sources": ["memories"]}
     if not hits:
         body["guidance"] = {"status": "no_matches", "message": "nothing matched"}
-    return answer(body, headers=_read_headers(world, owed, subject))
+    return json_response(body, headers=_read_headers(db, owed, subject))
 
 
-def remember(world: World, incoming: Incoming) -> Response:
+def remember(db: Database, incoming: ApiRequest) -> Response:
     body = incoming.json()
-    subject = subject_of(world, incoming, body, "profile.remember")
+    subject = subject_of(db, incoming, body, "profile.remember")
     fact = text_field(body, "fact", limit=1000)
     kind = optional_text(body, "kind")
     if kind is not None and kind not in KINDS:
         raise invalid(f"kind must be one of {', '.join(KINDS)}", "kind")
-    memory = world.profiles.remember(subject, fact, kind)
-    return answer({"saved": True, "app": subject.agent, "fact": fact, "memory": _hit(memory)})
+    memory = db.profiles.remember(subject, fact, kind)
+    return json_response({"saved": True, "app": subject.agent, "fact": fact, "memory": _hit(memory)})
 
 
-def forget(world: World, incoming: Incoming) -> Response:
+def forget(db: Database, incoming: ApiRequest) -> Response:
     """Strict: forgetting needs profile.remember, and a match needs its confirm."""
     body = incoming.json()
-    subject = subject_of(world, incoming, body, "profile.remember")
+    subject = subject_of(db, incoming, body, "profile.remember")
     ways = [name for name in ("id", "match", "import_id", "scope") if body.get(name) not in (None, "")]
     if len(ways) != 1:
         raise invalid("exactly one of id, match, import_id and scope is required", "id")
@@ -81,8 +81,8 @@ def forget(world: World, incoming: Incoming) -> Response:
     if ways[0] == "scope" and wanted not in {"imports", "saved", "all"}:
         raise invalid("scope must be imports, saved or all", "scope")
     if ways[0] == "match" and body.get("confirm") is not True:
-        matching = world.profiles.search(subject, wanted, 100)
-        return answer({"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]})
+        matching = db.profiles.search(subject, wanted, 100)
+        return json_response({"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]})
 
     def matches(memory: Memory) -> bool:
         if ways[0] == "id":
@@ -91,32 +91,34 @@ def forget(world: World, incoming: Incoming) -> Response:
             return wanted.casefold() in memory.text.casefold()
         return ways[0] == "scope" and wanted in {"saved", "all"}
 
-    gone = world.profiles.forget(subject, matches)
+    gone = db.profiles.forget(subject, matches)
     if ways[0] == "id" and not gone:
-        raise Refusal(404, "invalid_request_error", "memory_not_found", "there is no such memory", param="id")
+        raise ApiError(404, "invalid_request_error", "memory_not_found", "there is no such memory", param="id")
     if ways[0] == "id":
-        return answer({"deleted": True, "id": wanted, "source": "memories"})
-    return answer({"deleted": bool(gone), "deleted_count": len(gone), "deleted_ids": [memory.id for memory in gone]})
+        return json_response({"deleted": True, "id": wanted, "source": "memories"})
+    return json_response(
+        {"deleted": bool(gone), "deleted_count": len(gone), "deleted_ids": [memory.id for memory in gone]}
+    )
 
 
-def commit(world: World, incoming: Incoming) -> Response:
+def commit(db: Database, incoming: ApiRequest) -> Response:
     body = incoming.json()
-    subject = subject_of(world, incoming, body, "profile.commit")
+    subject = subject_of(db, incoming, body, "profile.commit")
     memories = _texts(body.get("memories"), "memories", 20, 1000)
     messages = _messages(body.get("messages"))
     if not memories and not messages and not body.get("toolResults"):
         raise missing("messages")
     if sum(map(len, memories + messages)) > 50_000:
         raise invalid("a commit holds at most 50000 characters", "messages")
-    settled = world.profiles.commit(
+    settled = db.profiles.commit(
         subject,
         read_id=_correlation(incoming, body, "read_id"),
         session_id=_correlation(incoming, body, "session_id"),
         runtime_scope_id=_correlation(incoming, body, "runtime_scope_id"),
-        settles=world.variants.commit_settles,
+        settles=db.variants.commit_settles,
     )
-    written = [world.profiles.remember(subject, text) for text in memories]
-    return answer(
+    written = [db.profiles.remember(subject, text) for text in memories]
+    return json_response(
         {
             "status": "completed" if body.get("sync") is True else "processing",
             "facts_written": [],
@@ -146,7 +148,7 @@ def _sections(text: str | None) -> frozenset[str]:
     return frozenset(names)
 
 
-def _correlation(incoming: Incoming, body: Mapping[str, object], name: str) -> str | None:
+def _correlation(incoming: ApiRequest, body: Mapping[str, object], name: str) -> str | None:
     header = f"x-configure-{name.replace('_', '-')}"
     values = incoming.headers.getlist(header)
     given = optional_text(body, name) or (values[0] if values else None)
@@ -155,19 +157,19 @@ def _correlation(incoming: Incoming, body: Mapping[str, object], name: str) -> s
     return given
 
 
-def _open_read(world: World, incoming: Incoming, subject: Subject) -> Read:
+def _open_read(db: Database, incoming: ApiRequest, subject: Subject) -> Read:
     session_id = _correlation(incoming, {}, "session_id") or _session_of(bearer(incoming))
     runtime_scope_id = _correlation(incoming, {}, "runtime_scope_id")
-    owes = subject.linked and world.variants.read_owes_commit
-    if owes and world.profiles.blocked(subject, session_id, runtime_scope_id, world.variants.scopes_blocking):
-        raise Refusal(
+    owes = subject.linked and db.variants.read_owes_commit
+    if owes and db.profiles.blocked(subject, session_id, runtime_scope_id, db.variants.scopes_blocking):
+        raise ApiError(
             409,
             "permission_error",
             "commit_required",
             "an earlier read of this profile still owes a commit",
             suggested_action="commit_profile",
         )
-    return world.profiles.read(subject, session_id, runtime_scope_id, owes=owes)
+    return db.profiles.read(subject, session_id, runtime_scope_id, owes=owes)
 
 
 def _session_of(token: str | None) -> str | None:
@@ -175,27 +177,27 @@ def _session_of(token: str | None) -> str | None:
     return None if token is None else f"session_{hashlib.sha256(token.encode()).hexdigest()[:32]}"
 
 
-def _read_headers(world: World, read: Read, subject: Subject) -> dict[str, str]:
+def _read_headers(db: Database, read: Read, subject: Subject) -> dict[str, str]:
     headers = {
         "X-Configure-Read-Id": read.read_id,
         "X-Configure-Session-Id": read.session_id,
         "X-Configure-Runtime-Scope-Id": read.runtime_scope_id,
     }
-    if subject.linked and world.variants.read_owes_commit:
+    if subject.linked and db.variants.read_owes_commit:
         headers["X-Configure-Commit-Required"] = "1"
     return headers
 
 
-def _person(world: World, subject: Subject) -> Person | None:
-    user_id = world.variants.profile_of or subject.user_id
-    return world.directory.get(user_id) if user_id is not None and subject.linked else None
+def _person(db: Database, subject: Subject) -> Person | None:
+    user_id = db.variants.profile_of or subject.user_id
+    return db.people.get(user_id) if user_id is not None and subject.linked else None
 
 
-def _identity(world: World, person: Person | None) -> dict[str, object]:
+def _identity(db: Database, person: Person | None) -> dict[str, object]:
     """The identity, only with what the person has and shows; never the whole phone number."""
     if person is None:
         return {}
-    variants = world.variants
+    variants = db.variants
     scalars: dict[str, str | None] = {
         "name": person.name,
         "email": person.email,
@@ -217,8 +219,8 @@ def _identity(world: World, person: Person | None) -> dict[str, object]:
     return identity
 
 
-def _integrations(world: World, subject: Subject) -> dict[str, object]:
-    connected = {c for g in world.ledger.grants if g.user_id == subject.user_id for c in g.connectors}
+def _integrations(db: Database, subject: Subject) -> dict[str, object]:
+    connected = {c for g in db.issuer.grants if g.user_id == subject.user_id for c in g.connectors}
     return {name: {"connected": True} for name in sorted(connected)}
 
 

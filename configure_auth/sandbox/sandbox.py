@@ -10,22 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import server
-from .directory import read_phone, user_id_of
+from .activity import ActivityPage
+from .database import Database, Urls
 from .errors import NotRunning
 from .fault_lines import read_fault
 from .faults import Body, Fault, Faults, Hold, body_bytes
-from .gateway import Gateway
-from .journal import Journal
-from .ledger import Grant, Token
-from .origins import application
-from .overview import Overview
+from .http_browser import HttpBrowser
+from .issuer import Grant, Token
+from .middleware import SandboxMiddleware
+from .people import read_phone, user_id_of
 from .profiles import Subject
-from .robot import Robot
+from .request_log import RequestLog
+from .routes import application
 from .seeds import Seed, read_seed
-from .uris import read_return_destination, redirect_uri_fault
+from .uris import read_return_destination, redirect_uri_error
 from .values import SCOPES, Call, Completion, Credentials, Origin, Person
 from .variants import Variants
-from .world import Urls, World
 
 ORIGINS: tuple[Origin, ...] = ("api", "accounts", "sign-in")
 
@@ -51,8 +51,8 @@ class Sandbox:
         calls_kept: int | None = None,
     ) -> None:
         self._port = port
-        self._world = World(agent, clock or time.time)
-        self._journal = Journal(calls_kept)
+        self._db = Database(agent, clock or time.time)
+        self._log = RequestLog(calls_kept)
         self._faults = Faults()
         self._servers: server.Servers | None = None
 
@@ -64,13 +64,13 @@ class Sandbox:
             return self
         sockets = server.bind(self._port)
         self._faults.begin()
-        self._world.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
-        gateways = [
-            Gateway(application(self._world, origin), origin, self._journal, self._faults, self.now)
+        self._db.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
+        origins = [
+            SandboxMiddleware(application(self._db, origin), origin, self._log, self._faults, self.now)
             for origin in ORIGINS
         ]
-        overview = Overview(gateways[0], self._world, self._journal, self._faults)
-        self._servers = server.Servers(dict(zip(sockets, [overview, *gateways[1:]], strict=True)))
+        activity = ActivityPage(origins[0], self._db, self._log, self._faults)
+        self._servers = server.Servers(dict(zip(sockets, [activity, *origins[1:]], strict=True)))
         self._servers.start()
         return self
 
@@ -91,8 +91,8 @@ class Sandbox:
         """Forgets people, grants, codes, tokens, calls, faults, holds, registered addresses, variants, the offset."""
         self._faults.release_all()
         self._faults.clear()
-        self._world.reset()
-        self._journal.clear()
+        self._db.reset()
+        self._log.clear()
 
     # Where it is
 
@@ -115,16 +115,16 @@ class Sandbox:
 
     @property
     def agent(self) -> str:
-        return self._world.primary.handle
+        return self._db.primary.handle
 
     @property
     def credentials(self) -> Credentials:
-        return self._world.primary.credentials
+        return self._db.primary.credentials
 
     def environment(self, app_url: str = "http://localhost:3000", *, agent: str | None = None) -> dict[str, str]:
         """The variables of an app that uses this sandbox."""
-        with self._world.lock:
-            credentials = self._world.agents[agent or self.agent].credentials
+        with self._db.lock:
+            credentials = self._db.agents[agent or self.agent].credentials
         variables = {
             "CONFIGURE_API_KEY": credentials.api_key,
             "CONFIGURE_PUBLISHABLE_KEY": credentials.publishable_key,
@@ -143,7 +143,7 @@ class Sandbox:
 
     def now(self) -> float:
         """The sandbox's time in Unix seconds."""
-        return self._world.now()
+        return self._db.now()
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -152,8 +152,8 @@ class Sandbox:
 
     def advance(self, seconds: float) -> None:
         """Moves the sandbox's time on."""
-        with self._world.lock:
-            self._world.offset += seconds
+        with self._db.lock:
+            self._db.offset += seconds
 
     # People, agents, what is registered
 
@@ -191,22 +191,22 @@ class Sandbox:
             interests=tuple(interests),
             hidden=tuple(hidden),
         )
-        with self._world.lock:
-            return self._world.directory.put(person)
+        with self._db.lock:
+            return self._db.people.put(person)
 
     def seed(self, seed: Seed | Path | str | Mapping[str, object]) -> None:
         """Takes over people and addresses from a .json or .toml file, or from the same as a mapping; `reset()` forgets
         them. Raises SeedError; then nothing was taken over."""
         if not isinstance(seed, Seed):
             seed = read_seed(seed)
-        with self._world.lock:
+        with self._db.lock:
             for one in seed.people:
-                self._world.directory.put(one.person)
+                self._db.people.put(one.person)
                 for memory in one.memories:
                     self.remember(one.person, memory)
             for agent in seed.agents:
-                if agent.handle not in self._world.agents:
-                    self._world.add_agent(agent.handle)
+                if agent.handle not in self._db.agents:
+                    self._db.add_agent(agent.handle)
                 self._register(agent.handle, agent.redirect_uris, agent.return_destinations)
             self._register(self.agent, seed.redirect_uris, seed.return_destinations)
             if seed.scopes is not None:
@@ -220,13 +220,13 @@ class Sandbox:
 
     @property
     def people(self) -> tuple[Person, ...]:
-        with self._world.lock:
-            return self._world.directory.all()
+        with self._db.lock:
+            return self._db.people.all()
 
     def add_agent(self, handle: str, *, test_mode: bool = False) -> Credentials:
         """Another agent with keys and an OAuth client of its own; in test mode with `sk_test_` keys and no client."""
-        with self._world.lock:
-            return self._world.add_agent(handle, test_mode=test_mode).credentials
+        with self._db.lock:
+            return self._db.add_agent(handle, test_mode=test_mode).credentials
 
     def rotate_api_key(self, *, agent: str | None = None) -> Credentials:
         """Another secret key for an agent, as the dashboard makes one; the old one is unknown at once."""
@@ -237,48 +237,48 @@ class Sandbox:
         return self._rotate(agent, client_secret=f"ocs_local_{secrets.token_hex(16)}")
 
     def _rotate(self, handle: str | None, **changes: str) -> Credentials:
-        with self._world.lock:
-            agent = self._world.agents[handle or self.agent]
-            self._world.rotate(agent, replace(agent.credentials, **changes))
+        with self._db.lock:
+            agent = self._db.agents[handle or self.agent]
+            self._db.rotate(agent, replace(agent.credentials, **changes))
             return agent.credentials
 
     @property
     def agents(self) -> tuple[str, ...]:
         """The handles of all agents, the one from the start first."""
-        with self._world.lock:
-            return tuple(self._world.agents)
+        with self._db.lock:
+            return tuple(self._db.agents)
 
     def register_redirect_uri(self, uri: str, *, agent: str | None = None) -> None:
         """Registers a callback of the OAuth client. Raises ValueError for one that Configure refuses."""
-        if fault := redirect_uri_fault(uri):
+        if fault := redirect_uri_error(uri):
             raise ValueError(fault)
-        with self._world.lock:
-            uris = self._world.agents[agent or self.agent].client.redirect_uris
+        with self._db.lock:
+            uris = self._db.agents[agent or self.agent].client.redirect_uris
             if uri not in uris:
                 uris.append(uri)
 
     @property
     def redirect_uris(self) -> tuple[str, ...]:
-        with self._world.lock:
-            return tuple(self._world.primary.client.redirect_uris)
+        with self._db.lock:
+            return tuple(self._db.primary.client.redirect_uris)
 
     def register_return_to(self, uri: str, *, agent: str | None = None) -> None:
         """Allows the hosted sign-in to return there. Raises ValueError for one that Configure refuses."""
         destination = read_return_destination(uri)
         if destination is None:
             raise ValueError(f"{uri!r} can't be a return destination")
-        with self._world.lock:
-            self._world.agents[agent or self.agent].return_destinations.setdefault(destination, self.now())
+        with self._db.lock:
+            self._db.agents[agent or self.agent].return_destinations.setdefault(destination, self.now())
 
     @property
     def return_destinations(self) -> tuple[str, ...]:
-        with self._world.lock:
-            return tuple(self._world.primary.return_destinations)
+        with self._db.lock:
+            return tuple(self._db.primary.return_destinations)
 
     def register_scopes(self, *scopes: str) -> None:
         """What the OAuth client may ask for; all four scopes unless set."""
-        with self._world.lock:
-            self._world.primary.client.scopes = scopes
+        with self._db.lock:
+            self._db.primary.client.scopes = scopes
 
     # Signing in
 
@@ -300,67 +300,67 @@ class Sandbox:
         if name is not None or email is not None:
             number = read_phone(phone) or phone
             known = next((p for p in self.people if p.phone == number), None) or self.add_person(phone)
-            with self._world.lock:
-                self._world.directory.put(replace(known, name=name or known.name, email=email or known.email))
-        with Robot() as robot:
-            end = robot.sign_in(url, phone, code=code, cancel=cancel)
-        with self._world.lock:
-            self._world.completions += robot.completions
+            with self._db.lock:
+                self._db.people.put(replace(known, name=name or known.name, email=email or known.email))
+        with HttpBrowser() as browser:
+            end = browser.sign_in(url, phone, code=code, cancel=cancel)
+        with self._db.lock:
+            self._db.completions += browser.completions
         return end
 
     def issue_agent_token(self, person: Person, *, agent: str | None = None) -> str:
         """An agent token as a hosted sign-in gives, approval included, without walking the pages."""
         handle = agent or self.agent
-        with self._world.lock:
-            self._world.ledger.approve(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
-            return self._world.ledger.issue_agent_token(person.user_id, handle, SCOPES).token
+        with self._db.lock:
+            self._db.issuer.approve(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
+            return self._db.issuer.issue_agent_token(person.user_id, handle, SCOPES).token
 
     def issue_return_code(self, person: Person, *, agent: str | None = None) -> str:
         """A `cfgsic_` code as the hosted sign-in sends back, without walking the pages."""
-        with self._world.lock:
-            return self._world.ledger.issue_return_code(person.user_id, agent or self.agent)
+        with self._db.lock:
+            return self._db.issuer.issue_return_code(person.user_id, agent or self.agent)
 
     def issue_user_token(self, person: Person) -> str:
         """The raw token of a one-time password, which is no agent token."""
-        with self._world.lock:
-            return self._world.ledger.issue_user_token(person.user_id).token
+        with self._db.lock:
+            return self._db.issuer.issue_user_token(person.user_id).token
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        with self._world.lock:
-            return tuple(self._world.ledger.grants)
+        with self._db.lock:
+            return tuple(self._db.issuer.grants)
 
     @property
     def tokens(self) -> tuple[Token, ...]:
         """Every token issued, the revoked and expired ones too."""
-        with self._world.lock:
-            return tuple(self._world.ledger.tokens.values())
+        with self._db.lock:
+            return tuple(self._db.issuer.tokens.values())
 
     def token(self, token: str) -> Token | None:
-        with self._world.lock:
-            return self._world.ledger.tokens.get(token)
+        with self._db.lock:
+            return self._db.issuer.tokens.get(token)
 
     def is_live(self, token: str) -> bool:
         """Whether a token of any kind is neither expired nor revoked."""
-        with self._world.lock:
-            return self._world.ledger.live(token, "access", "refresh", "agent", "user") is not None
+        with self._db.lock:
+            return self._db.issuer.live(token, "access", "refresh", "agent", "user") is not None
 
     def revoke_token(self, token: str) -> bool:
         """Revokes one token of any kind; False when it is unknown."""
-        with self._world.lock:
-            return self._world.ledger.revoke(token)
+        with self._db.lock:
+            return self._db.issuer.revoke(token)
 
     def revoke_approval(self, person: Person, *, agent: str | None = None) -> None:
         """As if the person had removed the agent at Configure: its agent tokens and its approval go."""
-        with self._world.lock:
-            self._world.ledger.revoke_approval(person.user_id, agent or self.agent)
+        with self._db.lock:
+            self._db.issuer.revoke_approval(person.user_id, agent or self.agent)
 
     # What happened
 
     @property
     def calls(self) -> list[Call]:
         """Every request so far, or the last `calls_kept`, in the order of arrival."""
-        return self._journal.calls()
+        return self._log.calls()
 
     def calls_to(self, method: str, path: str, *, origin: Origin | None = None) -> list[Call]:
         return [
@@ -370,29 +370,29 @@ class Sandbox:
     @property
     def completions(self) -> list[Completion]:
         """The completions posted to apps, with their answers; not those that a page in somebody's browser posted."""
-        with self._world.lock:
-            return list(self._world.completions)
+        with self._db.lock:
+            return list(self._db.completions)
 
     @property
     def commits_owed(self) -> int:
         """How many reads wait for a commit."""
-        with self._world.lock:
-            return len(self._world.profiles.owed)
+        with self._db.lock:
+            return len(self._db.profiles.owed)
 
     def memories(self, person: Person) -> tuple[str, ...]:
         """What was remembered about a person."""
-        with self._world.lock:
-            return tuple(m.text for m in self._world.profiles.memories.get(f"user:{person.user_id}", []))
+        with self._db.lock:
+            return tuple(m.text for m in self._db.profiles.memories.get(f"user:{person.user_id}", []))
 
     def remember(self, person: Person, fact: str, *, agent: str | None = None) -> None:
         """Remembers a fact about a person, as if this agent had saved it."""
-        with self._world.lock:
-            self._world.profiles.remember(Subject(agent or self.agent, person.user_id, None), fact)
+        with self._db.lock:
+            self._db.profiles.remember(Subject(agent or self.agent, person.user_id, None), fact)
 
     @property
     def variants(self) -> Variants:
         """Settings for what is unknown about the wire; set their fields."""
-        return self._world.variants
+        return self._db.variants
 
     # Trouble
 
@@ -474,4 +474,4 @@ class Sandbox:
     def _urls(self) -> Urls:
         if self._servers is None:
             raise NotRunning("the sandbox is not running: start() it first")
-        return self._world.urls
+        return self._db.urls

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from .directory import read_phone, user_id_of
 from .errors import SeedError
-from .uris import read_return_destination, redirect_uri_fault
+from .people import read_phone, user_id_of
+from .uris import read_return_destination, redirect_uri_error
 from .values import IDENTITY, SCOPES, Person
 
 MEMORY_CHARACTERS: Final = 1000
@@ -204,7 +204,7 @@ def _agents(table: _Table) -> Iterator[SeededAgent]:
 def _redirect_uris(table: _Table) -> tuple[str, ...]:
     uris = table.texts("redirect_uris")
     for number, uri in enumerate(uris, 1):
-        if reason := redirect_uri_fault(uri):
+        if reason := redirect_uri_error(uri):
             raise table.fault(f"redirect_uris {number}", f"{reason}, unlike {uri!r}")
     return uris
 

@@ -11,7 +11,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 _SCRIPTING = frozenset({"javascript", "data", "vbscript", "file", "blob", "about", "mailto"})
 
 
-def redirect_uri_fault(uri: str) -> str | None:
+def redirect_uri_error(uri: str) -> str | None:
     """Why `uri` can't be registered for an OAuth client; None when it can."""
     if _FORBIDDEN.search(uri) or not uri.isascii():
         return "redirect_uri contains a character that URLs do not have"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from configure_auth.sandbox.robot import Robot
+from configure_auth.sandbox.http_browser import HttpBrowser
 
 ROOT = Path(__file__).parents[2]
 # A background job of a shell begins with SIGINT ignored; the demo has to end by it all the same.
@@ -114,7 +114,7 @@ def test_both_addresses_answer_and_a_signal_ends_everything(
 
 def test_the_message_agent_s_thread_goes_on_in_another_terminal(ports: tuple[int, int]) -> None:
     mark = secrets.token_hex(8)  # the thread of earlier runs is shown above it
-    with demo(*ports, "message") as run, Robot() as visitor:
+    with demo(*ports, "message") as run, HttpBrowser() as visitor:
         command = run.await_line("message_agent.terminal").splitlines()[-1].split()
         pipe = subprocess.PIPE
         with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as terminal:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from configure_auth.sandbox import FaultError, Sandbox
 from configure_auth.sandbox.fault_lines import read_fault
 from configure_auth.sandbox.faults import WORDS, Fault
-from configure_auth.sandbox.origins import TABLES
+from configure_auth.sandbox.routes import TABLES
 from configure_auth.sandbox.values import SCOPES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 import configure_auth.sandbox
-from configure_auth.sandbox import Sandbox, Variants, serving
+from configure_auth.sandbox import Sandbox, Variants, program
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Developer
@@ -142,9 +142,9 @@ def test_a_program_keeps_the_last_calls_and_a_test_keeps_all(
             kept.append(len(one.calls))
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(serving, "Sandbox", Seen)
-    monkeypatch.setattr(serving, "CALLS_KEPT", 3)
-    serving.serve(0, app_url="http://localhost:3000", announce=announce)
+    monkeypatch.setattr(program, "Sandbox", Seen)
+    monkeypatch.setattr(program, "CALLS_KEPT", 3)
+    program.serve(0, app_url="http://localhost:3000", announce=announce)
 
     assert kept == [3, 5]
 

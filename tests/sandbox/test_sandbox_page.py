@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from configure_auth.sandbox import Sandbox
-from configure_auth.sandbox.ledger import TokenKind
+from configure_auth.sandbox.issuer import TokenKind
 from tests.sandbox.conftest import answer_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from configure_auth.sandbox import NotRunning, PortInUse, Sandbox
-from configure_auth.sandbox.robot import Robot
+from configure_auth.sandbox.http_browser import HttpBrowser
 
 from ..support.ports import three_free_ports
 
@@ -85,7 +85,7 @@ def test_the_program_ends_cleanly_on_a_signal(number: signal.Signals, background
             f"{environment['CONFIGURE_BASE_URL']}/v1/developer/oauth/clients", headers=key, trust_env=False
         ).json()["clients"]
         assert clients[0]["redirect_uris"] == ["http://localhost:5000/auth/configure/callback"]
-        with Robot() as visitor:
+        with HttpBrowser() as visitor:
             link = f"{environment['CONFIGURE_SIGN_IN_URL']}/{environment['CONFIGURE_AGENT']}"
             visitor.sign_in(f"{link}?delivery=message&message_complete_url=http://127.0.0.1:9/", "+15550100001")
             assert len(visitor.completions) == 1, "the page posts it"

@@ -17,7 +17,7 @@ from .values import Origin
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An endpoint refuses a request; answered in Configure's structured envelope."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Refusal(Exception):
         return JSONResponse({"error": error, "request_id": f"req_{secrets.token_hex(8)}"}, self.status)
 
 
-class OAuthRefusal(Exception):
+class OAuthError(Exception):
     """An OAuth endpoint refuses a request; answered as RFC 6749, section 5.2."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
@@ -73,22 +73,22 @@ class OAuthRefusal(Exception):
         return JSONResponse(body, self.status, headers)
 
 
-def invalid(message: str, param: str | None = None, code: str = "invalid_field") -> Refusal:
+def invalid(message: str, param: str | None = None, code: str = "invalid_field") -> ApiError:
     """A 400 for a request that is wrong in itself."""
-    return Refusal(400, "invalid_request_error", code, message, param=param)
+    return ApiError(400, "invalid_request_error", code, message, param=param)
 
 
-def missing(param: str) -> Refusal:
+def missing(param: str) -> ApiError:
     """A 400 for a field that is absent or blank."""
     return invalid(f"{param} is required", param, "missing_field")
 
 
-def unauthenticated(code: str, message: str, action: str | None = None) -> Refusal:
-    return Refusal(401, "authentication_error", code, message, suggested_action=action)
+def unauthenticated(code: str, message: str, action: str | None = None) -> ApiError:
+    return ApiError(401, "authentication_error", code, message, suggested_action=action)
 
 
-def forbidden(code: str, message: str) -> Refusal:
-    return Refusal(403, "permission_error", code, message)
+def forbidden(code: str, message: str) -> ApiError:
+    return ApiError(403, "permission_error", code, message)
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _no_constant(name: str) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ApiRequest:
     """One request with its body, as an endpoint gets it."""
 
     origin: Origin
@@ -117,7 +117,7 @@ class Incoming:
 
     @property
     def params(self) -> dict[str, str]:
-        """The query's parameters. Raises Refusal when one is repeated."""
+        """The query's parameters. Raises ApiError when one is repeated."""
         params = dict(self.query)
         if len(params) != len(self.query):
             raise invalid("a query parameter is repeated")
@@ -141,7 +141,7 @@ class Incoming:
         return "text/html" in self.headers.get("accept", "")
 
     def form(self) -> list[tuple[str, str]]:
-        """The form's fields in order, repeated ones included. Raises Refusal for another content type."""
+        """The form's fields in order, repeated ones included. Raises ApiError for another content type."""
         if self.content_type != "application/x-www-form-urlencoded":
             raise invalid("the body must be application/x-www-form-urlencoded", code="unsupported_content_type")
         try:
@@ -152,7 +152,7 @@ class Incoming:
             raise invalid("the body is not a form") from None
 
     def json(self) -> dict[str, Any]:
-        """The JSON object of the body. Raises Refusal for anything else."""
+        """The JSON object of the body. Raises ApiError for anything else."""
         if self.content_type != "application/json":
             raise invalid("the body must be application/json", code="unsupported_content_type")
         try:
@@ -165,7 +165,7 @@ class Incoming:
 
 
 def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str:
-    """A required string of a body. Raises Refusal when it is absent, blank, too long or not a string."""
+    """A required string of a body. Raises ApiError when it is absent, blank, too long or not a string."""
     value = optional_text(body, name, limit=limit)
     if value is None:
         raise missing(name)
@@ -173,7 +173,7 @@ def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> s
 
 
 def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str | None:
-    """A string of a body, None when absent or blank. Raises Refusal when it is too long or not a string."""
+    """A string of a body, None when absent or blank. Raises ApiError when it is too long or not a string."""
     value = body.get(name)
     if value is None:
         return None
@@ -184,7 +184,7 @@ def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -
     return value if value.strip() else None
 
 
-def answer(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer; members that are None are left out."""
     members = {name: value for name, value in body.items() if value is not None}
     return JSONResponse(members, status, {**NO_STORE, **(headers or {})})

@@ -14,15 +14,15 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .callers import agent_of_token
-from .directory import show_phone
+from .authentication import agent_of_token
+from .database import Database
 from .faults import Faults
-from .journal import Journal
-from .ledger import TokenKind
-from .origins import served_at
+from .issuer import TokenKind
 from .pages import page
+from .people import show_phone
+from .request_log import RequestLog
+from .routes import served_at
 from .values import Call
-from .world import World
 
 MOST_ROWS: Final = 200
 FIRST_LETTERS: Final = 4
@@ -66,13 +66,13 @@ class Section:
         return len(self.rows) + self.older
 
 
-class Overview:
+class ActivityPage:
     """ASGI middleware that answers GET / of one origin, before anything counts as a call."""
 
-    def __init__(self, app: ASGIApp, world: World, journal: Journal, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, db: Database, log: RequestLog, faults: Faults) -> None:
         self._app = app
-        self._world = world
-        self._journal = journal
+        self._db = db
+        self._log = log
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,11 +84,11 @@ class Overview:
         await (self._page() if local else _refusal())(scope, receive, send)
 
     def _page(self) -> Response:
-        with self._world.lock:
-            sections = [*_state(self._world), _faults(self._faults)]
-            now = self._world.now()
+        with self._db.lock:
+            sections = [*_state(self._db), _faults(self._faults)]
+            now = self._db.now()
         response = page(
-            "overview.html", sections=sections, calls=_calls(self._journal, now), now=_moment(now, now, seconds=True)
+            "activity.html", sections=sections, calls=_calls(self._log, now), now=_moment(now, now, seconds=True)
         )
         response.headers.update(_HEADERS)
         return response
@@ -106,11 +106,11 @@ def _section(title: str, columns: str, rows: Iterable[tuple[str, ...]], empty: s
     return Section(title, tuple(columns.split(" | ")), kept, empty, count - len(kept))
 
 
-def _state(world: World) -> Iterator[Section]:
-    now, ledger, owed = world.now(), world.ledger, world.profiles.owed
+def _state(db: Database) -> Iterator[Section]:
+    now, issuer, owed = db.now(), db.issuer, db.profiles.owed
 
     def name(user_id: str) -> str:
-        person = world.directory.get(user_id)
+        person = db.people.get(user_id)
         return (person.name or show_phone(person.phone)) if person else user_id
 
     def whose(subject: str) -> str:
@@ -118,10 +118,10 @@ def _state(world: World) -> Iterator[Section]:
         return name(rest) if kind == "user" else f"external id {_part(rest.partition(':')[2])}"
 
     def agent(client_id: str) -> str:
-        client = world.client(client_id)
+        client = db.client(client_id)
         return client.credentials.agent if client else client_id
 
-    people = world.directory.all()
+    people = db.people.all()
     yield _section(
         "People",
         "name | phone | email | user id | memories",
@@ -131,7 +131,7 @@ def _state(world: World) -> Iterator[Section]:
                 show_phone(one.phone),
                 one.email or _NONE,
                 one.user_id,
-                str(len(world.profiles.memories.get(f"user:{one.user_id}", ()))),
+                str(len(db.profiles.memories.get(f"user:{one.user_id}", ()))),
             )
             for one in reversed(people)
         ),
@@ -150,15 +150,15 @@ def _state(world: World) -> Iterator[Section]:
                 ", ".join(one.scopes) or _NONE,
                 ", ".join(one.connectors) or _NONE,
             )
-            for one in reversed(ledger.grants)
+            for one in reversed(issuer.grants)
         ),
         "Nobody has allowed anything yet.",
-        len(ledger.grants),
+        len(issuer.grants),
     )
     codes = [
         *(
             (one.expires_at, "return code", _first(one.code, "cfgsic_"), one.user_id, one.agent, one.spent)
-            for one in ledger.return_codes.values()
+            for one in issuer.return_codes.values()
         ),
         *(
             (
@@ -169,7 +169,7 @@ def _state(world: World) -> Iterator[Section]:
                 agent(one.client_id),
                 one.family is not None,
             )
-            for one in ledger.codes.values()
+            for one in issuer.codes.values()
         ),
     ]
     yield _section(
@@ -190,7 +190,7 @@ def _state(world: World) -> Iterator[Section]:
                 one.kind,
                 _first(one.token, f"{one.kind}_local_"),
                 name(one.user_id),
-                agent_of_token(world, one) or _NONE,
+                agent_of_token(db, one) or _NONE,
                 _moment(one.expires_at, now),
                 "revoked"
                 if one.revoked
@@ -198,14 +198,14 @@ def _state(world: World) -> Iterator[Section]:
                 if one.rotated_at is not None
                 else _good_for(one.expires_at - now),
             )
-            for one in reversed(ledger.tokens.values())
+            for one in reversed(issuer.tokens.values())
         ),
         "None was issued yet.",
-        len(ledger.tokens),
+        len(issuer.tokens),
     )
     addresses = [
         (one.handle, kind, address)
-        for one in world.agents.values()
+        for one in db.agents.values()
         for kind, registered in (("redirect_uri", one.client.redirect_uris), ("return_to", one.return_destinations))
         for address in registered
     ]
@@ -218,7 +218,7 @@ def _state(world: World) -> Iterator[Section]:
     )
     lines = [
         (one.handle, channel, f"{_HIDDEN}{phone[-4:]}", line["label"] or _NONE, line["status"])
-        for one in world.agents.values()
+        for one in db.agents.values()
         for (channel, phone), line in one.message_lines.items()
     ]
     yield _section(
@@ -241,8 +241,8 @@ def _faults(faults: Faults) -> Section:
     return _section("Faults left", "fault | times", rows, "Everything answers as it should.", len(rows))
 
 
-def _calls(journal: Journal, now: float) -> Section:
-    calls, count = journal.latest(MOST_ROWS)
+def _calls(log: RequestLog, now: float) -> Section:
+    calls, count = log.latest(MOST_ROWS)
     rows = (
         (
             _moment(call.at, now, seconds=True),

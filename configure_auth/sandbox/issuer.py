@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from .wire import OAuthRefusal
+from .http_messages import OAuthError
 
 OAUTH_CODE_SECONDS: Final = 300.0
 """A guess: only "short-lived" is known."""
@@ -84,7 +84,7 @@ class TokenPair:
 
 
 @dataclass(slots=True)
-class Ledger:
+class TokenIssuer:
     """Everything issued. `now` gives Unix seconds."""
 
     now: Callable[[], float]
@@ -116,12 +116,12 @@ class Ledger:
         """
         found = self.codes.get(code)
         if found is None:
-            raise OAuthRefusal("invalid_grant", "the authorization code is unknown")
+            raise OAuthError("invalid_grant", "the authorization code is unknown")
         if found.family is not None:
             self.revoke_family(found.family)
-            raise OAuthRefusal("invalid_grant", "the authorization code was already used")
+            raise OAuthError("invalid_grant", "the authorization code was already used")
         if self.now() >= found.expires_at:
-            raise OAuthRefusal("invalid_grant", "the authorization code has expired")
+            raise OAuthError("invalid_grant", "the authorization code has expired")
         return found
 
     def spend_code(self, code: AuthorizationCode) -> str:
@@ -166,7 +166,7 @@ class Ledger:
         """Revokes the family of a refresh token that came back. Always raises."""
         assert refresh.family is not None
         self.revoke_family(refresh.family)
-        raise OAuthRefusal("invalid_grant", "the refresh token was already used; its whole family is revoked")
+        raise OAuthError("invalid_grant", "the refresh token was already used; its whole family is revoked")
 
     def issue_return_code(self, user_id: str, agent: str) -> str:
         code = f"cfgsic_{secrets.token_urlsafe(32)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .ledger import Token
+from .database import Agent, Database
+from .http_messages import ApiError, ApiRequest, forbidden, invalid, missing, unauthenticated
+from .issuer import Token
 from .profiles import Subject
-from .wire import Incoming, Refusal, forbidden, invalid, missing, unauthenticated
-from .world import Agent, World
 
 
-def agent_of_key(world: World, incoming: Incoming) -> Agent:
+def agent_of_key(db: Database, incoming: ApiRequest) -> Agent:
     """The agent behind `X-API-Key`. A publishable key is refused with 403, anything unknown with 401."""
     keys = incoming.headers.getlist("x-api-key")
     if not keys or not keys[0].strip():
@@ -19,15 +19,15 @@ def agent_of_key(world: World, incoming: Incoming) -> Agent:
         raise invalid("X-API-Key is repeated", "X-API-Key")
     if keys[0].startswith("pk_"):
         raise forbidden("secret_key_required", "a publishable key can't be used here; use the secret key")
-    agent = world.agent_with_key(keys[0])
+    agent = db.agent_with_key(keys[0])
     if agent is None:
         raise unauthenticated("api_key_invalid", "the API key is not valid")
     return agent
 
 
-def acting_agent(world: World, incoming: Incoming) -> Agent:
+def acting_agent(db: Database, incoming: ApiRequest) -> Agent:
     """The agent behind the key, which `X-Agent` must name."""
-    agent = agent_of_key(world, incoming)
+    agent = agent_of_key(db, incoming)
     named = incoming.headers.getlist("x-agent")
     if not named or not named[0]:
         raise missing("X-Agent")
@@ -36,8 +36,8 @@ def acting_agent(world: World, incoming: Incoming) -> Agent:
     return agent
 
 
-def bearer(incoming: Incoming) -> str | None:
-    """The bearer token of a request, None without one. Raises Refusal for another scheme."""
+def bearer(incoming: ApiRequest) -> str | None:
+    """The bearer token of a request, None without one. Raises ApiError for another scheme."""
     values = incoming.headers.getlist("authorization")
     if not values:
         return None
@@ -47,37 +47,37 @@ def bearer(incoming: Incoming) -> str | None:
     return token
 
 
-def live_token(world: World, token: str) -> Token:
-    """An agent or OAuth access token that is good. Raises Refusal for any other."""
-    found = world.ledger.live(token, "agent", "access")
+def live_token(db: Database, token: str) -> Token:
+    """An agent or OAuth access token that is good. Raises ApiError for any other."""
+    found = db.issuer.live(token, "agent", "access")
     if found is not None:
         return found
-    known = world.ledger.tokens.get(token)
+    known = db.issuer.tokens.get(token)
     if known is not None and known.kind in {"agent", "access"} and not known.revoked:
         raise unauthenticated("token_expired", "the token has expired", "reauthenticate")
     raise unauthenticated("token_invalid", "the token is not valid", "reauthenticate")
 
 
-def agent_of_token(world: World, token: Token) -> str | None:
+def agent_of_token(db: Database, token: Token) -> str | None:
     """The agent a token was issued for."""
     if token.agent is not None:
         return token.agent
-    client = world.client(token.client_id) if token.client_id is not None else None
+    client = db.client(token.client_id) if token.client_id is not None else None
     return client.credentials.agent if client is not None else None
 
 
-def subject_of(world: World, incoming: Incoming, fields: Mapping[str, object], scope: str) -> Subject:
+def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object], scope: str) -> Subject:
     """Whose profile a call is about, and whether it may.
 
     Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. `X-Agent` may
     be left out beside an OAuth token only, as Configure's own `verify` does. Strict where nothing is documented:
     `user_id` alone is not enough, and an OAuth client of another agent is refused.
     """
-    agent = agent_of_key(world, incoming)
+    agent = agent_of_key(db, incoming)
     token = bearer(incoming)
-    oauth = token is not None and world.ledger.live(token, "access") is not None
+    oauth = token is not None and db.issuer.live(token, "access") is not None
     if not oauth or incoming.headers.getlist("x-agent"):
-        agent = acting_agent(world, incoming)
+        agent = acting_agent(db, incoming)
     ids = incoming.headers.getlist("x-user-id")
     if token is not None and ids:
         raise invalid("send a bearer token or X-User-Id, not both", "X-User-Id", "subject_conflict")
@@ -86,15 +86,15 @@ def subject_of(world: World, incoming: Incoming, fields: Mapping[str, object], s
     if token is None:
         if len(ids) > 1 or not ids[0].strip() or len(ids[0]) > 512:
             raise invalid("X-User-Id must be one id of up to 512 characters", "X-User-Id")
-        user_id = world.connected_ids.get((agent.handle, ids[0])) if world.variants.connect_links_external_id else None
+        user_id = db.connected_ids.get((agent.handle, ids[0])) if db.variants.connect_links_external_id else None
         subject = Subject(agent.handle, user_id, None if user_id else ids[0])
         own_id: str | None = ids[0]
     else:
-        found = live_token(world, token)
-        if agent_of_token(world, found) != agent.handle:
+        found = live_token(db, token)
+        if agent_of_token(db, found) != agent.handle:
             raise forbidden("agent_mismatch", "the token was issued for another agent")
         if scope not in found.scopes:
-            raise Refusal(
+            raise ApiError(
                 403,
                 "permission_error",
                 "insufficient_scope",

@@ -22,14 +22,14 @@ from . import (
     token_endpoints,
 )
 from .authorize import authorize
+from .database import Database
 from .hosted import hosted_sign_in, hosted_step, minted_sign_in
+from .http_messages import ApiError, ApiRequest
 from .script import hosted_script
+from .sign_in_steps import advance
 from .values import Completion, Origin
-from .visits import advance
-from .wire import Incoming, Refusal
-from .world import World
 
-Endpoint = Callable[[World, Incoming], Response]
+Endpoint = Callable[[Database, ApiRequest], Response]
 COMPLETION_SECONDS = 10.0
 
 _SIGN_IN = "/v1/auth/sign-in"
@@ -107,17 +107,17 @@ def served_at(origin: Origin, path: str) -> Iterator[Served]:
             yield Served(method, template, found.groupdict())
 
 
-def application(world: World, origin: Origin) -> Starlette:
+def application(db: Database, origin: Origin) -> Starlette:
     """The ASGI application of one origin."""
 
     async def not_served(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
         if status == 405:
-            return Refusal(405, "invalid_request_error", "method_not_allowed", "no such method here").response()
-        return Refusal(404, "invalid_request_error", "not_found", "this origin has no such path").response()
+            return ApiError(405, "invalid_request_error", "method_not_allowed", "no such method here").response()
+        return ApiError(404, "invalid_request_error", "not_found", "this origin has no such path").response()
 
     app = Starlette(
-        routes=[Route(path, _served(world, origin, endpoint), methods=[m]) for m, path, endpoint in TABLES[origin]],
+        routes=[Route(path, _served(db, origin, endpoint), methods=[m]) for m, path, endpoint in TABLES[origin]],
         exception_handlers={404: not_served, 405: not_served},
     )
     # A client that doubles or adds a slash must see that it did.
@@ -125,9 +125,9 @@ def application(world: World, origin: Origin) -> Starlette:
     return app
 
 
-def _served(world: World, origin: Origin, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _served(db: Database, origin: Origin, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
-        incoming = Incoming(
+        incoming = ApiRequest(
             origin=origin,
             method=request.method,
             path=request.url.path,
@@ -137,20 +137,20 @@ def _served(world: World, origin: Origin, endpoint: Endpoint) -> Callable[[Reque
             cookies=request.cookies,
             body=await request.body(),
         )
-        with world.lock:
+        with db.lock:
             try:
-                response = endpoint(world, incoming)
-            except Refusal as refusal:
-                response = refusal.response(flat=world.variants.error_shape == "flat")
-            outbox, world.outbox = world.outbox, []
+                response = endpoint(db, incoming)
+            except ApiError as error:
+                response = error.response(flat=db.variants.error_shape == "flat")
+            outbox, db.outbox = db.outbox, []
         for completion in outbox:
-            await _deliver(world, completion)
+            await _deliver(db, completion)
         return response
 
     return serve
 
 
-async def _deliver(world: World, completion: Completion) -> None:
+async def _deliver(db: Database, completion: Completion) -> None:
     """Posts a completion, once: whether the service tries again is unknown."""
     status: int | None = None
     error: str | None = None
@@ -159,5 +159,5 @@ async def _deliver(world: World, completion: Completion) -> None:
             status = (await client.post(completion.url, json=dict(completion.body))).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as failure:
         error = repr(failure)
-    with world.lock:
-        world.completions.append(Completion(completion.url, completion.body, status, error))
+    with db.lock:
+        db.completions.append(Completion(completion.url, completion.body, status, error))

@@ -20,7 +20,7 @@ class Entry:
         self.call = replace(self.call, status=status)
 
 
-class Journal:
+class RequestLog:
     """Safe to use from any thread. `most` is how many calls it keeps, the last ones; None for all."""
 
     def __init__(self, most: int | None = None) -> None:

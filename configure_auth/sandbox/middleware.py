@@ -1,4 +1,4 @@
-"""What every request passes before an endpoint sees it: body limit, journal, holds, faults."""
+"""What every request passes before an endpoint sees it: body limit, log, holds, faults."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .faults import Fault, Faults
-from .journal import Journal
+from .http_messages import ApiError
+from .request_log import RequestLog
 from .values import Call, Origin
-from .wire import Refusal
 
 MAX_BODY: Final = 256 * 1024
 
 
-class Gateway:
+class SandboxMiddleware:
     """ASGI middleware around one origin. `now` gives Unix seconds."""
 
-    def __init__(
-        self, app: ASGIApp, origin: Origin, journal: Journal, faults: Faults, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, app: ASGIApp, origin: Origin, log: RequestLog, faults: Faults, now: Callable[[], float]) -> None:
         self._app = app
         self._origin = origin
-        self._journal = journal
+        self._log = log
         self._faults = faults
         self._now = now
 
@@ -34,25 +32,25 @@ class Gateway:
         if scope["type"] != "http":
             return
         body = await _read(receive)
-        entry = self._journal.record(self._call(scope, body or b""))
+        entry = self._log.record(self._call(scope, body or b""))
 
-        async def answer(message: Message) -> None:
+        async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Before the bytes leave, so that a test that has the answer also sees its status here.
                 entry.answered(message["status"])
             await send(message)
 
         if body is None:
-            await _too_large()(scope, receive, answer)
+            await _too_large()(scope, receive, send_and_log)
             return
         hold = self._faults.hold_for(self._origin, scope["method"], scope["path"])
         if hold is not None:
             await hold.wait()
         fault = self._faults.take(self._origin, scope["method"], scope["path"])
         if fault is None:
-            await self._app(scope, _replay(body), answer)
+            await self._app(scope, _replay(body), send_and_log)
             return
-        await self._play(fault, scope, receive, answer, body)
+        await self._play(fault, scope, receive, send_and_log, body)
 
     async def _play(self, fault: Fault, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         response: Response | None = None
@@ -116,7 +114,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _too_large() -> Response:
-    return Refusal(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB").response()
+    return ApiError(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB").response()
 
 
 def _replay(body: bytes) -> Receive:
@@ -152,7 +150,7 @@ def _forced(fault: Fault) -> Response:
     if status < 500 and status != 429:
         kind, code = "invalid_request_error", "scripted"
     retryable = status >= 500 or status == 429
-    return Refusal(status, kind, code, "a scripted failure", retryable=retryable).response()
+    return ApiError(status, kind, code, "a scripted failure", retryable=retryable).response()
 
 
 async def _cut(size: int, response: Response, scope: Scope, receive: Receive, send: Send) -> None:

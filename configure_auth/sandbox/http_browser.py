@@ -73,14 +73,14 @@ class _Page(HTMLParser):
             self._data.append(data)
 
 
-class Robot:
+class HttpBrowser:
     """A visitor with a cookie jar of its own. `completions` are those that the pages had it post."""
 
     def __init__(self) -> None:
         self.completions: list[Completion] = []
         self._client = _client(headers={"Accept": "text/html"})
 
-    def __enter__(self) -> Robot:
+    def __enter__(self) -> HttpBrowser:
         return self
 
     def __exit__(self, *_: object) -> None:

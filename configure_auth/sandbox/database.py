@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .directory import Directory
 from .interactions import Interaction
-from .ledger import Ledger
+from .issuer import TokenIssuer
+from .people import People
 from .profiles import Profiles, Subject
 from .values import SCOPES, Completion, Credentials
 from .variants import Variants
@@ -61,7 +61,7 @@ class Urls:
     sign_in: str
 
 
-class World:
+class Database:
     """The state behind the three origins.
 
     An endpoint runs as one step under `lock`, so of two requests at once one comes first, as behind a database.
@@ -81,8 +81,8 @@ class World:
     def _forget(self) -> None:
         self.offset = 0.0
         self.variants = Variants()
-        self.directory = Directory()
-        self.ledger = Ledger(self.now)
+        self.people = People()
+        self.issuer = TokenIssuer(self.now)
         self.profiles = Profiles(self.now)
         self.interactions: dict[str, Interaction] = {}
         self.browsers: dict[str, str] = {}

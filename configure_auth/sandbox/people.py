@@ -48,7 +48,7 @@ def user_id_of(phone: str) -> str:
 
 
 @dataclass(slots=True)
-class Directory:
+class People:
     """People by phone and by id."""
 
     _by_id: dict[str, Person] = field(default_factory=dict)
