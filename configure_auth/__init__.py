@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api.client import AsyncConfigure, Configure
-    from .bearer import BearerUser
+    from .bearer.user import BearerUser
     from .boot import ensure_callback
+    from .client.client import AsyncConfigure, Configure
     from .errors import (
         AgentNoOwner,
         AgentOwned,
@@ -52,8 +52,8 @@ __all__ = [
 if not TYPE_CHECKING:
     # On first use: pytest loads `configure_auth.testing` in every run, and an HTTP client takes its time to import.
     _HOMES = {
-        ".api.client": ("AsyncConfigure", "Configure"),
-        ".bearer": ("BearerUser",),
+        ".client.client": ("AsyncConfigure", "Configure"),
+        ".bearer.user": ("BearerUser",),
         ".boot": ("ensure_callback",),
         ".errors": (
             "AgentNoOwner",

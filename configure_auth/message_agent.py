@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from . import flows
-from .api.client import AsyncConfigure, Configure
+from .client.client import AsyncConfigure, Configure
 from .events import Event
 from .flows import AppOptions, AsyncRuntime, Features, Flow, Messages, Runtime
 from .flows.verbs import Awaited, Blocking, SubjectVerbs

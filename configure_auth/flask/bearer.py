@@ -6,7 +6,7 @@ from flask import request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 
-from .. import bearer
+from ..bearer import user as bearer
 from ..errors import BearerError
 
 __all__ = ["BearerUser"]

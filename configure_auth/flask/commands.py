@@ -11,8 +11,8 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, NoAppException, ScriptInfo
 
 from .. import flows
-from ..cli import as_sentences, of_option, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
-from ..targets import Target, at_least_one, looking_at, target_of
+from ..commands.main import as_sentences, of_option, tell_of_registrations, tell_of_reseal, tell_of_tables, verifying
+from ..commands.targets import Target, at_least_one, looking_at, target_of
 from .extension import Installed, installations
 
 __all__ = ["configure"]
@@ -69,7 +69,7 @@ def verify(context: click.Context, /, **how: Any) -> None:
 
     Exit code 1: something is wrong. 3: nothing seems wrong, but somebody who was asked didn't answer.
     """
-    from .. import verification
+    from ..commands import checks as verification
 
     load = partial(_targets, context.ensure_object(ScriptInfo))
     with of_option("--users"):

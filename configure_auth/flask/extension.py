@@ -16,8 +16,8 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
 from .. import flows
-from ..api.client import Configure, Profile
-from ..api.profile import Subject
+from ..client.client import Configure, Profile
+from ..client.profile import Subject
 from ..errors import SettingsError
 from ..flows import (
     AccountLink,

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, session
 
-from ..api.client import Configure
-from ..flows import Clock, Flow, Runtime, provider, run
-from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.client import Configure
+from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..flows import Clock, Flow, Runtime, run
+from ..flows.sign_in import provider
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts

@@ -1,18 +1,18 @@
 """Every decision, once: generators that yield effects and return values. No framework, no I/O, no clock."""
 
-from . import provider
-from .account_link import LINK_ROUTES, AccountLink
+from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
 from .answer import Answer
 from .app import App, AppResponse, Hook
-from .claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
 from .destination import Destinations, require_path
 from .effects import Flow, arun, run
 from .features import Features
-from .login import Login, OAuthClient
-from .messages import MESSAGE_ROUTES, Messages
+from .messages.journeys import MESSAGE_ROUTES, Messages
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
-from .routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .runtime import AsyncRuntime, Runtime
+from .sign_in import provider
+from .sign_in.link import LINK_ROUTES, AccountLink
+from .sign_in.login import Login, OAuthClient
+from .sign_in.routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
 from .site import AppOptions, Clock, Site
 from .tokens import checked, open_token
 from .upkeep import Resealed, purge, reseal

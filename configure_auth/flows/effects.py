@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from ..api.call import Call
-from ..api.steps import arun_steps, run_steps
+from ..client.call import Call
+from ..runtime.drivers import arun_steps, run_steps
 
 if TYPE_CHECKING:
     from ..events import Event

@@ -11,13 +11,13 @@ from markupsafe import Markup
 
 from .. import ui
 from ..errors import ConfigureAuthError, SettingsError
-from .account_link import AccountLink
-from .claims import Claims
+from .agent_claims import Claims
 from .effects import Flow
 from .keyed_ids import external_id
-from .login import Login
-from .messages import Messages
-from .routes import Feature, SignInFeature, current_user
+from .messages.journeys import Messages
+from .sign_in.link import AccountLink
+from .sign_in.login import Login
+from .sign_in.routes import Feature, SignInFeature, current_user
 from .site import Site
 from .tokens import account
 

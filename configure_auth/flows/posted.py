@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..api.wire import json_object
+from ..client.wire import json_object
 from ..errors import Code, SignInError
 from .effects import Flow, ask
 from .visit import Visit

@@ -9,14 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from ..api.developer import add_redirect_uris
-from ..api.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
+from ..client.developer import add_redirect_uris
+from ..client.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
 from ..settings import Settings
-from .account_link import AccountLink
 from .effects import Flow, send
 from .features import Features
-from .login import Login, require_agreement
+from .sign_in.link import AccountLink
+from .sign_in.login import Login, require_agreement
 
 __all__ = [
     "LINK_PATH",

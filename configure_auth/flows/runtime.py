@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 
-from ..api.client import AsyncConfigure, Configure
+from ..client.client import AsyncConfigure, Configure
 from ..events import Event
 from ..stores import Stores
 from .effects import Ask, Both, Effect, Pause, Send, Tell, Use, Whole, arun, run

@@ -8,9 +8,9 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..api.call import Call
-from ..api.oauth import TokenAnswer, introspect, refresh_tokens
-from ..api.sign_in import validate_sign_in_token
+from ..client.call import Call
+from ..client.oauth import TokenAnswer, introspect, refresh_tokens
+from ..client.sign_in import validate_sign_in_token
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount

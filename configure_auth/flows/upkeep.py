@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from ..stores import StoredAccount, StoredSubject
 from .effects import Flow, use, whole
 from .keyed_ids import id_key_name, id_key_place
-from .messages import place_of_link
+from .messages.journeys import place_of_link
 from .site import Clock, Site
 from .tokens import place_of, under_lease
 

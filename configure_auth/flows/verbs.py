@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from ..described import Described
+from ..runtime.described import Described
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret
-from . import account_link, keyed_ids, messages, registration, senders, tokens, upkeep
+from . import keyed_ids, registration, tokens, upkeep
 from .app import known_id, local_id
 from .effects import Flow
 from .features import Features
+from .messages import journeys as messages
+from .messages import senders
+from .sign_in import link as account_link
 
 __all__ = ["Awaited", "Blocking", "BlockingInEach", "SubjectVerbs", "UserVerbs"]
 

@@ -4,7 +4,7 @@
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from .. import bearer
+from ..bearer import user as bearer
 from ..errors import BearerError
 
 __all__ = ["BearerUser"]

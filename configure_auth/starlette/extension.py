@@ -23,8 +23,8 @@ from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
 from .. import flows
-from ..api.client import AsyncConfigure, AsyncProfile
-from ..api.profile import Subject
+from ..client.client import AsyncConfigure, AsyncProfile
+from ..client.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
 from ..flows import (

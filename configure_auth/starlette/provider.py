@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..api.client import AsyncConfigure
-from ..flows import AsyncRuntime, Clock, Flow, arun, provider
-from ..oauth import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.client import AsyncConfigure
+from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..flows import AsyncRuntime, Clock, Flow, arun
+from ..flows.sign_in import provider
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts

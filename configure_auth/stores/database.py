@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, delete, event, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from ..errors import SettingsError, StoreError
-from ..loops import PerLoop, worker_threads
+from ..runtime.loops import PerLoop, worker_threads
 from . import schema
 from .schema import accounts, parameters, subjects
 

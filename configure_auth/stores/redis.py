@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.retry import Retry
 
 from ..errors import SettingsError, StoreError
-from ..loops import worker_threads
+from ..runtime.loops import worker_threads
 from ..values import Intent, PendingSignIn
 from . import LINGER, REPLAY, StateStore
 

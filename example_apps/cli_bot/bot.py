@@ -9,7 +9,7 @@ import click
 from flask import Blueprint, session
 
 from configure_auth import ConfigureError
-from configure_auth.api.client import Profile
+from configure_auth.client.client import Profile
 from configure_auth.flask import ConfigureAuth
 
 from .models import User

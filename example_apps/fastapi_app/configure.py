@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.routing import Mount
 
 from configure_auth import ConfigureError, Identity, LinkedAccount, Settings, TokenGrant
-from configure_auth.api.client import AsyncProfile
+from configure_auth.client.client import AsyncProfile
 from configure_auth.errors import ApiCode
 from configure_auth.starlette import ConfigureAuth
 

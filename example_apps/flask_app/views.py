@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug import Response
 
 from configure_auth import ConfigureError
-from configure_auth.api.profile import ProfileAnswer
+from configure_auth.client.profile import ProfileAnswer
 
 from .configure import configure_auth
 from .models import User, db

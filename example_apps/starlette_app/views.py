@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from configure_auth import ConfigureError
-from configure_auth.api.profile import ProfileAnswer
+from configure_auth.client.profile import ProfileAnswer
 from configure_auth.starlette import ConfigureAuth
 
 from .models import User, database

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import anyio
 import pytest
 
-from configure_auth.api.call import Call
-from configure_auth.api.client import AsyncConfigure, Configure
+from configure_auth.client.call import Call
+from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from configure_auth.api.call import Reply
-from configure_auth.api.messages import (
+from configure_auth.client.call import Reply
+from configure_auth.client.messages import (
     create_message_sign_in_url,
     list_message_lines,
     recognize_phone,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from configure_auth.api.call import Reply
-from configure_auth.api.conversation import Conversation
-from configure_auth.api.profile import Subject
+from configure_auth.client.call import Reply
+from configure_auth.client.conversation import Conversation
+from configure_auth.client.profile import Subject
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret

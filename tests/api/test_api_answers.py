@@ -10,25 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.api.call import Call, Reply
-from configure_auth.api.client import Configure
-from configure_auth.api.developer import add_redirect_uris, list_oauth_clients
-from configure_auth.api.oauth import (
+from configure_auth.client.call import Call, Reply
+from configure_auth.client.client import Configure
+from configure_auth.client.developer import add_redirect_uris, list_oauth_clients
+from configure_auth.client.oauth import (
     Introspection,
     TokenAnswer,
     exchange_authorization_code,
     introspect,
     refresh_tokens,
 )
-from configure_auth.api.profile import ProfileIdentity, Subject, read_profile
-from configure_auth.api.sign_in import (
+from configure_auth.client.profile import ProfileIdentity, Subject, read_profile
+from configure_auth.client.sign_in import (
     ReturnDestination,
     allow_sign_in_return_to,
     exchange_sign_in_code,
     list_sign_in_return_destinations,
     validate_sign_in_token,
 )
-from configure_auth.api.wire import error_from
+from configure_auth.client.wire import error_from
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, SignInGrant, TokenValidation

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_type
 
 import pytest
 
-from configure_auth.api.call import Call
-from configure_auth.api.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.api.profile import ProfileAnswer, Subject, read_profile
-from configure_auth.api.sign_in import ReturnDestination
+from configure_auth.client.call import Call
+from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
+from configure_auth.client.profile import ProfileAnswer, Subject, read_profile
+from configure_auth.client.sign_in import ReturnDestination
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, SignInGrant, TokenValidation
@@ -151,7 +151,7 @@ def test_importing_opens_nothing_and_brings_no_framework() -> None:
     script = (
         "import sys, threading\n"
         "sys.addaudithook(lambda event, args: event.startswith('socket.') and print(event))\n"
-        "import configure_auth.api, configure_auth.oauth\n"
+        "import configure_auth.client, configure_auth.client.oauth_messages\n"
         "assert threading.active_count() == 1\n"
         "print([name for name in ('flask', 'starlette', 'sqlalchemy', 'redis', 'requests') if name in sys.modules])"
     )

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import anyio
 import pytest
 
-from configure_auth.api.call import Call
-from configure_auth.api.client import AsyncConfigure, Configure, Profile
-from configure_auth.api.conversation import Conversation
-from configure_auth.api.profile import Subject
+from configure_auth.client.call import Call
+from configure_auth.client.client import AsyncConfigure, Configure, Profile
+from configure_auth.client.conversation import Conversation
+from configure_auth.client.profile import Subject
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.sandbox import Sandbox
 from configure_auth.sandbox.values import Call as Received

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from configure_auth.api.call import Call, Reply
-from configure_auth.api.messages import (
+from configure_auth.client.call import Call, Reply
+from configure_auth.client.messages import (
     MessageLine,
     MessageSignInUrl,
     RevokedLine,

@@ -14,12 +14,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from configure_auth import MessageIdentity
-from configure_auth.api.call import Call, Reply
-from configure_auth.api.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.api.messages import resolve_message_identity
-from configure_auth.api.sign_in import is_agent_token
-from configure_auth.api.steps import run_steps
+from configure_auth.client.call import Call, Reply
+from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
+from configure_auth.client.messages import resolve_message_identity
+from configure_auth.client.sign_in import is_agent_token
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
+from configure_auth.runtime.drivers import run_steps
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, TokenValidation

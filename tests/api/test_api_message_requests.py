@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.api.call import Call
-from configure_auth.api.messages import (
+from configure_auth.client.call import Call
+from configure_auth.client.messages import (
     create_message_sign_in_url,
     list_message_lines,
     recognize_phone,

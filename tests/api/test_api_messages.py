@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, assert_type
 import pytest
 
 from configure_auth import MessageIdentity
-from configure_auth.api.client import AsyncConfigure, Configure
-from configure_auth.api.messages import (
+from configure_auth.client.client import AsyncConfigure, Configure
+from configure_auth.client.messages import (
     MessageLine,
     MessageSignInUrl,
     RevokedLine,

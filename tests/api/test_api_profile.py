@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
-from configure_auth.api import commits
-from configure_auth.api.client import AsyncConfigure, Configure, Profile
-from configure_auth.api.commits import Committed
-from configure_auth.api.memories import Forgotten, Remembered, SearchAnswer
+from configure_auth.client import commits
+from configure_auth.client.client import AsyncConfigure, Configure, Profile
+from configure_auth.client.commits import Committed
+from configure_auth.client.memories import Forgotten, Remembered, SearchAnswer
 from configure_auth.errors import ApiCode
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings

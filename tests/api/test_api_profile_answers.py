@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.api import commits, conversation, memories
-from configure_auth.api.call import Call
-from configure_auth.api.commits import Committed, RejectedMemory, WrittenMemory
-from configure_auth.api.conversation import Conversation
-from configure_auth.api.memories import Forgotten, Hit, Remembered, SearchAnswer
-from configure_auth.api.profile import Subject
+from configure_auth.client import commits, conversation, memories
+from configure_auth.client.call import Call
+from configure_auth.client.commits import Committed, RejectedMemory, WrittenMemory
+from configure_auth.client.conversation import Conversation
+from configure_auth.client.memories import Forgotten, Hit, Remembered, SearchAnswer
+from configure_auth.client.profile import Subject
 from configure_auth.errors import ApiCode, ConfigureError
 
 from .talking import LINKED, SCOPE, UNLINKED, refused, reply, talk

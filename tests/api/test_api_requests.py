@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from configure_auth.api.call import Call
-from configure_auth.api.developer import add_redirect_uris, list_oauth_clients
-from configure_auth.api.oauth import exchange_authorization_code, introspect, refresh_tokens
-from configure_auth.api.profile import RuntimeScope, Subject, read_profile
-from configure_auth.api.sign_in import (
+from configure_auth.client.call import Call
+from configure_auth.client.developer import add_redirect_uris, list_oauth_clients
+from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
+from configure_auth.client.oauth_messages import authorization_url, code_challenge
+from configure_auth.client.profile import RuntimeScope, Subject, read_profile
+from configure_auth.client.sign_in import (
     allow_sign_in_return_to,
     exchange_sign_in_code,
     list_sign_in_return_destinations,
@@ -23,7 +24,6 @@ from configure_auth.api.sign_in import (
     validate_sign_in_token,
 )
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
-from configure_auth.oauth import authorization_url, code_challenge
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
 

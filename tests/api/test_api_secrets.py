@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from configure_auth.api.call import Call
-from configure_auth.api.client import AsyncConfigure, Configure
-from configure_auth.api.oauth import exchange_authorization_code, introspect, refresh_tokens
-from configure_auth.api.profile import Subject, read_profile
-from configure_auth.api.sign_in import exchange_sign_in_code, validate_sign_in_token
+from configure_auth.client.call import Call
+from configure_auth.client.client import AsyncConfigure, Configure
+from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
+from configure_auth.client.profile import Subject, read_profile
+from configure_auth.client.sign_in import exchange_sign_in_code, validate_sign_in_token
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret

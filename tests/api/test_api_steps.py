@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from configure_auth.api.steps import arun_steps, run_steps
+from configure_auth.runtime.drivers import arun_steps, run_steps
 
 
 def asking(log: list[str]) -> Generator[str, Any, str]:

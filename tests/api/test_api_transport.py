@@ -26,10 +26,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from configure_auth.api.call import Call, Reply
-from configure_auth.api.client import AsyncConfigure, Configure
-from configure_auth.api.sign_in import list_sign_in_return_destinations, validate_sign_in_token
-from configure_auth.api.transport import ANSWER_LIMIT, Transport
+from configure_auth.client.call import Call, Reply
+from configure_auth.client.client import AsyncConfigure, Configure
+from configure_auth.client.sign_in import list_sign_in_return_destinations, validate_sign_in_token
+from configure_auth.client.transport import ANSWER_LIMIT, Transport
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 
 from .conftest import CLOSE, http
@@ -447,7 +447,7 @@ class TestTwoAtOnce:
 
 FORK = """
 import asyncio, os, sys
-from configure_auth.api import AsyncConfigure, Configure
+from configure_auth.client import AsyncConfigure, Configure
 
 options = dict(api_key="sk_key", agent="acme", base_url=sys.argv[1])
 configure, awaited = Configure(**options), AsyncConfigure(**options)
@@ -504,8 +504,8 @@ def test_a_pair_of_calls_is_still_a_pair_after_a_fork(server: Server) -> None:
     server.answers(meet)
     script = """
         import os, sys
-        from configure_auth.api import Configure
-        from configure_auth.api.sign_in import validate_sign_in_token
+        from configure_auth.client import Configure
+        from configure_auth.client.sign_in import validate_sign_in_token
         configure = Configure(api_key="sk_key", agent="acme", base_url=sys.argv[1], timeout=5)
         call = validate_sign_in_token(configure.settings, "token")
         assert configure.send_both(call, call)
@@ -541,7 +541,7 @@ def test_a_certificate_that_the_system_trusts_is_taken(
     server.answers(VALID)
     script = """
         import asyncio, sys, trio
-        from configure_auth.api import AsyncConfigure, Configure
+        from configure_auth.client import AsyncConfigure, Configure
         options = dict(api_key="sk_key", agent="acme", base_url=sys.argv[1])
         with Configure(**options) as configure:
             for _ in range(2):

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from configure_auth import BearerError, BearerUser
-from configure_auth.key_sets import LIFESPAN
+from configure_auth.bearer.key_sets import LIFESPAN
 
 from ..api.conftest import CLOSE, Line, Received, http
 from .issuer import Clock, Issuer, Signer, b64, ec_key, ed25519_key, rsa_key

@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
-from configure_auth import BearerError, BearerUser, bearer, key_sets
-from configure_auth.key_sets import COOLDOWN, LIFESPAN, KeySet
+from configure_auth import BearerError, BearerUser
+from configure_auth.bearer import key_sets
+from configure_auth.bearer import user as bearer
+from configure_auth.bearer.key_sets import COOLDOWN, LIFESPAN, KeySet
 
 from ..api.conftest import http
 from .conftest import UNAVAILABLE, Ask, MakeBearerUser

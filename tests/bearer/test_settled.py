@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import anyio
 import pytest
 
-from configure_auth.loops import settled
+from configure_auth.runtime.loops import settled
 
 BACKENDS = ("asyncio", "trio")
 

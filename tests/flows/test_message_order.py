@@ -12,8 +12,8 @@ import pytest
 from configure_auth.errors import ApiCode, ConfigureError, StoreError
 from configure_auth.events import JourneyCompleted, SenderLinked, SenderUnlinked, TokenRefreshed
 from configure_auth.flows import run
-from configure_auth.flows.messages import start_journey
-from configure_auth.flows.senders import message_identity
+from configure_auth.flows.messages.journeys import start_journey
+from configure_auth.flows.messages.senders import message_identity
 from configure_auth.flows.tokens import access_token
 from configure_auth.values import MessageIdentity
 

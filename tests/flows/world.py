@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 
 from configure_auth import Settings
-from configure_auth.api.call import Call, Reply
+from configure_auth.client.call import Call, Reply
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
@@ -38,7 +38,7 @@ from configure_auth.flows import (
     serve,
 )
 from configure_auth.flows.effects import Effect, Flow, Pause, Whole
-from configure_auth.flows.routes import Feature
+from configure_auth.flows.sign_in.routes import Feature
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
 from configure_auth.values import Secret

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from configure_auth import Configure, Settings
-from configure_auth.api import oauth
+from configure_auth.client import oauth
 from configure_auth.sandbox import Person, Sandbox
 
 from .people import ADA, answer

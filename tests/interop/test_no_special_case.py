@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from configure_auth import Configure, Settings, sandbox
-from configure_auth.api import developer, oauth
+from configure_auth.client import developer, oauth
 from configure_auth.sandbox import Call, Person, Sandbox
 
 from .sdk import Sdk

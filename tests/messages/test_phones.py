@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configure_auth import SettingsError
-from configure_auth.phones import Phones
+from configure_auth.flows.messages.phones import Phones
 from configure_auth.sandbox.people import canonical_phone
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

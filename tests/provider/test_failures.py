@@ -12,9 +12,9 @@ from flask import Flask
 from starlette.requests import Request
 
 from configure_auth import ConfigureAuthError, Settings, SettingsError, SignInError
+from configure_auth.client.oauth_messages import ConfigureOAuthError
 from configure_auth.errors import Code
 from configure_auth.flask import register_oauth as on_flask
-from configure_auth.oauth import ConfigureOAuthError
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import register_oauth as on_starlette
 

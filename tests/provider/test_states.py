@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
-from configure_auth.flows.attempts import OPEN_LIMIT
+from configure_auth.flows.sign_in.attempts import OPEN_LIMIT
 from configure_auth.stores.memory import memory_stores
 
 from ..support.reading import api_calls, meanwhile, no_calls, together

@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from configure_auth import AsyncMessageAgent, MessageAgent, Registration, Settings, ensure_callback
-from configure_auth.api.call import Call
+from configure_auth.client.call import Call
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as OnStarlette

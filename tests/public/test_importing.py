@@ -82,7 +82,9 @@ def test_a_missing_framework_says_what_to_install(hidden: str, statement: str, p
 
 
 def test_a_missing_sandbox_says_what_to_install() -> None:
-    ended = python("-c", HIDDEN.format(hidden=["uvicorn"]) + "from configure_auth.cli import main; main(['sandbox'])")
+    ended = python(
+        "-c", HIDDEN.format(hidden=["uvicorn"]) + "from configure_auth.commands.main import main; main(['sandbox'])"
+    )
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "Error: the sandbox needs more: pip install 'configure_auth[sandbox]'\n"
@@ -91,7 +93,7 @@ def test_a_missing_sandbox_says_what_to_install() -> None:
 def test_an_environment_file_without_its_reader_says_what_to_install(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.touch()
-    program = f"from configure_auth.cli import main; main(['verify', '--env-file', {str(file)!r}])"
+    program = f"from configure_auth.commands.main import main; main(['verify', '--env-file', {str(file)!r}])"
 
     ended = python("-c", HIDDEN.format(hidden=["dotenv"]) + program)
 

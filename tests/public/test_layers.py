@@ -54,13 +54,13 @@ def roots(part: str) -> set[str]:
 
 def test_the_reader_sees_relative_and_late_imports() -> None:
     assert "configure_auth.flows" in set(imported(PACKAGE / "flask" / "extension.py"))
-    assert "configure_auth.sandbox.Sandbox" in set(imported(PACKAGE / "testing.py"))
-    assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "cli.py"))
+    assert "configure_auth.sandbox.Sandbox" in set(imported(PACKAGE / "testing" / "__init__.py"))
+    assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "commands" / "main.py"))
 
 
 @pytest.mark.parametrize(
     "part",
-    ["flows", "api", "stores", "ui", "bearer.py", "errors.py", "events.py", "key_sets.py", "settings.py", "values.py"],
+    ["flows", "client", "runtime", "stores", "ui", "bearer", "errors.py", "events.py", "settings.py", "values.py"],
 )
 def test_only_the_adapters_and_the_sandbox_know_a_framework(part: str) -> None:
     assert roots(part) & FRAMEWORKS == set()
@@ -71,7 +71,12 @@ def test_flows_know_no_http_client_and_no_database() -> None:
 
 
 def test_flows_know_no_adapter_and_no_particular_database() -> None:
-    adapters = ("configure_auth.flask", "configure_auth.starlette", "configure_auth.sandbox", "configure_auth.cli")
+    adapters = (
+        "configure_auth.flask",
+        "configure_auth.starlette",
+        "configure_auth.sandbox",
+        "configure_auth.commands.main",
+    )
     kept = ("configure_auth.stores.sql", "configure_auth.stores.database", "configure_auth.stores.schema")
 
     assert offences("flows", *adapters, *kept) == []
@@ -83,15 +88,15 @@ def test_the_adapters_never_meet() -> None:
 
 
 def test_the_api_knows_neither_flows_nor_stores() -> None:
-    assert offences("api", "configure_auth.flows", "configure_auth.stores", "configure_auth.ui") == []
+    assert offences("client", "configure_auth.flows", "configure_auth.stores", "configure_auth.ui") == []
 
 
 def test_the_stores_know_neither_flows_nor_the_api() -> None:
-    assert offences("stores", "configure_auth.flows", "configure_auth.api", "configure_auth.ui") == []
+    assert offences("stores", "configure_auth.flows", "configure_auth.client", "configure_auth.ui") == []
 
 
 def test_pages_know_neither_flows_nor_stores_nor_the_api() -> None:
-    assert offences("ui", "configure_auth.flows", "configure_auth.api", "configure_auth.stores") == []
+    assert offences("ui", "configure_auth.flows", "configure_auth.client", "configure_auth.stores") == []
 
 
 def test_the_sandbox_is_a_second_reading_of_the_wire_and_imports_nothing_of_ours() -> None:
@@ -103,13 +108,13 @@ def test_the_sandbox_is_a_second_reading_of_the_wire_and_imports_nothing_of_ours
 def test_one_module_touches_authlib() -> None:
     users = {path for path in sources() if "authlib" in {name.split(".")[0] for name in imported(path)}}
 
-    assert users == {PACKAGE / "oauth.py"}
+    assert users == {PACKAGE / "client" / "oauth_messages.py"}
 
 
 def test_one_module_touches_pyjwt() -> None:
     users = {path for path in sources() if "jwt" in {name.split(".")[0] for name in imported(path)}}
 
-    assert users == {PACKAGE / "key_sets.py"}
+    assert users == {PACKAGE / "bearer" / "key_sets.py"}
 
 
 def test_only_the_transport_and_the_sandboxs_robot_speak_http() -> None:
@@ -119,8 +124,8 @@ def test_only_the_transport_and_the_sandboxs_robot_speak_http() -> None:
         if {name.split(".")[0] for name in imported(path)} & {"httpx", "httpx2", "httpcore", "httpcore2", "requests"}
     }
 
-    assert "api/transport.py" in speakers
-    assert {name for name in speakers if not name.startswith("sandbox/")} == {"api/transport.py"}
+    assert "client/transport.py" in speakers
+    assert {name for name in speakers if not name.startswith("sandbox/")} == {"client/transport.py"}
 
 
 def calls_at_import(tree: ast.Module) -> Iterator[ast.Call]:

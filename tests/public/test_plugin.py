@@ -84,7 +84,7 @@ def test_the_fixture_is_listed_with_what_it_is_for(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_uses_it_never_loads_an_http_client(tmp_path: Path) -> None:
-    text = "import sys\n\ndef test_nothing():\n    assert 'configure_auth.api' not in sys.modules\n"
+    text = "import sys\n\ndef test_nothing():\n    assert 'configure_auth.client' not in sys.modules\n"
     ended = suite(tmp_path, text)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from configure_auth.cli import main
+from configure_auth.commands.main import main
 from configure_auth.sandbox import Sandbox
 
 from .running import environment, python

@@ -10,7 +10,7 @@ import pytest
 from configure_auth import Settings
 from configure_auth import flask as on_flask
 from configure_auth import starlette as on_starlette
-from configure_auth.described import Described
+from configure_auth.runtime.described import Described
 from configure_auth.sandbox import Sandbox
 
 VERBS = [

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from configure_auth import AsyncConfigure, Configure, Identity, LinkedAccount, Secret, Settings, TokenGrant
-from configure_auth.api.client import AsyncProfile, Profile
-from configure_auth.api.profile import ProfileAnswer
+from configure_auth.client.client import AsyncProfile, Profile
+from configure_auth.client.profile import ProfileAnswer
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.flask.provider import OAuthProvider as ProviderOnFlask
 from configure_auth.flask.provider import register_oauth as register_on_flask

@@ -19,9 +19,9 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores import REPLAY
-from configure_auth.stores.conformance.records import attempt
 from configure_auth.stores.schema import SCHEMA, metadata, number, states, upgrade
 from configure_auth.stores.statements import PURGE
+from configure_auth.testing.conformance.records import attempt
 
 from ..support.servers import PostgreSQL, RedisServer
 from ..support.stores import StoresAt

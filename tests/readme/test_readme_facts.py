@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from configure_auth import Settings, events, ui
-from configure_auth.cli import main
+from configure_auth.commands.main import main
 from configure_auth.errors import ApiCode, Code
 from configure_auth.flask.signals import SIGNALS
 from configure_auth.flows import LINK_ROUTES, SIGN_IN_ROUTES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from configure_auth import AsyncConfigure, Configure, Secret, Settings
-from configure_auth.bearer import BearerUser
+from configure_auth.bearer.user import BearerUser
 from configure_auth.errors import SettingsError
 from configure_auth.keys import key_weakness, read_key
 

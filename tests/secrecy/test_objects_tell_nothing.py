@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from configure_auth import ConfigureAuthError, ConfigureError, Secret, Settings
-from configure_auth.api.oauth import exchange_authorization_code, introspect, refresh_tokens
-from configure_auth.api.sign_in import exchange_sign_in_code, validate_sign_in_token
+from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
+from configure_auth.client.sign_in import exchange_sign_in_code, validate_sign_in_token
 
 from ..support.web import MakeWeb, Web
 from .conftest import Evidence, Watched, plant_what_configure_knows

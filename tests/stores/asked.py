@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance.records import NOW
+from configure_auth.testing.conformance.records import NOW
 from configure_auth.values import PendingSignIn
 
 MODES = ("plain", "in-threads", "awaited")

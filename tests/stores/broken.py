@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from configure_auth.stores import Saved, StoredAccount, Stores
-from configure_auth.stores.conformance.records import NOW, attempt
 from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemoryStates, memory_stores
+from configure_auth.testing.conformance.records import NOW, attempt
 from configure_auth.values import Intent, PendingSignIn
 
 from ..support.wrapping import wrapped

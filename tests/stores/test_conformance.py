@@ -13,8 +13,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance import StateConformance
 from configure_auth.testing import StoreConformance
+from configure_auth.testing.conformance import StateConformance
 
 from ..support.servers import PostgreSQL, RedisServer
 from .opened import opened

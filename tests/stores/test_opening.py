@@ -25,9 +25,9 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance.records import attempt, connection
 from configure_auth.stores.memory import memory_stores
 from configure_auth.stores.opening import open_attempts
+from configure_auth.testing.conformance.records import attempt, connection
 
 from ..public.running import says
 from ..support.servers import PostgreSQL, RedisServer

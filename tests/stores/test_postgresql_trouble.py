@@ -19,8 +19,8 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError, StoreError
 from configure_auth.stores import Stores
-from configure_auth.stores.conformance.records import NOW, attempt, connection, link
 from configure_auth.stores.schema import SCHEMA
+from configure_auth.testing.conformance.records import NOW, attempt, connection, link
 
 from ..support.servers import PostgreSQL
 from .asked import MODES, claimed, waited

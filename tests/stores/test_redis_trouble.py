@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 
 from configure_auth import StoreError
 from configure_auth.stores import LINGER, Stores
-from configure_auth.stores.conformance.records import END, NOW, attempt
+from configure_auth.testing.conformance.records import END, NOW, attempt
 from configure_auth.values import PendingSignIn
 
 from ..support.servers import RedisServer, private_redis

@@ -21,9 +21,9 @@ from sqlalchemy.pool import NullPool
 
 from configure_auth import SettingsError
 from configure_auth.stores import StoredAccount, Stores, schema
-from configure_auth.stores.conformance.records import NOW, connection, journey, link
 from configure_auth.stores.opening import make_tables
 from configure_auth.stores.schema import SCHEMA, accounts, metadata, number, owners, parameters, upgrade, users
+from configure_auth.testing.conformance.records import NOW, connection, journey, link
 
 from ..public.running import environment, python
 from ..support.servers import PostgreSQL

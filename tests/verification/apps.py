@@ -18,13 +18,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configure_auth import Settings
+from configure_auth.commands.checks.app_checks import APPLICATION
+from configure_auth.commands.checks.check import Finding, Result, run_checks
+from configure_auth.commands.checks.subject import Subject
+from configure_auth.commands.targets import Target, _on_starlette, target_of
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
 from configure_auth.flask.extension import installations
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
-from configure_auth.targets import Target, _on_starlette, target_of
-from configure_auth.verification.app_checks import APPLICATION
-from configure_auth.verification.check import Finding, Result, run_checks
-from configure_auth.verification.subject import Subject
 
 Adapter = Literal["flask", "starlette"]
 

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from configure_auth.cli import main
+from configure_auth.commands.main import main
 from configure_auth.sandbox import Sandbox
 from tests.public.running import environment
 from tests.support.ports import free_port

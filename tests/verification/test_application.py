@@ -19,10 +19,10 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from configure_auth.commands.checks.check import End
+from configure_auth.commands.checks.storage import workers_of
 from configure_auth.errors import StoreError
 from configure_auth.stores.memory import MemoryStates, memory_stores
-from configure_auth.verification.check import End
-from configure_auth.verification.storage import workers_of
 
 from ..support.flask_sessions import ServerSessions
 from .apps import LIVE, SECRET_KEY, Adapter, Judge

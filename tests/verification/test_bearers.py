@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from configure_auth.commands.checks.check import End, Finding
 from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.starlette import BearerUser as OnStarlette
-from configure_auth.verification.check import End, Finding
 
 from ..api.conftest import Server, http
 from ..bearer.issuer import AUDIENCE, ISSUER, Issuer

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from configure_auth.commands.checks.check import End
+from configure_auth.commands.targets import Target, _on_starlette, target_of
 from configure_auth.flask.extension import installations
 from configure_auth.sandbox import Sandbox
-from configure_auth.targets import Target, _on_starlette, target_of
-from configure_auth.verification.check import End
 from example_apps import cli_bot, fastapi_app, flask_app, starlette_app
 
 from .apps import LIVE, LOCAL, PLANTED, judged

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from configure_auth.verification.check import End
-from configure_auth.verification.policies import allows, policies_of
+from configure_auth.commands.checks.check import End
+from configure_auth.commands.checks.policies import allows, policies_of
 
 from .apps import LIVE, Adapter, Judge
 

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from configure_auth.commands.checks import receiver
+from configure_auth.commands.checks.receiver import Receiver, receiving
+from configure_auth.commands.checks.sign_in import Begun
 from configure_auth.ui import CONTENT_SECURITY_POLICY
 from configure_auth.values import Secret
-from configure_auth.verification import receiver
-from configure_auth.verification.receiver import Receiver, receiving
-from configure_auth.verification.sign_in import Begun
 
 from ..support.ports import free_port
 

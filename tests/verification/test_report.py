@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from configure_auth.verification.process import output_kept
+from configure_auth.commands.checks.process import output_kept
 
 from .screens import show, shown
 from .setups import KEYS, STORE_PASSWORD, SetUp, Somebody

@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 import pytest
 
 from configure_auth import Configure, Settings
-from configure_auth.api.call import Call
+from configure_auth.client.call import Call
+from configure_auth.commands.checks.configuration import read_settings
+from configure_auth.commands.checks.program import verify
+from configure_auth.commands.checks.report import JsonReport
+from configure_auth.commands.checks.subject import Subject
+from configure_auth.commands.checks.upstream import UPSTREAM
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import Runtime, run
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.memory import memory_stores
-from configure_auth.verification.configuration import read_settings
-from configure_auth.verification.program import verify
-from configure_auth.verification.report import JsonReport
-from configure_auth.verification.subject import Subject
-from configure_auth.verification.upstream import UPSTREAM
 
 from .setups import APP_URL, LINK, LOGIN, SetUp, Somebody, skipped_for
 

@@ -18,12 +18,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from configure_auth import Settings
-from configure_auth.flask import facts as flask_facts
+from configure_auth.commands.checks import flask_app as flask_facts
+from configure_auth.commands.checks import starlette_app as starlette_facts
+from configure_auth.commands.checks.check import End
+from configure_auth.commands.checks.facts import Visited
+from configure_auth.commands.checks.visits import _permits
 from configure_auth.starlette import ConfigureAuth
-from configure_auth.starlette import facts as starlette_facts
-from configure_auth.verification.check import End
-from configure_auth.verification.facts import Visited
-from configure_auth.verification.visits import _permits
 
 from .apps import Adapter, Judge, Setup, waited_for
 

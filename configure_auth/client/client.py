@@ -1,0 +1,474 @@
+"""Two clients for Configure, blocking and awaited. Every verb is written once, as a function that makes a `Call`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import ChainMap
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+
+import anyio
+
+from ..errors import ApiCode, ConfigureError, SettingsError
+from ..runtime.described import Described
+from ..runtime.drivers import arun_steps, run_steps
+from ..settings import Settings
+from ..values import MessageIdentity, Secret
+from . import commits, conversation, memories, messages, sign_in
+from .call import Call
+from .conversation import Conversation
+from .profile import Subject
+from .transport import CALL_TIMEOUT, AsyncTransport, Transport
+
+__all__ = ["AsyncAuth", "AsyncConfigure", "AsyncPerform", "AsyncProfile", "Auth", "Configure", "Perform", "Profile"]
+
+B = TypeVar("B")
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+
+# Of one sync client, for the second of two calls at once.
+_SECOND_CALLS = 8
+
+
+class Perform(Protocol):
+    """What sends a call and gives its value: `Configure.send`, or a function that does something first."""
+
+    def __call__(self, call: Call[T], /) -> T: ...
+
+
+class AsyncPerform(Protocol):
+    """`Perform`, awaited."""
+
+    async def __call__(self, call: Call[T], /) -> T: ...
+
+
+class _Sync(Generic[B]):
+    """The owner of blocking verbs. `binding` is the first argument of the functions behind them."""
+
+    def __init__(self, binding: B, perform: Perform) -> None:
+        self._binding = binding
+        self._perform = perform
+
+
+class _Async(Generic[B]):
+    """The owner of awaited verbs."""
+
+    def __init__(self, binding: B, perform: AsyncPerform) -> None:
+        self._binding = binding
+        self._perform = perform
+
+
+class Verb(Described, Generic[B, P, T]):
+    """A function that makes a `Call`, as a method that sends it: blocking or awaited, as its owner is."""
+
+    def __init__(self, build: Callable[Concatenate[B, P], Call[T]]) -> None:
+        super().__init__(build)
+        self._build = build
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        # The arguments may be codes and tokens. They are let go before anything can fail, so that a traceback that
+        # prints locals has none of them.
+        if isinstance(owner, _Sync):
+
+            def verb(*args: P.args, **kwargs: P.kwargs) -> T:
+                call = self._build(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return owner._perform(call)
+
+            return self._describe(verb)
+        if isinstance(owner, _Async):
+
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+                call = self._build(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return await owner._perform(call)
+
+            return self._describe(awaited)
+        return self
+
+
+class Steps(Described, Generic[B, P, T]):
+    """A function that yields calls and is sent their values, as a method: blocking or awaited, as its owner is."""
+
+    def __init__(self, begin: Callable[Concatenate[B, P], Generator[Call[Any], Any, T]]) -> None:
+        super().__init__(begin)
+        self._begin = begin
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        # As in `Verb`: the function itself lets its secrets go before its first call.
+        if isinstance(owner, _Sync):
+
+            def steps(*args: P.args, **kwargs: P.kwargs) -> T:
+                begun = self._begin(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return run_steps(begun, owner._perform)
+
+            return self._describe(steps)
+        if isinstance(owner, _Async):
+
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+                begun = self._begin(owner._binding, *args, **kwargs)
+                del args, kwargs
+                return await arun_steps(begun, owner._perform)
+
+            return self._describe(awaited)
+        return self
+
+
+class Local(Described, Generic[B, P, T]):
+    """A function that needs nobody's answer, as a method; the same on both sides."""
+
+    def __init__(self, function: Callable[Concatenate[B, P], T]) -> None:
+        super().__init__(function)
+        self._function = function
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Self: ...
+    @overload
+    def __get__(self, owner: _Sync[B] | _Async[B], cls: type) -> Callable[P, T]: ...
+
+    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
+        if owner is None:
+            return self
+
+        def local(*args: P.args, **kwargs: P.kwargs) -> T:
+            return self._function(owner._binding, *args, **kwargs)
+
+        return self._describe(local)
+
+
+class _AuthVerbs:
+    sign_in_url = Local(sign_in.sign_in_url)
+    exchange_sign_in_code = Verb(sign_in.exchange_sign_in_code)
+    validate_sign_in_token = Verb(sign_in.validate_sign_in_token)
+    allow_sign_in_return_to = Verb(sign_in.allow_sign_in_return_to)
+    list_sign_in_return_destinations = Verb(sign_in.list_sign_in_return_destinations)
+    remove_sign_in_return_to = Verb(sign_in.remove_sign_in_return_to)
+    recognize_phone = Verb(messages.recognize_phone)
+    resolve_message_identity = Steps(messages.resolve_message_identity)
+    create_message_sign_in_url = Verb(messages.create_message_sign_in_url)
+    register_message_line = Verb(messages.register_message_line)
+    list_message_lines = Verb(messages.list_message_lines)
+    revoke_message_line = Verb(messages.revoke_message_line)
+
+
+class Auth(_AuthVerbs, _Sync[Settings]):
+    """The hosted sign-in, of `Configure.auth`."""
+
+
+class AsyncAuth(_AuthVerbs, _Async[Settings]):
+    """The hosted sign-in, of `AsyncConfigure.auth`."""
+
+
+class _ProfileVerbs:
+    read = Verb(conversation.read)
+    search = Verb(memories.search)
+    remember = Verb(memories.remember)
+    forget = Verb(memories.forget)
+    commit = Verb(commits.commit)
+    note = Local(commits.note)
+    owes_commit = Local(conversation.owes_commit)
+
+
+class Profile(_ProfileVerbs, _Sync[Conversation]):
+    """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
+
+    As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
+    owes a commit. It sends nothing where nothing is owed and nothing was noted. After an exception nothing is
+    committed, and the notes are dropped. A commit that fails raises; its notes are gone too, and the reads still owe.
+    An OAuth token needs the scope `profile.commit` for it.
+
+        with configure.profile(token=token) as profile:
+            identity = profile.read(sections=["identity"]).identity
+            profile.note(messages=[{"role": "user", "content": question}], memories=["Prefers tea."])
+
+    Args:
+        perform: sends the calls; `Configure.send`, or a function that does something first.
+    """
+
+    def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
+        super().__init__(Conversation(settings, subject), perform)
+
+    def __enter__(self) -> Self:
+        self._binding.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        run_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
+
+
+class AsyncProfile(_ProfileVerbs, _Async[Conversation]):
+    """`Profile`, awaited."""
+
+    def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
+        super().__init__(Conversation(settings, subject), perform)
+
+    async def __aenter__(self) -> Self:
+        self._binding.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await arun_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
+
+
+class Configure:
+    """A client that blocks. Threads may share it, and it opens nothing before its first call.
+
+    Args:
+        settings: the app's settings; or else the three below.
+        api_key: the secret key, `sk_...`.
+        agent: the agent's handle.
+        base_url: another origin of the API.
+        timeout: seconds for a whole call, at most 300.
+
+    Without `settings`, whatever isn't given is read from the `CONFIGURE_*` variables of the process, now: a key given
+    here goes to the API that CONFIGURE_BASE_URL names.
+
+    Raises:
+        SettingsError: settings together with one of the other three, or a malformed one.
+    """
+
+    @overload
+    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
+        self.settings = _settings(settings, api_key, agent, base_url)
+        self.auth = Auth(self.settings, self.send)
+        self._transport = Transport(timeout)
+        self._forget()
+        _clients.add(self)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def profile(
+        self,
+        identity: MessageIdentity | None = None,
+        /,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+    ) -> Profile:
+        """The profile of one subject: exactly one of the three is given.
+
+        Args:
+            identity: a message's sender, who is read by token where linked, else by external id.
+            token: a linked person's, from the link or the login.
+            external_id: the app's id for one of its own users, 1 to 255 characters of Latin-1.
+
+        Raises:
+            ConfigureError: INVALID_INPUT for none, for more than one, and for what can't be sent.
+        """
+        return Profile(self.send, self.settings, _subject(identity, token, external_id))
+
+    def send(self, call: Call[T], /) -> T:
+        """Send one call and read its answer.
+
+        Raises:
+            ConfigureError: whatever went wrong.
+        """
+        return call.parse(self._transport.send(call))
+
+    def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+        """Send two calls at once, the second from a thread; both end by one deadline. A failure of either is raised."""
+        deadline = time.monotonic() + self._transport.timeout
+
+        def finish() -> U:
+            return second.parse(self._transport.send(second, deadline=deadline))
+
+        future: Future[U] = self._threads().submit(finish)
+        try:
+            value = first.parse(self._transport.send(first, deadline=deadline))
+        except BaseException:
+            future.cancel()
+            raise
+        # Where all threads are busy the second call hasn't begun; then it is made here.
+        return value, finish() if future.cancel() else future.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(_SECOND_CALLS, thread_name_prefix="configure_auth")
+            return self._executor
+
+    def close(self) -> None:
+        """Close the connections, once the second calls of pairs have ended. A later call opens new ones."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            # A call that is still on its way would leave its connection behind in a pool that is gone.
+            executor.shutdown(wait=True)
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncConfigure:
+    """`Configure`, awaited, on asyncio and on trio. One may be used from several event loops, one after the other too.
+
+    The arguments and errors are those of `Configure`.
+    """
+
+    @overload
+    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        api_key: str | Secret | None = None,
+        agent: str | None = None,
+        base_url: str | None = None,
+        timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
+        self.settings = _settings(settings, api_key, agent, base_url)
+        self.auth = AsyncAuth(self.settings, self.send)
+        self._transport = AsyncTransport(timeout)
+
+    def profile(
+        self,
+        identity: MessageIdentity | None = None,
+        /,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+    ) -> AsyncProfile:
+        """`Configure.profile`, whose verbs are awaited."""
+        return AsyncProfile(self.send, self.settings, _subject(identity, token, external_id))
+
+    async def send(self, call: Call[T], /) -> T:
+        """Send one call and read its answer.
+
+        Raises:
+            ConfigureError: whatever went wrong.
+        """
+        return call.parse(await self._transport.send(call))
+
+    async def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+        """Send two calls at once. The first failure of the two is raised as it is, and the other call given up."""
+        values: dict[int, Any] = {}
+        failures: list[Exception] = []
+
+        async def send(place: int, call: Call[Any]) -> None:
+            try:
+                values[place] = await self.send(call)
+            except Exception as error:  # noqa: BLE001  # raised below, outside of the task group's wrapping
+                failures.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send, 0, first)
+            tasks.start_soon(send, 1, second)
+        if failures:
+            raise failures[0]
+        return values[0], values[1]
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop. A later call opens new ones."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _settings(
+    settings: Settings | None, api_key: str | Secret | None, agent: str | None, base_url: str | None
+) -> Settings:
+    given = {
+        "CONFIGURE_API_KEY": Secret(api_key) if isinstance(api_key, str) else api_key,
+        "CONFIGURE_AGENT": agent,
+        "CONFIGURE_BASE_URL": base_url,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    del api_key
+    if settings is None:
+        return Settings.from_mapping(ChainMap(given, cast(dict[str, Any], os.environ)))
+    if given:
+        raise SettingsError("give either settings, or api_key, agent and base_url; settings have these in them")
+    return settings
+
+
+def _subject(identity: MessageIdentity | None, token: str | Secret | None, external_id: str | None) -> Subject:
+    if identity is None:
+        return Subject(token=token, external_id=external_id)
+    if not isinstance(identity, MessageIdentity) or (token, external_id) != (None, None):
+        raise ConfigureError(
+            ApiCode.INVALID_INPUT, "give a MessageIdentity alone, or exactly one of token= and external_id="
+        )
+    return Subject(token=identity.token) if identity.linked else Subject(external_id=identity.external_id)
+
+
+_clients: weakref.WeakSet[Configure] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The threads of an executor aren't there after a fork.
+    for client in list(_clients):
+        client._forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,178 @@
+"""The token endpoint and introspection: what "Continue with Configure" asks after the person has come back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..settings import Settings
+from ..values import Secret
+from . import oauth_messages as oauth
+from .call import Call, Reply
+from .wire import Answer, json_body, plain, read_answer, require_text, require_token
+
+__all__ = ["Introspection", "TokenAnswer", "exchange_authorization_code", "introspect", "refresh_tokens"]
+
+# RFC 6749 section 3.3, with more than one space between two allowed.
+_SCOPES = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+_LONGEST_LIFE = 10 * 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """The tokens of a code exchange or a refresh.
+
+    `expires_in` is in seconds from the answer, None where Configure doesn't say. `scopes` are those granted.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    expires_in: float | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspection:
+    """What Configure says of an access token (RFC 7662 section 2.2).
+
+    Of an inactive token nothing but that is told. `expires_at` is in Unix seconds. Fields that the answer leaves out
+    are None, or empty.
+    """
+
+    active: bool
+    sub: str | None = None
+    client_id: str | None = None
+    agent: str | None = None
+    expires_at: float | None = None
+
+
+def exchange_authorization_code(
+    settings: Settings,
+    *,
+    code: str | Secret,
+    redirect_uri: str,
+    code_verifier: str | Secret,
+    resource: str | None,
+    scopes: Sequence[str] = (),
+) -> Call[TokenAnswer]:
+    """Exchange the code of an authorization for tokens. A code is good once; the call is never repeated.
+
+    Args:
+        code: the `code` parameter of the callback, 1 to 2048 visible ASCII characters.
+        redirect_uri: exactly the one of the authorization request.
+        code_verifier: the PKCE verifier whose challenge was sent, 43 to 128 characters.
+        resource: the API that the token is for (RFC 8707), as it was sent at authorization.
+        scopes: those asked for; an answer without `scope` grants them all (RFC 6749 section 5.1).
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent. Later: Configure's OAuth error with its word in
+            `backend_code` (`invalid_grant` for a used or expired code, `invalid_client` for a stale secret), or
+            SERVER_ERROR for anything but 200 with a JSON object that has a Bearer token of 1 to 8192 visible ASCII
+            characters. `expires_in` may be left out; a string, a boolean, a negative number or one above ten years
+            is SERVER_ERROR too.
+    """
+    require_token("code", code, 2048)
+    require_token("code_verifier", code_verifier, 128)
+    require_text("redirect_uri", redirect_uri)
+    body = oauth.token_body(
+        code=plain(code),
+        redirect_uri=redirect_uri,
+        client_id=settings.required_oauth_client_id,
+        code_verifier=plain(code_verifier),
+        resource=resource,
+    )
+    return _token_call(settings, body, "the token request", scopes)
+
+
+def refresh_tokens(
+    settings: Settings, *, refresh_token: str | Secret, resource: str | None, scopes: Sequence[str] = ()
+) -> Call[TokenAnswer]:
+    """Renew tokens. Configure's refresh tokens rotate, and a second use of one revokes the whole family.
+
+    Args:
+        refresh_token: the latest one.
+        resource: as at the exchange; without it the new token may be for something else.
+        scopes: those granted before; an answer without `scope` keeps them.
+
+    Raises:
+        ConfigureError: as for `exchange_authorization_code`; `invalid_grant` means that the person must sign in again.
+    """
+    require_token("refresh_token", refresh_token)
+    body = oauth.refresh_body(
+        refresh_token=plain(refresh_token), client_id=settings.required_oauth_client_id, resource=resource
+    )
+    return _token_call(settings, body, "the refresh", scopes)
+
+
+def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> Call[TokenAnswer]:
+    asked = tuple(scopes)
+
+    def parse(reply: Reply) -> TokenAnswer:
+        return _tokens(read_answer(reply, what, statuses=(200,)), asked)
+
+    return Call(
+        method="POST",
+        url=f"{settings.base_url}/oauth/token",
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Authorization": oauth.basic_authorization(
+                settings.required_oauth_client_id, settings.required_oauth_client_secret
+            ),
+        },
+        content=body,
+        parse=parse,
+    )
+
+
+def _tokens(answer: Answer, asked: tuple[str, ...]) -> TokenAnswer:
+    # The wire's only known readers never look at token_type; absent is taken for Bearer, another word is not.
+    if (answer.text("token_type") or "Bearer").lower() != "bearer":
+        answer.refuse("token_type")
+    return TokenAnswer(
+        access_token=answer.required_secret("access_token"),
+        refresh_token=answer.secret("refresh_token"),
+        expires_in=answer.number("expires_in", most=_LONGEST_LIFE),
+        scopes=_scopes(answer, asked),
+    )
+
+
+def _scopes(answer: Answer, asked: tuple[str, ...]) -> tuple[str, ...]:
+    if not answer.has("scope"):
+        return asked
+    if not _SCOPES.fullmatch(answer.text("scope", 8192) or ""):
+        answer.refuse("scope")
+    # A blank scope is no scope, not those asked for.
+    return tuple(scope for scope in (answer.text("scope", 8192) or "").split(" ") if scope)
+
+
+def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
+    """Ask whose access token this is, and whether it still holds.
+
+    Configure takes the token as JSON and asks for no credentials, so the answer is no proof by itself for a token that
+    came from outside.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR where `active` isn't true or false, or an
+            active token has no `sub` of 1 to 255 characters. A refusal is an error, never "inactive".
+    """
+    require_token("token", token)
+    return Call(
+        method="POST",
+        url=f"{settings.base_url}/oauth/introspect",
+        headers={"Content-Type": "application/json"},
+        content=json_body({"token": plain(token)}),
+        parse=lambda reply: _introspection(read_answer(reply, "the introspection")),
+    )
+
+
+def _introspection(answer: Answer) -> Introspection:
+    if not answer.required_boolean("active"):
+        return Introspection(active=False)
+    return Introspection(
+        active=True,
+        sub=answer.required_text("sub"),
+        client_id=answer.text("client_id"),
+        agent=answer.text("agent"),
+        expires_at=answer.number("exp"),
+    )

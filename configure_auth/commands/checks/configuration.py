@@ -1,0 +1,146 @@
+"""The settings themselves: whether each is there, and whether it is what it should be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ...errors import SettingsError
+from ...keys import MAKE_KEY, key_weakness
+from ...settings import Settings
+from ...values import Secret
+from .check import End, Finding, Result, failed, passed, skipped, warned
+
+__all__ = ["configuration_of", "read_settings"]
+
+_OURS = tuple(f"CONFIGURE_{field.name.upper()}" for field in fields(Settings))
+# Configure's own programs read these from the same file.
+_THEIRS = ("CONFIGURE_REDIRECT_URI", "CONFIGURE_DEVELOPER_TOKEN")
+_PREFIXES = {
+    "ocs_": "CONFIGURE_OAUTH_CLIENT_SECRET",
+    "oc_": "CONFIGURE_OAUTH_CLIENT_ID",
+    "pk_": "CONFIGURE_PUBLISHABLE_KEY",
+    "sk_": "CONFIGURE_API_KEY",
+}
+_HALVES = {
+    "CONFIGURE_OAUTH_CLIENT_ID": "CONFIGURE_OAUTH_CLIENT_SECRET",
+    "CONFIGURE_OAUTH_CLIENT_SECRET": "CONFIGURE_OAUTH_CLIENT_ID",
+}
+_FROM_DASHBOARD = "copy it from Configure's dashboard (configure.dev/login)"
+
+
+def configuration_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
+    """An app's settings as the mapping that they could have been read from, with what `environment` has beside them."""
+    beside = {name: value for name, value in environment.items() if name not in _OURS}
+    return beside | {name: getattr(settings, field.name) for name, field in zip(_OURS, fields(Settings), strict=True)}
+
+
+def read_settings(configuration: Mapping[str, Any]) -> tuple[Settings, list[Result]]:
+    """Judge each variable by itself, so that one mistake hides no other.
+
+    Returns:
+        the settings that are well-formed, without the rest, and a result for each variable that matters.
+    """
+    good: dict[str, Any] = {}
+    results = []
+    is_test = str(_plain(configuration.get("CONFIGURE_API_KEY")) or "").startswith("sk_test_")
+    for name in _OURS:
+        finding = _judge(name, configuration, is_test)
+        if finding is None:
+            continue
+        if finding.end in (End.PASSED, End.WARNED) and configuration.get(name):
+            good[name] = configuration[name]
+        results.append(Result(name=name, title=name, finding=finding))
+    for name in sorted(configuration):
+        if name.startswith("CONFIGURE_") and name not in (*_OURS, *_THEIRS) and configuration[name]:
+            finding = _unknown_name(name)
+            if finding is not None:
+                results.append(Result(name=name, title=name, finding=finding))
+    return Settings.from_mapping(good), results
+
+
+def _judge(name: str, configuration: Mapping[str, Any], is_test: bool) -> Finding | None:
+    value = configuration.get(name)
+    try:
+        alone = Settings.from_mapping({name: value})
+    except SettingsError as error:
+        return failed(f"it isn't what it should be{_mixed_up(name, value)}", str(error))
+    read = getattr(alone, name.removeprefix("CONFIGURE_").lower())
+    if value and read:
+        return _set(name, read, configuration)
+    return _absent(name, configuration, is_test)
+
+
+def _set(name: str, read: Any, configuration: Mapping[str, Any]) -> Finding | None:
+    if name in ("CONFIGURE_AGENT", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_SSO_REDIRECT_URI") or name.endswith("_URL"):
+        return passed(str(read))
+    if name == "CONFIGURE_TOKEN_KEYS":
+        weakness = next(filter(None, map(key_weakness, read)), None)
+        if weakness is not None:
+            judge = warned if _is_local(configuration) else failed
+            return judge(f"a key {weakness}: with a copy of the store it can be guessed", MAKE_KEY)
+        return passed("1 key" if len(read) == 1 else f"{len(read)} keys; the first one seals")
+    if name == "CONFIGURE_API_KEY":
+        prefix = next(prefix for prefix in ("sk_test_", "sk_", "cfg_") if read.reveal().startswith(prefix))
+        return passed(f"is set ({prefix}...)")
+    return passed("is set")
+
+
+def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Finding | None:
+    if name in _HALVES:
+        if is_test:
+            return skipped("a test-mode key (sk_test_) has no OAuth client")
+        if configuration.get(_HALVES[name]):
+            return failed("it isn't set, and the other half of the OAuth client is", _FROM_DASHBOARD)
+        return skipped("it isn't set; only the login needs it")
+    if name == "CONFIGURE_PUBLISHABLE_KEY":
+        return skipped("it isn't set; only Configure's element in a page needs it")
+    if name in ("CONFIGURE_API_KEY", "CONFIGURE_AGENT"):
+        return failed("it isn't set", f"{_FROM_DASHBOARD}, and set {name}")
+    if name == "CONFIGURE_APP_URL":
+        return warned(
+            "it isn't set, so the app works on localhost only, and no callback can be looked for",
+            "set it to the https URL at which people reach the app; on localhost to its URL there, with the port",
+        )
+    if name == "CONFIGURE_TOKEN_KEYS":
+        return _no_keys(configuration)
+    return None
+
+
+def _no_keys(configuration: Mapping[str, Any]) -> Finding:
+    if _is_local(configuration):
+        return warned("it isn't set; Flask's SECRET_KEY replaces it on localhost only", MAKE_KEY)
+    return failed("it isn't set, and seals the stored tokens", MAKE_KEY)
+
+
+def _is_local(configuration: Mapping[str, Any]) -> bool:
+    try:
+        return Settings.from_mapping({"CONFIGURE_APP_URL": configuration.get("CONFIGURE_APP_URL")}).is_local
+    except SettingsError:
+        return False
+
+
+def _mixed_up(name: str, value: object) -> str:
+    plain = _plain(value)
+    if not isinstance(plain, str):
+        return ""
+    plain = plain.strip()
+    if plain[:1] in "\"'" and plain:
+        return ": it begins with a quotation mark, which is part of it where it was set"
+    for prefix, owner in _PREFIXES.items():
+        if plain.startswith(prefix):
+            return "" if owner == name else f": it begins with {prefix}, as {owner} does; were the two mixed up?"
+    return ""
+
+
+def _unknown_name(name: str) -> Finding | None:
+    near = difflib.get_close_matches(name, _OURS, 1, cutoff=0.75)
+    if not near:
+        return None
+    return warned("nothing reads a variable of this name", f"did you mean {near[0]}?")
+
+
+def _plain(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else value

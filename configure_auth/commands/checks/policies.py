@@ -1,0 +1,176 @@
+"""The Content-Security-Policy of a page of the app: whether it leaves our forms and Configure's element to work.
+
+CSP Level 3, as browsers read it: every policy must allow a thing, a directive that is missing falls back, the first of
+a name counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from ...flows import AccountLink
+from ...flows.effects import Flow
+from .check import Finding, passed, skipped, warned, worst
+from .facts import Application, Unvisited
+from .visits import asked
+
+if TYPE_CHECKING:
+    from .subject import Subject
+
+__all__ = ["Policy", "allows", "csp", "policies_of"]
+
+Policy: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Sources by directive."""
+
+_FALLBACKS = {
+    "script-src": ("script-src-elem", "script-src", "default-src"),
+    "connect-src": ("connect-src", "default-src"),
+    "form-action": ("form-action",),
+}
+_PORTS = {"http": 80, "https": 443}
+
+
+def csp(subject: Subject, application: Application) -> Flow[Finding]:
+    """The policy of the app's first page. Its code runs for it, as for whoever else visits."""
+    assert subject.features is not None
+    answer = yield from asked(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
+    if isinstance(answer, Unvisited):
+        return skipped(f"/ gave no answer: {answer.why}")
+    if answer.status != 200:
+        return skipped(f"/ has no page for who is signed out (HTTP {answer.status})")
+    policies = policies_of(answer.all("content-security-policy"))
+    if not policies:
+        return passed("/ has none")
+    home = subject.settings.app_url or "http://localhost"
+    found = []
+    if not all(allows(policy, "form-action", f"{home}/", home) for policy in policies):
+        found.append(
+            warned("form-action of / keeps our forms from being sent, such as Disconnect", "add to form-action: 'self'")
+        )
+    changes = dict.fromkeys(_for_element(subject, policies, home))
+    if changes:
+        found.append(
+            warned(
+                "the policy of / would keep Configure's element from working",
+                f"where a page shows configure_auth_element(), {'; '.join(changes)}",
+            )
+        )
+    return worst(found) if found else passed("the policy of / lets our forms and Configure's element work")
+
+
+def _for_element(subject: Subject, policies: list[Policy], home: str) -> Iterator[str]:
+    """What must change for Configure's element, where the app could show it."""
+    link, settings = subject.feature(AccountLink), subject.settings
+    if link is None or settings.publishable_key is None:
+        return
+    wanted = {
+        "script-src": (f"{home}{link.path}/element.js", f"{settings.script_url}/js/configure.js"),
+        "connect-src": (f"{home}{link.path}/session", f"{settings.base_url}/"),
+    }
+    for name, urls in wanted.items():
+        for policy in policies:
+            blocked = [_source(url, home) for url in urls if not allows(policy, name, url, home)]
+            if blocked:
+                yield _to_add(policy, name, blocked)
+
+
+def _to_add(policy: Policy, name: str, sources: list[str]) -> str:
+    """The change of a directive; what stood for it so far must be repeated in it."""
+    if _strict(policy, name):
+        return f"leave 'strict-dynamic' out of {name}, beside which no origin counts, and add: {' '.join(sources)}"
+    key, now = _directive(policy, name)
+    if key != "default-src":
+        return f"add to {key}: {' '.join(sources)}"
+    kept = ["'nonce-...'" if one.lower().startswith("'nonce-") else one for one in now if one.lower() != "'none'"]
+    return f"add: {name} {' '.join(dict.fromkeys([*kept, *sources]))}"
+
+
+def _source(url: str, home: str) -> str:
+    parts = urlsplit(url)
+    return "'self'" if _is_same_origin(parts, urlsplit(home)) else f"{parts.scheme}://{parts.netloc}"
+
+
+def policies_of(headers: list[str]) -> list[Policy]:
+    """Every policy of a page: one header may have several, with commas between them."""
+    return [policy for header in headers for text in header.split(",") if (policy := dict(_directives(text)))]
+
+
+def _directives(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    seen = set()
+    for part in text.split(";"):
+        name, *sources = part.split() or [""]
+        if name and name.lower() not in seen:
+            seen.add(name.lower())
+            yield name.lower(), tuple(sources)
+
+
+def _directive(policy: Policy, name: str) -> tuple[str | None, tuple[str, ...]]:
+    """The directive that decides, and its sources; None where nothing is said."""
+    key = next((one for one in _FALLBACKS[name] if one in policy), None)
+    return key, () if key is None else policy[key]
+
+
+def _strict(policy: Policy, name: str) -> bool:
+    return name == "script-src" and "'strict-dynamic'" in (one.lower() for one in _directive(policy, name)[1])
+
+
+def allows(policy: Policy, name: str, url: str, home: str) -> bool:
+    """Whether a policy of a page on `home` lets it load, ask or send to a URL."""
+    key, sources = _directive(policy, name)
+    if key is None:
+        return True
+    # Hosts and schemes count for nothing beside it; our script tags bring no nonce.
+    if _strict(policy, name):
+        return False
+    parts, own = urlsplit(url), urlsplit(home)
+    return any(_matches(source, parts, own) for source in sources)
+
+
+def _matches(source: str, url: SplitResult, own: SplitResult) -> bool:
+    if source.lower() == "'self'":
+        return _is_same_origin(url, own)
+    if source.startswith("'"):
+        return False
+    if source == "*":
+        return url.scheme in ("http", "https")
+    if source.endswith(":") and "/" not in source:
+        return _scheme_fits(source[:-1].lower(), url.scheme)
+    scheme, mark, rest = source.partition("://")
+    if not mark:
+        scheme, rest = own.scheme, source
+    host, slash, path = rest.partition("/")
+    name, _, port = host.partition(":")
+    return (
+        _scheme_fits(scheme.lower(), url.scheme)
+        and _host_fits(name.lower(), url.hostname or "")
+        and _port_fits(port, scheme.lower(), url)
+        and _path_fits(f"{slash}{path}", url.path)
+    )
+
+
+def _is_same_origin(one: SplitResult, other: SplitResult) -> bool:
+    return (one.scheme, one.netloc.lower()) == (other.scheme, other.netloc.lower())
+
+
+def _scheme_fits(allowed: str, scheme: str) -> bool:
+    return allowed == scheme or (allowed, scheme) == ("http", "https")
+
+
+def _host_fits(allowed: str, host: str) -> bool:
+    return host.endswith(allowed[1:]) if allowed.startswith("*.") else allowed == host
+
+
+def _port_fits(allowed: str, scheme: str, url: SplitResult) -> bool:
+    port = url.port or _PORTS.get(url.scheme)
+    if allowed == "*":
+        return True
+    wanted = int(allowed) if allowed.isdecimal() else _PORTS.get(scheme)
+    return port == wanted or (wanted == 80 and port == 443)
+
+
+def _path_fits(allowed: str, path: str) -> bool:
+    if allowed in ("", "/"):
+        return True
+    return path.startswith(allowed) if allowed.endswith("/") else path == allowed

@@ -1,0 +1,246 @@
+"""Agents of the app's own that its users claim, and the little that others may see of those users."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any, Protocol
+from uuid import UUID
+
+from ..errors import AgentNoOwner, AgentOwned, Code, SettingsError, SignInError
+from ..events import AgentClaimed
+from ..values import ClaimedAgent, Secret
+from .answer import Answer
+from .app import Hook, local_id
+from .effects import Flow, ask, tell, use
+from .posted import posted
+from .sign_in.routes import Feature, Route, current_user
+from .site import Site, digest
+from .visit import Visit
+
+__all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentTable", "Claims", "UserProfiles"]
+
+LIFETIME = 7 * 24 * 3600.0
+"""Seconds that a claim token is good for; to register an agent again that nobody has makes a new one."""
+
+_CLAIM_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class AgentTable(Protocol):
+    """An app's own table of agents. On Starlette both are coroutines.
+
+    How long a hash is good for is the table's to say, and that a deleted user's agents go is the app's to see to.
+    """
+
+    def register(self, agent_id: str, claim_hash: str) -> Any:
+        """True, having kept an agent without an owner, or another hash for one that has none; False where it has one.
+
+        In one statement too: it must not change the hash of an agent that is claimed meanwhile.
+        """
+
+    def claim(self, claim_hash: str, user_id: str) -> Any:
+        """A `ClaimedAgent`, or None for an unknown hash.
+
+        The owner is set in one statement that asks for there being none: `UPDATE agents SET owner_user_id = :user_id
+        WHERE claim_hash = :claim_hash AND owner_user_id IS NULL`; `is_new` is whether that changed a row.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class _JsonFeature(Feature):
+    """Routes that only programs ask."""
+
+    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+        yield from ()
+        return Answer(
+            status=error.status,
+            json={"error": Code(error.code).value},
+            retry_after=error.retry_after,
+            allow=route.methods if error.status == 405 else (),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims(_JsonFeature):
+    """The route by which a user claims an agent. `table` is the app's own, instead of our store."""
+
+    table: AgentTable | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.table is not None and not all(
+            callable(getattr(self.table, verb, None)) for verb in ("register", "claim")
+        ):
+            raise SettingsError("agent_claims(table=) needs two methods: register(agent_id, claim_hash) and claim(...)")
+
+    def register(self, agent_id: str | int) -> Flow[Secret]:
+        """A claim token for an agent that nobody has; the one before it is worth nothing any more.
+
+        Raises:
+            AgentOwned: somebody has it.
+        """
+        agent, site, table = _agent_id(agent_id), self.site, self.table
+        token = Secret(secrets.token_urlsafe(32))
+        claim_hash, now = digest("claim", token.reveal()), site.clock()
+        kept: object = yield from (
+            use(lambda stores: stores.agents.register(agent, claim_hash, app=site.agent, until=now + LIFETIME, now=now))
+            if table is None
+            else use(lambda stores: table.register(agent, claim_hash))
+        )
+        if not isinstance(kept, bool):
+            # A number of rows, or a coroutine that nobody awaits: the token would be worth nothing.
+            raise SettingsError(f"register() of agent_claims(table=) gave a {type(kept).__name__}: give True or False")
+        if not kept:
+            raise AgentOwned("this agent belongs to somebody already")
+        return token
+
+    def claimed(self, token: Secret, user_id: str) -> Flow[ClaimedAgent | None]:
+        site, table, claim_hash = self.site, self.table, digest("claim", token.reveal())
+        found: object = yield from (
+            use(lambda stores: stores.agents.claim(claim_hash, user_id, app=site.agent, now=site.clock()))
+            if table is None
+            else use(lambda stores: table.claim(claim_hash, user_id))
+        )
+        if found is None:
+            return None
+        if not isinstance(found, ClaimedAgent):
+            raise SettingsError(
+                f"claim() of agent_claims(table=) gave a {type(found).__name__}: give a ClaimedAgent, or None"
+            )
+        # A table may have whole numbers for ids.
+        owner = local_id(found.owner_user_id, "ClaimedAgent.owner_user_id")
+        if owner is None:
+            raise SettingsError("claim() of agent_claims(table=) gave an agent that nobody has: set its owner first")
+        return replace(found, agent_id=_agent_id(found.agent_id), owner_user_id=owner)
+
+    def owned_by(self, user_id: str | None) -> Flow[tuple[str, ...]]:
+        """The agents of a user."""
+        site = self._with_our_store()
+        if user_id is None:
+            return ()
+        return (yield from use(lambda stores: stores.agents.owned_by(user_id, app=site.agent)))
+
+    def owner(self, agent_id: str | int) -> Flow[str]:
+        """The user of an agent.
+
+        Raises:
+            AgentNoOwner: nobody has claimed it.
+        """
+        site, agent = self._with_our_store(), _agent_id(agent_id)
+        owner = yield from use(lambda stores: stores.agents.owner(agent, app=site.agent))
+        if owner is None:
+            raise AgentNoOwner("nobody has claimed this agent: its user claims it first, with its claim token")
+        return owner
+
+    def _with_our_store(self) -> Site:
+        if self.table is not None:
+            raise SettingsError("the agents are in the app's own table, which knows their owners")
+        return self.site
+
+
+def claim(feature: Claims, visit: Visit) -> Flow[Answer]:
+    """`POST /claim`: `{"claimToken": ...}` of an agent, by the user who is signed in. Once, and only by one."""
+    site = feature.site
+    if visit.parameters(claimToken=1, claim_token=1, token=1):
+        raise SignInError(Code.INVALID_REQUEST, "a claim token belongs into the body, not into a URL")
+    user_id = yield from current_user(site)
+    if user_id is None:
+        raise SignInError(Code.SIGNED_OUT, "nobody is signed in who could claim an agent")
+    # No page of another site can add this header, and without it a cookie may be what signs the request.
+    bears = visit.headers.get("authorization", "")[:7].lower() == "bearer "
+    if not bears and not site.sent(visit, site.app_url(visit)):
+        raise SignInError(Code.CROSS_SITE, "a claim that was posted from elsewhere")
+    token = _claim_token((yield from posted(visit)))
+    found = None if token is None else (yield from feature.claimed(token, user_id))
+    if found is None:
+        raise SignInError(Code.EXPIRED, "there is no such claim token, or it is over", status=404)
+    if found.owner_user_id != user_id:
+        raise SignInError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
+    if found.is_new:
+        yield from tell(AgentClaimed(agent_id=found.agent_id, user_id=user_id))
+    return Answer(status=200, json={"ok": True, "agentId": found.agent_id})
+
+
+def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
+    """The token that was posted, hidden from a traceback that prints locals; None for what can't be one."""
+    given = fields.get("claimToken", fields.get("claim_token"))
+    return Secret(given) if isinstance(given, str) and _CLAIM_TOKEN.fullmatch(given) else None
+
+
+def _agent_id(agent_id: str | int) -> str:
+    try:
+        known = local_id(agent_id, "agent_id")
+    except SettingsError:
+        known = None
+    if known is None:
+        raise SettingsError(
+            "agent_id must be the app's own id of an agent: a string of 1 to 255 characters, or a whole number"
+        )
+    return known
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserProfiles(_JsonFeature):
+    """What the app's users may see of each other: only `fields`, of what `resolve(user_id)` gives."""
+
+    resolve: Hook
+    fields: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.resolve):
+            raise SettingsError("resolve must be a function (user_id) that gives a user's profile, or None")
+        if isinstance(self.fields, str) or not self.fields:
+            raise SettingsError('fields is a tuple of what may be seen of a user, such as ("display_name",)')
+
+
+def profile(feature: UserProfiles, visit: Visit) -> Flow[Answer]:
+    """`GET /{user_id}`: for whoever is signed in."""
+    asking = yield from current_user(feature.site)
+    if asking is None:
+        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+    wanted = visit.path.rpartition("/")[2]
+    try:
+        user_id = local_id(wanted, "user_id")
+    except SettingsError:
+        user_id = None
+    found = None if user_id is None else (yield from ask(lambda app: app.call(feature.resolve, user_id)))
+    if found is None:
+        raise SignInError(Code.INVALID_REQUEST, "there is no such user", status=404)
+    return Answer(status=200, json={name: _plain(_field(found, name)) for name in feature.fields})
+
+
+def _field(found: object, name: str) -> object:
+    if isinstance(found, Mapping):
+        return found.get(name)
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        # Not null: it may be there in another way, as in a row of `sqlite3`.
+        raise SettingsError(f"a user's profile is a {type(found).__name__} without an attribute {name!a}") from None
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if value is None or isinstance(value, str | int | bool) or (isinstance(value, float) and isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    # A row of the app's would drag along what nobody listed.
+    kind = value if isinstance(value, float) else f"a {type(value).__name__}"
+    raise SettingsError(f"a field of a user's profile is {kind}, which JSON doesn't have")
+
+
+CLAIM_ROUTES = (Route("claim", "/claim", ("POST",), claim),)
+PROFILE_ROUTES = (Route("profile", "/{user_id}", ("GET",), profile),)

@@ -1,0 +1,1 @@
+"""Message agents: journeys, senders and their phones."""

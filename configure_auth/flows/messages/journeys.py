@@ -1,0 +1,355 @@
+"""Message agents: the link that a sender gets, and the report of its end, which the person's own browser may bring.
+
+start      record -> link
+complete   size and type -> journey -> token validated at Configure -> used up and saved in one step -> hook
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ...client.sign_in import is_agent_token, sign_in_url
+from ...client.wire import is_token
+from ...errors import Code, ConfigureError, SettingsError, SignInError
+from ...events import JourneyCompleted
+from ...stores import StoredSubject
+from ...values import Journey, LinkedAccount, Secret
+from ..answer import Answer
+from ..app import AppResponse, Hook, is_keepable
+from ..effects import Flow, ask, tell, use, whole
+from ..keyed_ids import keyed_id
+from ..posted import posted
+from ..sign_in.routes import Feature, Route
+from ..site import Site, digest
+from ..tokens import validated
+from ..visit import Visit
+from .phones import Phones
+
+__all__ = [
+    "MESSAGE_ROUTES",
+    "Messages",
+    "Met",
+    "Sender",
+    "named",
+    "place_of_link",
+    "seal_link",
+    "start_journey",
+    "wish_of",
+]
+
+log = logging.getLogger("configure_auth")
+
+LIFETIME = 15 * 60.0
+"""Seconds that a journey is good for."""
+
+OPEN_LIMIT = 10
+"""Journeys that one sender may have open at once; the oldest goes."""
+
+TRIES = 100
+"""Tokens that may be tried on one journey, each of which costs a call; more than its browsers ever send."""
+
+TRUSTED = 10 * 60.0
+"""Seconds that a stored token is trusted after Configure was asked about it; a person may have revoked it since."""
+
+_MET_LIMIT = 100_000
+
+_JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
+
+
+class Met:
+    """The links that this process has seen good of late, by their serial; a lost entry costs one call."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, link: StoredSubject, now: float) -> None:
+        self._until[link.serial] = now + TRUSTED
+        while len(self._until) > _MET_LIMIT:
+            self._until.pop(next(iter(self._until)), None)
+
+    def knows(self, link: StoredSubject, now: float) -> bool:
+        return now < self._until.get(link.serial, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A message's sender: the app's key for them, which may be a phone number, in one spelling, and its hash."""
+
+    key: str = field(repr=False)
+    name: str = field(repr=False)
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages(Feature):
+    """A message agent. `on_linked` is told of a journey's end: `(subject_key, account)`.
+
+    `on_unproven` says what becomes of a new link where the next message brings no sign of who sent it.
+    """
+
+    on_linked: Hook | None = None
+    on_unproven: Literal["accept", "reject"] = "accept"
+    region: str | None = None
+    display_name: str | None = None
+    agent_logo: str | None = None
+    message_line_phone: str | None = None
+    message_body: str | None = None
+    connectors: tuple[str, ...] = ()
+    theme: Literal["light", "dark"] | None = None
+    phones: Phones = field(init=False)
+    met: Met = field(default_factory=Met, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings = self.site.settings
+        settings.required_api_key  # noqa: B018  # said now, not when the first message comes
+        if settings.app_url is None:
+            raise SettingsError(
+                "a message agent needs CONFIGURE_APP_URL: the URL under which Configure's page reports that a journey "
+                "is done, https or http on localhost"
+            )
+        if isinstance(self.connectors, str):
+            raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
+        if self.on_unproven not in ("accept", "reject"):
+            raise SettingsError('on_unproven must be "accept" or "reject"')
+        phones = Phones(self.region)
+        object.__setattr__(self, "phones", phones)
+        if self.message_line_phone is not None:
+            numbers = phones.numbers([self.message_line_phone])
+            if not numbers:
+                raise SettingsError("message_line_phone must be a phone number such as +14155550100")
+            # Configure would take a local number for an international one.
+            object.__setattr__(self, "message_line_phone", numbers[0])
+        try:
+            self.link("0")
+        except ConfigureError as error:
+            raise SettingsError(f"messages: {error}") from error
+
+    def link(self, journey_id: str) -> str:
+        """The hosted sign-in for one journey."""
+        settings = self.site.settings
+        assert settings.app_url is not None
+        return sign_in_url(
+            settings,
+            publishable_key=settings.publishable_key,
+            journey_id=journey_id,
+            display_name=self.display_name,
+            agent_logo=self.agent_logo,
+            delivery="message",
+            message_line_phone=self.message_line_phone,
+            message_body=self.message_body,
+            message_complete_url=self.url(settings.app_url, "/complete"),
+            connectors=self.connectors or None,
+            theme=self.theme,
+        )
+
+    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+        """Which step failed is for the log: whoever posts here learns from the status alone."""
+        yield from ()
+        log.info("a completion was refused with %s: %s", error.status, error)
+        busy = error.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_REJECTED, Code.STORE_BUSY)
+        return Answer(
+            status=503 if busy else error.status,
+            json={"ok": False, "linked": False},
+            retry_after=(error.retry_after or 5) if busy else error.retry_after,
+            readable_by=_reader(self, visit),
+            # RFC 9110, section 15.5.6: a 405 says what is allowed.
+            allow=route.methods if error.status == 405 else (),
+        )
+
+
+def named(messages: Messages, subject_key: str | int) -> Flow[Sender]:
+    """The sender whom the app calls `subject_key`."""
+    key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
+    name = messages.phones.sender(key) if isinstance(key, str) and is_keepable(key) else ""
+    if not name:
+        raise SettingsError(
+            "subject_key must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
+        )
+    return Sender(str(key), name, (yield from keyed_id(messages.site, "subject", name)))
+
+
+def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
+    """A sender's link, as it is kept."""
+    link = _kept(site, subject, configure_user_id=configure_user_id, proven=proven)
+    return replace(link, token=site.sealer.seal(token.reveal(), *place_of_link(link)))
+
+
+def wish_of(site: Site, subject: str) -> StoredSubject:
+    """What is kept of a sender who disconnected."""
+    return _kept(site, subject, configure_user_id="", proven=True)
+
+
+def _kept(site: Site, subject: str, *, configure_user_id: str, proven: bool) -> StoredSubject:
+    return StoredSubject(
+        agent=site.agent,
+        subject=subject,
+        configure_user_id=configure_user_id,
+        token="",
+        linked_at=site.clock(),
+        proven=proven,
+        serial=secrets.token_hex(8),
+    )
+
+
+def place_of_link(link: StoredSubject) -> tuple[str, str, str, str]:
+    """What a link's token is sealed to."""
+    return "subject", link.agent, link.subject, link.configure_user_id
+
+
+def start_journey(messages: Messages, subject_key: str | int) -> Flow[str]:
+    """Begin a journey; the link to send to the sender, and to nobody else."""
+    site = messages.site
+    sender = yield from named(messages, subject_key)
+    journey_id = Secret(secrets.token_urlsafe(32))
+    journey_hash = digest("journey", journey_id.reveal())
+    now = site.clock()
+    journey = Journey(
+        journey_hash=journey_hash,
+        agent=site.agent,
+        subject=sender.subject,
+        # For the hook, which is to answer in the thread.
+        sender=site.sealer.seal(sender.key, "sender", journey_hash),
+        created_at=now,
+        expires_at=now + LIFETIME,
+    )
+    yield from use(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
+    return messages.link(journey_id.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class _Completion:
+    """What was posted; all but the journey and the token can only make it fail."""
+
+    journey_id: str = field(repr=False)
+    token: Secret
+    user_id: object = None
+    agent: object = None
+
+
+def complete(messages: Messages, visit: Visit) -> Flow[Answer]:
+    """`POST /complete`: the token of a journey's person. `OPTIONS` is the preflight of Configure's page."""
+    if visit.method == "OPTIONS":
+        return _preflight(messages, visit)
+    completion = yield from _read(visit)
+    journey_hash, token_hash = digest("journey", completion.journey_id), digest("token", completion.token.reveal())
+    journey = yield from _present(messages.site, journey_hash)
+    if journey is not None and journey.token_hash is None:
+        if (yield from _counted(messages.site, journey_hash)):
+            journey = yield from _completed(messages, journey, completion, token_hash)
+        else:
+            journey = yield from _present(messages.site, journey_hash)
+            if journey is not None and journey.token_hash is None:
+                raise SignInError(Code.INVALID_REQUEST, "too many tokens were tried", status=429, retry_after=60)
+    if journey is None or journey.token_hash is None or not secrets.compare_digest(journey.token_hash, token_hash):
+        raise SignInError(Code.EXPIRED, "there is no such journey, or it is over", status=404)
+    return Answer(status=200, json={"ok": True, "linked": True}, readable_by=_reader(messages, visit))
+
+
+def _present(site: Site, journey_hash: str) -> Flow[Journey | None]:
+    return (yield from use(lambda stores: stores.journeys.read(journey_hash, agent=site.agent, now=site.clock())))
+
+
+def _counted(site: Site, journey_hash: str) -> Flow[bool]:
+    return (
+        yield from use(
+            lambda stores: stores.journeys.attempt(journey_hash, agent=site.agent, limit=TRIES, now=site.clock())
+        )
+    )
+
+
+def _read(visit: Visit) -> Flow[_Completion]:
+    fields = yield from posted(visit)
+    token, journey_id = fields.get("token"), fields.get("journeyId", fields.get("journey_id"))
+    said = fields.get("userId", fields.get("user_id")), fields.get("agent")
+    well_formed = is_token(token) and all(isinstance(one, str | None) for one in said)
+    if not well_formed or not isinstance(journey_id, str) or not _JOURNEY_ID.fullmatch(journey_id):
+        # The token is let go, so that a traceback that prints locals has none of it.
+        del fields, token
+        raise SignInError(Code.INVALID_REQUEST, "a completion has a token and a journeyId")
+    assert isinstance(token, str)
+    return _Completion(journey_id, Secret(token), *said)
+
+
+def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Flow[Journey | None]:
+    """The journey as it stands after this completion, or after another one that came first."""
+    site = messages.site
+    user_id = yield from _validated(site, completion)
+    link = seal_link(site, journey.subject, user_id, completion.token, proven=False)
+    return (yield from whole(_linked(messages, journey, link, token_hash)))
+
+
+def _validated(site: Site, completion: _Completion) -> Flow[str]:
+    """Whose token it is. Agent and user come from Configure; what the body says of them can only contradict."""
+    if completion.agent not in (None, "", site.agent):
+        raise _forged("a completion for another agent")
+    validation = yield from validated(site, completion.token)
+    if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
+        raise _forged("the token is no agent token of this agent")
+    if completion.user_id not in (None, "", validation.user_id):
+        raise _forged("the token belongs to another user than the completion says")
+    return validation.user_id
+
+
+def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Flow[Journey | None]:
+    site, hook, name = messages.site, messages.on_linked, None
+    if hook is not None and journey.sender is not None:
+        # First, for a process that lacks the key of it must not use up a journey whose end it can't tell.
+        name = Secret(site.sealer.open(journey.sender, "sender", journey.journey_hash))
+    end = yield from use(
+        lambda stores: stores.journeys.complete(
+            journey.journey_hash, link=link, token_hash=token_hash, now=site.clock()
+        )
+    )
+    if end == "taken":
+        log.warning("a journey ended for another Configure user than its sender is linked to; the link stays")
+        raise SignInError(Code.ALREADY_CONNECTED, "the sender is linked to another Configure user")
+    if end == "over":
+        return None
+    if end == "linked":
+        account = link.public
+        yield from tell(JourneyCompleted(account=account))
+        if hook is not None and name is not None:
+            yield from _told(hook, name.reveal(), account)
+    return replace(journey, token_hash=token_hash)
+
+
+def _told(hook: Hook, sender: str, account: LinkedAccount) -> Flow[None]:
+    try:
+        yield from ask(lambda app: app.call(hook, sender, account))
+    except AppResponse:
+        log.error("on_linked answered a request that isn't its own; the link is kept")
+    except Exception:  # the link is committed, and must not look undone
+        log.exception("on_linked failed; the link is kept")
+
+
+def _forged(why: str) -> SignInError:
+    return SignInError(Code.NOT_AN_AGENT_TOKEN, why, status=401)
+
+
+def _reader(messages: Messages, visit: Visit) -> str | None:
+    """The origin of Configure's page, where it is the one that asks."""
+    origin = messages.site.settings.sign_in_url
+    return origin if visit.headers.get("origin") == origin else None
+
+
+def _preflight(messages: Messages, visit: Visit) -> Answer:
+    # The completion is probably posted by the page in the person's browser, to localhost too in development.
+    reader = _reader(messages, visit)
+    if reader is None:
+        raise SignInError(Code.CROSS_SITE, "a preflight of another origin than Configure's page")
+    permissions = [
+        ("Access-Control-Allow-Methods", "POST"),
+        ("Access-Control-Allow-Headers", "content-type"),
+        ("Access-Control-Max-Age", "600"),
+    ]
+    if visit.headers.get("access-control-request-private-network") == "true":
+        permissions.append(("Access-Control-Allow-Private-Network", "true"))
+    return Answer(status=204, readable_by=reader, permissions=tuple(permissions))
+
+
+MESSAGE_ROUTES = (Route("complete", "/complete", ("POST", "OPTIONS"), complete),)

@@ -1,0 +1,195 @@
+"""Who sent a message: the link that is kept, who the phone is recognised as, else the app's own id for the sender."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+from ...client.messages import recognize_phone
+from ...client.sign_in import is_agent_token
+from ...errors import ConfigureError, SettingsError
+from ...events import SenderLinked, SenderUnlinked
+from ...stores import StoredSubject
+from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
+from ..effects import Flow, send, tell, use
+from ..keyed_ids import forget_id, salted_id
+from ..site import Site
+from ..tokens import validated
+from .journeys import Messages, Sender, named, place_of_link, seal_link, wish_of
+
+__all__ = ["export_subject", "forget_subject", "message_identity", "unlink_subject"]
+
+log = logging.getLogger("configure_auth")
+
+ROUNDS = 3
+"""How often the link is looked at again that another message of the same sender changed meanwhile."""
+
+
+def message_identity(
+    messages: Messages, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+) -> Flow[MessageIdentity]:
+    """Who sent a message, in the order of the seed: token, phone, the app's own id.
+
+    Raises:
+        ConfigureError: Configure failed, and `raise_on_error` is set.
+    """
+    if isinstance(phone_candidates, str):
+        raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
+    sender = yield from named(messages, subject_key)
+    phones = messages.phones.numbers(phone_candidates)
+    nobody = MessageIdentity(external_id=(yield from salted_id(messages.site, "sender", sender.name)))
+    try:
+        for _ in range(ROUNDS):
+            found = yield from _identified(messages, sender, phones, nobody)
+            if found is not None:
+                return found
+    except ConfigureError as error:
+        if raise_on_error:
+            raise
+        # The thread goes on as with somebody who isn't linked; what is stored stays for the next message.
+        log.warning("a message's sender could not be looked up at Configure: %s", error)
+    return nobody
+
+
+def _identified(
+    messages: Messages, sender: Sender, phones: tuple[str, ...], nobody: MessageIdentity
+) -> Flow[MessageIdentity | None]:
+    """One look; None where the link changed on the way."""
+    site = messages.site
+    link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
+    recognition = None
+    if link is not None and link.is_wish:
+        return nobody
+    if link is not None and not link.proven:
+        # After a journey, until a phone proves it: whoever followed the link may not be who was sent it.
+        recognition = yield from _recognized(site, phones)
+        why = _objection(messages, link, recognition)
+        if why is not None:
+            log.warning("the link of a message's sender is dropped: %s", why)
+            yield from _dropped(site, link, why)
+            link = None
+        elif recognition is not None and recognition.user_id is not None:
+            proven = replace(link, proven=True, serial=secrets.token_hex(8))
+            if not (yield from _replaced(site, proven, link.serial)):
+                return None
+            link = proven
+    if link is not None:
+        token = Secret(site.sealer.open(link.token, *place_of_link(link)))
+        trusted = messages.met.knows(link, site.clock())
+        if trusted or (yield from _is_good(site, link, token)):
+            if not trusted:
+                messages.met.add(link, site.clock())
+            return replace(
+                nobody,
+                token=token,
+                user_id=link.configure_user_id,
+                approved=True,
+                recognized=True,
+                display_name=None if recognition is None else recognition.display_name,
+                source="token",
+            )
+        yield from _dropped(site, link, "invalid")
+    if recognition is None:
+        recognition = yield from _recognized(site, phones)
+    return (yield from _by_phone(messages, sender, recognition, nobody))
+
+
+def _recognized(site: Site, phones: tuple[str, ...]) -> Flow[PhoneRecognition | None]:
+    return (yield from send(recognize_phone(site.settings, phones))) if phones else None
+
+
+def _objection(
+    messages: Messages, link: StoredSubject, recognition: PhoneRecognition | None
+) -> Literal["contradicted", "unproven"] | None:
+    """Why a new link can't be the sender's, if so."""
+    if recognition is not None and recognition.user_id is not None:
+        return None if recognition.user_id == link.configure_user_id else "contradicted"
+    if recognition is not None and not (recognition.recognized and recognition.approved):
+        # Whoever followed the link has just shown Configure a phone and let our agent in; so this isn't theirs.
+        return "contradicted"
+    return "unproven" if messages.on_unproven == "reject" else None
+
+
+def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
+    """Whether Configure still takes a stored token."""
+    validation = yield from validated(site, token)
+    return (
+        validation is not None
+        and is_agent_token(validation, site.agent)
+        and validation.user_id == link.configure_user_id
+    )
+
+
+def _by_phone(
+    messages: Messages, sender: Sender, recognition: PhoneRecognition | None, nobody: MessageIdentity
+) -> Flow[MessageIdentity | None]:
+    site = messages.site
+    if recognition is None:
+        return nobody
+    of_ours = recognition.agent in (None, site.agent)
+    # Recognised is not authorised.
+    if not (recognition.approved and of_ours and recognition.token is not None and recognition.user_id is not None):
+        return replace(nobody, recognized=recognition.recognized)
+    link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
+    if not (yield from _replaced(site, link, None)):
+        return None
+    messages.met.add(link, site.clock())
+    yield from tell(SenderLinked(account=link.public))
+    return replace(
+        nobody,
+        token=recognition.token,
+        user_id=recognition.user_id,
+        approved=True,
+        recognized=True,
+        display_name=recognition.display_name,
+        source="phone_recognition",
+    )
+
+
+def _replaced(site: Site, link: StoredSubject, serial: str | None) -> Flow[bool]:
+    return (yield from use(lambda stores: stores.journeys.save(link, serial=serial)))
+
+
+def _dropped(site: Site, link: StoredSubject, why: Literal["contradicted", "unproven", "invalid"]) -> Flow[None]:
+    gone = yield from use(lambda stores: stores.journeys.remove(site.agent, link.subject, serial=link.serial))
+    if gone:
+        yield from tell(SenderUnlinked(account=link.public, why=why))
+
+
+def export_subject(messages: Messages, subject_key: str | int) -> Flow[LinkedAccount | None]:
+    """All that is kept of a sender, but for the token."""
+    site = messages.site
+    sender = yield from named(messages, subject_key)
+    link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
+    return None if link is None or link.is_wish else link.public
+
+
+def unlink_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
+    """Delete a sender's link and journeys, and keep the wish not to be recognised; whether a link was there.
+
+    Configure goes on to recognise the phone of whoever let our agent in once, at the very next message.
+    """
+    site = messages.site
+    sender = yield from named(messages, subject_key)
+    wish = wish_of(site, sender.subject)
+    gone = yield from use(lambda stores: stores.journeys.unlink(wish))
+    return (yield from _told_of(gone, "disconnected"))
+
+
+def forget_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
+    """Delete all there is of a sender, journeys on their way and a wish too; whether a link was there."""
+    site = messages.site
+    sender = yield from named(messages, subject_key)
+    gone = yield from use(lambda stores: stores.journeys.forget(site.agent, sender.subject))
+    yield from forget_id(site, "sender", sender.name)
+    return (yield from _told_of(gone, "forgotten"))
+
+
+def _told_of(gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> Flow[bool]:
+    if gone is None or gone.is_wish:
+        return False
+    yield from tell(SenderUnlinked(account=gone.public, why=why))
+    return True

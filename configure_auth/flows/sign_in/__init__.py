@@ -1,0 +1,1 @@
+"""Sign-in: attempts, routes, account link, login and the Authlib provider."""

@@ -1,0 +1,1 @@
+"""How flows are driven: effects, drivers, event loops. Imports nothing else of the package."""
