@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ _PORTS = {"https": 443, "http": 80}
 # A last label that makes browsers read the host as an IPv4 address (WHATWG URL, "ends in a number").
 _NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # The handles that Configure's own client refuses; the server may reserve more.
 _RESERVED = frozenset(
@@ -32,11 +34,17 @@ _RESERVED = frozenset(
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address, without port or brackets, is this machine only."""
-    return host == "localhost" or (host is not None and _is_address(host) and ipaddress.ip_address(host).is_loopback)
+    """Whether a host name or address, without port or brackets, is this machine only.
+
+    That is localhost with its subdomains (RFC 6761, section 6.3: browsers resolve them to loopback), and the loopback
+    addresses.
+    """
+    if host is None:
+        return False
+    return f".{host}".endswith(".localhost") or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
-def require_origin(variable: str, value: str, *, path: bool = False) -> str:
+def require_origin(variable: str, value: str, *, path: bool = False, allow_http: Collection[str] = ()) -> str:
     """Validate and normalize an absolute URL used for redirects or API calls; return it as browsers write it.
 
     That is with the host in lower case, and without the scheme's own port or a trailing slash, because Configure and
@@ -48,6 +56,7 @@ def require_origin(variable: str, value: str, *, path: bool = False) -> str:
             character, dot segment and percent-encoded host are refused, and so are hosts that browsers read as another
             one, such as 127.1 and 0x7f000001.
         path: whether a path is allowed.
+        allow_http: hosts that may be http too.
 
     Raises:
         SettingsError: the value is none of these.
@@ -68,7 +77,7 @@ def require_origin(variable: str, value: str, *, path: bool = False) -> str:
         raise refuse("isn't an absolute https URL")
     if "%" in host or (_NUMBER.search(host) and not _is_address(host)):
         raise refuse("has a host that browsers read as another one (percent-encoded, or a shortened IP address)")
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host) and host not in allow_http:
         raise refuse("is http, which is for loopback only")
     if "@" in parts.netloc or any(mark in value for mark in "?#*\\") or "//" in parts.path:
         raise refuse("has user info, a query, a fragment, a wildcard, a backslash or a doubled slash")
@@ -112,6 +121,9 @@ class Settings:
         accounts_url: origin of Configure's authorization page.
         sign_in_url: origin of the hosted sign-in.
         script_url: origin of Configure's script.
+        allow_http: hosts of a sandbox in another container or on another machine, which Configure's four origins above
+            may name with http: ("sandbox", "host.docker.internal"). For development only: with it the keys must be
+            those of a sandbox (`sk_local_`, `sk_test_`, `ocs_local_`).
         sso_redirect_uri: the login's callback, where Configure's own variable names it; it must be the one that
             `app_url` and the login's path make.
 
@@ -134,6 +146,7 @@ class Settings:
     sign_in_url: str = "https://sign-in.me"
     script_url: str = "https://configure.dev"
     sso_redirect_uri: str | None = None
+    allow_http: tuple[str, ...] = ()
 
     # Written out: the generated one would have plain secrets among its locals while a check raises.
     def __init__(
@@ -153,8 +166,10 @@ class Settings:
         sign_in_url: str = sign_in_url,
         script_url: str = script_url,
         sso_redirect_uri: str | None = None,
+        allow_http: str | Sequence[str] = (),
     ) -> None:
         given: dict[str, Any] = {
+            "allow_http": _each_wrapped(allow_http),
             "api_key": _wrapped(api_key),
             # Wrapped too: a secret key may be here by mistake.
             "publishable_key": _wrapped(publishable_key),
@@ -174,7 +189,13 @@ class Settings:
         del api_key, publishable_key, agent, oauth_client_id, oauth_client_secret, token_keys, store, states
         del app_url, base_url, accounts_url, sign_in_url, script_url, sso_redirect_uri
         for name, value in given.items():
-            object.__setattr__(self, name, None if value is None else _READERS[name](_variable(name), value))
+            read = _READERS[name]
+            if name in _CONFIGURE_ORIGINS:
+                read = partial(read, allow_http=self.allow_http)
+            object.__setattr__(self, name, None if value is None else read(_variable(name), value))
+        if self.allow_http:
+            _refuse_live_key("CONFIGURE_API_KEY", self.api_key, "sk_local_", "sk_test_")
+            _refuse_live_key("CONFIGURE_OAUTH_CLIENT_SECRET", self.oauth_client_secret, "ocs_local_")
         for key in self.token_keys:
             weakness = key_weakness(key)
             # On loopback any key will do that is long enough.
@@ -274,7 +295,7 @@ def _each_wrapped(keys: Any) -> tuple[Any, ...]:
 
 # How each setting is read: from a `Secret`, so that nothing plain is among the locals of a frame that raises.
 
-_Reader: TypeAlias = Callable[[str, Any], Any]
+_Reader: TypeAlias = Callable[..., Any]
 
 
 def _secret(variable: str, value: Any) -> Secret:
@@ -315,18 +336,36 @@ def _agent(variable: str, value: Any) -> str:
     return _text(variable, value)
 
 
-def _origin(variable: str, value: Any) -> str:
-    return require_origin(variable, _text(variable, value))
+def _origin(variable: str, value: Any, allow_http: Collection[str] = ()) -> str:
+    return require_origin(variable, _text(variable, value), allow_http=allow_http)
 
 
-def _url(variable: str, value: Any) -> str:
-    return require_origin(variable, _text(variable, value), path=True)
+def _url(variable: str, value: Any, allow_http: Collection[str] = ()) -> str:
+    return require_origin(variable, _text(variable, value), path=True, allow_http=allow_http)
 
 
 def _redirect_uri(variable: str, value: Any) -> str:
     # Its path stays as it is, because Configure compares it byte for byte.
     plain = _text(variable, value)
     return require_origin(variable, plain, path=True) + plain[len(plain.rstrip("/")) :]
+
+
+def _hosts(variable: str, value: Any) -> tuple[str, ...]:
+    hosts = tuple(_text(variable, host).strip().lower() for host in value)
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise SettingsError(
+                f"{variable} must list host names without scheme, port or path: sandbox,host.docker.internal"
+            )
+    return hosts
+
+
+def _refuse_live_key(variable: str, key: Secret | None, *prefixes: str) -> None:
+    if key is not None and not _begins_with(key, prefixes):
+        raise SettingsError(
+            f"CONFIGURE_ALLOW_HTTP is for a sandbox only, and {variable} is not a sandbox's: unset "
+            "CONFIGURE_ALLOW_HTTP, or use the keys that the sandbox prints"
+        )
 
 
 def _token_keys(variable: str, value: Any) -> tuple[Secret, ...]:
@@ -350,4 +389,6 @@ _READERS: dict[str, _Reader] = {
     "sign_in_url": _origin,
     "script_url": _origin,
     "sso_redirect_uri": _redirect_uri,
+    "allow_http": _hosts,
 }
+_CONFIGURE_ORIGINS = frozenset({"base_url", "accounts_url", "sign_in_url", "script_url"})

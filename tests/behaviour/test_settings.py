@@ -224,3 +224,59 @@ def test_the_callback_beside_the_app_url_is_read_the_same_way_up_to_its_path(end
     )
 
     assert settings.sso_redirect_uri == f"{settings.app_url}/auth/Configure/callback{end}"
+
+
+# http, for development
+
+
+@pytest.mark.parametrize("host", ["localhost", "app.localhost", "a.b.localhost", "127.0.0.1", "[::1]"])
+def test_http_on_this_machine(host: str) -> None:
+    """RFC 6761, section 6.3: browsers take every subdomain of localhost as loopback."""
+    settings = Settings(app_url=f"http://{host}:3000")
+
+    assert settings.app_url == f"http://{host}:3000"
+    assert settings.is_local
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "notlocalhost", "localhost.", "app-localhost"])
+def test_http_on_a_name_that_only_resembles_localhost(host: str) -> None:
+    with pytest.raises(SettingsError, match="loopback only"):
+        Settings(app_url=f"http://{host}:3000")
+
+
+@pytest.mark.parametrize("given", ["sandbox,host.docker.internal", ["sandbox", "host.docker.internal"], " SANDBOX , x"])
+@pytest.mark.parametrize("name", ["BASE", "ACCOUNTS", "SIGN_IN", "SCRIPT"])
+def test_http_of_a_sandbox_in_another_container(given: str | list[str], name: str) -> None:
+    url = "http://sandbox:4010"
+    variables = {f"CONFIGURE_{name}_URL": url, "CONFIGURE_API_KEY": "sk_local_x", "CONFIGURE_ALLOW_HTTP": given}
+    settings = Settings.from_mapping({**variables, "CONFIGURE_OAUTH_CLIENT_SECRET": "ocs_local_x"})
+
+    assert getattr(settings, f"{name.lower()}_url") == url
+    assert settings.allow_http[0] == "sandbox"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"CONFIGURE_ALLOW_HTTP": "elsewhere"}, "CONFIGURE_BASE_URL is http, which is for loopback only"),
+        ({"CONFIGURE_ALLOW_HTTP": "sandbo"}, "CONFIGURE_BASE_URL is http, which is for loopback only"),
+        ({"CONFIGURE_ALLOW_HTTP": "http://sandbox"}, "CONFIGURE_ALLOW_HTTP must list host names"),
+        ({"CONFIGURE_ALLOW_HTTP": "sandbox:4010"}, "CONFIGURE_ALLOW_HTTP must list host names"),
+        ({"CONFIGURE_ALLOW_HTTP": "*"}, "CONFIGURE_ALLOW_HTTP must list host names"),
+        ({"CONFIGURE_API_KEY": "sk_live_x"}, "CONFIGURE_API_KEY is not a sandbox's"),
+        ({"CONFIGURE_API_KEY": "cfg_x"}, "CONFIGURE_API_KEY is not a sandbox's"),
+        ({"CONFIGURE_OAUTH_CLIENT_SECRET": "ocs_x"}, "CONFIGURE_OAUTH_CLIENT_SECRET is not a sandbox's"),
+        ({"CONFIGURE_APP_URL": "http://sandbox:3000"}, "CONFIGURE_APP_URL is http, which is for loopback only"),
+    ],
+)
+def test_http_is_refused_for_other_hosts_and_with_live_keys(changes: dict[str, Any], words: str) -> None:
+    variables = {
+        "CONFIGURE_BASE_URL": "http://sandbox:4010",
+        "CONFIGURE_ALLOW_HTTP": "sandbox",
+        "CONFIGURE_API_KEY": "sk_local_x",
+    }
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_mapping({**variables, **changes})
+
+    assert words in str(refused.value)
+    assert "sk_live" not in str(refused.value)
