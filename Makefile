@@ -18,8 +18,8 @@ INPUTS := pyproject.toml tests/constraints.txt
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-demo: .venv/demo.stamp
-	@exec $(BIN)/python example_apps/demo.py
+demo:
+	@exec $(PYTHON) example_apps/demo.py
 
 test: lint
 	@$(BIN)/python -m pytest -p randomly
@@ -32,15 +32,10 @@ lint: .venv/test.stamp
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
 
-.venv/demo.stamp: WHAT := -e '.[bearer,flask,starlette,messages,sandbox]' flask-login flask-sqlalchemy flask-wtf fastapi
 .venv/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
-
-.venv/demo.stamp: $(INPUTS)
-	$(install)
 
 .venv/test.stamp: $(INPUTS)
 	$(install)
-	@touch .venv/demo.stamp
 
 # Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.
 define install

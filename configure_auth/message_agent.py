@@ -109,9 +109,11 @@ class MessageAgent(SubjectVerbs, Blocking, _Agent):
         return flows.run(make(self._features), self._runtime)
 
     def close(self) -> None:
-        """Close the connections. A later verb opens new ones."""
-        self.client.close()
-        self._stores.close()
+        """Close the connections to Configure and to the store. A later verb opens new ones."""
+        try:
+            self.client.close()
+        finally:
+            self._stores.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,11 +140,13 @@ class AsyncMessageAgent(SubjectVerbs, Awaited, _Agent):
         return await flows.arun(make(self._features), self._runtime)
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop. A later verb opens new ones."""
-        await self.client.aclose()
-        closed = self._stores.close()
-        if inspect.isawaitable(closed):
-            await closed
+        """Close the running loop's connections to Configure and to the store. A later verb opens new ones."""
+        try:
+            await self.client.aclose()
+        finally:
+            closed = self._stores.close()
+            if inspect.isawaitable(closed):
+                await closed
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
-"""`make demo`: the sandbox and one example app, started together and ended together.
+"""The sandbox and one example app, started together and ended together: `python example_apps/demo.py`.
 
-Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette, fastapi,
+The first start makes an environment in .venv, unless the running Python has the packages. Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette, fastapi,
 message, bot or claims).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import importlib.util
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 ROOT = Path(__file__).parent.parent
+EXTRAS = "bearer,flask,starlette,messages,sandbox"
+PACKAGES = ("flask-login", "flask-sqlalchemy", "flask-wtf", "fastapi")
+MODULES = ("configure_auth", "fastapi", "flask_login", "flask_sqlalchemy", "flask_wtf", "jwt", "phonenumbers", "uvicorn")
+"""Modules of those packages and extras, by which an environment that has them is recognised."""
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 
@@ -37,6 +45,7 @@ class Stop(BaseException):
 
 
 def main() -> int:
+    enter_environment()
     port, sandbox_port = port_from("PORT", 3000), port_from("SANDBOX_PORT", 4010)
     app = os.environ.get("APP", "flask")
     if app not in APPS:
@@ -46,9 +55,9 @@ def main() -> int:
         fail(f"PORT={port} is one of the sandbox's ports, {sandbox_ports[0]} to {sandbox_ports[-1]}")
     for variable, number in [("PORT", port), *(("SANDBOX_PORT", number) for number in sandbox_ports)]:
         if trouble := unusable(number):
-            fail(f"port {number} can't be used, {trouble}; choose another one: make demo {variable}=...")
+            fail(f"port {number} can't be used, {trouble}; choose another one with {variable}=...")
 
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job starts with SIGINT ignored
+    for name in SIGNALS:  # a shell's background job starts with SIGINT ignored
         signal.signal(name, stop)
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -74,8 +83,35 @@ def main() -> int:
         end(children)
 
 
+def enter_environment() -> None:
+    """Go on under the Python of .venv, made and filled first if need be, where this one lacks a package."""
+    if all(importlib.util.find_spec(name) for name in MODULES):
+        return
+    if sys.version_info < (3, 11):
+        fail(f"{sys.executable} is older than Python 3.11; start the demo with a newer one")
+    folder = ROOT / ".venv"
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    install = [python, "-m", "pip", "install", "-c", "tests/constraints.txt", "-e", f".[{EXTRAS}]", *PACKAGES]
+    if not os.path.exists(python):
+        try:
+            venv.create(folder, with_pip=True)
+        except (OSError, subprocess.CalledProcessError):
+            fail(f"{sys.executable} can't make environments; on Debian and Ubuntu: apt install python3-venv")
+    imports = [python, "-c", f"import {', '.join(MODULES)}"]
+    if subprocess.run(imports, cwd=ROOT, stderr=subprocess.DEVNULL).returncode:  # noqa: S603
+        print("Installing into .venv ...", flush=True)
+        with open(folder / "pip.log", "wb") as log:
+            done = subprocess.run(install, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        if done.returncode:
+            fail(f"pip failed, see .venv/pip.log; is there a network? The command was: {' '.join(install)}")
+    again = [python, str(Path(__file__).resolve()), *sys.argv[1:]]
+    if os.name == "nt":  # has no way to become another program
+        sys.exit(subprocess.call(again))  # noqa: S603
+    os.execv(python, again)  # noqa: S606
+
+
 def stop(number: int, frame: FrameType | None) -> NoReturn:
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a second Ctrl-C doesn't interrupt the ending
+    for name in SIGNALS:  # a second Ctrl-C doesn't interrupt the ending
         signal.signal(name, signal.SIG_IGN)
     raise Stop
 

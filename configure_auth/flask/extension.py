@@ -77,6 +77,12 @@ class Installed:
     def all_features(self) -> Features:
         return Features(self.site, self.features)
 
+    def close(self) -> None:
+        try:
+            self.client.close()
+        finally:
+            self.stores.close()
+
 
 def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     """Every `ConfigureAuth` that was installed into an app, or one of them in every app that has it."""
@@ -361,6 +367,14 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
             next: the page to go on to; the link's `after_link` by default.
         """
         return self._performed(lambda features: features.element(next))
+
+    def close(self) -> None:
+        """Close the connections to Configure and to the store, in every app. A later request opens new ones.
+
+        Call it at the end of a process or of a test; in a web server's worker the end of the process is enough.
+        """
+        for installed in self._everywhere():
+            installed.close()
 
     def _template_names(self) -> dict[str, Any]:
         return {"configure_button": self.button, "configure_auth_element": self.element}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from flask import Flask, Response, current_app, session
 
@@ -33,6 +34,7 @@ class OAuthProvider:
         self._store = store
         self._map_profile = map_profile
         self._client = Configure(flow.client.settings)
+        self._opened: WeakKeyDictionary[Flask, Stores] = WeakKeyDictionary()
 
     def authorize_redirect(self, redirect_uri: str) -> Response:
         """Send the person to Configure.
@@ -67,6 +69,14 @@ class OAuthProvider:
         """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
         return token_of(None, self._run(provider.refresh_token(self._flow, token)), None)
 
+    def close(self) -> None:
+        """Close the connections to Configure and to the store, in every app. A later request opens new ones."""
+        try:
+            self._client.close()
+        finally:
+            for stores in list(self._opened.values()):
+                stores.close()
+
     def _run(self, flow: Flow[T]) -> T:
         with provider.in_authlib_terms():
             return run(flow, Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
@@ -75,9 +85,8 @@ class OAuthProvider:
         site = self._flow.site
         if self._store is None:
             return session_stores(session, self._name, site.sealer)
-        app: Flask = current_app
-        opened: dict[str, Stores] = app.extensions.setdefault("configure_auth_oauth", {})
-        if self._name not in opened:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        if app not in self._opened:
             made = open_attempts(
                 self._store,
                 agent=site.agent,
@@ -88,8 +97,8 @@ class OAuthProvider:
                 local=site.settings.is_local,
             )
             # Of two first requests at once both get the same one, or an attempt would be lost in the other.
-            opened.setdefault(self._name, made)
-        return opened[self._name]
+            self._opened.setdefault(app, made)
+        return self._opened[app]
 
 
 def register_oauth(

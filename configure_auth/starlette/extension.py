@@ -417,11 +417,16 @@ class ConfigureAuth(UserVerbs, Awaited):
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
-        await self._client.aclose()
-        closed = self._stores.close()
-        if inspect.isawaitable(closed):
-            await closed
+        """Close the running loop's connections to Configure and to the store. A later request opens new ones.
+
+        `lifespan` does this at the app's end.
+        """
+        try:
+            await self._client.aclose()
+        finally:
+            closed = self._stores.close()
+            if inspect.isawaitable(closed):
+                await closed
 
     @property
     def _all_features(self) -> Features:

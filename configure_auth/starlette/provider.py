@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +82,15 @@ class OAuthProvider:
     async def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
         """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
         return token_of(None, await self._run(None, provider.refresh_token(self._flow, token)), None)
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections to Configure and to the store. A later request opens new ones."""
+        try:
+            await self._client.aclose()
+        finally:
+            closed = None if self._stores is None else self._stores.close()
+            if inspect.isawaitable(closed):
+                await closed
 
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
         with provider.in_authlib_terms():

@@ -1,4 +1,4 @@
-"""`make demo` as a person runs it: what it says, that it answers, and that nothing of it is left behind."""
+"""The demo as a person runs it: what it says, that it answers, and that nothing of it is left behind."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: sock
     assert status == 1
     assert errors == (
         f"demo: port {port + step} can't be used, {host}: Address already in use; "
-        f"choose another one: make demo {variable}=...\n"
+        f"choose another one with {variable}=...\n"
     )
 
 

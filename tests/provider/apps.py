@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth as FlaskRegistry
 from authlib.integrations.starlette_client import OAuth as StarletteRegistry
@@ -77,7 +79,9 @@ def providing(
         tokens: list[Any] = []
         given = Settings.from_mapping(sandbox.environment(app_url=url) | settings)
         app, registry, provider = build(given, folder, {"clock": sandbox.clock, **options}, tokens)
-        with serve(app):
+        with ExitStack() as stack:
+            stack.callback(provider.close if adapter == "flask" else partial(anyio.run, provider.aclose))
+            stack.enter_context(serve(app))
             web = Web(
                 url=url,
                 adapter=adapter,

@@ -46,7 +46,7 @@ VERBS = [
     "button",
     "element",
 ]
-OWN = {"flask": {"init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
+OWN = {"flask": {"close", "init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
 """What only one framework has a use for."""
 FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id"]
 

@@ -190,9 +190,7 @@ def _guard(app: Flask) -> None:
 
 def close(app: Flask, configure_auth: ConfigureAuth) -> None:
     """End what the app's process would end with."""
-    with app.app_context():
-        configure_auth.client.close()
-        configure_auth._installed().stores.close()
+    configure_auth.close()
 
 
 def hurry(app: Flask, configure_auth: ConfigureAuth, seconds: float) -> None:
