@@ -1,7 +1,7 @@
 """The sandbox and one example app, started together and ended together: `python example_apps/demo.py`.
 
-The first start makes an environment in .venv, unless the running Python has the packages. Set by the environment: PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette, fastapi,
-message, bot or claims).
+The first start makes an environment in .venv, unless the running Python has the packages. Set by environment variables:
+PORT (3000), SANDBOX_PORT (4010, and the two after it) and APP (flask, starlette, fastapi, message, bot or claims).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 EXTRAS = "bearer,flask,starlette,messages,sandbox"
 PACKAGES = ("flask-login", "flask-sqlalchemy", "flask-wtf", "fastapi")
-MODULES = ("configure_auth", "fastapi", "flask_login", "flask_sqlalchemy", "flask_wtf", "jwt", "phonenumbers", "uvicorn")
-"""Modules of those packages and extras, by which an environment that has them is recognised."""
+MODULES = ("configure_auth", "fastapi", "flask_sqlalchemy", "flask_wtf", "jwt", "phonenumbers", "uvicorn")
+"""Some modules of these, by which an environment that has them is recognised."""
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 START_SECONDS = 30.0
@@ -87,7 +87,7 @@ def enter_environment() -> None:
     """Go on under the Python of .venv, made and filled first if need be, where this one lacks a package."""
     if all(importlib.util.find_spec(name) for name in MODULES):
         return
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  # a newcomer's may be
         fail(f"{sys.executable} is older than Python 3.11; start the demo with a newer one")
     folder = ROOT / ".venv"
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))

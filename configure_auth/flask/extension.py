@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, request
 from flask.blueprints import BlueprintSetupState
+from flask.sansio.app import App
 from markupsafe import Markup
 
 from .. import flows
@@ -40,7 +42,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret
-from .request import FlaskApp, respond, visit
+from .request import FlaskApp, keep_headers, respond, visit
 from .signals import emit
 
 __all__ = ["ConfigureAuth", "Installed", "installations"]
@@ -159,7 +161,8 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
         for name, (owner, build) in app.extensions.get(_BUILDERS, {}).items():
             if owner == self._options.name:
                 installed.features[name] = build(site=installed.site)
-        app.context_processor(self._template_names)
+        # Globals, and no context processor: macros that are imported have no context.
+        app.jinja_env.globals.update(configure_button=self.button, configure_auth_element=self.element)
 
     def account_link(
         self,
@@ -376,9 +379,6 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
         for installed in self._everywhere():
             installed.close()
 
-    def _template_names(self) -> dict[str, Any]:
-        return {"configure_button": self.button, "configure_auth_element": self.element}
-
     def _current_user(self) -> str | None:
         return self._performed(lambda features: flows.current_user(features.site))
 
@@ -404,25 +404,27 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)
-        blueprint = Blueprint(name, __name__, url_prefix=path)
+        blueprint = _Blueprint(name, __name__, url_prefix=path)
         for route in routes:
             blueprint.add_url_rule(
                 route.rule.replace("{", "<").replace("}", ">"),
                 route.endpoint,
-                partial(self._serve, name, route),
+                self._view(route),
                 methods=flows.METHODS,
                 provide_automatic_options=False,
             )
-        by_endpoint = {f"{name}.{route.endpoint}": route for route in routes}
 
         def registered(state: BlueprintSetupState) -> None:
-            app = state.app
-            if not isinstance(app, Flask) or state.url_prefix != path:
-                raise SettingsError("give path= to what made the blueprint, not url_prefix= to register_blueprint")
-            app.extensions.setdefault(_BUILDERS, {})[name] = self._options.name, build
+            app = cast(Flask, state.app)
+            # As it was registered: below the blueprint that it is nested in, and with the `url_prefix=` given there.
+            registered_name = f"{state.name_prefix}.{state.name}".lstrip(".")
+            flows.require_path(state.url_prefix or "")
+            made = partial(build, path=state.url_prefix)
+            app.extensions.setdefault(_BUILDERS, {})[registered_name] = self._options.name, made
             installed = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None:
-                installed.features[name] = build(site=installed.site)
+                installed.features[registered_name] = made(site=installed.site)
+            by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in routes}
 
             def early() -> Response | None:
                 route = by_endpoint.get(request.endpoint or "")
@@ -433,6 +435,10 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
 
             # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
             app.before_request_funcs.setdefault(None, []).insert(0, early)
+            # Flask calls the first one last: an app's own policy for its pages must not take the style off ours.
+            after = app.after_request_funcs.setdefault(None, [])
+            if keep_headers not in after:
+                after.insert(0, keep_headers)
 
         def exempt(endpoint: str | None, values: dict[str, Any] | None) -> None:
             # Our routes judge where a request comes from by themselves (Fetch Metadata), without a token in a form.
@@ -444,9 +450,16 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
         blueprint.url_value_preprocessor(exempt)
         return blueprint
 
-    def _serve(self, name: str, route: Route, **_parameters: str) -> Response:
-        installed = self._installed()
-        return respond(installed.run(flows.serve(installed.features[name], route, visit(installed.site.session))))
+    def _view(self, route: Route) -> Callable[..., Response]:
+        def view(**_parameters: str) -> Response:
+            installed = self._installed()
+            feature = installed.features[request.blueprint or ""]
+            return respond(installed.run(flows.serve(feature, route, visit(installed.site.session))))
+
+        # Other extensions tell views apart by these.
+        view.__name__ = view.__qualname__ = route.endpoint
+        view.__doc__ = inspect.getdoc(route.flow)
+        return view
 
     def _open(self, app: Flask, site: Site) -> Stores:
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
@@ -459,6 +472,18 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
                 awaited=False,
                 local=site.settings.is_local,
             )
+
+
+class _Blueprint(Blueprint):
+    """A blueprint that says how to give it another name, where the app has one of the same."""
+
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        name = f"{options.get('name_prefix', '')}.{options.get('name', self.name)}".lstrip(".")
+        if app.blueprints.get(name, self) is not self:
+            raise SettingsError(
+                f"this app has a blueprint {name!a} already; give this one another name: ConfigureAuth(name=...)"
+            )
+        super().register(app, options)
 
 
 def _configuration(app: Flask) -> dict[str, Any]:

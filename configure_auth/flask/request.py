@@ -9,8 +9,9 @@ from flask import Response, current_app, make_response, request, session
 from werkzeug.exceptions import HTTPException
 
 from ..flows import Answer, AppResponse, Hook, Visit
+from ..flows.answer import Reply
 
-__all__ = ["FlaskApp", "respond", "visit"]
+__all__ = ["FlaskApp", "keep_headers", "respond", "visit"]
 
 
 def visit(has_session: bool) -> Visit:
@@ -20,7 +21,8 @@ def visit(has_session: bool) -> Visit:
     return Visit(
         method=request.method,
         host=request.host,
-        path=request.root_path.rstrip("/") + request.path,
+        # From the environ: an app's own request class may leave the prefix in `path`, or take it out of `root_path`.
+        path=_decoded("SCRIPT_NAME").rstrip("/") + _decoded("PATH_INFO"),
         query=request.query_string.decode("latin-1"),
         headers=headers,
         lacks_strict_session=strict and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies,
@@ -34,8 +36,31 @@ def respond(answer: Answer) -> Response:
         for name, value in answer.headers.items():
             made.headers.setdefault(name, value)
         return made
-    reply = answer.reply()
-    return Response(reply.body, status=reply.status, headers=list(reply.headers))
+    return _Ours(answer.reply())
+
+
+_KEPT = frozenset({"content-security-policy", "x-frame-options", "referrer-policy", "cache-control"})
+
+
+class _Ours(Response):
+    """A response of ours, with the headers that it must keep."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.body, status=reply.status, headers=list(reply.headers))
+        self.kept = {name: value for name, value in reply.headers if name.lower() in _KEPT}
+
+
+def keep_headers(response: Response) -> Response:
+    """Put back what an `after_request` of the app replaced in a response of ours, such as its page's policy."""
+    if isinstance(response, _Ours):
+        response.headers.update(response.kept)
+    return response
+
+
+def _decoded(name: str) -> str:
+    value: str = request.environ.get(name, "")
+    # WSGI hands over the bytes of a path as Latin-1 (PEP 3333).
+    return value.encode("latin-1").decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -473,7 +473,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             routes=[
                 StarletteRoute(
                     route.rule,
-                    partial(self._serve, feature, route),
+                    self._endpoint(feature, route),
                     name=route.endpoint,
                     methods=list(flows.METHODS),
                     include_in_schema=False,
@@ -485,8 +485,15 @@ class ConfigureAuth(UserVerbs, Awaited):
         mount.owner = self
         return mount
 
-    async def _serve(self, feature: Feature, route: Route, request: Request) -> Response:
-        return respond(await self._run(flows.serve(feature, route, visit(request, self._options.session)), request))
+    def _endpoint(self, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            seen = visit(request, self._options.session)
+            return respond(await self._run(flows.serve(feature, route, seen), request))
+
+        # Other libraries tell endpoints apart by these.
+        endpoint.__name__ = endpoint.__qualname__ = route.endpoint
+        endpoint.__doc__ = inspect.getdoc(route.flow)
+        return endpoint
 
 
 def installations(of: object) -> tuple[ConfigureAuth, ...]:
