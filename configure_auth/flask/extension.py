@@ -409,7 +409,7 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
             blueprint.add_url_rule(
                 route.rule.replace("{", "<").replace("}", ">"),
                 route.endpoint,
-                self._view(route),
+                self._view(name, route),
                 methods=flows.METHODS,
                 provide_automatic_options=False,
             )
@@ -450,14 +450,14 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
         blueprint.url_value_preprocessor(exempt)
         return blueprint
 
-    def _view(self, route: Route) -> Callable[..., Response]:
+    def _view(self, name: str, route: Route) -> Callable[..., Response]:
         def view(**_parameters: str) -> Response:
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
             return respond(installed.run(flows.serve(feature, route, visit(installed.site.session))))
 
-        # Other extensions tell views apart by these.
-        view.__name__ = view.__qualname__ = route.endpoint
+        # Other extensions tell views apart by these, so each has a name of its own.
+        view.__name__ = view.__qualname__ = f"{name}_{route.endpoint}"
         view.__doc__ = inspect.getdoc(route.flow)
         return view
 

@@ -19,8 +19,10 @@ def require_path(path: str) -> None:
     Raises:
         SettingsError: routes can't lie under this path.
     """
-    if not path.startswith("/") or path.endswith("/") or not Destinations().accepts(path):
-        raise SettingsError('path must begin with a slash and not end with one, such as "/configure"')
+    if not path.startswith("/") or path.endswith("/") or not Destinations().accepts(path) or set(path) & set("<{"):
+        raise SettingsError(
+            'path must begin with a slash, not end with one, and hold no variable, such as "/configure"'
+        )
 
 
 class Destinations:

@@ -473,7 +473,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             routes=[
                 StarletteRoute(
                     route.rule,
-                    self._endpoint(feature, route),
+                    self._endpoint(name, feature, route),
                     name=route.endpoint,
                     methods=list(flows.METHODS),
                     include_in_schema=False,
@@ -485,13 +485,13 @@ class ConfigureAuth(UserVerbs, Awaited):
         mount.owner = self
         return mount
 
-    def _endpoint(self, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             seen = visit(request, self._options.session)
             return respond(await self._run(flows.serve(feature, route, seen), request))
 
-        # Other libraries tell endpoints apart by these.
-        endpoint.__name__ = endpoint.__qualname__ = route.endpoint
+        # Other libraries tell endpoints apart by these, so each has a name of its own.
+        endpoint.__name__ = endpoint.__qualname__ = f"{name}_{route.endpoint}"
         endpoint.__doc__ = inspect.getdoc(route.flow)
         return endpoint
 
