@@ -27,7 +27,7 @@ def test_views_have_names_of_their_own(serve: Serve) -> None:
 
 
 def test_limiter_counts_each_view_apart(serve: Serve) -> None:
-    def customise(app: Flask, configure_auth: Any) -> None:
+    def customise(app: Any, configure_auth: Any) -> None:
         limiter = Limiter(lambda: "everybody", app=app, storage_uri="memory://")
         for endpoint in ("configure.sign_in", "configure.status"):
             app.view_functions[endpoint] = limiter.limit("2 per hour")(app.view_functions[endpoint])
