@@ -1,50 +1,98 @@
-# make demo   the sandbox and an example app, on this machine, without credentials
-# make test   every check and every test
+# make demo           the sandbox and an example app, on this machine, without credentials
+# make check          format, lint and types, then make test
+# make test           every behaviour on every framework, each store's contract, a browser journey of each example app
+# make test-fast      a part of it, for the minute after an edit
+# make test-all       every test there is, with branch coverage
+# make test-extended  the tests that make test-all runs and make test doesn't
+# make test-browsers  the journeys in other browsers
+# make test-lowest    make test on the oldest versions that pyproject.toml accepts
+# make test-newest    make test on the newest versions of everything
+# make test-wheel     the built wheel without the checkout, and each extra alone
 #
-# PYTHON, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
+# PYTHON, VENV, WORKERS, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
 # make demo APP=fastapi PORT=3001
+# make test PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= auto
 PORT ?= 3000
 SANDBOX_PORT ?= 4010
 APP ?= flask
 export PORT SANDBOX_PORT APP
 
-BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet -c tests/constraints.txt
+BIN := $(VENV)/bin
+CONSTRAINTS ?= tests/constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet
 INPUTS := pyproject.toml tests/constraints.txt
+PYTEST := $(BIN)/python -m pytest -p randomly -n $(WORKERS) --maxprocesses 8 --dist worksteal --check-tree
+# The percentage of branches and lines that make test-all must reach.
+COVERED := 50
+FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
+  tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: demo test lint clean
+.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 demo:
 	@exec $(PYTHON) example_apps/demo.py
 
-test: lint
-	@$(BIN)/python -m pytest -p randomly
+check: lint
+	@$(MAKE) test
 
-lint: .venv/test.stamp
+lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+test: $(VENV)/test.stamp
+	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=)
+
+test-fast: $(VENV)/test.stamp
+	@$(PYTEST) $(FAST)
+
+test-extended: $(VENV)/test.stamp
+	@$(PYTEST) -m extended $(if $(COVERAGE),--cov --cov-append --cov-report=)
+
+test-all: $(VENV)/test.stamp
+	@$(MAKE) test COVERAGE=1
+	@$(MAKE) test-extended COVERAGE=1
+	@$(MAKE) test-browsers
+	@$(MAKE) coverage
+
+.PHONY: coverage
+coverage: # of the runs with COVERAGE=1
+	@$(BIN)/coverage report --skip-covered --fail-under=$(COVERED)
+
+test-browsers: $(VENV)/test.stamp
+
+test-lowest:
+	@$(PYTHON) tests/support/lowest.py >.venv-lowest.txt
+	@$(MAKE) test VENV=.venv-lowest CONSTRAINTS=.venv-lowest.txt
+
+test-newest:
+	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
+
+test-wheel: $(VENV)/test.stamp
+	@$(BIN)/python tests/support/wheel.py
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis example_apps/*/instance
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
 
-.venv/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
+$(VENV)/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
 
-.venv/test.stamp: $(INPUTS)
+$(VENV)/test.stamp: $(INPUTS)
 	$(install)
 
 # Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
   { echo "$(PYTHON) isn't Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv >/dev/null 2>&1 || \
+@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
   { echo "$(PYTHON) can't make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-@echo "Installing into .venv ..."
-@{ $(INSTALL) 'pip>=25.1' && $(INSTALL) $(WHAT); } >.venv/pip.log 2>&1 || \
-  { echo "pip couldn't install what is needed; is there a network? (pip's own words: .venv/pip.log)" >&2; exit 1; }
+@echo "Installing into $(VENV) ..."
+@{ $(INSTALL) 'pip>=25.1' && $(INSTALL) -c $(CONSTRAINTS) $(WHAT); } >$(VENV)/pip.log 2>&1 || \
+  { echo "pip couldn't install what is needed; is there a network? (pip's own words: $(VENV)/pip.log)" >&2; exit 1; }
 @touch $@
 endef

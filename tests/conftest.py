@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
-from .support.stores import postgresql, redis_server, stores_at
+import pytest
 
-__all__ = ["postgresql", "redis_server", "stores_at"]
+from .support import tree
+from .support.stores import parametrize_stores, postgresql, redis_server, stores_at
+
+__all__ = ["postgresql", "pytest_generate_tests", "redis_server", "stores_at"]
+
+pytest_generate_tests = parametrize_stores
+
+_tree_before = pytest.StashKey[tree.Listing | None]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--check-tree", action="store_true", help="fail if the run leaves a changed or stray file")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.option.check_tree and not hasattr(session.config, "workerinput"):
+        session.config.stash[_tree_before] = tree.listing()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    before = session.config.stash.get(_tree_before, None)
+    after = None if before is None else tree.listing()
+    if before is not None and after is not None and (changed := tree.changes(before, after)):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"\nthe tests changed or left files in the tree: {', '.join(changed)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

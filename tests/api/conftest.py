@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -84,6 +85,7 @@ class Server:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._connected: list[socket.socket] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._start(self._accept)
@@ -121,6 +123,7 @@ class Server:
                 return
             self.connections += 1
             sock.settimeout(10)
+            self._connected.append(sock)
             self._start(self._serve, sock, self.connections)
 
     def _serve(self, sock: socket.socket, connection: int) -> None:
@@ -130,6 +133,7 @@ class Server:
             except OSError:
                 sock.close()
                 return
+            self._connected.append(sock)
         with sock, sock.makefile("rb") as reader:
             try:
                 while (received := self._read(reader, connection)) is not None:
@@ -162,6 +166,10 @@ class Server:
         with socket.create_connection(("127.0.0.1", self.port)):
             pass
         self._socket.close()
+        for sock in self._connected:
+            # A client that keeps its connection would let the thread read until its timeout.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
 

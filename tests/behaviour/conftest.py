@@ -1,4 +1,4 @@
-"""Every test that takes `make_web` or `web` runs on each adapter and each store."""
+"""Tests that take `make_web` or `web` run on each adapter, and on SQLite unless they are marked `all_stores`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
-from ..support.stores import STORES, StoresAt
+from ..support.stores import DEFAULT_STORE, StoresAt
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
 ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
@@ -24,9 +24,9 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
     return chosen
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
+    chosen: str = getattr(request, "param", DEFAULT_STORE)
     return chosen
 
 

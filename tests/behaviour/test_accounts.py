@@ -11,6 +11,8 @@ from configure_auth.events import AccountLinked, AccountUnlinked
 from ..support.reading import ending, together
 from ..support.web import Browser, MakeWeb, Web
 
+pytestmark = pytest.mark.all_stores
+
 ADA, BOB = "+15550100001", "+15550100002"
 
 

@@ -7,6 +7,8 @@ import pytest
 from ..support.reading import ending, meanwhile, no_calls
 from ..support.web import Browser, Flow, MakeWeb, Web
 
+pytestmark = pytest.mark.all_stores
+
 EXCHANGE = "/v1/auth/sign-in/exchange"
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from configure_auth.events import AccountLinked, AccountUnlinked, SignInStarted
 
 from ..support.web import Browser, Web
+
+pytestmark = pytest.mark.all_stores(always=True)
 
 
 def test_a_signed_in_person_connects_and_the_server_reads_the_profile(web: Web, browser: Browser) -> None:

@@ -12,6 +12,8 @@ from configure_auth.events import LinkFailed, LoggedIn, SignInStarted
 from ..support.reading import ending, meanwhile, no_calls
 from ..support.web import Browser, MakeWeb, Web
 
+pytestmark = pytest.mark.all_stores
+
 ADA = "+15550100001"
 
 

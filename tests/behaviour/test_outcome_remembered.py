@@ -9,6 +9,8 @@ from configure_auth.errors import LoginRefused
 from ..support.reading import api_calls, ending, meanwhile, no_calls, together
 from ..support.web import Browser, Flow, MakeWeb, Web
 
+pytestmark = pytest.mark.all_stores
+
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 EXCHANGE = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 

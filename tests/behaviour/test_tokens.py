@@ -11,6 +11,8 @@ from configure_auth.events import ReconnectNeeded, TokenRefreshed
 from ..support.reading import meanwhile, no_calls, together
 from ..support.web import Browser, Web
 
+pytestmark = pytest.mark.all_stores
+
 HOUR = 3600.0
 RECONNECT = {"code": "AUTH_REQUIRED", "suggested_action": "reconnect"}
 

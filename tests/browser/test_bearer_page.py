@@ -131,6 +131,7 @@ def test_connect_see_the_profile_and_disconnect(person: Person, served: Served) 
     assert served.exchanges(EXCHANGE["link"]) == 1
 
 
+@pytest.mark.extended
 def test_somebody_without_a_password_signs_in_twice(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.sign_out()
@@ -151,6 +152,7 @@ def test_somebody_without_a_password_signs_in_twice(person: Person, served: Serv
     assert served.user_ids() == users
 
 
+@pytest.mark.extended
 def test_somebody_without_a_password_signs_in_twice_on_the_way_to_a_page(person: Person, served: Served) -> None:
     person.visit(served.example.settings)
     person.expect_at(served.example.sign_in)
@@ -167,6 +169,7 @@ def test_somebody_without_a_password_signs_in_twice_on_the_way_to_a_page(person:
     assert len(served.user_ids()) == 1
 
 
+@pytest.mark.extended
 def test_link_first_and_the_button_later_is_one_account(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.connect()
@@ -180,6 +183,7 @@ def test_link_first_and_the_button_later_is_one_account(person: Person, served: 
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_two_accounts_claim_one_profile(meet: Meet, served: Served) -> None:
     ada, eve = meet(), meet()
     ada.sign_up("ada")
@@ -197,6 +201,7 @@ def test_two_accounts_claim_one_profile(meet: Meet, served: Served) -> None:
     expect(ada.page.locator(served.example.profile)).to_contain_text("Ada Lovelace")
 
 
+@pytest.mark.extended
 def test_a_deleted_account_leaves_no_connection_to_the_next(meet: Meet, served: Served) -> None:
     person = meet()
     person.sign_up("ada")
@@ -216,6 +221,7 @@ def test_a_deleted_account_leaves_no_connection_to_the_next(meet: Meet, served: 
     other.expect_not_connected()
 
 
+@pytest.mark.extended
 def test_by_the_keyboard_alone(person: Person, served: Served) -> None:
     keyboard = person.page.keyboard
 
@@ -256,6 +262,7 @@ def test_by_the_keyboard_alone(person: Person, served: Served) -> None:
     expect(person.button()).to_be_visible()
 
 
+@pytest.mark.extended
 def test_the_page_has_a_strict_policy(person: Person, served: Served) -> None:
     """Every journey here runs under it; a violation would be a complaint on the console."""
     person.visit(served.example.sign_in)
@@ -267,6 +274,7 @@ def test_the_page_has_a_strict_policy(person: Person, served: Served) -> None:
 # ── tabs and history ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.extended
 @both_flows
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "in reverse"])
 def test_two_tabs(person: Person, served: Served, flow: Flow, order: tuple[int, int]) -> None:
@@ -288,6 +296,7 @@ def test_two_tabs(person: Person, served: Served, flow: Flow, order: tuple[int, 
         expect(tab.locator(served.example.profile)).to_contain_text("Ada Lovelace")
 
 
+@pytest.mark.extended
 @both_flows
 def test_the_callback_opened_and_reloaded_once_more_changes_nothing(person: Person, served: Served, flow: Flow) -> None:
     arrive(person, flow)
@@ -305,6 +314,7 @@ def test_the_callback_opened_and_reloaded_once_more_changes_nothing(person: Pers
     assert len(served.user_ids()) == 1
 
 
+@pytest.mark.extended
 def test_the_finish_opened_and_reloaded_once_more_changes_nothing(person: Person, served: Served) -> None:
     arrive(person, "link")
     person.allow()
@@ -319,6 +329,7 @@ def test_the_finish_opened_and_reloaded_once_more_changes_nothing(person: Person
     assert served.exchanges(EXCHANGE["link"]) == 1
 
 
+@pytest.mark.extended
 def test_the_finish_reloaded_while_configure_is_still_asked(person: Person, served: Served) -> None:
     arrive(person, "link")
     with served.sandbox.hold(EXCHANGE["link"]) as held:
@@ -333,6 +344,7 @@ def test_the_finish_reloaded_while_configure_is_still_asked(person: Person, serv
     assert served.exchanges(EXCHANGE["link"]) == 1
 
 
+@pytest.mark.extended
 @both_flows
 def test_back_and_forward_after_the_end(person: Person, served: Served, flow: Flow) -> None:
     arrive(person, flow)
@@ -352,6 +364,7 @@ def test_back_and_forward_after_the_end(person: Person, served: Served, flow: Fl
     assert [answer.status for answer in person.callbacks(flow)] == [303]
 
 
+@pytest.mark.extended
 def test_back_after_signing_out_signs_nobody_in(person: Person, served: Served) -> None:
     person.continue_with_configure()
     callback = person.callbacks("login")[-1].url
@@ -371,6 +384,7 @@ def test_back_after_signing_out_signs_nobody_in(person: Person, served: Served) 
     assert served.exchanges(EXCHANGE["login"]) == 1
 
 
+@pytest.mark.extended
 @both_flows
 def test_a_double_click_on_the_button_and_on_allow(person: Person, served: Served, flow: Flow) -> None:
     if flow == "link":
@@ -388,6 +402,7 @@ def test_a_double_click_on_the_button_and_on_allow(person: Person, served: Serve
 # ── the app by its other name ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.extended
 def test_a_login_from_the_other_name_asks_once(person: Person, served: Served) -> None:
     person.page.goto(served.other_url + served.example.sign_in)
 
@@ -403,6 +418,7 @@ def test_a_login_from_the_other_name_asks_once(person: Person, served: Served) -
     assert [answer.status for answer in starts] == [303, 200, 303]
 
 
+@pytest.mark.extended
 def test_a_link_from_the_other_name_is_told_why(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.sign_out()
@@ -423,6 +439,7 @@ def test_a_link_from_the_other_name_is_told_why(person: Person, served: Served) 
 # ── trouble ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.extended
 @both_flows
 def test_cancelled_at_the_consent(person: Person, served: Served, flow: Flow) -> None:
     arrive(person, flow)
@@ -440,6 +457,7 @@ def test_cancelled_at_the_consent(person: Person, served: Served, flow: Flow) ->
     expect(person.page.get_by_text(served.example.cancelled)).to_be_hidden()
 
 
+@pytest.mark.extended
 def test_a_link_while_configure_is_away(person: Person, served: Served) -> None:
     arrive(person, "link")
     served.sandbox.fault(EXCHANGE["link"], status=503)
@@ -453,6 +471,7 @@ def test_a_link_while_configure_is_away(person: Person, served: Served) -> None:
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_a_login_while_configure_is_away(person: Person, served: Served) -> None:
     arrive(person, "login")
     served.sandbox.fault(EXCHANGE["login"], status=503)
@@ -467,6 +486,7 @@ def test_a_login_while_configure_is_away(person: Person, served: Served) -> None
     assert len(served.user_ids()) == 1
 
 
+@pytest.mark.extended
 def test_the_settings_page_lives_without_configure(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.connect()
@@ -490,6 +510,7 @@ def test_the_settings_page_lives_without_configure(person: Person, served: Serve
     expect(person.page.locator(served.example.profile)).to_contain_text("Ada Lovelace")
 
 
+@pytest.mark.extended
 def test_who_signed_out_meanwhile_signs_in_and_is_connected(person: Person, served: Served) -> None:
     arrive(person, "link")
     other = person.new_tab()
@@ -504,6 +525,7 @@ def test_who_signed_out_meanwhile_signs_in_and_is_connected(person: Person, serv
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_another_account_was_signed_in_meanwhile(person: Person, served: Served) -> None:
     arrive(person, "link")
     tab = person.page
@@ -520,6 +542,7 @@ def test_another_account_was_signed_in_meanwhile(person: Person, served: Served)
     assert served.exchanges(EXCHANGE["link"]) == 0
 
 
+@pytest.mark.extended
 def test_a_link_in_another_browser(meet: Meet, served: Served) -> None:
     """Neither the callback nor the page after it connects whom it was sent to; whose it is can still use it."""
     person, victim = meet(), meet()
@@ -541,6 +564,7 @@ def test_a_link_in_another_browser(meet: Meet, served: Served) -> None:
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_two_tabs_connect_two_profiles(person: Person, served: Served) -> None:
     arrive(person, "link", ADA)
     second = person.new_tab()
@@ -557,6 +581,7 @@ def test_two_tabs_connect_two_profiles(person: Person, served: Served) -> None:
     expect(second.locator(served.example.profile)).to_contain_text("Ada Lovelace")
 
 
+@pytest.mark.extended
 def test_disconnected_while_another_tab_connects(person: Person) -> None:
     arrive(person, "link")
     second = person.new_tab()
@@ -571,6 +596,7 @@ def test_disconnected_while_another_tab_connects(person: Person) -> None:
     person.expect_not_connected()
 
 
+@pytest.mark.extended
 def test_a_code_that_came_too_late(person: Person, served: Served) -> None:
     arrive(person, "link")
     with late(served.sandbox, EXCHANGE["link"], seconds=301):
@@ -582,6 +608,7 @@ def test_a_code_that_came_too_late(person: Person, served: Served) -> None:
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_a_cookie_that_was_dropped_on_the_way(person: Person, served: Served) -> None:
     arrive(person, "link")
     person.context.clear_cookies(name="configure_dev")
@@ -600,6 +627,7 @@ def refused(route: Route) -> None:
     route.fulfill(status=401, json={"error": "signed_out", "message": "Sign in first."})
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("path", ["/configure/sign-in", "/configure/finish"])
 def test_a_token_that_ended_is_renewed_unseen(person: Person, path: str) -> None:
     person.sign_up("ada")

@@ -166,6 +166,7 @@ def test_an_agent_token_of_the_element_s_connects_at_once(meet: Open) -> None:
     assert visitor.served.sandbox.calls_to("POST", EXCHANGE) == []
 
 
+@pytest.mark.extended
 def test_after_a_raw_token_the_person_lets_the_app_in(meet: Open) -> None:
     visitor = meet("user")
     serve_without_a_browser(visitor)
@@ -184,6 +185,7 @@ def test_after_a_raw_token_the_person_lets_the_app_in(meet: Open) -> None:
     assert visitor.posted() == 1
 
 
+@pytest.mark.extended
 @on_one
 @pytest.mark.parametrize("reading", ["agent", "user"])
 def test_by_the_keyboard_alone(meet: Open, reading: Reading) -> None:
@@ -232,6 +234,7 @@ def bot_running(sandbox: Sandbox, folder: Path) -> Iterator[tuple[Flask, int]]:
             yield app, port
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("reading", ["agent", "user"])
 def test_the_bot_s_user_takes_along_what_it_knows(
     browser: Browser, configure_sandbox: Sandbox, tmp_path: Path, reading: Reading
@@ -271,6 +274,7 @@ def test_the_bot_s_user_takes_along_what_it_knows(
 # ── trouble ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.extended
 @on_one
 def test_a_profile_of_somebody_else_s_is_told_in_words(meet: Open) -> None:
     visitor = meet("agent")
@@ -289,6 +293,7 @@ def test_a_profile_of_somebody_else_s_is_told_in_words(meet: Open) -> None:
     assert visitor.answer("/account") == {"account": None}
 
 
+@pytest.mark.extended
 @on_one
 def test_after_an_outage_the_button_ends_what_the_element_began(meet: Open) -> None:
     visitor = meet("agent")
@@ -306,6 +311,7 @@ def test_after_an_outage_the_button_ends_what_the_element_began(meet: Open) -> N
     expect_upgraded(visitor)
 
 
+@pytest.mark.extended
 @on_one
 def test_a_server_out_of_reach_is_told_in_words(meet: Open) -> None:
     visitor = meet("agent")
@@ -317,6 +323,7 @@ def test_a_server_out_of_reach_is_told_in_words(meet: Open) -> None:
     visitor.console.clear()  # the browser's own word of it
 
 
+@pytest.mark.extended
 @on_one
 def test_who_signed_out_meanwhile_is_told_so(meet: Open) -> None:
     visitor = meet("agent")
@@ -328,6 +335,7 @@ def test_who_signed_out_meanwhile_is_told_so(meet: Open) -> None:
     visitor.expect_offered(ui.texts[Code.SIGNED_OUT].sentence)
 
 
+@pytest.mark.extended
 @on_one
 def test_a_page_of_somebody_who_signed_out_connects_nobody_else(meet: Open) -> None:
     visitor = meet("agent")
@@ -341,6 +349,7 @@ def test_a_page_of_somebody_who_signed_out_connects_nobody_else(meet: Open) -> N
     assert visitor.answer("/account") == {"account": None}
 
 
+@pytest.mark.extended
 @on_one
 def test_an_app_with_error_pages_of_its_own_loses_nobody(meet: Open) -> None:
     visitor = meet("user", link={"on_error": lambda error: ("<h1>Our page</h1>", 418)})
@@ -360,6 +369,7 @@ def test_an_app_with_error_pages_of_its_own_loses_nobody(meet: Open) -> None:
 # ── the policy ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.extended
 @on_one
 @pytest.mark.parametrize(
     ("line", "source", "blocked"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from .apps import Served
@@ -43,6 +44,7 @@ def test_connect_see_the_profile_and_disconnect(person: Person, served: Served) 
     person.expect_not_connected()
 
 
+@pytest.mark.extended
 def test_somebody_without_a_password_signs_in_twice(person: Person, served: Served) -> None:
     person.visit(served.example.sign_in)
     person.look("sign-in")
@@ -67,6 +69,7 @@ def test_somebody_without_a_password_signs_in_twice(person: Person, served: Serv
     assert served.user_ids() == first
 
 
+@pytest.mark.extended
 def test_link_first_and_the_button_later_is_one_account(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.connect(ADA)
@@ -80,6 +83,7 @@ def test_link_first_and_the_button_later_is_one_account(person: Person, served: 
     person.expect_connected()
 
 
+@pytest.mark.extended
 def test_two_accounts_claim_one_profile(meet: Meet, served: Served) -> None:
     ada, eve = meet(), meet()
     ada.sign_up("ada")
@@ -99,6 +103,7 @@ def test_two_accounts_claim_one_profile(meet: Meet, served: Served) -> None:
     expect(ada.page.locator(served.example.profile)).to_contain_text("Ada Lovelace")
 
 
+@pytest.mark.extended
 def test_a_deleted_account_leaves_no_connection_to_the_next(meet: Meet, served: Served) -> None:
     person = meet()
     person.sign_up("ada")
@@ -120,6 +125,7 @@ def test_a_deleted_account_leaves_no_connection_to_the_next(meet: Meet, served: 
     other.expect_not_connected()
 
 
+@pytest.mark.extended
 def test_an_app_opened_by_its_other_name(person: Person, served: Served) -> None:
     person.page.goto(served.other_url + served.example.sign_in)
 
@@ -137,6 +143,7 @@ def test_an_app_opened_by_its_other_name(person: Person, served: Served) -> None
     assert [answer.status for answer in starts] == [303, 200, 303]
 
 
+@pytest.mark.extended
 def test_a_link_from_the_other_name_says_where_to_sign_in(person: Person, served: Served) -> None:
     person.sign_up("ada")
     person.sign_out()
@@ -155,6 +162,7 @@ def test_a_link_from_the_other_name_says_where_to_sign_in(person: Person, served
     person.connect()
 
 
+@pytest.mark.extended
 def test_by_the_keyboard_alone(person: Person, served: Served) -> None:
     keyboard = person.page.keyboard
 

@@ -136,6 +136,7 @@ def test_two_people_connect_and_are_answered_by_name(ada: Sender, bob: Sender, s
     ada.say("hello", BY_ADA)
 
 
+@pytest.mark.extended
 @every_sender
 @pytest.mark.parametrize("known", ["unknown", "known", "connected"])
 def test_a_link_that_was_passed_on(ada: Sender, bob: Sender, served: Served, sender: Any, known: str) -> None:
@@ -155,6 +156,7 @@ def test_a_link_that_was_passed_on(ada: Sender, bob: Sender, served: Served, sen
     ada.say("hello", BY_ADA)
 
 
+@pytest.mark.extended
 def test_a_link_that_has_done_its_work(ada: Sender, bob: Sender) -> None:
     link = ada.link()
     ada.let_in(ada.press_the_link())
@@ -167,6 +169,7 @@ def test_a_link_that_has_done_its_work(ada: Sender, bob: Sender) -> None:
     ada.say("hello", BY_ADA)
 
 
+@pytest.mark.extended
 def test_a_sign_in_that_was_cancelled(ada: Sender) -> None:
     ada.link()
     tab = ada.press_the_link()
@@ -179,6 +182,7 @@ def test_a_sign_in_that_was_cancelled(ada: Sender) -> None:
     ada.say("hello", STRANGER)
 
 
+@pytest.mark.extended
 def test_the_agent_goes_on_while_configure_is_away(ada: Sender, bob: Sender, served: Served) -> None:
     ada.link()
     ada.let_in(ada.press_the_link())
@@ -201,6 +205,7 @@ def test_the_agent_goes_on_while_configure_is_away(ada: Sender, bob: Sender, ser
     bob.say("hello", BY_BOB)  # by his phone, for he did let the agent in
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_page_of_the_internet_reaches_an_agent_on_this_machine(
     browser: Browser, served: Served, allowed: bool

@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from .apps import Served, Variation
 from .person import GRACE, Flow, Person
 
+pytestmark = pytest.mark.extended
+
 STRICT = Variation(strict=True)
 GUARDED = Variation(guard=True)
 BOTH = Variation(strict=True, guard=True)

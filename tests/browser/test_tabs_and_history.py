@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 from .apps import Served
 from .person import ADA, GRACE, Flow, Person
 
+pytestmark = pytest.mark.extended
+
 EXCHANGE: dict[Flow, str] = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 FLOWS: tuple[Flow, ...] = ("link", "login")
 REPLAY_SECONDS = 31  # so long a login may be repeated, for a browser that dropped the answer

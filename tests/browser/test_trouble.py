@@ -17,6 +17,8 @@ from .apps import Served
 from .conftest import Meet
 from .person import ADA, GRACE, Flow, Person, callback_path, start_path
 
+pytestmark = pytest.mark.extended
+
 EXCHANGE: dict[Flow, str] = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 
 both_flows = pytest.mark.parametrize("flow", ["link", "login"])

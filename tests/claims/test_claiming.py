@@ -20,6 +20,8 @@ from ..support.stores import StoresAt
 from ..support.web import MakeWeb
 from .conftest import NOBODYS, TAKEN, People, claimed, people_of, said
 
+pytestmark = pytest.mark.all_stores
+
 WEEK = 7 * 24 * 3600
 
 

@@ -17,6 +17,8 @@ from configure_auth.sandbox import Person, Sandbox
 
 from .node import Node
 
+pytestmark = pytest.mark.extended
+
 ADA, GRACE = "+15550100001", "+15550100002"
 CALLBACK = "/api/auth/oauth2/callback/configure"
 SCOPES = ("profile.read", "profile.search", "profile.remember", "profile.commit")

@@ -24,6 +24,8 @@ from ..support.server_side import pages
 from ..support.web import Adapter, Browser, Flow, Options, Web, running
 from .python_sdk import PythonSdk, Step, python_sdk
 
+pytestmark = pytest.mark.extended
+
 __all__ = ["python_sdk"]
 
 PHONE = "+15550100001"

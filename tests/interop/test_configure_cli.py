@@ -21,6 +21,8 @@ from ..support.processes import is_readable
 from .node import Ended, Node
 from .people import answer
 
+pytestmark = pytest.mark.extended
+
 KEYS, KEY, CALLBACK = (
     ".env has the five credentials",
     "secret key is accepted",

@@ -18,6 +18,8 @@ from configure_auth.sandbox import Person, Sandbox
 from .people import ADA, answer
 from .sdk import NewSdk, Sdk, SdkError
 
+pytestmark = pytest.mark.extended
+
 RETURN_TO = "http://localhost:3000/configure/callback"
 CALLBACK = "http://localhost:3000/auth/configure/callback"
 LINE = "+15550109999"

@@ -169,6 +169,7 @@ def asked(call: Call) -> dict[str, Any]:
     }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("job", JOBS)
 def test_both_clients_ask_the_same(sdk: Sdk, configure_sandbox: Sandbox, ada: Person, job: str) -> None:
     theirs, ours = JOBS[job]
@@ -196,6 +197,7 @@ def test_the_sandbox_knows_no_client_by_name() -> None:
     assert named == set()
 
 
+@pytest.mark.extended
 def test_who_asks_makes_no_difference(sdk: Sdk, configure_sandbox: Sandbox, ada: Person) -> None:
     """The requests of Configure's SDK are as good when somebody else sends them."""
     desk = Desk(configure_sandbox, configure_sandbox.issue_agent_token(ada), configure_sandbox.issue_return_code(ada))

@@ -15,6 +15,8 @@ from ..support.web import MakeWeb
 from .completions import asked, good, linked_to, nothing_done, status_of, token_of
 from .conftest import ADA, BOB, KEY, Platform
 
+pytestmark = pytest.mark.all_stores
+
 TRIES = 100
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from configure_auth.events import JourneyCompleted, SenderUnlinked
 
 from .conftest import ADA, KEY, Platform
+
+pytestmark = pytest.mark.all_stores
 
 
 def test_a_sender_connects_and_is_known_at_the_next_message(platform: Platform) -> None:

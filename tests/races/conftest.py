@@ -1,6 +1,6 @@
 """Races run on every store with Flask, and on two with Starlette, in one app unless a test starts processes.
 
-Tests of several processes run on every store that processes can share.
+Tests of several processes run on every store that processes can share. `make test` runs one place of each.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from configure_auth.sandbox import Sandbox
 
 from ..behaviour.conftest import browser, make_web, web
 from ..support.processes import AppProcess, Machine
-from ..support.stores import StoresAt, shared_stores
+from ..support.stores import StoresAt, first, shared_stores
 from ..support.visitor import Visitor
 from ..support.web import Adapter, Web
 
 __all__ = ["browser", "make_web", "web"]
 
-PLACES = ("flask-memory", "flask-sqlite", "flask-postgresql", "flask-redis", "starlette-sqlite", "starlette-postgresql")
+PLACES = ("flask-sqlite", "flask-memory", "flask-postgresql", "flask-redis", "starlette-sqlite", "starlette-postgresql")
 DURABLE = ("sqlite", "postgresql", "redis")
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=first(PLACES))
 def place(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -69,7 +69,7 @@ class Pair:
         return self.machine.visitor(self.processes[0])
 
 
-@pytest.fixture(params=DURABLE)
+@pytest.fixture(params=first(DURABLE))
 def durable(request: pytest.FixtureRequest) -> str:
     """The name of a store that several processes share."""
     chosen: str = request.param

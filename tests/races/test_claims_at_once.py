@@ -20,6 +20,7 @@ from configure_auth.events import AgentClaimed
 
 from ..support.doom import Doom, When
 from ..support.processes import Machine
+from ..support.stores import first
 from ..support.throng import PROCESSES, THREADS, Asked, throng
 from ..support.visitor import Visitor, at_once
 from ..support.web import MakeWeb, Web
@@ -31,14 +32,14 @@ CROWD = PROCESSES * THREADS
 FEW = 16
 
 
-@pytest.fixture(params=[place for place in PLACES if not place.endswith("redis")])
+@pytest.fixture(params=first(place for place in PLACES if not place.endswith("redis")))
 def place(request: pytest.FixtureRequest) -> str:
     """Agents are kept beside the links, never in Redis."""
     chosen: str = request.param
     return chosen
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=first(["sqlite", "postgresql"]))
 def durable(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -104,6 +105,7 @@ def test_a_user_who_claims_many_times_at_once_is_told_of_it_once(web: Web, visit
     assert web.people.events == [AgentClaimed(agent_id="a1", user_id="u0")]
 
 
+@pytest.mark.extended
 def test_of_many_registrations_of_an_agent_one_token_is_good(visitor: Visitor) -> None:
     (ada,) = users(visitor, 1)
 
@@ -113,6 +115,7 @@ def test_of_many_registrations_of_an_agent_one_token_is_good(visitor: Visitor) -
     assert Counter(claim(ada, token)[0] for token in tokens) == {200: 1, 404: FEW - 1}
 
 
+@pytest.mark.extended
 def test_of_64_users_in_4_processes_one_gets_each_agent(machine: Machine) -> None:
     (process,) = machine.start()
     visitor = machine.visitor(process)
@@ -146,6 +149,7 @@ def owned(machine: Machine) -> dict[str, str | None]:
         return {row.agent_id: row.owner_user_id for row in rows}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_claim_whose_process_is_killed_is_whole_or_not_at_all(machine: Machine, when: When) -> None:
     (survivor,), (doomed,) = machine.start(), machine.start_doomed(Doom(when, 1))

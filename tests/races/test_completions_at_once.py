@@ -20,6 +20,7 @@ from configure_auth.sandbox import Sandbox
 
 from ..support.doom import Doom
 from ..support.processes import Machine
+from ..support.stores import first
 from ..support.throng import PROCESSES, THREADS, Asked, throng
 from ..support.visitor import Crowd, Got, Visitor, at_once
 from ..support.web import MakeWeb, Web, query_of
@@ -33,7 +34,7 @@ ROUNDS = 5
 TRIES = 100
 
 
-@pytest.fixture(params=[place for place in PLACES if not place.endswith("redis")])
+@pytest.fixture(params=first(place for place in PLACES if not place.endswith("redis")))
 def place(request: pytest.FixtureRequest) -> str:
     """Journeys are kept beside the links, never in Redis."""
     chosen: str = request.param
@@ -45,7 +46,7 @@ def web(make_web: MakeWeb) -> Web:
     return make_web(messages={})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=first(["sqlite", "postgresql"]))
 def durable(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -188,6 +189,7 @@ def links(machine: Machine) -> list[str]:
     return sorted(user_id for (user_id,) in found)
 
 
+@pytest.mark.extended
 def test_four_processes_with_sixteen_threads_link_once(machine: Machine) -> None:
     (process,) = machine.start()
     visitor, sandbox = machine.visitor(process), machine.sandbox
@@ -224,6 +226,7 @@ STEPS: dict[str, list[tuple[Doom, bool]]] = {
 """When a process dies, and whether the link was saved by then."""
 
 
+@pytest.mark.extended
 def test_a_process_that_is_killed_leaves_a_journey_that_is_good_or_done(machine: Machine, durable: str) -> None:
     survivor, *doomed = [*machine.start(), *machine.start_doomed(*[doom for doom, _ in STEPS[durable]])]
     visitor = machine.visitor(survivor)

@@ -20,6 +20,7 @@ from configure_auth.starlette import ConfigureAuth
 from configure_auth.stores import Completed
 from configure_auth.stores.memory import memory_stores
 
+from ..support.stores import first
 from ..support.web import query_of
 from ..support.wrapping import wrapped
 
@@ -103,7 +104,7 @@ def on(backend: str, main: Callable[[], Awaitable[None]]) -> None:
     anyio.run(main, backend=backend)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=first(["asyncio", "trio"]))
 def backend(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

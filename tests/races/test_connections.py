@@ -116,6 +116,7 @@ def test_each_worker_has_connections_of_its_own_after_a_call_before_the_fork(mac
     assert all(len(used) == 1 for used in connections.values())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("flow", ["link", "login"])
 def test_a_sign_in_that_starts_on_one_process_ends_on_the_other(pair: Pair, flow: FlowName) -> None:
     visitor = pair.visitor()
@@ -127,6 +128,7 @@ def test_a_sign_in_that_starts_on_one_process_ends_on_the_other(pair: Pair, flow
     assert [visitor.ask("/token", port=port).status for port in pair.ports] == [200, 200]
 
 
+@pytest.mark.extended
 def test_gunicorns_workers_end_what_another_one_started(machine: Machine) -> None:
     """Two sync workers: while one is kept busy, the other one serves."""
     sandbox = machine.sandbox

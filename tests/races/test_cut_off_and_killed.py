@@ -131,6 +131,7 @@ def test_a_refresh_whose_process_was_killed_is_sent_again_within_its_minute(pair
     assert all(not token.revoked for token in pair.sandbox.tokens)
 
 
+@pytest.mark.extended
 def test_a_refresh_that_was_lost_for_good_is_never_sent_again(pair: Pair) -> None:
     visitor = _killed_refresh(pair)
     pair.machine.advance(61)
@@ -164,6 +165,7 @@ def _killed_refresh(pair: Pair) -> Visitor:
     return visitor
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("count", [4])
 def test_processes_that_open_a_new_store_in_the_same_moment(machine: Machine, count: int) -> None:
     """Nobody is turned away because the file is being made."""

@@ -15,6 +15,8 @@ from ..support.doom import Doom, When
 from ..support.processes import AppProcess, Machine
 from ..support.visitor import EXCHANGE, TOKEN, Got, Visitor
 
+pytestmark = pytest.mark.extended
+
 MOST_STEPS = 20
 WENT_ON, INTERRUPTED, RECONNECT = "went on", "interrupted", "reconnect"
 

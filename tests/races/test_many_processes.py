@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -16,6 +17,8 @@ from configure_auth.sandbox import Sandbox
 from ..support.processes import Machine
 from ..support.throng import PROCESSES, THREADS, Asked, throng
 from ..support.visitor import EXCHANGE, TOKEN
+
+pytestmark = pytest.mark.extended
 
 ROUNDS = int(os.environ.get("CONFIGURE_TEST_ROUNDS", "50"))
 CROWD = PROCESSES * THREADS

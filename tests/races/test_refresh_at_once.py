@@ -44,6 +44,7 @@ def test_two_processes_refresh_once(pair: Pair) -> None:
     assert_one_refresh(pair.sandbox, answers)
 
 
+@pytest.mark.extended
 def test_round_after_round_the_family_lives(web: Web, visitor: Visitor) -> None:
     visitor.run("login")
     for done in range(1, 4):

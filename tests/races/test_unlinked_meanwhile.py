@@ -19,6 +19,7 @@ from configure_auth.stores.memory import memory_stores
 from configure_auth.values import PendingSignIn
 
 from ..stores.opened import opened
+from ..support.stores import first
 from ..support.visitor import EXCHANGE, Got, Visitor, at_once
 from ..support.web import Web
 
@@ -92,7 +93,7 @@ def test_of_two_users_who_connect_one_configure_user_at_once_one_wins(web: Web, 
     assert [account(one) is not None for one in visitors] == [one.status == 303 for one in got]
 
 
-@pytest.fixture(params=["memory", "sqlite", "two-engines"])
+@pytest.fixture(params=first(["sqlite", "memory", "two-engines"]))
 def engines(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Stores, Stores]:
     """Stores for half of the threads each, which stand for two processes where they are two engines."""
     if request.param == "memory":

@@ -12,6 +12,8 @@ from ..support.example_app import WORKER, ExampleName
 from ..support.processes import Machine, Server
 from ..support.visitor import EXCHANGE, PROFILE, TOKEN, Got, Visitor
 
+pytestmark = pytest.mark.extended
+
 MOST_SIGN_INS = 200
 PHONE = "+15550109999"
 

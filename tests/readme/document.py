@@ -1,4 +1,4 @@
-"""The README as the tests read it: its fenced blocks, tables and links."""
+"""The README and the pages under docs/ as the tests read them: their fenced blocks, tables and links."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BLOCKS", "README", "ROOT", "Block", "anchors", "block", "links", "rows"]
+__all__ = ["BLOCKS", "PAGES", "README", "ROOT", "Block", "anchors", "block", "blocks", "links", "rows"]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))
+}
+"""The text of each page under docs/, by its path."""
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
@@ -27,12 +31,17 @@ class Block:
         return [line for line in self.text.splitlines() if line.strip()]
 
 
-BLOCKS = tuple(Block(language, text) for language, text in _FENCED.findall(README))
+def blocks(text: str) -> tuple[Block, ...]:
+    """The fenced blocks of a document, in order."""
+    return tuple(Block(language, code) for language, code in _FENCED.findall(text))
 
 
-def block(marker: str) -> Block:
-    """The one block that has this text in it."""
-    (found,) = (one for one in BLOCKS if marker in one.text)
+BLOCKS = blocks(README)
+
+
+def block(marker: str, text: str = README) -> Block:
+    """The one block of a document that contains this text."""
+    (found,) = (one for one in blocks(text) if marker in one.text)
     return found
 
 

@@ -39,6 +39,7 @@ from example_apps.flask_app.models import User, db
 
 from ..api.conftest import Server
 from ..bearer.issuer import Issuer
+from ..public.running import environment
 from .conftest import APP_URL
 from .document import BLOCKS, README, ROOT, block, rows
 
@@ -490,7 +491,7 @@ def test_the_test_of_your_own_app_passes_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_own.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,

@@ -18,9 +18,9 @@ from configure_auth.stores.schema import SCHEMA
 from configure_auth.ui import Theme
 from example_apps.demo import APPS
 
-from .document import BLOCKS, README, ROOT, anchors, block, links, rows
+from .document import BLOCKS, PAGES, README, ROOT, anchors, block, links, rows
 
-DOCUMENTS = ("README.md", "CHANGELOG.md", "SECURITY.md")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "SECURITY.md", *PAGES)
 EXAMPLE = (ROOT / "example_apps/flask_app/configure.py").read_text(encoding="utf-8")
 
 
@@ -97,8 +97,8 @@ def test_every_event_is_named() -> None:
 
 
 def test_every_make_target_exists() -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([\w-]+)", README, re.MULTILINE)
 
     assert {"demo", "test"} <= set(named) <= set(targets)
     apps = re.findall(r"make demo APP=(\w+)", README)
@@ -125,7 +125,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if ":" in path:
             assert link.startswith("https://")
             continue
-        target = ROOT / (path or name)
+        target = (ROOT / name).parent / path if path else ROOT / name
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .servers import PostgreSQL, RedisServer, postgresql_here, redis_here
 
-__all__ = ["STORES", "StoresAt", "postgresql", "redis_server", "shared_stores", "stores_at"]
+__all__ = [
+    "DEFAULT_STORE",
+    "STORES",
+    "StoresAt",
+    "first",
+    "parametrize_stores",
+    "postgresql",
+    "redis_server",
+    "shared_stores",
+    "stores_at",
+]
 
 STORES = ("memory", "sqlite", "postgresql", "redis")
+DEFAULT_STORE = "sqlite"
 
 StoresAt = Callable[[str, Path], Mapping[str, str]]
 """From a store's name and an app's folder to its arguments: the same store for the same folder."""
+
+
+def first(values: Iterable[Any], *, count: int = 1) -> list[Any]:
+    """Parameters of which `make test` runs the first `count`; the others are `extended`."""
+    return [
+        value if number < count else pytest.param(value, marks=pytest.mark.extended)
+        for number, value in enumerate(values)
+    ]
+
+
+def parametrize_stores(metafunc: pytest.Metafunc) -> None:
+    """Give the fixture `store` of tests marked `all_stores` each of `STORES`."""
+    marker = metafunc.definition.get_closest_marker("all_stores")
+    if marker is None or "store" not in metafunc.fixturenames:
+        return
+    count = len(STORES) if marker.kwargs.get("always") else 1
+    stores = first(sorted(STORES, key=lambda store: store != DEFAULT_STORE), count=count)
+    metafunc.parametrize("store", stores, indirect=True)
 
 
 @pytest.fixture(scope="session")
