@@ -1,20 +1,23 @@
 """Every error of the package, in one tree.
 
-ConfigureAuthError          has a stable `code`, an HTTP `status` as a hint, and `blame`: whose fault it is
-├── SettingsError           the app's developer set something that can't work; the message says what to set
-├── ConfigureError          Configure, or the way to it, answered a call with an error
-├── StoreError              the store is locked, full, or can't be reached
-├── BearerError             a request's bearer token isn't good, or can't be judged now
-├── AgentNoOwner            nobody has claimed the agent
-├── AgentOwned              somebody has
-└── SignInError             a sign-in, a link or a disconnect ended without success
-    └── LoginRefused        the app's `on_login` turned the person away
+ConfigureAuthError          has a stable `code`, a fitting HTTP `status`, `blame` and `advice` on what to do
+├── SettingsError           a setting or option can't work; the message says what to set
+├── ConfigureError          a call to Configure failed; its codes are in `ApiCode`
+├── StoreError              the store is locked, full or unreachable
+├── BearerError             a request's bearer token is invalid, or can't be validated now
+├── AgentNoOwner            the agent hasn't been claimed
+├── AgentOwned              the agent has been claimed already
+└── SignInError             a sign-in, link or disconnect ended without success; its codes are in `Code`
+    └── LoginRefused        raised by the app's `on_login` to refuse a user
+
+A new code is one line in `Code`: its value, its status, whose fault it is and what to do. Its page shows the words for
+other errors until the user interface has words of its own for it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "AgentNoOwner",
@@ -33,98 +36,102 @@ __all__ = [
 
 
 class Blame(StrEnum):
-    """Whose fault an error is, and so who can mend it."""
+    """Whose fault an error is, and so who can fix it."""
 
     PERSON = "person"
+    """The user who signs in, or their browser."""
     APP = "app"
+    """The app: its settings, its code, its store."""
     CONFIGURE = "configure"
+    """Configure, or the network on the way to it."""
 
 
 class ApiCode(StrEnum):
-    """The codes of a failed call, the same thirteen that Configure's own SDKs use."""
+    """Codes of a failed call: the same thirteen that Configure's own SDKs use."""
 
-    API_KEY_MISSING = "API_KEY_MISSING"
-    AUTH_REQUIRED = "AUTH_REQUIRED"
-    INVALID_INPUT = "INVALID_INPUT"
-    TOOL_NOT_CONNECTED = "TOOL_NOT_CONNECTED"
-    NETWORK_ERROR = "NETWORK_ERROR"
-    RATE_LIMITED = "RATE_LIMITED"
-    NOT_FOUND = "NOT_FOUND"
-    SERVER_ERROR = "SERVER_ERROR"
-    TIMEOUT = "TIMEOUT"
-    ACCESS_DENIED = "ACCESS_DENIED"
-    TOOL_ERROR = "TOOL_ERROR"
-    PAYMENT_REQUIRED = "PAYMENT_REQUIRED"
-    COMMIT_REQUIRED = "COMMIT_REQUIRED"
+    sentence: str
+    """What happened, for the error's message."""
+
+    def __new__(cls, value: str, sentence: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    API_KEY_MISSING = "API_KEY_MISSING", "Configure got no API key"
+    AUTH_REQUIRED = "AUTH_REQUIRED", "Configure rejected the API key, the client's credentials or the token"
+    INVALID_INPUT = "INVALID_INPUT", "Configure rejected the request"
+    TOOL_NOT_CONNECTED = "TOOL_NOT_CONNECTED", "the tool isn't connected for this user at Configure"
+    NETWORK_ERROR = "NETWORK_ERROR", "Configure can't be reached"
+    RATE_LIMITED = "RATE_LIMITED", "Configure's rate limit is exceeded"
+    NOT_FOUND = "NOT_FOUND", "Configure found nothing under this name"
+    SERVER_ERROR = "SERVER_ERROR", "Configure failed"
+    TIMEOUT = "TIMEOUT", "Configure didn't respond in time"
+    ACCESS_DENIED = "ACCESS_DENIED", "Configure doesn't allow this"
+    TOOL_ERROR = "TOOL_ERROR", "the tool failed at Configure"
+    PAYMENT_REQUIRED = "PAYMENT_REQUIRED", "the quota at Configure is used up"
+    COMMIT_REQUIRED = "COMMIT_REQUIRED", "an earlier read of this profile must be committed first"
 
 
 class Code(StrEnum):
-    """The codes of a flow's end. They are part of the public surface and never change their meaning."""
+    """Codes of a flow that ended without success. They are public and never change their meaning."""
 
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-    ALREADY_USED = "already_used"
-    INTERRUPTED = "interrupted"
-    COOKIE_MISSING = "cookie_missing"
-    WRONG_BROWSER = "wrong_browser"
-    WRONG_USER = "wrong_user"
-    SIGNED_OUT = "signed_out"
-    WRONG_HOST = "wrong_host"
-    CROSS_SITE = "cross_site"
-    INVALID_REQUEST = "invalid_request"
-    NOT_APPROVED = "not_approved"
-    NOT_AN_AGENT_TOKEN = "not_an_agent_token"
-    ACCOUNT_TAKEN = "account_taken"
-    ALREADY_CONNECTED = "already_connected"
-    LAST_SIGN_IN = "last_sign_in"
-    LOGIN_REFUSED = "login_refused"
-    UPSTREAM_REJECTED = "upstream_rejected"
-    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
-    UPSTREAM_TIMEOUT = "upstream_timeout"
-    STORE_BUSY = "store_busy"
-    MISCONFIGURED = "misconfigured"
+    status: int
+    """The HTTP status of the response."""
+    blame: Blame
+    """Whose fault it is."""
+    advice: str
+    """What to do about it, for the app's developer."""
 
-    @property
-    def status(self) -> int:
-        return _FATE[self][0]
+    def __new__(cls, value: str, status: int, blame: Blame, advice: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.status, member.blame, member.advice = status, blame, advice
+        return member
 
-    @property
-    def blame(self) -> Blame:
-        return _FATE[self][1]
-
-
-_FATE: dict[Code, tuple[int, Blame]] = {
-    Code.CANCELLED: (400, Blame.PERSON),
-    Code.EXPIRED: (400, Blame.PERSON),
-    Code.ALREADY_USED: (400, Blame.PERSON),
-    Code.INTERRUPTED: (409, Blame.APP),
-    Code.COOKIE_MISSING: (400, Blame.PERSON),
-    Code.WRONG_BROWSER: (400, Blame.PERSON),
-    Code.WRONG_USER: (403, Blame.PERSON),
-    Code.SIGNED_OUT: (401, Blame.PERSON),
-    Code.WRONG_HOST: (400, Blame.APP),
-    Code.CROSS_SITE: (403, Blame.PERSON),
-    Code.INVALID_REQUEST: (400, Blame.PERSON),
-    Code.NOT_APPROVED: (403, Blame.PERSON),
-    Code.NOT_AN_AGENT_TOKEN: (400, Blame.APP),
-    Code.ACCOUNT_TAKEN: (409, Blame.PERSON),
-    Code.ALREADY_CONNECTED: (409, Blame.PERSON),
-    Code.LAST_SIGN_IN: (409, Blame.PERSON),
-    Code.LOGIN_REFUSED: (403, Blame.APP),
-    Code.UPSTREAM_REJECTED: (502, Blame.CONFIGURE),
-    Code.UPSTREAM_UNAVAILABLE: (503, Blame.CONFIGURE),
-    Code.UPSTREAM_TIMEOUT: (504, Blame.CONFIGURE),
-    Code.STORE_BUSY: (503, Blame.APP),
-    Code.MISCONFIGURED: (500, Blame.APP),
-}
+    CANCELLED = "cancelled", 400, Blame.PERSON, "nothing: the user declined at Configure"
+    EXPIRED = "expired", 400, Blame.PERSON, "let the user start again: the sign-in or link was too old, or unknown"
+    ALREADY_USED = "already_used", 400, Blame.PERSON, "let the user start again: the callback was used before"
+    INTERRUPTED = "interrupted", 409, Blame.APP, "let the user start again; look for a process that was stopped"
+    COOKIE_MISSING = "cookie_missing", 400, Blame.PERSON, "let the user allow cookies and start again"
+    WRONG_BROWSER = "wrong_browser", 400, Blame.PERSON, "let the user start again and finish in the same browser"
+    WRONG_USER = "wrong_user", 403, Blame.PERSON, "let the user start again: another user is signed in now"
+    SIGNED_OUT = "signed_out", 401, Blame.PERSON, "let the user sign in to the app first"
+    WRONG_HOST = "wrong_host", 400, Blame.APP, "link to the app under CONFIGURE_APP_URL only, or correct that setting"
+    CROSS_SITE = "cross_site", 403, Blame.PERSON, "start from a page of the app, or name its origin as a trusted one"
+    INVALID_REQUEST = "invalid_request", 400, Blame.PERSON, "let the user start again; the request was malformed"
+    NOT_APPROVED = "not_approved", 403, Blame.PERSON, "let the user start again and approve the agent at Configure"
+    NOT_AN_AGENT_TOKEN = "not_an_agent_token", 400, Blame.APP, "post the token of `configure:linked`, for this agent"
+    ACCOUNT_TAKEN = "account_taken", 409, Blame.PERSON, "let the user sign in as the other user, or set on_conflict"
+    ALREADY_CONNECTED = "already_connected", 409, Blame.PERSON, "let the user disconnect first, or start with replace"
+    LAST_SIGN_IN = "last_sign_in", 409, Blame.PERSON, "let the user add another way to sign in before disconnecting"
+    LOGIN_REFUSED = "login_refused", 403, Blame.APP, "nothing: the app's on_login refused the user"
+    UPSTREAM_REJECTED = "upstream_rejected", 502, Blame.CONFIGURE, "run `configure_auth verify`; see the log"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable", 503, Blame.CONFIGURE, "try again later; the app works on without it"
+    UPSTREAM_TIMEOUT = "upstream_timeout", 504, Blame.CONFIGURE, "try again later; the app works on without it"
+    STORE_BUSY = "store_busy", 503, Blame.APP, "see the log: the store is locked, full or unreachable"
+    MISCONFIGURED = (
+        "misconfigured",
+        500,
+        Blame.APP,
+        "see the log for the setting to change; run `configure_auth verify`",
+    )
 
 
 class ConfigureAuthError(Exception):
-    """The root. `str(error)` is a sentence for the developer, never for a page."""
+    """The root of all errors. `str(error)` is a sentence for the developer, never for a page.
+
+    Attributes:
+        code: stable; for programs.
+        status: the HTTP status that fits.
+        blame: whose fault it is.
+        advice: what to do about it, for the developer.
+    """
 
     code: str
     status: int
     blame: Blame
+    advice: str
 
 
 class SettingsError(ConfigureAuthError):
@@ -132,36 +139,43 @@ class SettingsError(ConfigureAuthError):
 
     code = Code.MISCONFIGURED.value
     status = Code.MISCONFIGURED.status
-    blame = Blame.APP
+    blame = Code.MISCONFIGURED.blame
+    advice = "set what the message names"
 
 
 class StoreError(ConfigureAuthError):
-    """The store could not do its work now (locked, full, unreachable). Nothing was half done."""
+    """The store is locked, full or unreachable now. Nothing was written in part."""
 
     code = Code.STORE_BUSY.value
     status = Code.STORE_BUSY.status
-    blame = Blame.APP
+    blame = Code.STORE_BUSY.blame
+    advice = Code.STORE_BUSY.advice
 
 
 class BearerError(ConfigureAuthError):
-    """A bearer token isn't good ("invalid_token", 401), or can't be judged now ("upstream_unavailable", 503).
+    """A bearer token is invalid ("invalid_token", 401), or can't be validated now ("upstream_unavailable", 503).
 
-    `retry_after` is in seconds, and there with the latter alone. `str(error)` is for the log: a response says why to
-    nobody. It has nothing of the token in it.
+    `str(error)` is for the log, and shows nothing of the token: a response must not say why it was refused.
+
+    Args:
+        retry_after: seconds; with "upstream_unavailable" only.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         unavailable = Code.UPSTREAM_UNAVAILABLE
-        # The word of RFC 6750, section 3.1.
-        self.code = "invalid_token" if retry_after is None else unavailable.value
-        self.status = 401 if retry_after is None else unavailable.status
-        self.blame = Blame.PERSON if retry_after is None else Blame.APP
+        if retry_after is None:
+            # RFC 6750 section 3.1.
+            self.code, self.status, self.blame = "invalid_token", 401, Blame.PERSON
+            self.advice = "let the client get a new token from its issuer"
+        else:
+            self.code, self.status, self.blame = unavailable.value, unavailable.status, Blame.APP
+            self.advice = "see the log: the issuer's keys can't be fetched"
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those of the response (RFC 6750 section 3; RFC 9110 section 10.2.3)."""
+        """Headers of the response (RFC 6750 section 3; RFC 9110 section 10.2.3)."""
         if self.retry_after is None:
             return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return {"Retry-After": f"{self.retry_after:.0f}"}
@@ -170,10 +184,18 @@ class BearerError(ConfigureAuthError):
 class ConfigureError(ConfigureAuthError):
     """A call to Configure failed.
 
-    `code` is one of the SDK's thirteen (`ApiCode`); `backend_code` is Configure's own word where it gave one.
-    `status_code` is the HTTP status, None where no answer came; `sent` is false where the request never left.
-    `retry_after` is in seconds. Neither the key nor the token of the call is kept here, and `str(error)` is our
-    sentence, not the other side's text.
+    Neither the key nor the token of the call is kept here, and `str(error)` has nothing of the response's text.
+
+    Attributes:
+        code: one of the thirteen of Configure's SDKs (`ApiCode`).
+        backend_code: Configure's own code, where the response has one.
+        status_code: the HTTP status; None where no response came.
+        retryable: whether the same call may succeed later.
+        retry_after: seconds, as Configure said; it isn't capped.
+        request_id: Configure's id of the request, for its support.
+        suggested_action: what Configure suggests, such as "reauthenticate" or "commit_profile".
+        doc_url: Configure's page about the error.
+        sent: false where the request was never sent.
     """
 
     def __init__(
@@ -203,7 +225,7 @@ class ConfigureError(ConfigureAuthError):
 
     @property
     def sign_in_code(self) -> Code:
-        """What this failure means for a person who is in the middle of a sign-in."""
+        """The code of a sign-in that ends with this error."""
         if self.code is ApiCode.TIMEOUT:
             return Code.UPSTREAM_TIMEOUT
         if self.code in (ApiCode.NETWORK_ERROR, ApiCode.RATE_LIMITED):
@@ -220,9 +242,13 @@ class ConfigureError(ConfigureAuthError):
     def blame(self) -> Blame:  # type: ignore[override]
         return Blame.APP if self.code is ApiCode.INVALID_INPUT else Blame.CONFIGURE
 
+    @property
+    def advice(self) -> str:  # type: ignore[override]
+        return "correct what the message names" if self.blame is Blame.APP else self.sign_in_code.advice
+
 
 class SignInError(ConfigureAuthError):
-    """A flow ended without success. `code` is one of `Code`; `next` is the page of the app to go on with."""
+    """A flow ended without success. `code` is one of `Code`; `next` is the page of the app to continue with."""
 
     def __init__(
         self,
@@ -237,31 +263,34 @@ class SignInError(ConfigureAuthError):
         self.code = code
         self.status = code.status if status is None else status
         self.blame = code.blame
+        self.advice = code.advice
         self.next = next
         self.retry_after = retry_after
 
 
 class AgentNoOwner(ConfigureAuthError):
-    """Nobody has claimed this agent, or there is no such agent: its user claims it first, with its claim token."""
+    """The agent hasn't been claimed, or doesn't exist."""
 
     code = "agent_no_owner"
     status = 409
     blame = Blame.PERSON
+    advice = "let its user claim the agent first, with its claim token"
 
 
 class AgentOwned(ConfigureAuthError):
-    """The agent belongs to somebody already, so it can't be registered again."""
+    """The agent has an owner already, so it can't be registered again."""
 
     code = "agent_owned"
     status = 409
     blame = Blame.APP
+    advice = "register each agent once"
 
 
 class LoginRefused(SignInError):
-    """Raise this in `on_login` to turn a person away.
+    """Raise this in `on_login` to refuse a user.
 
     Args:
-        sentence: what the person reads, as plain text; it is escaped.
+        sentence: what the user reads, as plain text; it is escaped.
     """
 
     def __init__(self, sentence: str) -> None:

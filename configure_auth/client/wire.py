@@ -309,19 +309,6 @@ _BY_TYPE_AND_CODE = {
     ("tool_error", "tool_not_connected"): ApiCode.TOOL_NOT_CONNECTED,
     ("rate_limit_error", "quota_exceeded"): ApiCode.PAYMENT_REQUIRED,
 }
-_SENTENCES = {
-    ApiCode.API_KEY_MISSING: "Configure got no API key",
-    ApiCode.AUTH_REQUIRED: "Configure doesn't take the key, the client's credentials or the token",
-    ApiCode.INVALID_INPUT: "Configure refused what was sent",
-    ApiCode.TOOL_NOT_CONNECTED: "the tool isn't connected for this user at Configure",
-    ApiCode.RATE_LIMITED: "Configure asks for fewer calls",
-    ApiCode.NOT_FOUND: "Configure doesn't know what was asked for",
-    ApiCode.SERVER_ERROR: "Configure failed",
-    ApiCode.ACCESS_DENIED: "Configure doesn't allow this",
-    ApiCode.TOOL_ERROR: "the tool failed at Configure",
-    ApiCode.PAYMENT_REQUIRED: "the quota at Configure is used up",
-    ApiCode.COMMIT_REQUIRED: "Configure wants the profile read before to be committed first",
-}
 
 
 def error_from(reply: Reply) -> ConfigureError:
@@ -350,7 +337,7 @@ def error_from(reply: Reply) -> ConfigureError:
     request_id = _request_id(body, reply)
     return ConfigureError(
         code,
-        f"{_SENTENCES[code]} ({code}, HTTP {reply.status}{f', request {request_id}' if request_id else ''})",
+        f"{code.sentence} ({code}, HTTP {reply.status}{f', request {request_id}' if request_id else ''})",
         status_code=reply.status,
         retryable=retryable,
         retry_after=_retry_after(nested.get("retry_after"), reply.headers.get("retry-after")),

@@ -434,7 +434,7 @@ class TestErrors:
         assert error.request_id == "req_1"
         assert error.suggested_action == "retry"
         assert error.doc_url == "https://docs.configure.dev/errors"
-        assert str(error) == "Configure asks for fewer calls (RATE_LIMITED, HTTP 429, request req_1)"
+        assert str(error) == "Configure's rate limit is exceeded (RATE_LIMITED, HTTP 429, request req_1)"
 
     def test_an_action_may_be_an_object(self) -> None:
         action = {"type": "connect_tool", "app": "gmail", "url": "https://x", "reason": 5, "more": "y"}
