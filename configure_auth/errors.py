@@ -52,7 +52,7 @@ class ApiCode(StrEnum):
     sentence: str
     """What happened, for the error's message."""
 
-    def __new__(cls, value: str, sentence: str) -> Self:
+    def __new__(cls, value: str, sentence: str = "") -> Self:  # the default is for `ApiCode(value)`
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence
@@ -83,7 +83,8 @@ class Code(StrEnum):
     advice: str
     """What to do about it, for the app's developer."""
 
-    def __new__(cls, value: str, status: int, blame: Blame, advice: str) -> Self:
+    # The defaults are for `Code(value)`.
+    def __new__(cls, value: str, status: int = 500, blame: Blame = Blame.APP, advice: str = "") -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.status, member.blame, member.advice = status, blame, advice
