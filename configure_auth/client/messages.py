@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,11 +15,20 @@ from ..settings import Settings
 from ..values import MessageIdentity, PhoneRecognition, Secret
 from .call import Call
 from .profile import Subject
-from .sign_in import is_agent_token, require_complete_url, require_theme, validate_sign_in_token, web_origin
+from .sign_in import (
+    connector_names,
+    given_text,
+    is_agent_token,
+    require_complete_url,
+    require_theme,
+    validate_sign_in_token,
+    web_origin,
+)
 from .texts import first, line
 from .wire import Answer, api_headers, json_body, plain, read_answer, require_text
 
 __all__ = [
+    "LineStatus",
     "MessageLine",
     "MessageSignInUrl",
     "Reason",
@@ -38,7 +48,11 @@ log = logging.getLogger("configure_auth")
 Reason = Literal["signin", "reconnect", "permissions"]
 """Why a sender gets a link."""
 
+LineStatus = Literal["active", "revoked"]
+"""Whether a message line is in use."""
+
 _REASONS = ("signin", "reconnect", "permissions")
+_STATUSES = ("active", "revoked")
 _MOST_CANDIDATES = 20
 _LONGEST_CANDIDATE = 256
 # What JavaScript's `trim` takes away; `str.strip` leaves U+FEFF and takes four control characters more.
@@ -52,9 +66,10 @@ _LAST4 = re.compile(r"[0-9]{4}")
 
 _METADATA_LEVELS = 6
 _PHONE_KEY = re.compile(r"phone|msisdn|e\.?164", re.IGNORECASE)
-# With a plus anywhere in a text, without one on its own; of any script's digits, since these take away.
-_INTERNATIONAL = re.compile(r"[+\uff0b](?:[\s().-]*\d){7}")
-_BARE = re.compile(r"(?:[\s().-]*\d){10,15}[\s().-]*")
+# 7 digits and more after a plus; 10 to 15 without one, but for those inside of a word or an id. Of any script's digits.
+_SEPARATED = r"[\s().\-\u2010-\u2015/_]*"
+_INTERNATIONAL = re.compile(rf"\+(?:{_SEPARATED}\d){{7}}")
+_NATIONAL = re.compile(rf"(?<![\w.-])(?:{_SEPARATED}\d){{10,15}}(?![\w:])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +94,14 @@ class MessageSignInUrl:
 class MessageLine:
     """A number that our agent writes from. Configure gives its last four digits only.
 
-    `status` is "active" or "revoked". `metadata` is the app's own, without what looks like a phone number or is deeper
+    `metadata` is the app's own, without what looks like a phone number or is deeper
     than six levels.
     """
 
     id: str
     channel: str
     phone_last4: str
-    status: str
+    status: LineStatus
     label: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     created_at: str | None = None
@@ -101,15 +116,15 @@ class RevokedLine:
     lines: tuple[MessageLine, ...]
 
 
-def recognize_phone(settings: Settings, candidates: Iterable[str]) -> Call[PhoneRecognition]:
+def recognize_phone(settings: Settings, candidates: Iterable[str | None]) -> Call[PhoneRecognition]:
     """Ask Configure whose phone is among the names that a platform has for a message's sender.
 
     Recognised is not approved: there is a token only where the person let our agent in before, and any contradiction
     in the answer (another agent, a token for another use, nobody recognised) counts as not approved.
 
     Args:
-        candidates: 1 to 20 strings of at most 256 characters, blanks and repetitions not counted. They are sent as
-            they are, and Configure takes a number without a country code for an international one: give numbers as
+        candidates: 1 to 20 strings of at most 256 characters; None, blank and repeated ones aren't counted. They are
+            sent as they are, and Configure takes a number without a country code for an international one: give numbers as
             +<country code><number>.
 
     Raises:
@@ -128,14 +143,16 @@ def recognize_phone(settings: Settings, candidates: Iterable[str]) -> Call[Phone
     )
 
 
-def _trimmed(candidates: Iterable[str]) -> list[str]:
+def _trimmed(candidates: Iterable[str | None] | None) -> list[str]:
     """Each candidate once, without the space around it, as Configure's own client sends them."""
+    if candidates is None:
+        return []
     if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
         raise _refused("candidates must be a list of strings")
     listed: dict[str, None] = {}
     for candidate in candidates:
         trimmed = candidate.strip(_JAVASCRIPT_SPACE) if isinstance(candidate, str) else candidate
-        if trimmed != "":
+        if trimmed is not None and trimmed != "":
             require_text("a candidate", trimmed, _LONGEST_CANDIDATE)
             listed[trimmed] = None
     return list(listed)
@@ -218,12 +235,12 @@ def create_message_sign_in_url(
     require_text("channel", channel, 64)
     require_text("subject_key", subject_key, 255)
     Subject(external_id=external_id)
-    if message_complete_url:
+    if given_text("message_complete_url", message_complete_url) is not None:
         require_complete_url(message_complete_url)
-    if theme:
+    if given_text("theme", theme) is not None:
         require_theme(theme)
-    if message_body and not (isinstance(message_body, str) and len(message_body) <= 4096):
-        raise _refused("message_body must be a string of at most 4096 characters")
+    if len(given_text("message_body", message_body) or "") > 4096:
+        raise _refused("message_body must have at most 4096 characters")
     proof = None if message_sender_proof is None else plain(message_sender_proof)
     body = {
         "reason": reason,
@@ -235,11 +252,13 @@ def create_message_sign_in_url(
             messageId=_optional("message_id", message_id),
         ),
         "messageSenderProof": _optional("message_sender_proof", proof, 8192),
-        "connectors": _connectors(connectors),
+        "connectors": connector_names(connectors),
         "displayName": _optional("display_name", display_name, 255),
         "agentLogo": _optional("agent_logo", agent_logo),
         "theme": theme,
-        "messageLinePhone": _e164("message_line_phone", message_line_phone) if message_line_phone else None,
+        "messageLinePhone": _e164("message_line_phone", message_line_phone)
+        if given_text("message_line_phone", message_line_phone)
+        else None,
         "messageBody": message_body,
         "messageCompleteUrl": message_complete_url,
         "journeyId": _optional("journey_id", journey_id, 255),
@@ -264,12 +283,6 @@ def _optional(name: str, value: str | None, limit: int = 2048) -> str | None:
         return None
     require_text(name, value, limit)
     return value
-
-
-def _connectors(connectors: str | Sequence[str] | None) -> list[str]:
-    listed = connectors.split(",") if isinstance(connectors, str) else connectors or ()
-    names = [name.strip() if isinstance(name, str) else name for name in listed]
-    return [name for name in names if _optional("a connector", name, 64)]
 
 
 def _message_url(answer: Answer, settings: Settings) -> MessageSignInUrl:
@@ -370,7 +383,7 @@ def _line_key(phone: str, channel: str | None) -> dict[str, Any]:
     return _given(channel=_optional("channel", channel, 64), phone=_e164("phone", phone))
 
 
-def _e164(name: str, phone: str) -> str:
+def _e164(name: str, phone: str | None) -> str:
     """A number as it is sent. Without a plus, Configure would take it for one of whichever country it begins with."""
     number = _SEPARATORS.sub("", phone) if isinstance(phone, str) else ""
     if not _E164.fullmatch(number):
@@ -400,7 +413,7 @@ def _line(answer: Answer) -> MessageLine:
         id=answer.required_text("id"),
         channel=answer.required_text("channel"),
         phone_last4=answer.required_text("phone_last4"),
-        status=answer.required_text("status"),
+        status=cast(LineStatus, answer.required_choice("status", _STATUSES)),
         label=line(answer.fields.get("label")),
         metadata=_kept_metadata(answer.fields.get("metadata")),
         created_at=answer.text("created_at", 64),
@@ -434,7 +447,11 @@ def _is_phone_like(value: Any) -> bool:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return 10**9 <= abs(value) < 10**15
-    return isinstance(value, str) and bool(_INTERNATIONAL.search(value) or _BARE.fullmatch(value))
+    if not isinstance(value, str):
+        return False
+    # NFKC turns full-width digits and plus signs into plain ones; characters of format are invisible.
+    text = "".join(char for char in unicodedata.normalize("NFKC", value) if unicodedata.category(char) != "Cf")
+    return bool(_INTERNATIONAL.search(text) or _NATIONAL.search(text))
 
 
 def resolve_message_identity(
@@ -442,7 +459,7 @@ def resolve_message_identity(
     *,
     external_id: str,
     token: str | Secret | None = None,
-    phone_candidates: Iterable[str] = (),
+    phone_candidates: Iterable[str | None] | None = (),
     validate_token: bool = False,
     raise_on_auth_error: bool = False,
 ) -> Generator[Call[Any], Any, MessageIdentity]:
@@ -452,10 +469,10 @@ def resolve_message_identity(
 
     Args:
         external_id: the app's id for the sender, 1 to 255 characters of Latin-1.
-        token: the stored agent token. It is trusted without a call, and then says nothing of the user, unless
-            `validate_token` is set; one that turns out not to be our agent's is passed over.
-        phone_candidates: up to 20 names of the sender that may be phone numbers, as `recognize_phone` takes them;
-            none is fine.
+        token: the stored agent token; None or empty where there is none. It is trusted without a call, and then says
+            nothing of the user, unless `validate_token` is set; one that isn't our agent's is ignored.
+        phone_candidates: up to 20 names of the sender that may be phone numbers, as `recognize_phone` takes them; None
+            and blank ones count as not given.
         validate_token: ask Configure about the stored token: when it comes from durable storage, after a completion,
             and on the first message after a restart.
         raise_on_auth_error: raise the failures of Configure instead.
@@ -466,7 +483,7 @@ def resolve_message_identity(
     """
     # All arguments are judged first, and no frame keeps a plain token or phone while a call is on its way.
     Subject(external_id=external_id)
-    stored = None if token is None else Subject(token=token).token
+    stored = Subject(token=token).token if token is not None and plain(token) else None
     listed = _trimmed(phone_candidates)
     recognition = recognize_phone(settings, listed) if listed else None
     del token, phone_candidates, listed

@@ -13,7 +13,7 @@ from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
 from .call import Call, is_header_value
-from .texts import first, line, names, paragraph
+from .texts import first, found, line, names, paragraph
 from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
 
 __all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_profile"]
@@ -149,14 +149,14 @@ def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
     user_id = answer.text("user_id")
     fields = answer.fields
     identity = fields.get("identity")
-    portable = fields.get("portable", fields.get("linked"))
+    portable = found(fields, "portable", "linked")
     return ProfileAnswer(
         identity=_identity(identity if isinstance(identity, dict) else {}),
         sections=MappingProxyType(dict(fields)),
         user_id=user_id,
         portable=portable if isinstance(portable, bool) else linked,
         filtered=fields.get("filtered") is True,
-        hidden_sources=names(fields.get("hidden_sources", fields.get("hiddenSources"))),
+        hidden_sources=names(found(fields, "hidden_sources", "hiddenSources")),
     )
 
 

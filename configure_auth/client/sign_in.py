@@ -16,7 +16,9 @@ from .wire import Answer, api_headers, form, json_body, plain, read_answer, requ
 __all__ = [
     "ReturnDestination",
     "allow_sign_in_return_to",
+    "connector_names",
     "exchange_sign_in_code",
+    "given_text",
     "is_agent_token",
     "list_sign_in_return_destinations",
     "remove_sign_in_return_to",
@@ -62,7 +64,7 @@ def sign_in_url(
 ) -> str:
     """Build the URL of the hosted sign-in for our agent. Nothing is sent.
 
-    What is None or blank is left out. Configure finds the agent's browser key by itself when `publishable_key` is left
+    What is None or empty is left out. Configure finds the agent's browser key by itself when `publishable_key` is left
     out.
 
     Args:
@@ -85,28 +87,29 @@ def sign_in_url(
         ConfigureError: INVALID_INPUT for a value that can't be right, or two spellings that differ.
         SettingsError: the agent is not set, or `sign_in_origin` isn't an https (or loopback) origin.
     """
-    if publishable_key and not (publishable_key.startswith("pk_") and publishable_key.isascii()):
+    if given_text("publishable_key", publishable_key) and not is_publishable(publishable_key):
         raise _refused("publishable_key must be the key that begins with pk_; no other key may be in a URL")
-    if return_to:
+    if given_text("return_to", return_to) is not None:
         _require_return_to(return_to)
-    if message_complete_url:
+    if given_text("message_complete_url", message_complete_url) is not None:
         require_complete_url(message_complete_url)
-    if theme:
+    if given_text("theme", theme) is not None:
         require_theme(theme)
-    origin = settings.sign_in_url if not sign_in_origin else require_origin("sign_in_origin", sign_in_origin)
-    listed = [connectors] if isinstance(connectors, str) else connectors or ()
+    origin = given_text("sign_in_origin", sign_in_origin)
+    origin = settings.sign_in_url if origin is None else require_origin("sign_in_origin", origin)
     parameters = {
         "pk": publishable_key,
         "return_to": return_to,
-        "state": state,
-        "journey": journey_id,
+        "state": given_text("state", state),
+        "journey": given_text("journey_id", journey_id),
         "agent_name": _one_of("display_name", display_name, "agent_name", agent_name),
-        "agent_logo": agent_logo,
-        "delivery": delivery,
+        "agent_logo": given_text("agent_logo", agent_logo),
+        "delivery": given_text("delivery", delivery),
         "message_line_phone": _one_of("message_line_phone", message_line_phone, "agent_phone", agent_phone),
-        "message_body": message_body,
+        "message_body": given_text("message_body", message_body),
         "message_complete_url": message_complete_url,
-        "connectors": ",".join(name.strip() for name in listed if name.strip()),
+        # A string goes as it is.
+        "connectors": connectors.strip() if isinstance(connectors, str) else ",".join(connector_names(connectors)),
         "theme": theme,
     }
     query = form((name, value) for name, value in parameters.items() if value)
@@ -242,8 +245,9 @@ def _destination(answer: Answer) -> ReturnDestination:
     )
 
 
-def _require_return_to(return_to: str) -> None:
+def _require_return_to(return_to: str | None) -> None:
     require_text("return_to", return_to)
+    assert return_to is not None
     scheme = return_to.partition(":")[0].lower()
     if scheme in ("http", "https"):
         good = web_origin(return_to) is not None
@@ -264,20 +268,55 @@ def web_origin(url: str) -> tuple[str, str | None, int] | None:
         return None
 
 
-def require_complete_url(url: str) -> None:
+def require_complete_url(url: str | None) -> None:
     """Refuse, before anything is sent, a page that Configure couldn't report to."""
     require_text("message_complete_url", url)
-    if web_origin(url) is None:
+    if web_origin(url or "") is None:
         raise _refused("message_complete_url must be an absolute URL: https, or http on loopback")
 
 
-def require_theme(theme: str) -> None:
+def require_theme(theme: str | None) -> None:
     """Refuse, before anything is sent, a look that the hosted pages don't have."""
     if theme not in ("light", "dark"):
         raise _refused('theme must be "light" or "dark"')
 
 
+def given_text(name: str, value: object) -> str | None:
+    """Return a string that may be left out; None where it is None or empty.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for another type, naming the argument.
+    """
+    if value is not None and not isinstance(value, str):
+        raise _refused(f"{name} must be a string, not {type(value).__name__}")
+    return value or None
+
+
+def connector_names(connectors: str | Sequence[str] | None) -> list[str]:
+    """Return the names in a list of connectors, or in a string with commas, without the blank ones.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for another type, also inside of the list, and for a name that can't be one.
+    """
+    listed = connectors.split(",") if isinstance(connectors, str) else connectors
+    if listed is not None and not isinstance(listed, Sequence):
+        raise _refused(f"connectors must be a list of strings, not {type(listed).__name__}")
+    wrong = next((name for name in listed or () if not isinstance(name, str)), "")
+    if wrong != "":
+        raise _refused(f"connectors must be a list of strings, not of {type(wrong).__name__}")
+    names = [name.strip() for name in listed or () if name.strip()]
+    for name in names:
+        require_text("a name in connectors", name, 64)
+    return names
+
+
+def is_publishable(key: str | None) -> bool:
+    """Whether a key is one that pages and URLs may show."""
+    return isinstance(key, str) and key.startswith("pk_") and key.isascii()
+
+
 def _one_of(name: str, value: str | None, older_name: str, older: str | None) -> str | None:
+    value, older = given_text(name, value), given_text(older_name, older)
     if value and older and value != older:
         raise _refused(f"{name} and {older_name} mean the same; give one of them")
     return value or older

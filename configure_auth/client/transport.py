@@ -112,6 +112,8 @@ class Transport:
                     return self._attempt(request)
                 except _FAILURES as error:
                     failure, again = _failed(error, sent=request.sent), request.may_repeat(error)
+                if request.refusal is not None:
+                    return request.refusal
                 if not again:
                     break
         finally:
@@ -121,7 +123,7 @@ class Transport:
     def _attempt(self, request: _Request) -> Reply:
         timeouts = request.timeouts(_remaining(None))
         with self._opened().stream(**request.begin(request.trace, timeouts)) as response:
-            body = _Body(response)
+            body = request.begin_body(response)
             body.read(response)
         return body.reply()
 
@@ -157,6 +159,8 @@ class AsyncTransport:
                     return await self._attempt(request, ends)
             except _FAILURES as error:
                 failure, again = _failed(error, sent=request.sent), request.may_repeat(error)
+            if request.refusal is not None:
+                return request.refusal
             if not again:
                 break
         raise failure
@@ -165,7 +169,7 @@ class AsyncTransport:
         pool = await self._pools.get()
         timeouts = request.timeouts(max(ends - time.monotonic(), 0.0))
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
-            body = _Body(response)
+            body = request.begin_body(response)
             await body.aread(response)
         return body.reply()
 
@@ -186,6 +190,8 @@ class _Request:
         self._connected = False
         self._answered = False
         self.sent = False
+        self.refusal: Reply | None = None
+        """The response without its body, once its status says that the call failed; for a body that breaks off."""
         if not all(is_header_value(value) for value in call.headers.values()):
             raise ConfigureError(
                 ApiCode.INVALID_INPUT,
@@ -229,6 +235,11 @@ class _Request:
 
     async def atrace(self, event: str, info: dict[str, Any]) -> None:
         self.trace(event, info)
+
+    def begin_body(self, response: httpcore2.Response) -> _Body:
+        body = _Body(response)
+        self.refusal = body.refusal()
+        return body
 
     def may_repeat(self, failure: Exception) -> bool:
         """Whether the request met a kept connection that the server had closed; RFC 9110 section 9.2.2."""
@@ -279,6 +290,11 @@ class _Body:
             # The status of a refusal says enough without its body.
             self._content.clear()
         return Reply(status=self._status, headers=self._headers, content=bytes(self._content))
+
+    def refusal(self) -> Reply | None:
+        """The response without its body, unless its status is a good one."""
+        good = 200 <= self._status < 300
+        return None if good else Reply(status=self._status, headers=self._headers, content=b"")
 
 
 _TIMEOUTS = (httpcore2.TimeoutException, TimeoutError)

@@ -316,7 +316,8 @@ def error_from(reply: Reply) -> ConfigureError:
 
     The structured one counts as such only with both `type` and `code` as strings; all others go by the status, as in
     Configure's own clients. `str(error)` is our sentence with the code, the status and the request id, and nothing of
-    the other side's text. `retry_after` is clamped to 1 to 60 seconds; the body's goes before the `Retry-After` header.
+    the other side's text. `retry_after` is in seconds, as Configure said; the body's goes before the
+    `Retry-After` header.
     """
     # The label isn't looked at here: nothing of a refusal is believed but the kind of error that it is.
     body = json_object(reply.content) or {}
@@ -380,7 +381,7 @@ def _retry_after(told: object, header: str | None) -> float | None:
         seconds = float(header)
     else:
         return None
-    return min(max(seconds, 1.0), 60.0)
+    return max(seconds, 0.0)
 
 
 def _request_id(body: Mapping[str, Any] | None, reply: Reply) -> str | None:

@@ -323,6 +323,19 @@ class TestProfile:
         assert profile.sections["preferences"] == ["tea"]
         assert (profile.portable, profile.filtered, profile.hidden_sources) == (True, False, ("chatgpt",))
 
+    @pytest.mark.parametrize(
+        ("body", "portable"),
+        [
+            ({"portable": None, "linked": False}, False),
+            ({"portable": None}, True),
+            ({"portable": False, "linked": True}, False),
+            ({"hidden_sources": None, "hiddenSources": ["chatgpt"]}, True),
+        ],
+    )
+    def test_null_counts_as_absent(self, body: dict[str, Any], portable: bool) -> None:
+        read = PROFILE.parse(reply(body))
+        assert (read.portable, read.hidden_sources) == (portable, ("chatgpt",) if "hiddenSources" in body else ())
+
     def test_an_empty_profile_is_a_profile(self) -> None:
         assert PROFILE.parse(reply({})).identity == ProfileIdentity()
         assert PROFILE.parse(reply({"identity": "Ada"})).identity == ProfileIdentity()
@@ -445,14 +458,14 @@ class TestErrors:
         ("told", "header", "seconds"),
         [
             (None, "7", 7),
-            (None, "0", 1),
-            (None, "86400", 60),
+            (None, "0", 0),
+            (None, "86400", 86400),
             (None, "soon", None),
             (None, "-1", None),
             (None, "٣", None),
             (3, "7", 3),
-            (1e9, None, 60),
-            (-1, None, 1),
+            (1e9, None, 1e9),
+            (-1, None, 0),
             (True, "7", 7),
             ("5", None, None),
             (None, None, None),

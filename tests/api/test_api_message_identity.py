@@ -166,8 +166,19 @@ class TestResolve:
         assert not found.linked
         assert found.source == "external_id"
 
-    def test_with_neither_nothing_is_asked(self, server: Server, ask: Ask) -> None:
-        found = ask(server.settings, "resolve_message_identity", external_id="e1", phone_candidates=["", " \ufeff"])
+    @pytest.mark.parametrize("token", [None, ""])
+    @pytest.mark.parametrize("candidates", [None, [], [None], [None, "", " \ufeff"]])
+    def test_with_neither_nothing_is_asked(
+        self, server: Server, ask: Ask, token: str | None, candidates: list[str | None] | None
+    ) -> None:
+        found = ask(
+            server.settings,
+            "resolve_message_identity",
+            external_id="e1",
+            token=token,
+            phone_candidates=candidates,
+            validate_token=True,
+        )
         assert found == MessageIdentity(external_id="e1")
         assert server.received == []
 
@@ -211,11 +222,10 @@ class TestResolve:
             {"external_id": "Łódź"},
             {"external_id": "a\n"},
             {"external_id": None},
-            {"external_id": "e1", "token": ""},
             {"external_id": "e1", "token": "two words"},
             {"external_id": "e1", "token": "stored", "phone_candidates": PHONE},
             {"external_id": "e1", "token": "stored", "phone_candidates": ["x" * 257]},
-            {"external_id": "e1", "token": "stored", "phone_candidates": None},
+            {"external_id": "e1", "token": "stored", "phone_candidates": [7]},
             {"external_id": "e1", "phone_candidates": [str(n) for n in range(21)]},
         ],
     )

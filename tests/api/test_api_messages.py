@@ -267,7 +267,7 @@ def test_calls_and_identities_show_nothing() -> None:
         create_message_sign_in_url(SETTINGS, **SENDER, message_sender_proof="CANARY", message_line_phone=f"+1{CANARY}"),
         MessageIdentity(external_id="e1", token=Secret("CANARY")),
         MessageSignInUrl(url="https://sign-in.me/CANARY", mode="minted", reason="signin", code=Secret("CANARY")),
-        MessageLine(id="l", channel="c", phone_last4="1", status="s", metadata={"a": "CANARY"}),
+        MessageLine(id="l", channel="c", phone_last4="1", status="active", metadata={"a": "CANARY"}),
         refused(lambda: register_message_line(SETTINGS, CANARY)),
         refused(lambda: recognize_phone(SETTINGS, [f"CANARY{CANARY}\0"])),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 
 from configure_auth.client.call import Call
 from configure_auth.client.developer import add_redirect_uris, list_oauth_clients
+from configure_auth.client.messages import create_message_sign_in_url
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.oauth_messages import authorization_url, code_challenge
 from configure_auth.client.profile import RuntimeScope, Subject, read_profile
@@ -287,6 +289,30 @@ class TestSignInUrl:
         with pytest.raises(ConfigureError) as caught:
             sign_in_url(SETTINGS, **options)
         assert caught.value.code is ApiCode.INVALID_INPUT
+
+    @pytest.mark.parametrize("value", [0, 7, False, b"x", ["x"], object()])
+    @pytest.mark.parametrize(
+        "name", [name for name in inspect.signature(sign_in_url).parameters if name not in ("settings", "connectors")]
+    )
+    def test_an_argument_of_a_wrong_type_is_named(self, name: str, value: object) -> None:
+        options: dict[str, Any] = {name: value}
+        with pytest.raises(ConfigureError, match=f"^{name} must be a string, not ") as caught:
+            sign_in_url(SETTINGS, **options)
+        assert caught.value.code is ApiCode.INVALID_INPUT
+
+    @pytest.mark.parametrize(
+        "connectors", [7, 0, [7], ["gmail", None], ["gmail", b"x"], ["a\nb"], {"gmail"}, [["gmail"]]]
+    )
+    def test_connectors_of_a_wrong_type_are_named(self, connectors: Any) -> None:
+        for make in (
+            lambda: sign_in_url(SETTINGS, connectors=connectors),
+            lambda: create_message_sign_in_url(
+                SETTINGS, channel="sms", subject_key="k", external_id="e", connectors=connectors
+            ),
+        ):
+            with pytest.raises(ConfigureError, match="connectors") as caught:
+                make()
+            assert caught.value.code is ApiCode.INVALID_INPUT
 
     @pytest.mark.parametrize(
         "origin",

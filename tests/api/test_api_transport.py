@@ -150,6 +150,35 @@ class TestSize:
         assert caught.value.code is ApiCode.RATE_LIMITED
         assert caught.value.retry_after == 7
 
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (401, ApiCode.AUTH_REQUIRED),
+            (404, ApiCode.NOT_FOUND),
+            (500, ApiCode.SERVER_ERROR),
+            (302, ApiCode.SERVER_ERROR),
+        ],
+    )
+    @pytest.mark.parametrize("ends", ["closed", "silent", "chunk"])
+    def test_a_refusal_whose_body_breaks_off(
+        self, server: Server, send: Send, status: int, code: ApiCode, ends: str
+    ) -> None:
+        """Its status says what happened, though neither the connection nor the time sufficed for the body."""
+
+        def answer(line: Line, received: Received) -> object:
+            framing = "transfer-encoding: chunked" if ends == "chunk" else "content-length: 100"
+            head = f"HTTP/1.1 {status} Whatever\r\nretry-after: 90\r\n{framing}\r\n\r\n"
+            line.write(head.encode() + (b"zz\r\n" if ends == "chunk" else b'{"error": {"ty'))
+            if ends == "silent":
+                line.hold()
+            return CLOSE
+
+        server.answers(answer)
+        with pytest.raises(ConfigureError) as caught:
+            send(validate_sign_in_token(server.settings, "tok"), timeout=0.5)
+        assert (caught.value.code, caught.value.status_code, caught.value.retry_after) == (code, status, 90)
+        assert len(server.received) == 1
+
     def test_endless_headers_are_cut(self, server: Server, send: Send) -> None:
         def pour(line: Line, _: Received) -> None:
             line.write(b"HTTP/1.1 200 OK\r\n")
