@@ -124,8 +124,8 @@ def recognize_phone(settings: Settings, candidates: Iterable[str | None]) -> Cal
 
     Args:
         candidates: 1 to 20 strings of at most 256 characters; None, blank and repeated ones aren't counted. They are
-            sent as they are, and Configure takes a number without a country code for an international one: give numbers as
-            +<country code><number>.
+            sent as they are, and Configure takes a number without a country code for an international one: give numbers
+            as +<country code><number>.
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for an answer that isn't whole.
