@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bearer.user import BearerUser
-    from .boot import ensure_callback
     from .client.client import AsyncConfigure, Configure
     from .errors import (
         AgentNoOwner,
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
         SignInError,
         StoreError,
     )
-    from .flows.registration import Registration
+    from .flows.registration import Registration, ensure_callback
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
     from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
@@ -54,7 +53,6 @@ if not TYPE_CHECKING:
     _HOMES = {
         ".client.client": ("AsyncConfigure", "Configure"),
         ".bearer.user": ("BearerUser",),
-        ".boot": ("ensure_callback",),
         ".errors": (
             "AgentNoOwner",
             "AgentOwned",
@@ -66,7 +64,7 @@ if not TYPE_CHECKING:
             "SignInError",
             "StoreError",
         ),
-        ".flows.registration": ("Registration",),
+        ".flows.registration": ("Registration", "ensure_callback"),
         ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
         ".values": ("ClaimedAgent", "Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from . import flows
 from .client.client import AsyncConfigure, Configure
 from .events import Event
-from .flows import AppOptions, AsyncRuntime, Features, Flow, Messages, Runtime
-from .flows.verbs import Awaited, Blocking, SubjectVerbs
+from .flows import AppOptions, AsyncPerformer, Features, Messages, Performer
+from .flows.verbs import SubjectVerbs
+from .runtime.verbs import Awaited, Blocking
 from .settings import Settings
 from .stores import Stores
 from .stores.opening import StoreSource, chosen, open_stores
 
 __all__ = ["AsyncMessageAgent", "MessageAgent"]
 
-T = TypeVar("T")
 
-
-class _Agent(ABC):
+class _Agent(SubjectVerbs):
     """Both agents: their settings, their store and how they look."""
 
     _awaited: bool
@@ -60,7 +59,7 @@ class _Agent(ABC):
             region=region,
             on_unproven=on_unproven,
         )
-        self._features = Features(site, {"messages": messages})
+        self._registered = Features(site, {"messages": messages})
         self._stores: Stores = open_stores(
             *chosen(store, None, settings),
             agent=site.agent,
@@ -72,12 +71,16 @@ class _Agent(ABC):
         )
         self._connect(on_event or _nothing)
 
+    @property
+    def _features(self) -> Features:
+        return self._registered
+
     @abstractmethod
-    def _connect(self, tell: Callable[[Event], Any]) -> None:
+    def _connect(self, emit: Callable[[Event], Any]) -> None:
         """Make the client and what performs the flows."""
 
 
-class MessageAgent(SubjectVerbs, Blocking, _Agent):
+class MessageAgent(_Agent, Blocking):
     """The verbs of a message agent without a web framework, for a bot's own process. Threads may share one.
 
     The app with the route that Configure's page reports to (`configure_auth.messages()`) has the same settings and the
@@ -101,12 +104,12 @@ class MessageAgent(SubjectVerbs, Blocking, _Agent):
     client: Configure
     """The API client; `client.profile(identity)` is a sender's profile."""
 
-    def _connect(self, tell: Callable[[Event], Any]) -> None:
+    def _connect(self, emit: Callable[[Event], Any]) -> None:
         self.client = Configure(self._settings)
-        self._runtime = Runtime(self.client, self._stores, None, tell)
+        self._perform = Performer(self.client, self._stores, None, emit)
 
-    def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
-        return flows.run(make(self._features), self._runtime)
+    def _performer(self) -> Performer:
+        return self._perform
 
     def close(self) -> None:
         """Close the connections to Configure and to the store. A later verb opens new ones."""
@@ -124,7 +127,7 @@ class MessageAgent(SubjectVerbs, Blocking, _Agent):
         self.close()
 
 
-class AsyncMessageAgent(SubjectVerbs, Awaited, _Agent):
+class AsyncMessageAgent(_Agent, Awaited):
     """`MessageAgent`, awaited. The arguments and errors are the same."""
 
     _awaited = True
@@ -132,12 +135,12 @@ class AsyncMessageAgent(SubjectVerbs, Awaited, _Agent):
     client: AsyncConfigure
     """The API client; `client.profile(identity)` is a sender's profile."""
 
-    def _connect(self, tell: Callable[[Event], Any]) -> None:
+    def _connect(self, emit: Callable[[Event], Any]) -> None:
         self.client = AsyncConfigure(self._settings)
-        self._runtime = AsyncRuntime(self.client, self._stores, None, tell)
+        self._perform = AsyncPerformer(self.client, self._stores, None, emit)
 
-    async def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
-        return await flows.arun(make(self._features), self._runtime)
+    def _performer(self) -> AsyncPerformer:
+        return self._perform
 
     async def aclose(self) -> None:
         """Close the running loop's connections to Configure and to the store. A later verb opens new ones."""

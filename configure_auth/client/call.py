@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+from ..runtime.effects import Effect
 from ..values import Secret
 
 __all__ = ["Call", "Reply", "is_header_value"]
@@ -24,8 +25,10 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[T_co]):
-    """A request with its parser. `headers` and `content` carry keys and tokens and stay out of the repr.
+class Call(Effect[T_co]):
+    """A request with its parser, as an effect: a flow awaits it for its value.
+
+    `headers` and `content` contain keys and tokens and stay out of the repr.
 
     `parse` returns the value of a good answer, or raises `ConfigureError`.
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import threading
 import time
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
@@ -15,8 +17,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 import anyio
 
 from ..errors import ApiCode, ConfigureError, SettingsError
-from ..runtime.described import Described
-from ..runtime.drivers import arun_steps, run_steps
+from ..runtime.drivers import arun, run
+from ..runtime.effects import Flow
+from ..runtime.verbs import Awaited, Blocking, verb
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
 from . import commits, conversation, memories, messages, sign_in
@@ -48,149 +51,88 @@ class AsyncPerform(Protocol):
     async def __call__(self, call: Call[T], /) -> T: ...
 
 
-class _Sync(Generic[B]):
-    """The owner of blocking verbs. `binding` is the first argument of the functions behind them."""
+class _Owner(Generic[B]):
+    """The owner of verbs. `_binding` is the first argument of the functions behind them."""
+
+    _binding: B
+
+
+class _Blocking(_Owner[B], Blocking):
+    """The owner of blocking verbs."""
 
     def __init__(self, binding: B, perform: Perform) -> None:
         self._binding = binding
         self._perform = perform
 
+    def _performer(self) -> Perform:
+        return self._perform
 
-class _Async(Generic[B]):
+
+class _Awaited(_Owner[B], Awaited):
     """The owner of awaited verbs."""
 
     def __init__(self, binding: B, perform: AsyncPerform) -> None:
         self._binding = binding
         self._perform = perform
 
-
-class Verb(Described, Generic[B, P, T]):
-    """A function that makes a `Call`, as a method that sends it: blocking or awaited, as its owner is."""
-
-    def __init__(self, build: Callable[Concatenate[B, P], Call[T]]) -> None:
-        super().__init__(build)
-        self._build = build
-
-    @overload
-    def __get__(self, owner: None, cls: type) -> Self: ...
-    @overload
-    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-
-    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
-        # The arguments may be codes and tokens. They are let go before anything can fail, so that a traceback that
-        # prints locals has none of them.
-        if isinstance(owner, _Sync):
-
-            def verb(*args: P.args, **kwargs: P.kwargs) -> T:
-                call = self._build(owner._binding, *args, **kwargs)
-                del args, kwargs
-                return owner._perform(call)
-
-            return self._describe(verb)
-        if isinstance(owner, _Async):
-
-            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
-                call = self._build(owner._binding, *args, **kwargs)
-                del args, kwargs
-                return await owner._perform(call)
-
-            return self._describe(awaited)
-        return self
+    def _performer(self) -> AsyncPerform:
+        return self._perform
 
 
-class Steps(Described, Generic[B, P, T]):
-    """A function that yields calls and is sent their values, as a method: blocking or awaited, as its owner is."""
-
-    def __init__(self, begin: Callable[Concatenate[B, P], Generator[Call[Any], Any, T]]) -> None:
-        super().__init__(begin)
-        self._begin = begin
-
-    @overload
-    def __get__(self, owner: None, cls: type) -> Self: ...
-    @overload
-    def __get__(self, owner: _Sync[B], cls: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, owner: _Async[B], cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-
-    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
-        # As in `Verb`: the function itself lets its secrets go before its first call.
-        if isinstance(owner, _Sync):
-
-            def steps(*args: P.args, **kwargs: P.kwargs) -> T:
-                begun = self._begin(owner._binding, *args, **kwargs)
-                del args, kwargs
-                return run_steps(begun, owner._perform)
-
-            return self._describe(steps)
-        if isinstance(owner, _Async):
-
-            async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
-                begun = self._begin(owner._binding, *args, **kwargs)
-                del args, kwargs
-                return await arun_steps(begun, owner._perform)
-
-            return self._describe(awaited)
-        return self
+def _verb(build: Callable[Concatenate[B, P], Call[T] | Flow[T]]) -> verb[P, T]:
+    """The `verb` of a function that takes the owner's binding first."""
+    return verb(_method(build))
 
 
-class Local(Described, Generic[B, P, T]):
-    """A function that needs nobody's answer, as a method; the same on both sides."""
+def _method(function: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[_Owner[B], P], T]:
+    """A function that takes the owner's binding first, as a method."""
 
-    def __init__(self, function: Callable[Concatenate[B, P], T]) -> None:
-        super().__init__(function)
-        self._function = function
+    @functools.wraps(function)
+    def method(self: _Owner[B], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(self._binding, *args, **kwargs)
 
-    @overload
-    def __get__(self, owner: None, cls: type) -> Self: ...
-    @overload
-    def __get__(self, owner: _Sync[B] | _Async[B], cls: type) -> Callable[P, T]: ...
-
-    def __get__(self, owner: _Sync[B] | _Async[B] | None, cls: type) -> Any:
-        if owner is None:
-            return self
-
-        def local(*args: P.args, **kwargs: P.kwargs) -> T:
-            return self._function(owner._binding, *args, **kwargs)
-
-        return self._describe(local)
+    signature = inspect.signature(function)
+    owner, *others = signature.parameters.values()
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[owner.replace(name="self", annotation=owner.empty), *others]
+    )
+    return method
 
 
 class _AuthVerbs:
-    sign_in_url = Local(sign_in.sign_in_url)
-    exchange_sign_in_code = Verb(sign_in.exchange_sign_in_code)
-    validate_sign_in_token = Verb(sign_in.validate_sign_in_token)
-    allow_sign_in_return_to = Verb(sign_in.allow_sign_in_return_to)
-    list_sign_in_return_destinations = Verb(sign_in.list_sign_in_return_destinations)
-    remove_sign_in_return_to = Verb(sign_in.remove_sign_in_return_to)
-    recognize_phone = Verb(messages.recognize_phone)
-    resolve_message_identity = Steps(messages.resolve_message_identity)
-    create_message_sign_in_url = Verb(messages.create_message_sign_in_url)
-    register_message_line = Verb(messages.register_message_line)
-    list_message_lines = Verb(messages.list_message_lines)
-    revoke_message_line = Verb(messages.revoke_message_line)
+    sign_in_url = _method(sign_in.sign_in_url)
+    exchange_sign_in_code = _verb(sign_in.exchange_sign_in_code)
+    validate_sign_in_token = _verb(sign_in.validate_sign_in_token)
+    allow_sign_in_return_to = _verb(sign_in.allow_sign_in_return_to)
+    list_sign_in_return_destinations = _verb(sign_in.list_sign_in_return_destinations)
+    remove_sign_in_return_to = _verb(sign_in.remove_sign_in_return_to)
+    recognize_phone = _verb(messages.recognize_phone)
+    resolve_message_identity = _verb(messages.resolve_message_identity)
+    create_message_sign_in_url = _verb(messages.create_message_sign_in_url)
+    register_message_line = _verb(messages.register_message_line)
+    list_message_lines = _verb(messages.list_message_lines)
+    revoke_message_line = _verb(messages.revoke_message_line)
 
 
-class Auth(_AuthVerbs, _Sync[Settings]):
+class Auth(_AuthVerbs, _Blocking[Settings]):
     """The hosted sign-in, of `Configure.auth`."""
 
 
-class AsyncAuth(_AuthVerbs, _Async[Settings]):
+class AsyncAuth(_AuthVerbs, _Awaited[Settings]):
     """The hosted sign-in, of `AsyncConfigure.auth`."""
 
 
 class _ProfileVerbs:
-    read = Verb(conversation.read)
-    search = Verb(memories.search)
-    remember = Verb(memories.remember)
-    forget = Verb(memories.forget)
-    commit = Verb(commits.commit)
-    note = Local(commits.note)
-    owes_commit = Local(conversation.owes_commit)
+    read = _verb(conversation.read)
+    search = _verb(memories.search)
+    remember = _verb(memories.remember)
+    forget = _verb(memories.forget)
+    commit = _verb(commits.commit)
+    note = _method(commits.note)
+    owes_commit = _method(conversation.owes_commit)
 
 
-class Profile(_ProfileVerbs, _Sync[Conversation]):
+class Profile(_ProfileVerbs, _Blocking[Conversation]):
     """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
 
     As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
@@ -216,10 +158,10 @@ class Profile(_ProfileVerbs, _Sync[Conversation]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
+        run(commits.leave(self._binding, failed=kind is not None), self._perform)
 
 
-class AsyncProfile(_ProfileVerbs, _Async[Conversation]):
+class AsyncProfile(_ProfileVerbs, _Awaited[Conversation]):
     """`Profile`, awaited."""
 
     def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
@@ -232,7 +174,7 @@ class AsyncProfile(_ProfileVerbs, _Async[Conversation]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await arun_steps(commits.leave(self._binding, failed=kind is not None), self._perform)
+        await arun(commits.leave(self._binding, failed=kind is not None), self._perform)
 
 
 class Configure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -115,7 +115,7 @@ def note(
     conversation.add_notes(pack(messages, memories, tool_results))
 
 
-def leave(conversation: Conversation, *, failed: bool) -> Generator[Call[Any], Any, None]:
+async def leave(conversation: Conversation, *, failed: bool) -> None:
     """The calls at the end of a block: one with what was noted, and one for each read that is owed a commit after it.
 
     None where nothing is owed and nothing was noted, and none after a failure: then the notes are dropped, and what is
@@ -128,10 +128,10 @@ def leave(conversation: Conversation, *, failed: bool) -> Generator[Call[Any], A
     if oldest is not None and not (packet.messages or packet.tool_results):
         packet += _CLOSING
     if packet:
-        yield _call(conversation, packet, oldest)
+        await _call(conversation, packet, oldest)
     for owed in others:
         if owed in conversation.owed:
-            yield _call(conversation, _CLOSING, owed)
+            await _call(conversation, _CLOSING, owed)
 
 
 def _call(

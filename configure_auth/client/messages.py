@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
@@ -454,7 +454,7 @@ def _is_phone_like(value: Any) -> bool:
     return bool(_INTERNATIONAL.search(text) or _NATIONAL.search(text))
 
 
-def resolve_message_identity(
+async def resolve_message_identity(
     settings: Settings,
     *,
     external_id: str,
@@ -462,7 +462,7 @@ def resolve_message_identity(
     phone_candidates: Iterable[str | None] | None = (),
     validate_token: bool = False,
     raise_on_auth_error: bool = False,
-) -> Generator[Call[Any], Any, MessageIdentity]:
+) -> MessageIdentity:
     """Who sent a message: a linked person by the stored token, or by their phone, else the app's own id for them.
 
     A failure of Configure counts as not linked, so that the thread goes on, and is logged with its code.
@@ -490,7 +490,7 @@ def resolve_message_identity(
     if stored is not None:
         user_id = None
         if validate_token:
-            validation = yield from _attempt(
+            validation = await _attempt(
                 validate_sign_in_token(settings, stored), "the check of a stored token", raise_on_auth_error
             )
             user_id = None if validation is None else validation.user_id
@@ -502,7 +502,7 @@ def resolve_message_identity(
             )
     found = None
     if recognition is not None:
-        found = yield from _attempt(recognition, "the recognition of a phone", raise_on_auth_error)
+        found = await _attempt(recognition, "the recognition of a phone", raise_on_auth_error)
     if found is None:
         return MessageIdentity(external_id=external_id)
     linked = found.approved and found.token is not None and found.user_id is not None
@@ -517,9 +517,9 @@ def resolve_message_identity(
     )
 
 
-def _attempt(call: Call[T], what: str, raises: bool) -> Generator[Call[Any], Any, T | None]:
+async def _attempt(call: Call[T], what: str, raises: bool) -> T | None:
     try:
-        value: T = yield call
+        value: T = await call
     except ConfigureError as error:
         if raises:
             raise

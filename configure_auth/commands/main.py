@@ -14,7 +14,7 @@ import click
 from ..errors import ConfigureAuthError
 
 if TYPE_CHECKING:
-    from ..flows import Registration, Resealed, Runtime, Site
+    from ..flows import Performer, Registration, Resealed, Site
 
 __all__ = [
     "as_sentences",
@@ -133,9 +133,9 @@ def _blocking(url: str) -> str:
 
 
 @contextmanager
-def _opened(store: str, states: str | None, site: Site | None = None) -> Iterator[Runtime]:
+def _opened(store: str, states: str | None, site: Site | None = None) -> Iterator[Performer]:
     from ..client.client import Configure
-    from ..flows import Runtime
+    from ..flows import Performer
     from ..settings import Settings
     from ..stores.opening import open_stores
 
@@ -150,7 +150,7 @@ def _opened(store: str, states: str | None, site: Site | None = None) -> Iterato
         local=True,
     )
     try:
-        yield Runtime(Configure(Settings()), stores, None, lambda event: None)
+        yield Performer(Configure(Settings()), stores, None, lambda event: None)
     finally:
         stores.close()
 

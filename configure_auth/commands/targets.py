@@ -11,7 +11,7 @@ import sysconfig
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..client.client import Configure
 from ..errors import ConfigureAuthError, SettingsError
-from ..flows import Features, Flow, Runtime, run
+from ..flows import Features, Flow, Performer, run
 from ..flows.registration import looking
 from ..flows.verbs import UserVerbs
 from ..settings import Settings
@@ -65,7 +65,8 @@ class Target:
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow with the app's client and store; on an event loop of its own where the app is awaited."""
-        return cast(T, self.perform(flow))
+        with closing(flow):  # the app may fail before it runs
+            return cast(T, self.perform(flow))
 
 
 def environment_of(env_file: Path | None = None) -> dict[str, str]:
@@ -97,11 +98,8 @@ def environment_of(env_file: Path | None = None) -> dict[str, str]:
 
 def performed(settings: Settings, flow: Flow[T]) -> T:
     """The value of a flow that does nothing but call Configure, where there is no app."""
-    client = Configure(settings)
-    try:
-        return run(flow, Runtime(client, memory_stores(), None, lambda event: None))
-    finally:
-        client.close()
+    with closing(flow), Configure(settings) as client:
+        return run(flow, Performer(client, memory_stores(), None, lambda event: None))
 
 
 def targets_of(name: str, environment: Mapping[str, str]) -> tuple[Target, ...]:
@@ -177,7 +175,7 @@ def _on_starlette(found: object) -> Iterator[Target]:
 
     for one in (found,) if isinstance(found, ConfigureAuth) else installations(found):
         yield Target(
-            features=one._all_features,
+            features=one._features,
             perform=_on_a_loop(one),
             describe=partial(application_of, found, one._site),
         )

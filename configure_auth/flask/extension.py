@@ -31,13 +31,15 @@ from ..flows import (
     Hook,
     Login,
     Messages,
+    Performer,
     Route,
-    Runtime,
     Site,
     UserProfiles,
 )
 from ..flows.app import local_id
-from ..flows.verbs import BlockingInEach, UserVerbs
+from ..flows.registration import Registration, register_at_boot
+from ..flows.verbs import UserVerbs
+from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
@@ -67,10 +69,13 @@ class Installed:
     make_tables: Callable[[], int] = field(repr=False)
     features: dict[str, Feature] = field(default_factory=dict)
 
+    @property
+    def perform(self) -> Performer:
+        return Performer(self.client, self.stores, FlaskApp(self.site.session), partial(emit, self.app))
+
     def run(self, flow: Flow[T]) -> T:
-        tell = partial(emit, self.app)
         try:
-            return flows.run(flow, Runtime(self.client, self.stores, FlaskApp(self.site.session), tell))
+            return flows.run(flow, self.perform)
         except flows.AppResponse as made:
             # `user_id` aborted outside of our routes: the app's own error, as it raised it.
             raise made.__cause__ or made from None
@@ -91,7 +96,7 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth(UserVerbs, BlockingInEach):
+class ConfigureAuth(UserVerbs, Blocking):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Args:
@@ -336,8 +341,8 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
     def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> Profile:
         """`profile` of a user by id."""
         installed = self._installed()
-        opened = self._performed(
-            lambda features: flows.open_token(features.site, local_id(user_id), features.resource, kind)
+        opened = installed.run(
+            flows.open_token(installed.site, local_id(user_id), installed.all_features.resource, kind)
         )
 
         def perform(call: Any, /) -> Any:
@@ -359,7 +364,8 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
             next: the page to come back to.
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
-        return self._performed(lambda features: features.button(flow, next, look))
+        installed = self._installed()
+        return installed.run(installed.all_features.button(flow, next, look))
 
     def element(self, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
@@ -369,7 +375,8 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
         Args:
             next: the page to go on to; the link's `after_link` by default.
         """
-        return self._performed(lambda features: features.element(next))
+        installed = self._installed()
+        return installed.run(installed.all_features.element(next))
 
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones.
@@ -380,7 +387,8 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
             installed.close()
 
     def _current_user(self) -> str | None:
-        return self._performed(lambda features: flows.current_user(features.site))
+        installed = self._installed()
+        return installed.run(flows.current_user(installed.site))
 
     def _everywhere(self) -> tuple[Installed, ...]:
         """What each app has of it, in the order in which it was installed."""
@@ -392,15 +400,18 @@ class ConfigureAuth(UserVerbs, BlockingInEach):
             raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
         return found
 
-    def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
-        installed = self._installed()
-        return installed.run(make(installed.all_features))
+    @property
+    def _features(self) -> Features:
+        return self._installed().all_features
 
-    def _performed_in_each(self, make: Callable[[Features], Flow[T]]) -> tuple[T, ...]:
+    def _performer(self) -> Performer:
+        return self._installed().perform
+
+    def _ensure_callback(self) -> tuple[Registration, ...]:
         found = (self._installed(),) if has_app_context() else self._everywhere()
         if not found:
             raise SettingsError("no app has Configure yet: call configure_auth.init_app(app) first")
-        return tuple(one.run(make(one.all_features)) for one in found)
+        return tuple(done for one in found for done in one.run(register_at_boot(one.all_features)))
 
     def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
         flows.require_path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -10,7 +11,7 @@ from flask import Flask, Response, current_app, session
 
 from ..client.client import Configure
 from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
-from ..flows import Clock, Flow, Runtime, run
+from ..flows import Clock, Flow, Performer, run
 from ..flows.sign_in import provider
 from ..settings import Settings
 from ..stores import Stores
@@ -78,8 +79,8 @@ class OAuthProvider:
                 stores.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        with provider.in_authlib_terms():
-            return run(flow, Runtime(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
+        with provider.in_authlib_terms(), closing(flow):  # closed, for the store may fail to open before it runs
+            return run(flow, Performer(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
 
     def _stores(self) -> Stores:
         site = self._flow.site

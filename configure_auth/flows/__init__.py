@@ -1,14 +1,15 @@
-"""Every decision, once: generators that yield effects and return values. No framework, no I/O, no clock."""
+"""Every decision, once: coroutines that await effects and return values. No framework, no I/O, no clock."""
 
+from ..runtime.drivers import arun, run
+from ..runtime.effects import Flow
 from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
 from .answer import Answer
 from .app import App, AppResponse, Hook
 from .destination import Destinations, require_path
-from .effects import Flow, arun, run
 from .features import Features
 from .messages.journeys import MESSAGE_ROUTES, Messages
+from .performers import AsyncPerformer, Performer
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
-from .runtime import AsyncRuntime, Runtime
 from .sign_in import provider
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import Login, OAuthClient
@@ -33,7 +34,7 @@ __all__ = [
     "App",
     "AppOptions",
     "AppResponse",
-    "AsyncRuntime",
+    "AsyncPerformer",
     "Claims",
     "Clock",
     "Destinations",
@@ -44,10 +45,10 @@ __all__ = [
     "Login",
     "Messages",
     "OAuthClient",
+    "Performer",
     "Registration",
     "Resealed",
     "Route",
-    "Runtime",
     "Site",
     "UserProfiles",
     "Visit",

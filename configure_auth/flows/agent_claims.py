@@ -17,7 +17,7 @@ from ..events import AgentClaimed
 from ..values import ClaimedAgent, Secret
 from .answer import Answer
 from .app import Hook, local_id
-from .effects import Flow, ask, tell, use
+from .effects import AskApp, Emit, UseStore
 from .posted import posted
 from .sign_in.routes import Feature, Route, current_user
 from .site import Site, digest
@@ -55,8 +55,7 @@ class AgentTable(Protocol):
 class _JsonFeature(Feature):
     """Routes that only programs ask."""
 
-    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
-        yield from ()
+    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         return Answer(
             status=error.status,
             json={"error": Code(error.code).value},
@@ -78,7 +77,7 @@ class Claims(_JsonFeature):
         ):
             raise SettingsError("agent_claims(table=) needs two methods: register(agent_id, claim_hash) and claim(...)")
 
-    def register(self, agent_id: str | int) -> Flow[Secret]:
+    async def register(self, agent_id: str | int) -> Secret:
         """A claim token for an agent that nobody has; the one before it is worth nothing any more.
 
         Raises:
@@ -87,10 +86,12 @@ class Claims(_JsonFeature):
         agent, site, table = _agent_id(agent_id), self.site, self.table
         token = Secret(secrets.token_urlsafe(32))
         claim_hash, now = digest("claim", token.reveal()), site.clock()
-        kept: object = yield from (
-            use(lambda stores: stores.agents.register(agent, claim_hash, app=site.agent, until=now + LIFETIME, now=now))
+        kept: object = await (
+            UseStore(
+                lambda stores: stores.agents.register(agent, claim_hash, app=site.agent, until=now + LIFETIME, now=now)
+            )
             if table is None
-            else use(lambda stores: table.register(agent, claim_hash))
+            else UseStore(lambda stores: table.register(agent, claim_hash))
         )
         if not isinstance(kept, bool):
             # A number of rows, or a coroutine that nobody awaits: the token would be worth nothing.
@@ -99,12 +100,12 @@ class Claims(_JsonFeature):
             raise AgentOwned("this agent belongs to somebody already")
         return token
 
-    def claimed(self, token: Secret, user_id: str) -> Flow[ClaimedAgent | None]:
+    async def claimed(self, token: Secret, user_id: str) -> ClaimedAgent | None:
         site, table, claim_hash = self.site, self.table, digest("claim", token.reveal())
-        found: object = yield from (
-            use(lambda stores: stores.agents.claim(claim_hash, user_id, app=site.agent, now=site.clock()))
+        found: object = await (
+            UseStore(lambda stores: stores.agents.claim(claim_hash, user_id, app=site.agent, now=site.clock()))
             if table is None
-            else use(lambda stores: table.claim(claim_hash, user_id))
+            else UseStore(lambda stores: table.claim(claim_hash, user_id))
         )
         if found is None:
             return None
@@ -118,21 +119,21 @@ class Claims(_JsonFeature):
             raise SettingsError("claim() of agent_claims(table=) gave an agent that nobody has: set its owner first")
         return replace(found, agent_id=_agent_id(found.agent_id), owner_user_id=owner)
 
-    def owned_by(self, user_id: str | None) -> Flow[tuple[str, ...]]:
+    async def owned_by(self, user_id: str | None) -> tuple[str, ...]:
         """The agents of a user."""
         site = self._with_our_store()
         if user_id is None:
             return ()
-        return (yield from use(lambda stores: stores.agents.owned_by(user_id, app=site.agent)))
+        return await UseStore(lambda stores: stores.agents.owned_by(user_id, app=site.agent))
 
-    def owner(self, agent_id: str | int) -> Flow[str]:
+    async def owner(self, agent_id: str | int) -> str:
         """The user of an agent.
 
         Raises:
             AgentNoOwner: nobody has claimed it.
         """
         site, agent = self._with_our_store(), _agent_id(agent_id)
-        owner = yield from use(lambda stores: stores.agents.owner(agent, app=site.agent))
+        owner = await UseStore(lambda stores: stores.agents.owner(agent, app=site.agent))
         if owner is None:
             raise AgentNoOwner("nobody has claimed this agent: its user claims it first, with its claim token")
         return owner
@@ -143,26 +144,26 @@ class Claims(_JsonFeature):
         return self.site
 
 
-def claim(feature: Claims, visit: Visit) -> Flow[Answer]:
+async def claim(feature: Claims, visit: Visit) -> Answer:
     """`POST /claim`: `{"claimToken": ...}` of an agent, by the user who is signed in. Once, and only by one."""
     site = feature.site
     if visit.parameters(claimToken=1, claim_token=1, token=1):
         raise SignInError(Code.INVALID_REQUEST, "a claim token belongs into the body, not into a URL")
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in who could claim an agent")
     # No page of another site can add this header, and without it a cookie may be what signs the request.
     bears = visit.headers.get("authorization", "")[:7].lower() == "bearer "
     if not bears and not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a claim that was posted from elsewhere")
-    token = _claim_token((yield from posted(visit)))
-    found = None if token is None else (yield from feature.claimed(token, user_id))
+    token = _claim_token(await posted(visit))
+    found = None if token is None else await feature.claimed(token, user_id)
     if found is None:
         raise SignInError(Code.EXPIRED, "there is no such claim token, or it is over", status=404)
     if found.owner_user_id != user_id:
         raise SignInError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
     if found.is_new:
-        yield from tell(AgentClaimed(agent_id=found.agent_id, user_id=user_id))
+        await Emit(AgentClaimed(agent_id=found.agent_id, user_id=user_id))
     return Answer(status=200, json={"ok": True, "agentId": found.agent_id})
 
 
@@ -199,9 +200,9 @@ class UserProfiles(_JsonFeature):
             raise SettingsError('fields is a tuple of what may be seen of a user, such as ("display_name",)')
 
 
-def profile(feature: UserProfiles, visit: Visit) -> Flow[Answer]:
+async def profile(feature: UserProfiles, visit: Visit) -> Answer:
     """`GET /{user_id}`: for whoever is signed in."""
-    asking = yield from current_user(feature.site)
+    asking = await current_user(feature.site)
     if asking is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
     wanted = visit.path.rpartition("/")[2]
@@ -209,7 +210,7 @@ def profile(feature: UserProfiles, visit: Visit) -> Flow[Answer]:
         user_id = local_id(wanted, "user_id")
     except SettingsError:
         user_id = None
-    found = None if user_id is None else (yield from ask(lambda app: app.call(feature.resolve, user_id)))
+    found = None if user_id is None else await AskApp(lambda app: app.call(feature.resolve, user_id))
     if found is None:
         raise SignInError(Code.INVALID_REQUEST, "there is no such user", status=404)
     return Answer(status=200, json={name: _plain(_field(found, name)) for name in feature.fields})

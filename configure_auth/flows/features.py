@@ -12,7 +12,6 @@ from markupsafe import Markup
 from .. import ui
 from ..errors import ConfigureAuthError, SettingsError
 from .agent_claims import Claims
-from .effects import Flow
 from .keyed_ids import external_id
 from .messages.journeys import Messages
 from .sign_in.link import AccountLink
@@ -39,13 +38,13 @@ class Features:
         login = self._first(Login)
         return self.site.settings.base_url if login is None else login.client.resource
 
-    def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Flow[Markup]:
+    async def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Markup:
         """The button for whoever asks: the link for a signed-in user, the login otherwise, unless told."""
-        user_id = yield from current_user(self.site)
+        user_id = await current_user(self.site)
         look = dict(look)
         if "label" not in look and user_id is not None and flow != "login" and self._first(AccountLink) is not None:
             try:
-                found = yield from account(self.site, user_id)
+                found = await account(self.site, user_id)
             except ConfigureAuthError as error:
                 log.warning("the button could not see the account: %s", error)
                 found = None
@@ -70,12 +69,12 @@ class Features:
             raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
         return ui.button(chosen.start_href(next), **look)
 
-    def element(self, next: str | None) -> Flow[Markup]:
+    async def element(self, next: str | None) -> Markup:
         """The hosted element for the signed-in user; nothing where nobody is signed in."""
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
-        user_id = yield from current_user(self.site)
+        user_id = await current_user(self.site)
         if user_id is None:
             return Markup()
         settings = self.site.settings
@@ -83,7 +82,7 @@ class Features:
         return ui.element(
             publishable_key=settings.required_publishable_key,
             agent=settings.required_agent,
-            external_id=(yield from external_id(self.site, user_id)),
+            external_id=await external_id(self.site, user_id),
             hosted_script=f"{settings.script_url}/js/configure.js",
             script=f"{home}/element.js",
             session=f"{home}/session",

@@ -7,7 +7,7 @@ import hmac
 import secrets
 
 from ..values import Secret
-from .effects import Flow, use
+from .effects import UseStore
 from .site import Site
 
 __all__ = ["external_id", "forget_id", "id_key_name", "id_key_place", "keyed_id", "salted_id"]
@@ -15,47 +15,47 @@ __all__ = ["external_id", "forget_id", "id_key_name", "id_key_place", "keyed_id"
 _KEY = "id key"
 
 
-def external_id(site: Site, user_id: str) -> Flow[str]:
+async def external_id(site: Site, user_id: str) -> str:
     """The id of one of the app's users at Configure, for server-side users and for the hosted element alike.
 
     In a page it must be nobody's to guess: whoever shows Configure another user's id takes that profile over, for good.
     """
     if site.allow_guessable_external_id:
         return user_id
-    return (yield from salted_id(site, "user", user_id))
+    return await salted_id(site, "user", user_id)
 
 
-def salted_id(site: Site, namespace: str, value: str) -> Flow[str]:
+async def salted_id(site: Site, namespace: str, value: str) -> str:
     """The id at Configure of what the app calls `value`; another one after `forget_id`.
 
     It is in no row of the store, so that a copy of the store leads to nobody's profile.
     """
-    name = yield from _salt_name(site, namespace, value)
-    salt = yield from use(lambda stores: stores.parameters.read(name))
+    name = await _salt_name(site, namespace, value)
+    salt = await UseStore(lambda stores: stores.parameters.read(name))
     if salt is None:
         made = secrets.token_hex(16)
-        salt = yield from use(lambda stores: stores.parameters.keep(name, made))
-    return (yield from keyed_id(site, namespace, f"{salt}:{value}"))
+        salt = await UseStore(lambda stores: stores.parameters.keep(name, made))
+    return await keyed_id(site, namespace, f"{salt}:{value}")
 
 
-def forget_id(site: Site, namespace: str, value: str) -> Flow[None]:
+async def forget_id(site: Site, namespace: str, value: str) -> None:
     """Let whoever is called `value` next have another id, and with it a profile of their own."""
-    name = yield from _salt_name(site, namespace, value)
-    yield from use(lambda stores: stores.parameters.remove(name))
+    name = await _salt_name(site, namespace, value)
+    await UseStore(lambda stores: stores.parameters.remove(name))
 
 
-def _salt_name(site: Site, namespace: str, value: str) -> Flow[str]:
-    return f"salt {site.agent} {(yield from keyed_id(site, f'salt {namespace}', value))}"
+async def _salt_name(site: Site, namespace: str, value: str) -> str:
+    return f"salt {site.agent} {await keyed_id(site, f'salt {namespace}', value)}"
 
 
-def keyed_id(site: Site, namespace: str, value: str) -> Flow[str]:
+async def keyed_id(site: Site, namespace: str, value: str) -> str:
     """A hash of what the app calls `value`. The same for ever: its key is made once and kept in the store.
 
     It is none of CONFIGURE_TOKEN_KEYS, for a profile at Configure can't follow when those are changed.
     """
     key = site.read_once.get(_KEY)
     if key is None:
-        key = site.read_once[_KEY] = yield from _id_key(site)
+        key = site.read_once[_KEY] = await _id_key(site)
     mac = hmac.new(key.reveal().encode(), f"{namespace}:{value}".encode(), hashlib.sha256)
     return f"{namespace}_{mac.hexdigest()}"
 
@@ -70,7 +70,7 @@ def id_key_place(site: Site) -> tuple[str, str]:
     return _KEY, site.agent
 
 
-def _id_key(site: Site) -> Flow[Secret]:
+async def _id_key(site: Site) -> Secret:
     made = site.sealer.seal(secrets.token_urlsafe(32), *id_key_place(site))
-    kept = yield from use(lambda stores: stores.parameters.keep(id_key_name(site), made))
+    kept = await UseStore(lambda stores: stores.parameters.keep(id_key_name(site), made))
     return Secret(site.sealer.open(kept, *id_key_place(site)))

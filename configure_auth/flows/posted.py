@@ -7,7 +7,7 @@ from typing import Any
 
 from ..client.wire import json_object
 from ..errors import Code, SignInError
-from .effects import Flow, ask
+from .effects import AskApp
 from .visit import Visit
 
 __all__ = ["posted"]
@@ -18,7 +18,7 @@ LIMIT = 16 * 1024
 _JSON = re.compile(r"""application/json(?:\s*;\s*charset="?utf-8"?)?""", re.ASCII | re.IGNORECASE)
 
 
-def posted(visit: Visit) -> Flow[dict[str, Any]]:
+async def posted(visit: Visit) -> dict[str, Any]:
     """The object in the request's body.
 
     Raises:
@@ -30,7 +30,7 @@ def posted(visit: Visit) -> Flow[dict[str, Any]]:
         raise SignInError(Code.INVALID_REQUEST, "the body must be application/json", status=415)
     length = visit.headers.get("content-length", "0")
     too_long = not (length.isascii() and length.isdecimal() and len(length) < 9) or int(length) > LIMIT
-    body: bytes = b"" if too_long else (yield from ask(lambda app: app.body(LIMIT)))
+    body: bytes = b"" if too_long else await AskApp(lambda app: app.body(LIMIT))
     if too_long or len(body) > LIMIT:
         raise SignInError(Code.INVALID_REQUEST, f"the body has more than {LIMIT} bytes", status=413)
     fields = json_object(body)

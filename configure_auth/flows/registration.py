@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, overload
 
 from ..client.developer import add_redirect_uris
 from ..client.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
 from ..settings import Settings
-from .effects import Flow, send
+from .effects import Flow
 from .features import Features
 from .sign_in.link import AccountLink
 from .sign_in.login import Login, require_agreement
@@ -23,8 +24,8 @@ __all__ = [
     "LOGIN_PATH",
     "Registration",
     "ensure_callback",
-    "given_up",
     "looking",
+    "register_at_boot",
     "register_callbacks",
     "register_paths",
     "return_destinations",
@@ -62,19 +63,72 @@ class Registration:
         return f"{self.end}: {self.kind}{where}" + (f" ({self.why})" if self.why else "")
 
 
-def ensure_callback(features: Features) -> Flow[tuple[Registration, ...]]:
-    """Register the callbacks at Configure, for the boot of an app: nothing is raised, each end is logged in one line.
+class _OnFlask(Protocol):
+    def _ensure_callback(self) -> tuple[Registration, ...]: ...
 
-    The addresses come from CONFIGURE_APP_URL alone. What is registered already stays, and no client is made.
+
+class _OnStarlette(Protocol):
+    def _ensure_callback(self) -> Coroutine[Any, Any, tuple[Registration, ...]]: ...
+
+
+class _ForEither(tuple[Registration, ...]):
+    """The result for an object of neither framework, which may be awaited or not."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, tuple[Registration, ...]]:
+        yield from ()
+        return self
+
+
+@overload
+def ensure_callback(configure_auth: _OnFlask) -> tuple[Registration, ...]: ...
+@overload
+def ensure_callback(configure_auth: _OnStarlette) -> Coroutine[Any, Any, tuple[Registration, ...]]: ...
+
+
+def ensure_callback(configure_auth: Any) -> Any:
+    """Register the app's callbacks at Configure as the app starts. Never raises, so that the app starts in any case.
+
+    The link's `return_to` and the login's `redirect_uri` are added where they are missing. Their URLs come from
+    CONFIGURE_APP_URL, never from a request. Existing ones are kept, no OAuth client is created, and any number of
+    workers may call this at once. Call it after the routes are registered; on Starlette await it, for example in the
+    app's lifespan. If Configure does not answer, it ends after at most three calls of 10 s each.
+
+    Args:
+        configure_auth: the app's `ConfigureAuth`. On Flask the callbacks of every app that it was installed into are
+            registered; inside an application context those of that app alone.
+
+    Returns:
+        One `Registration` for each callback. Each is also logged in one line: at level INFO, or at WARNING for a
+        failure, with how to fix it.
     """
+    if inspect.isclass(configure_auth) or not hasattr(configure_auth, "_ensure_callback"):
+        return _ForEither(_given_up(SettingsError("ensure_callback takes the app's ConfigureAuth")))
+    try:
+        done = configure_auth._ensure_callback()
+    except Exception as error:  # noqa: BLE001  # the app must start whatever happens here
+        return _ForEither(_given_up(error))
+    return _guarded(done) if inspect.isawaitable(done) else done
+
+
+async def _guarded(done: Awaitable[tuple[Registration, ...]]) -> tuple[Registration, ...]:
+    try:
+        return await done
+    except Exception as error:  # noqa: BLE001  # the app must start whatever happens here
+        return _given_up(error)
+
+
+async def register_at_boot(features: Features) -> tuple[Registration, ...]:
+    """Register the callbacks of one app, and log each result in one line."""
     if looking.get():
         return tuple(Registration(kind=kind, end="skipped", why="a command only looks at the app") for kind in _ADD)
-    done = yield from register_callbacks(features)
+    done = await register_callbacks(features)
     return _logged(done)
 
 
-def given_up(error: Exception) -> tuple[Registration, ...]:
-    """Both ends where the flow couldn't begin, logged."""
+def _given_up(error: Exception) -> tuple[Registration, ...]:
+    """Log and return a failure for both callbacks."""
     return _logged(tuple(Registration(kind=kind, end="failed", why=_mended(kind, error)) for kind in _ADD))
 
 
@@ -84,13 +138,13 @@ def register_callbacks(features: Features) -> Flow[tuple[Registration, ...]]:
     return register_paths(features.site.settings, link=paths.get(AccountLink), login=paths.get(Login))
 
 
-def register_paths(settings: Settings, *, link: str | None, login: str | None) -> Flow[tuple[Registration, ...]]:
+async def register_paths(settings: Settings, *, link: str | None, login: str | None) -> tuple[Registration, ...]:
     """The same for the paths under which the two lie; None where the app has no such routes."""
     done = []
     given: tuple[tuple[Kind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
     for kind, path in given:
         if path is not None:
-            end = yield from _end(settings, kind, path)
+            end = await _end(settings, kind, path)
         elif link is None and login is None:
             end = Registration(kind=kind, end="skipped", why=_NO_ROUTES)
         else:
@@ -99,7 +153,7 @@ def register_paths(settings: Settings, *, link: str | None, login: str | None) -
     return tuple(done)
 
 
-def _end(settings: Settings, kind: Kind, path: str) -> Flow[Registration]:
+async def _end(settings: Settings, kind: Kind, path: str) -> Registration:
     callback = None if settings.app_url is None else f"{settings.app_url}{path}/callback"
     missing = _missing(settings, kind)
     if callback is None or missing is not None:
@@ -107,7 +161,7 @@ def _end(settings: Settings, kind: Kind, path: str) -> Flow[Registration]:
     end: End = "failed"
     why: str | None = None
     try:
-        end = yield from _ADD[kind](settings, callback)
+        end = await _ADD[kind](settings, callback)
         if end == "failed":
             why = "Configure said yes, but doesn't list it; register it in Configure's dashboard"
     except Exception as error:  # noqa: BLE001  # an app boots whatever happens here
@@ -126,27 +180,27 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
     return None
 
 
-def _redirect_uri(settings: Settings, callback: str) -> Flow[End]:
+async def _redirect_uri(settings: Settings, callback: str) -> End:
     require_agreement(settings, callback)
     if not settings.required_api_key.reveal().startswith("sk_"):
         raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
-    answer = yield from send(add_redirect_uris(settings, settings.required_oauth_client_id, [callback]))
+    answer = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])
     # People would be stopped at Configure: what it lists afterwards counts, not that it said yes.
     if callback not in answer.redirect_uris:
         return "failed"
     return "registered" if answer.changed else "already registered"
 
 
-def _return_to(settings: Settings, callback: str) -> Flow[End]:
-    if callback in (yield from return_destinations(settings)):
+async def _return_to(settings: Settings, callback: str) -> End:
+    if callback in await return_destinations(settings):
         return "already registered"
-    answer = yield from send(allow_sign_in_return_to(settings, callback))
+    answer = await allow_sign_in_return_to(settings, callback)
     return "registered" if callback in _standing([answer]) else "failed"
 
 
-def return_destinations(settings: Settings) -> Flow[tuple[str, ...]]:
+async def return_destinations(settings: Settings) -> tuple[str, ...]:
     """Where sign-ins of our agent may return to; what Configure lists as deleted is gone."""
-    return _standing((yield from send(list_sign_in_return_destinations(settings))))
+    return _standing(await list_sign_in_return_destinations(settings))
 
 
 def _standing(destinations: Iterable[ReturnDestination]) -> tuple[str, ...]:

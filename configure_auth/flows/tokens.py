@@ -15,7 +15,7 @@ from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
-from .effects import Flow, pause, send, tell, use, whole
+from .effects import Emit, Flow, Pause, Shielded, UseStore
 from .keyed_ids import forget_id
 from .site import Site, digest
 
@@ -64,73 +64,73 @@ longer, a second worker sends the same token once more within `GRACE`, and one o
 _POLLS, _POLL = 250, 0.1
 
 
-def account(site: Site, user_id: str | None, kind: Kind | None = None) -> Flow[LinkedAccount | None]:
+async def account(site: Site, user_id: str | None, kind: Kind | None = None) -> LinkedAccount | None:
     """The user's connection, the link's before the login's."""
-    found = yield from _find(site, user_id, kind)
+    found = await _find(site, user_id, kind)
     return None if found is None else found.public
 
 
-def access_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Flow[Secret]:
+async def access_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Secret:
     """A token that is good now.
 
     Raises:
         ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again; else why a refresh
             failed.
     """
-    opened = yield from open_token(site, user_id, resource, kind)
+    opened = await open_token(site, user_id, resource, kind)
     return opened.token
 
 
-def open_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Flow[OpenToken]:
+async def open_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> OpenToken:
     """The same, with the account that it belongs to, for `checked`."""
-    found = yield from _find(site, user_id, kind)
-    fresh = yield from _fresh(site, found, resource)
+    found = await _find(site, user_id, kind)
+    fresh = await _fresh(site, found, resource)
     return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
 
 
-def checked(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> Flow[T]:
+async def checked(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> T:
     """Make a call with the user's token as it is now. One that Configure refuses, and again when asked, is renewed.
 
     What can't be renewed is marked, and the refusal raised.
     """
-    opened = yield from open_token(site, user_id, resource, kind)
+    opened = await open_token(site, user_id, resource, kind)
     try:
-        return (yield from send(call.bearing(opened.token)))
+        return await call.bearing(opened.token)
     except ConfigureError as error:
         # A lack of scope is a permission, not a dead token.
-        if error.code is not ApiCode.AUTH_REQUIRED or (yield from _still_good(site, opened.account, opened.token)):
+        if error.code is not ApiCode.AUTH_REQUIRED or await _still_good(site, opened.account, opened.token):
             raise
         if _tokens(site, opened.account)[1] is None:
-            yield from _mark(site, opened.account)
+            await _mark(site, opened.account)
             raise
-    renewed = yield from _renewed(site, opened.account, resource)
-    return (yield from send(call.bearing(_tokens(site, renewed)[0])))
+    renewed = await _renewed(site, opened.account, resource)
+    return await call.bearing(_tokens(site, renewed)[0])
 
 
-def export_user(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
+async def export_user(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
     """All that is kept of a local user, but for the tokens."""
-    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     return tuple(one.public for one in found)
 
 
-def forget_user(site: Site, user_id: str) -> Flow[bool]:
+async def forget_user(site: Site, user_id: str) -> bool:
     """Delete all there is of a local user, so that a reused id inherits nothing; whether anything was connected."""
     agent = site.agent
-    gone = yield from use(lambda stores: stores.accounts.forget(agent, user_id))
-    yield from use(lambda stores: stores.states.forget(agent, user_id))
-    yield from use(lambda stores: stores.agents.forget(agent, user_id))
-    yield from forget_id(site, "user", user_id)
+    gone = await UseStore(lambda stores: stores.accounts.forget(agent, user_id))
+    await UseStore(lambda stores: stores.states.forget(agent, user_id))
+    await UseStore(lambda stores: stores.agents.forget(agent, user_id))
+    await forget_id(site, "user", user_id)
     return bool(gone)
 
 
-def validated(site: Site, token: Secret) -> Flow[TokenValidation | None]:
+async def validated(site: Site, token: Secret) -> TokenValidation | None:
     """What Configure says of a token from outside; None where it takes it for no token at all.
 
     Whether that is a refusal or `valid: false` is unknown, so both are read. A 404 without a code of Configure's own is
     some gateway's.
     """
     try:
-        return (yield from send(validate_sign_in_token(site.settings, token)))
+        return await validate_sign_in_token(site.settings, token)
     except ConfigureError as error:
         # Any other refusal, such as 402 or 408, speaks of something else than the token.
         said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)
@@ -139,10 +139,10 @@ def validated(site: Site, token: Secret) -> Flow[TokenValidation | None]:
         raise
 
 
-def _find(site: Site, user_id: str | None, kind: Kind | None) -> Flow[StoredAccount | None]:
+async def _find(site: Site, user_id: str | None, kind: Kind | None) -> StoredAccount | None:
     if user_id is None:
         return None
-    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     return next((one for one in found if kind in (None, one.kind)), None)
 
 
@@ -165,7 +165,7 @@ def _reconnect() -> ConfigureError:
     )
 
 
-def _fresh(site: Site, account: StoredAccount | None, resource: str) -> Flow[StoredAccount]:
+async def _fresh(site: Site, account: StoredAccount | None, resource: str) -> StoredAccount:
     if account is None:
         raise ConfigureError(
             ApiCode.AUTH_REQUIRED, "the user has not connected Configure", suggested_action="reconnect"
@@ -175,9 +175,9 @@ def _fresh(site: Site, account: StoredAccount | None, resource: str) -> Flow[Sto
     if _is_fresh(site, account):
         return account
     if _tokens(site, account)[1] is None:
-        yield from _mark(site, account)
+        await _mark(site, account)
         raise _reconnect()
-    return (yield from _renewed(site, account, resource))
+    return await _renewed(site, account, resource)
 
 
 def _is_fresh(site: Site, account: StoredAccount) -> bool:
@@ -186,69 +186,69 @@ def _is_fresh(site: Site, account: StoredAccount) -> bool:
     return account.expires_at is None or account.expires_at > site.clock() + early
 
 
-def _renewed(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
+async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
     """The account with another token than `stale` has, from whichever worker gets there first."""
     for _ in range(_POLLS):
         # Whole: an answer that nobody waits for any more would be the only copy of the new tokens.
-        renewed = yield from whole(under_lease(site, stale, _refresh_alone(site, stale, resource)))
+        renewed = await Shielded(under_lease(site, stale, _refresh_alone(site, stale, resource)))
         if renewed is not None:
             return renewed
-        yield from pause(_POLL)
+        await Pause(_POLL)
         # Before another try for the lease, for which all who wait would queue.
-        present, is_renewed = yield from _present(site, stale)
+        present, is_renewed = await _present(site, stale)
         if is_renewed:
             return present
     raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
 
 
-def _present(site: Site, stale: StoredAccount) -> Flow[tuple[StoredAccount, bool]]:
+async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, bool]:
     """The account as it is now, and whether it has a new token already."""
-    present = yield from _find(site, stale.user_id, stale.kind)
+    present = await _find(site, stale.user_id, stale.kind)
     if present is None or present.needs_reconnect:
         raise _reconnect()
     # The token itself: sealed anew, it is still the same one.
     return present, _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present)
 
 
-def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> Flow[T | None]:
+async def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> T | None:
     """Make a change to a user's tokens alone; None, and no change, while somebody else does."""
     # Hashed, for a worker that is killed leaves it behind, and it must not name a user who was forgotten.
     name, owner = digest("refresh", f"{account.agent} {account.user_id}"), secrets.token_hex(16)
-    held = yield from use(
+    held = await UseStore(
         lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
     )
     if not held:
         change.close()
         return None
     try:
-        changed = yield from change
+        changed = await change
     except Exception:
-        yield from _release(name, owner)
+        await _release(name, owner)
         raise
-    yield from _release(name, owner)
+    await _release(name, owner)
     return changed
 
 
-def _release(name: str, owner: str) -> Flow[None]:
+async def _release(name: str, owner: str) -> None:
     try:
-        yield from use(lambda stores: stores.leases.release(name, owner=owner))
+        await UseStore(lambda stores: stores.leases.release(name, owner=owner))
     except StoreError as error:
         # It ends by itself, and what was done under it is done.
         log.warning("a lease could not be given back: %s", error)
 
 
-def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[StoredAccount]:
+async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
     """Note that a refresh is sent, send it, save the new pair, only then use it."""
-    present, is_renewed = yield from _present(site, stale)
+    present, is_renewed = await _present(site, stale)
     if is_renewed:
         return present
     while True:
         first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at
         if present.refresh_sends >= SENDS or site.clock() >= first_sent + GRACE:
             # An answer was lost for good: to send the token once more would revoke its whole family.
-            yield from _mark(site, present)
+            await _mark(site, present)
             raise _reconnect()
-        present = yield from _change(
+        present = await _change(
             site, present, replace(present, refresh_sent_at=first_sent, refresh_sends=present.refresh_sends + 1)
         )
         token = _tokens(site, present)[1]
@@ -256,24 +256,24 @@ def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Flow[Stor
             raise _reconnect()
         call = refresh_tokens(site.settings, refresh_token=token, resource=resource, scopes=present.scopes)
         try:
-            answer = yield from send(call)
+            answer = await call
         except ConfigureError as error:
             if error.backend_code == "invalid_grant":
-                yield from _mark(site, present)
+                await _mark(site, present)
                 raise _reconnect() from error
             if not _lost(error):
                 # This one was refused; an earlier one may still have been served.
                 before = present.refresh_sends - 1
                 sent_at = first_sent if before else None
-                yield from _change(site, present, replace(present, refresh_sent_at=sent_at, refresh_sends=before))
+                await _change(site, present, replace(present, refresh_sent_at=sent_at, refresh_sends=before))
                 raise
             if present.refresh_sends >= SENDS:
                 raise
         else:
-            return (yield from _kept(site, present, answer, token))
+            return await _kept(site, present, answer, token)
 
 
-def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) -> Flow[StoredAccount]:
+async def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) -> StoredAccount:
     # RFC 6749 section 6: without a new refresh token the old one stays.
     pair = {
         "access_token": answer.access_token.reveal(),
@@ -290,15 +290,15 @@ def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) 
     )
     for _ in range(SAVES - 1):
         try:
-            fresh = yield from _change(site, present, fresh)
+            fresh = await _change(site, present, fresh)
             break
         except StoreError as error:
             # The old token is used up: this pair is all there is.
             log.warning("refreshed tokens could not be saved at once: %s", error)
-            yield from pause(_POLL)
+            await Pause(_POLL)
     else:
-        fresh = yield from _change(site, present, fresh)
-    yield from tell(TokenRefreshed(account=fresh.public))
+        fresh = await _change(site, present, fresh)
+    await Emit(TokenRefreshed(account=fresh.public))
     return fresh
 
 
@@ -309,33 +309,33 @@ def _lost(error: ConfigureError) -> bool:
     return error.sent and unclear
 
 
-def _change(site: Site, old: StoredAccount, new: StoredAccount) -> Flow[StoredAccount]:
+async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredAccount:
     """Save a change, unless the account was unlinked or changed meanwhile."""
     if new.serial == old.serial:
         new = replace(new, serial=secrets.token_hex(8))
-    kept = yield from use(lambda stores: stores.accounts.update(new, serial=old.serial))
+    kept = await UseStore(lambda stores: stores.accounts.update(new, serial=old.serial))
     if not kept:
         # It may be this very change, saved by a try whose answer was lost.
-        present = yield from _find(site, new.user_id, new.kind)
+        present = await _find(site, new.user_id, new.kind)
         if present is None or present.serial != new.serial:
             raise _reconnect()
     return new
 
 
-def _mark(site: Site, account: StoredAccount) -> Flow[None]:
+async def _mark(site: Site, account: StoredAccount) -> None:
     marked = replace(account, needs_reconnect=True, serial=secrets.token_hex(8))
-    kept = yield from use(lambda stores: stores.accounts.update(marked, serial=account.serial))
+    kept = await UseStore(lambda stores: stores.accounts.update(marked, serial=account.serial))
     if kept:
-        yield from tell(ReconnectNeeded(account=marked.public))
+        await Emit(ReconnectNeeded(account=marked.public))
 
 
-def _still_good(site: Site, account: StoredAccount, token: Secret) -> Flow[bool]:
+async def _still_good(site: Site, account: StoredAccount, token: Secret) -> bool:
     """Ask once more before a token is called dead; an outage while asking says nothing against it."""
     try:
         if account.kind == "agent":
-            validation = yield from send(validate_sign_in_token(site.settings, token))
+            validation = await validate_sign_in_token(site.settings, token)
             return validation.valid and validation.user_id in (None, account.configure_user_id)
-        introspection = yield from send(introspect(site.settings, token))
+        introspection = await introspect(site.settings, token)
         return introspection.active and introspection.sub == account.configure_user_id
     except ConfigureError:
         return True

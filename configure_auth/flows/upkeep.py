@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..errors import SettingsError
 from ..stores import StoredAccount, StoredSubject
-from .effects import Flow, use, whole
+from .effects import Shielded, UseStore
 from .keyed_ids import id_key_name, id_key_place
 from .messages.journeys import place_of_link
 from .site import Clock, Site
@@ -50,69 +50,69 @@ class Resealed:
         return "; ".join(said)
 
 
-def purge(clock: Clock) -> Flow[int]:
+async def purge(clock: Clock) -> int:
     """Delete every attempt and every journey that has ended, in small steps; how many it were.
 
     Every replay that is over is wiped too, which doesn't count.
     """
     deleted = 0
-    while step := (yield from use(lambda stores: stores.states.purge(now=clock()))):
+    while step := await UseStore(lambda stores: stores.states.purge(now=clock())):
         deleted += step
-    while step := (yield from use(lambda stores: stores.journeys.purge(now=clock()))):
+    while step := await UseStore(lambda stores: stores.journeys.purge(now=clock())):
         deleted += step
     return deleted
 
 
-def reseal(site: Site) -> Flow[Resealed]:
+async def reseal(site: Site) -> Resealed:
     """Seal every connection of the agent with the first of the keys, so that the others can be given up.
 
     Attempts that are open keep theirs for 17 minutes.
     """
     ends: Counter[End | None] = Counter()
     after: tuple[str, str] | None = None
-    while page := (yield from _page(site, after)):
+    while page := await _page(site, after):
         for account in page:
             if not site.sealer.is_current(account.token):
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
-                ends[(yield from whole(under_lease(site, account, _resealed(site, account))))] += 1
+                ends[await Shielded(under_lease(site, account, _resealed(site, account)))] += 1
         after = page[-1].user_id, page[-1].kind
-    yield from _reseal_links(site, ends)
-    ends[(yield from _reseal_id_key(site))] += 1
+    await _reseal_links(site, ends)
+    ends[await _reseal_id_key(site)] += 1
     return Resealed(ends["sealed"], ends["in use"] + ends[None], ends["unreadable"])
 
 
-def _reseal_links(site: Site, ends: Counter[End | None]) -> Flow[None]:
+async def _reseal_links(site: Site, ends: Counter[End | None]) -> None:
     after: str | None = None
-    while page := (yield from _links(site, after)):
+    while page := await _links(site, after):
         for link in page:
             if not link.is_wish and not site.sealer.is_current(link.token):
-                ends[(yield from _resealed_link(site, link))] += 1
+                ends[await _resealed_link(site, link)] += 1
         after = page[-1].subject
 
 
-def _links(site: Site, after: str | None) -> Flow[tuple[StoredSubject, ...]]:
-    return (yield from use(lambda stores: stores.journeys.page(site.agent, after=after, limit=PAGE)))
+async def _links(site: Site, after: str | None) -> tuple[StoredSubject, ...]:
+    return await UseStore(lambda stores: stores.journeys.page(site.agent, after=after, limit=PAGE))
 
 
-def _resealed_link(site: Site, link: StoredSubject) -> Flow[End]:
+async def _resealed_link(site: Site, link: StoredSubject) -> End:
     token = _anew(site, link.token, place_of_link(link))
     if token is None:
         return "unreadable"
     fresh = replace(link, token=token, serial=secrets.token_hex(8))
-    kept = yield from use(lambda stores: stores.journeys.save(fresh, serial=link.serial))
+    kept = await UseStore(lambda stores: stores.journeys.save(fresh, serial=link.serial))
     return "sealed" if kept else "in use"
 
 
-def _reseal_id_key(site: Site) -> Flow[End]:
+async def _reseal_id_key(site: Site) -> End:
     """The key of the ids stays what it is, under another seal."""
     name = id_key_name(site)
-    kept = yield from use(lambda stores: stores.parameters.read(name))
+    kept = await UseStore(lambda stores: stores.parameters.read(name))
     if kept is None or site.sealer.is_current(kept):
         return "gone"
     fresh = _anew(site, kept, id_key_place(site))
     if fresh is None:
         return "unreadable"
-    replaced = yield from use(lambda stores: stores.parameters.replace(name, old=kept, new=fresh))
+    replaced = await UseStore(lambda stores: stores.parameters.replace(name, old=kept, new=fresh))
     return "sealed" if replaced else "in use"
 
 
@@ -124,12 +124,12 @@ def _anew(site: Site, sealed: str, place: tuple[str, ...]) -> str | None:
         return None
 
 
-def _page(site: Site, after: tuple[str, str] | None) -> Flow[tuple[StoredAccount, ...]]:
-    return (yield from use(lambda stores: stores.accounts.page(site.agent, after=after, limit=PAGE)))
+async def _page(site: Site, after: tuple[str, str] | None) -> tuple[StoredAccount, ...]:
+    return await UseStore(lambda stores: stores.accounts.page(site.agent, after=after, limit=PAGE))
 
 
-def _resealed(site: Site, seen: StoredAccount) -> Flow[End]:
-    found = yield from use(lambda stores: stores.accounts.find(site.agent, seen.user_id))
+async def _resealed(site: Site, seen: StoredAccount) -> End:
+    found = await UseStore(lambda stores: stores.accounts.find(site.agent, seen.user_id))
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):
         return "gone"
@@ -137,5 +137,5 @@ def _resealed(site: Site, seen: StoredAccount) -> Flow[End]:
     if token is None:
         return "unreadable"
     fresh = replace(present, token=token, serial=secrets.token_hex(8))
-    kept = yield from use(lambda stores: stores.accounts.update(fresh, serial=present.serial))
+    kept = await UseStore(lambda stores: stores.accounts.update(fresh, serial=present.serial))
     return "sealed" if kept else "in use"

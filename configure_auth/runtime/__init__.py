@@ -1,1 +1,1 @@
-"""How flows are driven: effects, drivers, event loops. Imports nothing else of the package."""
+"""How flows are driven: effects, drivers, verbs, event loops and forks. Imports nothing else of the package."""

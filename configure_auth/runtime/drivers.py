@@ -1,51 +1,100 @@
-"""A few calls, one after another, written once: a generator yields them and is sent their values."""
+"""The two drivers of a flow: `run` blocks and needs no event loop, `arun` is awaited. They differ by `await` alone."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["arun_steps", "run_steps"]
+import anyio
 
-S = TypeVar("S")
+from .effects import Effect, Flow
+
+__all__ = ["arun", "run", "shielded"]
+
+log = logging.getLogger("configure_auth")
+
 T = TypeVar("T")
 
 
-def run_steps(steps: Generator[S, Any, T], perform: Callable[[S], Any]) -> T:
-    """Drive a generator to its value; a step that fails is thrown in at the place that yielded it."""
+def run(flow: Flow[T] | Effect[T], perform: Callable[[Any], Any]) -> T:
+    """Drive a flow to its value.
+
+    Args:
+        flow: the flow, or a single effect.
+        perform: performs one effect. What it raises is thrown into the flow where the effect was awaited.
+
+    Raises:
+        TypeError: the flow awaited something that is not an effect, such as a coroutine of asyncio.
+    """
+    if isinstance(flow, Effect):
+        value: T = perform(flow)
+        return value
     try:
-        step = next(steps)
+        effect = flow.send(None)
         while True:
             try:
-                value = perform(step)
-            except Exception as error:  # noqa: BLE001  # handed to the generator, which judges it
-                step = steps.throw(error)
+                result = perform(_require_effect(effect))
+            except Exception as error:  # noqa: BLE001  # handed to the flow, which handles it
+                effect = flow.throw(error)
             else:
-                step = steps.send(value)
-                # Or a later failure's traceback, which may be shown with its locals, had a token or a body in it.
-                del value
+                effect = flow.send(result)
+                # Otherwise the traceback of a later failure, printed with its locals, contains a token or a body.
+                del result
     except StopIteration as stop:
-        result: T = stop.value
-        return result
+        returned: T = stop.value
+        return returned
     finally:
-        steps.close()
+        flow.close()
 
 
-async def arun_steps(steps: Generator[S, Any, T], perform: Callable[[S], Awaitable[Any]]) -> T:
-    """`run_steps`, awaited. A cancelled task closes the generator where it stands."""
+async def arun(flow: Flow[T] | Effect[T], perform: Callable[[Any], Awaitable[Any]]) -> T:
+    """`run`, awaited. A cancelled task closes the flow where it stands."""
+    if isinstance(flow, Effect):
+        value: T = await perform(flow)
+        return value
     try:
-        step = next(steps)
+        effect = flow.send(None)
         while True:
             try:
-                value = await perform(step)
-            except Exception as error:  # noqa: BLE001  # handed to the generator, which judges it
-                step = steps.throw(error)
+                result = await perform(_require_effect(effect))
+            except Exception as error:  # noqa: BLE001  # handed to the flow, which handles it
+                effect = flow.throw(error)
             else:
-                step = steps.send(value)
-                # Or a later failure's traceback, which may be shown with its locals, had a token or a body in it.
-                del value
+                effect = flow.send(result)
+                # Otherwise the traceback of a later failure, printed with its locals, contains a token or a body.
+                del result
     except StopIteration as stop:
-        result: T = stop.value
-        return result
+        returned: T = stop.value
+        return returned
     finally:
-        steps.close()
+        flow.close()
+
+
+def _require_effect(awaited: object) -> Effect[Any]:
+    if not isinstance(awaited, Effect):
+        raise TypeError(f"a flow can only await effects and other flows, not {type(awaited).__name__}")
+    return awaited
+
+
+async def shielded(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await a coroutine that a cancellation, asyncio's own or AnyIO's, delays but does not interrupt."""
+    with anyio.CancelScope(shield=True):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return await make()
+        # A scope stops AnyIO's cancellations only; `asyncio.timeout` and a server's shutdown cancel the task itself.
+        task = asyncio.create_task(make())
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            if not task.cancelled() and task.exception() is not None:
+                log.warning("the shielded part of a cancelled request failed: %s", type(task.exception()).__name__)
+            raise cancelled
+    return task.result()

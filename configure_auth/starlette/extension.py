@@ -30,7 +30,7 @@ from ..events import EVENTS, Event
 from ..flows import (
     AccountLink,
     AgentTable,
-    AsyncRuntime,
+    AsyncPerformer,
     Claims,
     Feature,
     Features,
@@ -42,7 +42,9 @@ from ..flows import (
     UserProfiles,
 )
 from ..flows.app import local_id
-from ..flows.verbs import Awaited, UserVerbs
+from ..flows.registration import Registration, register_at_boot
+from ..flows.verbs import UserVerbs
+from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
@@ -149,7 +151,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             awaited=True,
             local=settings.is_local,
         )
-        self._features: dict[str, Feature] = {}
+        self._registered: dict[str, Feature] = {}
         self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 
     def account_link(
@@ -331,10 +333,10 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     async def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> AsyncProfile:
         """`profile` of a user by id."""
-        opened = await self._run(flows.open_token(self._site, local_id(user_id), self._all_features.resource, kind))
+        opened = await self._run(flows.open_token(self._site, local_id(user_id), self._features.resource, kind))
 
         async def perform(call: Any, /) -> Any:
-            resource = self._all_features.resource
+            resource = self._features.resource
             return await self._run(flows.checked(self._site, local_id(user_id), resource, kind, call))
 
         return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
@@ -358,7 +360,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             next: the page to come back to.
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
-        return await self._run(self._all_features.button(flow, next, look), request)
+        return await self._run(self._features.button(flow, next, look), request)
 
     async def element(self, request: Request, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; nothing for nobody.
@@ -369,7 +371,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         Args:
             next: the page to go on to; the link's `after_link` by default.
         """
-        return await self._run(self._all_features.element(next), request)
+        return await self._run(self._features.element(next), request)
 
     def install(self, templates: Jinja2Templates) -> None:
         """Put `configure_button(flow=None, next=None)` into an app's templates.
@@ -385,7 +387,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             **look: Any,
         ) -> Markup:
             signed_in = flow != "login" and (flow == "link" or self._at_once(context["request"]) is not None)
-            return self._all_features.plain_button(flow, next, look, signed_in=signed_in)
+            return self._features.plain_button(flow, next, look, signed_in=signed_in)
 
         templates.env.globals["configure_button"] = configure_button
 
@@ -429,8 +431,8 @@ class ConfigureAuth(UserVerbs, Awaited):
                 await closed
 
     @property
-    def _all_features(self) -> Features:
-        return Features(self._site, self._features)
+    def _features(self) -> Features:
+        return Features(self._site, self._registered)
 
     async def _current_user(self, request: Request) -> str | None:
         return await self._run(flows.current_user(self._site), request)
@@ -447,18 +449,21 @@ class ConfigureAuth(UserVerbs, Awaited):
             value.close()
         raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
 
-    async def _performed(self, make: Callable[[Features], Flow[T]]) -> T:
-        return await self._run(make(self._all_features))
+    def _performer(self, request: Request | None = None) -> AsyncPerformer:
+        app = None if request is None else StarletteApp(request, self._options.session)
+        return AsyncPerformer(self._client, self._stores, app, self._emit)
+
+    async def _ensure_callback(self) -> tuple[Registration, ...]:
+        return await self._run(register_at_boot(self._features))
 
     async def _run(self, flow: Flow[T], request: Request | None = None) -> T:
-        app = None if request is None else StarletteApp(request, self._options.session)
         try:
-            return await flows.arun(flow, AsyncRuntime(self._client, self._stores, app, self._tell))
+            return await flows.arun(flow, self._performer(request))
         except flows.AppResponse as made:
             # `user_id` raised outside of our routes: the app's own error, as it raised it.
             raise made.__cause__ or made from None
 
-    async def _tell(self, event: Event) -> None:
+    async def _emit(self, event: Event) -> None:
         for handler in self._handlers[type(event)]:
             try:
                 await (handler(event) if is_async(handler) else run_in_threadpool(handler, event))
@@ -466,7 +471,7 @@ class ConfigureAuth(UserVerbs, Awaited):
                 log.exception("a handler of %s failed", type(event).__name__)
 
     def _mount(self, name: str, feature: Feature, routes: tuple[Route, ...]) -> Mount:
-        self._features[name] = feature
+        self._registered[name] = feature
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
         router = Router(
             redirect_slashes=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from ..client.client import AsyncConfigure
 from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
-from ..flows import AsyncRuntime, Clock, Flow, arun
+from ..flows import AsyncPerformer, Clock, Flow, arun
 from ..flows.sign_in import provider
 from ..settings import Settings
 from ..stores import Stores
@@ -93,13 +94,13 @@ class OAuthProvider:
                 await closed
 
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
-        with provider.in_authlib_terms():
+        with provider.in_authlib_terms(), closing(flow):  # closed, for there may be no session to run it with
             stores = self._stores
             if stores is None:
                 session = {} if request is None else session_of(request)
                 stores = session_stores(session, self._name, self._flow.site.sealer)
             app = None if request is None else StarletteApp(request, has_session=True)
-            return await arun(flow, AsyncRuntime(self._client, stores, app, lambda event: None))
+            return await arun(flow, AsyncPerformer(self._client, stores, app, lambda event: None))
 
 
 def register_oauth(

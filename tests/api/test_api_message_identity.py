@@ -19,7 +19,7 @@ from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure
 from configure_auth.client.messages import resolve_message_identity
 from configure_auth.client.sign_in import is_agent_token
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
-from configure_auth.runtime.drivers import run_steps
+from configure_auth.runtime.drivers import run
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, TokenValidation
@@ -344,7 +344,7 @@ def test_whatever_configure_answers_a_sender_is_somebody(
         raise_on_auth_error=raises,
     )
     try:
-        found = run_steps(steps, perform)
+        found = run(steps, perform)
     except ConfigureError:
         assert raises
         return

@@ -240,9 +240,9 @@ class TestRequests:
 
     def test_a_missing_setting_is_named(self) -> None:
         with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):
-            recognize_phone(Settings(agent="acme"), [PHONE])
+            _ = recognize_phone(Settings(agent="acme"), [PHONE])
         with pytest.raises(SettingsError, match="CONFIGURE_AGENT"):
-            list_message_lines(Settings(api_key=Secret("sk_key")))
+            _ = list_message_lines(Settings(api_key=Secret("sk_key")))
 
 
 class TestPhones:

@@ -375,6 +375,6 @@ def test_what_cannot_be_sent_is_refused_before_there_is_a_call(build: Callable[[
 
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):
-        exchange_sign_in_code(Settings(agent="acme"), "code")
+        _ = exchange_sign_in_code(Settings(agent="acme"), "code")
     with pytest.raises(SettingsError, match="CONFIGURE_OAUTH_CLIENT_SECRET"):
-        refresh_tokens(Settings(oauth_client_id="oc_1"), refresh_token="rt", resource=None)
+        _ = refresh_tokens(Settings(oauth_client_id="oc_1"), refresh_token="rt", resource=None)

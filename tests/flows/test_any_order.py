@@ -138,7 +138,7 @@ class Accounts(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from([*LOCALS, "new-1"]))
     def forget(self, user: str) -> None:
-        run(forget_user(self.world.link.site, user), self.world)
+        run(forget_user(self.world.link.site, user), self.world.perform)
         assert self._connected(user) == set()
         for browser in self.browsers:
             if browser.user == user:

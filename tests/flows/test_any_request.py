@@ -90,7 +90,7 @@ USERS = st.sampled_from([None, "u1"])
 def answered(world: World, intent: str, route: str, query: str, host: str, headers: dict[str, str]) -> Answer:
     visit = world.visit(intent, route, "", world.current)
     visit = replace(visit, query=query, host=host, headers={**visit.headers, **headers})
-    answer = run(serve(world.feature(intent), ROUTES[route], visit), world)
+    answer = run(serve(world.feature(intent), ROUTES[route], visit), world.perform)
     assert isinstance(answer, Answer)
     return answer
 

@@ -10,7 +10,7 @@ import pytest
 
 from configure_auth.errors import ApiCode, ConfigureError, StoreError
 from configure_auth.flows import Answer, arun, run
-from configure_auth.flows.effects import Flow, Pause, Tell, both, pause, send, tell, use, whole
+from configure_auth.flows.effects import Flow, Pause, Shielded, UseStore
 
 from .world import Awaited, World, signed_in
 
@@ -19,7 +19,7 @@ BACKENDS = ("asyncio", "trio")
 
 def awaited(backend: str, world: World, flow: Flow[Any]) -> Any:
     async def drive() -> Any:
-        return await arun(flow, Awaited(world))
+        return await arun(flow, Awaited(world).perform)
 
     return anyio.run(drive, backend=backend)
 
@@ -47,12 +47,14 @@ def test_both_drivers_leave_the_same_log_and_answer(intent: str, failure: dict[s
         answer = driver(world, world.flow(intent, "callback", query, browser))
         return world.log, answer.status, [type(event).__name__ for event in world.events]
 
-    assert drive(lambda world, flow: run(flow, world)) == drive(lambda world, flow: awaited(backend, world, flow))
+    assert drive(lambda world, flow: run(flow, world.perform)) == drive(
+        lambda world, flow: awaited(backend, world, flow)
+    )
 
 
 Driver = Callable[[World, Flow[Any]], Any]
 DRIVERS: list[Driver] = [
-    lambda world, flow: run(flow, world),
+    lambda world, flow: run(flow, world.perform),
     lambda world, flow: awaited("asyncio", world, flow),
     lambda world, flow: awaited("trio", world, flow),
 ]
@@ -62,12 +64,12 @@ DRIVERS: list[Driver] = [
 def test_a_failed_effect_is_thrown_in_at_its_place(drive: Driver) -> None:
     seen = []
 
-    def flow() -> Flow[str]:
+    async def flow() -> str:
         try:
-            yield from use(lambda stores: stores.accounts.find("a", "u"))
+            await UseStore(lambda stores: stores.accounts.find("a", "u"))
         except StoreError as error:
             seen.append(str(error))
-        yield from use(lambda stores: stores.accounts.version("a", "u"))
+        await UseStore(lambda stores: stores.accounts.version("a", "u"))
         return "went on"
 
     world = World(fails={"accounts.find": StoreError("locked")})
@@ -81,9 +83,9 @@ def test_a_failed_effect_is_thrown_in_at_its_place(drive: Driver) -> None:
 def test_a_failure_that_a_flow_does_not_catch_leaves_it_and_runs_its_finally(drive: Driver) -> None:
     seen = []
 
-    def flow() -> Flow[None]:
+    async def flow() -> None:
         try:
-            yield from use(lambda stores: stores.accounts.find("a", "u"))
+            await UseStore(lambda stores: stores.accounts.find("a", "u"))
         finally:
             seen.append("finally")
 
@@ -96,16 +98,16 @@ def test_a_failure_that_a_flow_does_not_catch_leaves_it_and_runs_its_finally(dri
 def test_a_failure_within_a_whole_part_is_thrown_in_there_and_then_around_it(drive: Driver) -> None:
     seen = []
 
-    def inner() -> Flow[None]:
+    async def inner() -> None:
         try:
-            yield from use(lambda stores: stores.accounts.find("a", "u"))
+            await UseStore(lambda stores: stores.accounts.find("a", "u"))
         except StoreError:
             seen.append("inside")
             raise
 
-    def flow() -> Flow[str]:
+    async def flow() -> str:
         try:
-            yield from whole(inner())
+            await Shielded(inner())
         except StoreError:
             seen.append("around")
         return "went on"
@@ -116,8 +118,7 @@ def test_a_failure_within_a_whole_part_is_thrown_in_there_and_then_around_it(dri
 
 @pytest.mark.parametrize("drive", DRIVERS)
 def test_a_flow_without_effects_is_its_value(drive: Driver) -> None:
-    def flow() -> Flow[int]:
-        yield from ()
+    async def flow() -> int:
         return 7
 
     assert drive(World(), flow()) == 7
@@ -125,10 +126,10 @@ def test_a_flow_without_effects_is_its_value(drive: Driver) -> None:
 
 @pytest.mark.parametrize("drive", DRIVERS)
 def test_effects_are_performed_one_by_one_and_in_order(drive: Driver) -> None:
-    def flow() -> Flow[list[Any]]:
-        first = yield from use(lambda stores: stores.accounts.version("a", "u"))
-        yield from pause(0.1)
-        second = yield from use(lambda stores: stores.accounts.version("a", "u"))
+    async def flow() -> list[Any]:
+        first = await UseStore(lambda stores: stores.accounts.version("a", "u"))
+        await Pause(0.1)
+        second = await UseStore(lambda stores: stores.accounts.version("a", "u"))
         return [first, second]
 
     world = World()
@@ -138,26 +139,14 @@ def test_effects_are_performed_one_by_one_and_in_order(drive: Driver) -> None:
     assert world.log == ["accounts.version", "pause", "accounts.version"]
 
 
-def test_the_helpers_yield_one_effect_each() -> None:
-    world = World()
-    identity: Any = object()
-    for made in (send(identity), both(identity, identity), use(identity), tell(identity), pause(1)):
-        effect = next(made)
-        made.close()
-        assert type(effect).__name__ in {"Send", "Both", "Use", "Tell", "Pause"}
-    assert world.log == []
-    assert Pause(1) == Pause(1)
-    assert Tell(identity) == Tell(identity)
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_cancelled_task_closes_its_flow_where_it_stands(backend: str) -> None:
     seen = []
 
-    def flow() -> Flow[None]:
+    async def flow() -> None:
         try:
-            yield from use(lambda stores: stores.accounts.find("a", "u"))
-            yield from pause(0)
+            await UseStore(lambda stores: stores.accounts.find("a", "u"))
+            await Pause(0)
             seen.append("went on")
         finally:
             seen.append("closed")
@@ -166,16 +155,13 @@ def test_a_cancelled_task_closes_its_flow_where_it_stands(backend: str) -> None:
 
     async def main() -> None:
         with anyio.CancelScope() as scope:
-            runtime = Awaited(world)
-            perform = runtime.perform
 
             async def perform_and_cancel(effect: Any) -> Any:
-                result = await perform(effect)
+                result = await Awaited(world).perform(effect)
                 scope.cancel()
                 return result
 
-            runtime.perform = perform_and_cancel  # type: ignore[method-assign]  # a step of this test
-            await arun(flow(), runtime)
+            await arun(flow(), perform_and_cancel)
 
     anyio.run(main, backend=backend)
     assert world.log == ["accounts.find"]
@@ -192,11 +178,11 @@ def test_a_callback_whose_client_has_gone_is_ended_whole(intent: str, backend: s
         with anyio.CancelScope() as scope:
             flow = world.flow(intent, "callback", query, browser)
             world.fails = _Cancelling(scope)
-            await arun(flow, Awaited(world))
+            await arun(flow, Awaited(world).perform)
 
     anyio.run(main, backend=backend)
 
-    assert world.log[-2:] == ["states.finish", "whole ends"]
+    assert world.log[-2:] == ["states.finish", "shielded ends"]
     assert [type(event).__name__ for event in world.events] == [{"link": "AccountLinked", "login": "LoggedIn"}[intent]]
     world.fails = {}
     assert world.request(intent, "callback", query, browser).status == 303
@@ -223,7 +209,7 @@ def test_a_callback_cancelled_before_its_claim_leaves_the_attempt_open(backend: 
     async def main() -> None:
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await arun(world.flow("link", "callback", query, browser), Awaited(world))
+            await arun(world.flow("link", "callback", query, browser), Awaited(world).perform)
 
     anyio.run(main, backend=backend)
 

@@ -27,17 +27,17 @@ COMPLETION = [
     "journeys.read",
     "journeys.attempt",
     VALIDATE,
-    "whole begins",
+    "shielded begins",
     "journeys.complete",
     "tell JourneyCompleted",
     "app.call",
-    "whole ends",
+    "shielded ends",
 ]
 
 
 def completion(world: World, user: str = "usr_1", key: str = KEY, **changes: Any) -> bytes:
     """What Configure posts when this person has followed a sender's link."""
-    link = run(start_journey(world.messages, key), world)
+    link = run(start_journey(world.messages, key), world.perform)
     (journey_id,) = parse_qs(urlsplit(link).query)["journey"]
     world.log.clear()
     return json.dumps({"token": world.wire.issue(user), "journeyId": journey_id, **changes}).encode()
@@ -54,7 +54,7 @@ def linked(world: World, user: str = "usr_1") -> str:
 
 def message(world: World, *phones: str, **given: Any) -> MessageIdentity:
     world.log.clear()
-    return run(message_identity(world.messages, KEY, phone_candidates=phones, **given), world)
+    return run(message_identity(world.messages, KEY, phone_candidates=phones, **given), world.perform)
 
 
 def steps(world: World) -> list[str]:
@@ -324,7 +324,7 @@ def login(world: World) -> str:
 
 
 def refreshed(world: World, user: str) -> str:
-    return run(access_token(world.login.site, user, "https://api.example", "oauth"), world).reveal()
+    return run(access_token(world.login.site, user, "https://api.example", "oauth"), world.perform).reveal()
 
 
 def test_the_whole_of_a_refresh() -> None:
@@ -333,7 +333,7 @@ def test_the_whole_of_a_refresh() -> None:
 
     assert world.log == [
         "accounts.find",
-        "whole begins",
+        "shielded begins",
         "leases.acquire",
         "accounts.find",
         "accounts.update",
@@ -341,7 +341,7 @@ def test_the_whole_of_a_refresh() -> None:
         "accounts.update",
         "tell TokenRefreshed",
         "leases.release",
-        "whole ends",
+        "shielded ends",
     ]
     assert refreshed(world, "new-1") == token
     assert world.sent == ["POST /oauth/token"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from configure_auth.errors import ApiCode, ConfigureError, LoginRefused, StoreError
 from configure_auth.events import AccountLinked, LinkFailed, LoggedIn
-from configure_auth.flows.effects import Flow, Whole
+from configure_auth.flows.effects import Flow, Shielded
 
 from .world import Browser, World, signed_in
 
@@ -30,12 +31,12 @@ def test_the_whole_of_a_link() -> None:
     assert world.log == [
         "app.call",
         "states.claim",
-        "whole begins",
+        "shielded begins",
         "POST /v1/auth/sign-in/exchange",
         "accounts.save",
         "tell AccountLinked",
         "states.finish",
-        "whole ends",
+        "shielded ends",
     ]
 
 
@@ -46,7 +47,7 @@ def test_the_whole_of_a_login() -> None:
     assert world.log == [
         "app.call",
         "states.claim",
-        "whole begins",
+        "shielded begins",
         "POST /oauth/token",
         "both",
         "POST /oauth/introspect",
@@ -57,7 +58,7 @@ def test_the_whole_of_a_login() -> None:
         "accounts.save",
         "tell LoggedIn",
         "states.finish",
-        "whole ends",
+        "shielded ends",
     ]
 
 
@@ -94,7 +95,7 @@ def test_nothing_is_sent_before_the_user_was_seen_to_be_the_starter() -> None:
     assert world.log == [
         "app.call",
         "states.claim",
-        "whole begins",
+        "shielded begins",
         "states.finish",
         "tell LinkFailed",
     ]
@@ -195,7 +196,7 @@ def test_a_handler_that_fails_undoes_nothing(flow: str) -> None:
     assert answer.status == 303
     assert browser.user is not None
     assert world.stores.accounts.find("test-agent", browser.user)
-    assert world.log[-2:] == ["states.finish", "whole ends"]
+    assert world.log[-2:] == ["states.finish", "shielded ends"]
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -215,8 +216,8 @@ def test_the_loser_of_a_race_waits_two_seconds_and_then_shows_a_page(flow: str) 
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
     winner = world.flow(flow, "callback", query, browser)
-    effect = next(winner)
-    while not isinstance(effect, Whole):
+    effect = winner.send(None)
+    while not isinstance(effect, Shielded):
         effect = winner.send(world.perform(effect))
     began = world.now
     answer = world.request(flow, "callback", query, browser)
@@ -225,14 +226,17 @@ def test_the_loser_of_a_race_waits_two_seconds_and_then_shows_a_page(flow: str) 
     assert world.log.count("pause") == 20
     assert world.now - began == pytest.approx(2)
     assert world.sent == []
-    winner.close()
+    with suppress(StopIteration):
+        while True:
+            effect = winner.send(world.perform(effect))
+    assert len(world.wire.used) == 1
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_everything_after_the_claim_is_one_whole_part(flow: str) -> None:
     world, browser = World(), signed_in(flow)
     world.request(flow, "callback", world.came_back(flow, browser), browser)
-    begins, ends = world.log.index("whole begins"), world.log.index("whole ends")
+    begins, ends = world.log.index("shielded begins"), world.log.index("shielded ends")
 
     assert world.log[begins - 1] == "states.claim"
     assert ends == len(world.log) - 1

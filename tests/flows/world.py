@@ -28,17 +28,18 @@ from configure_auth.flows import (
     AccountLink,
     Answer,
     AppOptions,
-    AsyncRuntime,
+    AsyncPerformer,
     Login,
     Messages,
-    Runtime,
+    Performer,
     Site,
     Visit,
     run,
     serve,
 )
-from configure_auth.flows.effects import Effect, Flow, Pause, Whole
+from configure_auth.flows.effects import Flow, Pause, Shielded
 from configure_auth.flows.sign_in.routes import Feature
+from configure_auth.runtime.effects import Effect
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
 from configure_auth.values import Secret
@@ -262,25 +263,25 @@ class World:
         waiting = self.loses.get(entry)
         return waiting.pop(0) if waiting else None
 
-    def perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect[Any]) -> Any:
         """As the package does it, but for what it would wait for."""
         if isinstance(effect, Pause):
             return self.wait(effect)
         client: Any = _Client(self)
-        with self.whole(effect):
-            return Runtime(client, self._stores, self._app, self._hear).perform(effect)
+        with self.shielded(effect):
+            return Performer(client, self._stores, self._app, self._hear)(effect)
 
     def wait(self, effect: Pause) -> None:
         self.log.append("pause")
         self.now += effect.seconds
 
     @contextmanager
-    def whole(self, effect: Effect) -> Iterator[None]:
-        if isinstance(effect, Whole):
-            self.log.append("whole begins")
+    def shielded(self, effect: Effect[Any]) -> Iterator[None]:
+        if isinstance(effect, Shielded):
+            self.log.append("shielded begins")
         yield
-        if isinstance(effect, Whole):
-            self.log.append("whole ends")
+        if isinstance(effect, Shielded):
+            self.log.append("shielded ends")
 
     def send(self, call: Call[Any]) -> Any:
         self._note(f"{call.method} {urlsplit(call.url).path}")
@@ -318,7 +319,7 @@ class World:
         return serve(self.feature(intent), ROUTES[route], visit)
 
     def request(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Answer:
-        answer = run(self.flow(intent, route, query, browser, **headers), self)
+        answer = run(self.flow(intent, route, query, browser, **headers), self.perform)
         if answer.cookie is not None:
             browser.cookie = f"{answer.cookie.name}={answer.cookie.value}"
         return answer
@@ -336,7 +337,7 @@ class World:
         (route,) = MESSAGE_ROUTES
         path = f"{self.messages.path}{route.rule}"
         visit = Visit(method="POST", host="localhost:3000", path=path, query="", headers=sent)
-        return run(serve(self.messages, route, visit), self)
+        return run(serve(self.messages, route, visit), self.perform)
 
     def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
         """The query of a callback after a start; what led to it is not in the log."""
@@ -380,14 +381,14 @@ class Awaited:
 
     world: World
 
-    async def perform(self, effect: Effect) -> Any:
+    async def perform(self, effect: Effect[Any]) -> Any:
         await anyio.lowlevel.checkpoint()
         world = self.world
         if isinstance(effect, Pause):
             return world.wait(effect)
         client: Any = _AwaitedClient(world)
-        with world.whole(effect):
-            return await AsyncRuntime(client, world._stores, world._app, world._hear).perform(effect)
+        with world.shielded(effect):
+            return await AsyncPerformer(client, world._stores, world._app, world._hear)(effect)
 
 
 def signed_in(intent: str) -> Browser:

@@ -10,7 +10,6 @@ import pytest
 from configure_auth import Settings
 from configure_auth import flask as on_flask
 from configure_auth import starlette as on_starlette
-from configure_auth.runtime.described import Described
 from configure_auth.sandbox import Sandbox
 
 VERBS = [
@@ -42,7 +41,6 @@ VERBS = [
     "export_user",
     "purge",
     "reseal",
-    "ensure_callback",
     "button",
     "element",
 ]
@@ -57,9 +55,7 @@ Shape = list[tuple[str, Any, Any]]
 
 def shape(function: Any, *left_out: str) -> Shape:
     """Names, kinds and defaults of a function as it's written."""
-    made = isinstance(function, Described)
-    signature = function.__signature__ if made else inspect.signature(inspect.unwrap(function))
-    # What is made from a function has no `self`.
+    signature = inspect.signature(inspect.unwrap(function))
     left_out = ("self", *left_out)
     return [(one.name, one.kind, one.default) for one in signature.parameters.values() if one.name not in left_out]
 

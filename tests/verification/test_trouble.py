@@ -16,7 +16,7 @@ from configure_auth.commands.checks.report import JsonReport
 from configure_auth.commands.checks.subject import Subject
 from configure_auth.commands.checks.upstream import UPSTREAM
 from configure_auth.errors import ApiCode, ConfigureError
-from configure_auth.flows import Runtime, run
+from configure_auth.flows import Performer, run
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.memory import memory_stores
 
@@ -261,7 +261,7 @@ def test_a_page_that_is_not_there_is_a_failure(setup: SetUp, asked: Asked, statu
 def test_nobody_is_told_to_unset_what_is_not_set(setup: SetUp, name: str, check: str) -> None:
     subject = _of_library(setup, **{name: getattr(Settings, name)})
     flow = next(one.flow for one in UPSTREAM if one.name == check)(subject)
-    next(flow)
+    flow.send(None)
     with pytest.raises(StopIteration) as ended:
         flow.throw(ConfigureError(ApiCode.NOT_FOUND, "Configure doesn't know what was asked for", status_code=404))
 
@@ -370,8 +370,8 @@ def test_whoever_is_slow_is_given_up(
     origins = {"accounts": configure_sandbox.accounts_url, "sign-in": configure_sandbox.sign_in_url}
     url = f"{origins.get(asked.how.get('origin', 'api'), configure_sandbox.api_url)}{asked.path}"
     with configure_sandbox.hold(asked.path, **asked.how) as held, Impatient(settings, url) as client:
-        runtime = Runtime(client, memory_stores(), None, lambda event: None)
-        done = verify(subject, results, (), lambda flow: run(flow, runtime), JsonReport(), patience=None)
+        performer = Performer(client, memory_stores(), None, lambda event: None)
+        done = verify(subject, results, (), lambda flow: run(flow, performer), JsonReport(), patience=None)
         held.arrived.wait()
 
     ends = {result.name: result.finding for result in done if result.finding.end not in ("passed", "skipped")}

@@ -25,10 +25,10 @@ Judge: TypeAlias = "Callable[[Subject, Application], Flow[Finding]]"
 def _of_app(judge: Judge) -> Callable[[Subject], Flow[Finding]]:
     """A check of an app that was loaded."""
 
-    def checked(subject: Subject) -> Flow[Finding]:
+    async def checked(subject: Subject) -> Finding:
         if subject.application is None or subject.features is None:
             return skipped("no app was named")
-        return (yield from judge(subject, subject.application))
+        return await judge(subject, subject.application)
 
     return checked
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from ...bearer.user import BearerUser
 from ...errors import ApiCode, ConfigureError
-from ...flows.effects import Flow, send
 from ...settings import is_loopback
 from .check import Finding, failed, passed, skipped, unknown, warned
 from .facts import Application
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["bearer"]
 
 
-def bearer(subject: Subject, application: Application) -> Flow[Finding]:
+async def bearer(subject: Subject, application: Application) -> Finding:
     """Fetch the keys of a `BearerUser`, without a change to those that it knows."""
     assert subject.features is not None
     user = subject.features.site.user_id
@@ -29,7 +28,7 @@ def bearer(subject: Subject, application: Application) -> Flow[Finding]:
     if look is None:
         return passed(f"a key of the app's own, for {wanted}")
     try:
-        published = yield from send(look)
+        published = await look
     except ConfigureError as error:
         if error.code in (ApiCode.NETWORK_ERROR, ApiCode.TIMEOUT) or error.retryable:
             return unknown(

@@ -169,10 +169,10 @@ def made(check: Callable[[], T]) -> T | Finding:
         )
 
 
-def guarded(flow: Flow[T]) -> Flow[T | Finding]:
+async def guarded(flow: Flow[T]) -> T | Finding:
     """A flow whose failures are findings."""
     try:
-        return (yield from flow)
+        return await flow
     except SettingsError as error:
         return failed("it can't work as it is set", str(error))
     except StoreError as error:

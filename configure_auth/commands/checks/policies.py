@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from ...flows import AccountLink
-from ...flows.effects import Flow
 from .check import Finding, passed, skipped, warned, worst
 from .facts import Application, Unvisited
 from .visits import asked
@@ -32,10 +31,10 @@ _FALLBACKS = {
 _PORTS = {"http": 80, "https": 443}
 
 
-def csp(subject: Subject, application: Application) -> Flow[Finding]:
+async def csp(subject: Subject, application: Application) -> Finding:
     """The policy of the app's first page. Its code runs for it, as for whoever else visits."""
     assert subject.features is not None
-    answer = yield from asked(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
+    answer = await asked(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
     if isinstance(answer, Unvisited):
         return skipped(f"/ gave no answer: {answer.why}")
     if answer.status != 200:

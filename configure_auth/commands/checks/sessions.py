@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...flows import Login, Messages
-from ...flows.effects import Flow
 from ...flows.sign_in.routes import SignInFeature
 from ...keys import MAKE_KEY, key_weakness
 from .check import End, Finding, failed, passed, skipped, warned, worst
@@ -25,8 +24,8 @@ _LEAST = 16
 _OURS = ("__Host-configure", "configure_dev")
 
 
-def secret_key(subject: Subject, application: Application) -> Flow[Finding]:
-    session = yield from _session(subject, application)
+async def secret_key(subject: Subject, application: Application) -> Finding:
+    session = await _session(subject, application)
     if isinstance(session, Finding):
         return session
     if not session.is_signed:
@@ -42,7 +41,7 @@ def secret_key(subject: Subject, application: Application) -> Flow[Finding]:
     return judge(f"{where} {weakness}: sessions can be forged with it", f"{MAKE_KEY}; everybody is signed out once")
 
 
-def _session(subject: Subject, application: Application) -> Flow[Session | Finding]:
+async def _session(subject: Subject, application: Application) -> Session | Finding:
     """The session as far as it can be seen."""
     assert subject.features is not None
     if not subject.features.site.session:
@@ -52,7 +51,7 @@ def _session(subject: Subject, application: Application) -> Flow[Session | Findi
     # Another middleware may keep one: whether there is one shows at our own routes.
     for feature in subject.features.registered.values():
         if isinstance(feature, SignInFeature):
-            visited = yield from knock(application, feature)
+            visited = await knock(application, feature)
             if isinstance(visited, Visited) and visited.has_session:
                 return skipped("another middleware than Starlette's own keeps it, whose settings can't be seen")
             if isinstance(visited, Visited) and visited.has_session is False:
@@ -65,8 +64,8 @@ def _session(subject: Subject, application: Application) -> Flow[Session | Findi
     return skipped("no SessionMiddleware of Starlette's can be seen")
 
 
-def session_cookie(subject: Subject, application: Application) -> Flow[Finding]:
-    session = yield from _session(subject, application)
+async def session_cookie(subject: Subject, application: Application) -> Finding:
+    session = await _session(subject, application)
     if isinstance(session, Finding):
         # That there is none is said once, of its key.
         return session if session.end is End.SKIPPED else skipped("needs: the key of the sessions")

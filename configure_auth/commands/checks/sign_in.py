@@ -14,7 +14,6 @@ from ...client.profile import ProfileAnswer, RuntimeScope, read_profile
 from ...client.profile import Subject as Person
 from ...client.sign_in import exchange_sign_in_code, sign_in_url
 from ...errors import ApiCode, Code, ConfigureError, SignInError
-from ...flows.effects import Flow, send
 from ...flows.sign_in.link import is_over, require_our_grant
 from ...flows.sign_in.login import person_of
 from ...settings import is_loopback
@@ -89,22 +88,20 @@ def code_of(begun: Begun, returned: Mapping[str, str]) -> Secret | Finding:
     return Secret(returned["code"])
 
 
-def exchange(subject: Subject, begun: Begun, code: Secret) -> Flow[Finding | Exchanged]:
+async def exchange(subject: Subject, begun: Begun, code: Secret) -> Finding | Exchanged:
     """Exchange the code: the token, or why there is none that the app would take."""
     try:
         if begun.verifier is None:
-            grant = yield from send(exchange_sign_in_code(subject.settings, code))
+            grant = await exchange_sign_in_code(subject.settings, code)
             require_our_grant(grant, subject.settings.required_agent)
             return Exchanged(token=grant.token, scopes=None)
-        tokens = yield from send(
-            exchange_authorization_code(
-                subject.settings,
-                code=code,
-                redirect_uri=begun.callback,
-                code_verifier=begun.verifier,
-                resource=subject.client.resource,
-                scopes=subject.client.scopes,
-            )
+        tokens = await exchange_authorization_code(
+            subject.settings,
+            code=code,
+            redirect_uri=begun.callback,
+            code_verifier=begun.verifier,
+            resource=subject.client.resource,
+            scopes=subject.client.scopes,
         )
     except SignInError as error:
         return _not_taken(error)
@@ -140,17 +137,17 @@ def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
     return unanswered(error)
 
 
-def read(subject: Subject, exchanged: Exchanged) -> Flow[Finding]:
+async def read(subject: Subject, exchanged: Exchanged) -> Finding:
     """Read the profile once, in a scope of its own, so that nothing is owed for it; for a login, ask whose it is."""
     settings, token = subject.settings, exchanged.token
     answer: ProfileAnswer | None
     try:
         if exchanged.scopes is None:
             reading = read_profile(settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
-            answer = yield from send(reading)
+            answer = await reading
         else:
             clock = time.time if subject.features is None else subject.features.site.clock
-            _, answer = yield from person_of(settings, token, exchanged.scopes, clock)
+            _, answer = await person_of(settings, token, exchanged.scopes, clock)
     except SignInError as error:
         return _not_taken(error)
     except ConfigureError as error:

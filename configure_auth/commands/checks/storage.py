@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from ...flows.effects import Flow, use
+from ...flows.effects import UseStore
 from ...stores.memory import MemoryAccounts, MemoryStates
 from .check import Finding, failed, passed, skipped, warned
 from .facts import Application, Table
@@ -21,7 +21,7 @@ _NOBODY = "0" * 64
 """Of the shape of a hash. There is nothing under it."""
 
 
-def store(subject: Subject, application: Application) -> Flow[Finding]:
+async def store(subject: Subject, application: Application) -> Finding:
     """Read what isn't there from each part of the store that every sign-in needs.
 
     Its first use is the app's: it makes the tables of an SQLite file, and notes the fingerprints of the keys.
@@ -29,17 +29,17 @@ def store(subject: Subject, application: Application) -> Flow[Finding]:
     assert subject.features is not None
     site = subject.features.site
     now = site.clock()
-    yield from use(
+    await UseStore(
         lambda stores: stores.states.read(_NOBODY, browser_hash=_NOBODY, intent="link", agent=site.agent, now=now)
     )
-    yield from use(lambda stores: stores.accounts.owner(site.agent, _NOBODY))
-    yield from use(lambda stores: stores.parameters.read(_NOBODY))
+    await UseStore(lambda stores: stores.accounts.owner(site.agent, _NOBODY))
+    await UseStore(lambda stores: stores.parameters.read(_NOBODY))
     return passed("it answers, with the tables and the keys of this version")
 
 
-def workers(subject: Subject, application: Application) -> Flow[Finding]:
+async def workers(subject: Subject, application: Application) -> Finding:
     """Whether what lies in a process's memory is needed by several of them, as far as the environment tells."""
-    states, accounts = yield from use(
+    states, accounts = await UseStore(
         lambda stores: (isinstance(stores.states, MemoryStates), isinstance(stores.accounts, MemoryAccounts))
     )
     if not states and not accounts:
@@ -75,9 +75,8 @@ def _options(arguments: str) -> Iterator[str]:
             yield word.removeprefix("-w").removeprefix("=")
 
 
-def user_ids(subject: Subject, application: Application) -> Flow[Finding]:
+async def user_ids(subject: Subject, application: Application) -> Finding:
     """Whether the app's database gives the id of a deleted user to the next one, who would get the connection too."""
-    yield from ()
     if not application.tables:
         if application.users == "named":
             return failed("what --users names is no mapped class and no Table", "name one, as module:User")

@@ -13,7 +13,7 @@ from ...client.probes import AuthorizeFault, is_page, probe_authorize, probe_key
 from ...client.sign_in import list_sign_in_return_destinations
 from ...client.wire import is_token
 from ...errors import ApiCode, ConfigureError, SettingsError
-from ...flows.effects import Flow, send
+from ...flows.effects import Flow
 from ...flows.registration import LINK_PATH, return_destinations
 from ...flows.sign_in.login import require_agreement
 from ...settings import Settings
@@ -28,10 +28,10 @@ _STATE = "configure_auth_verify"
 _REGISTER = "run register-callback, or add it at configure.dev/sso"
 
 
-def _api_key(subject: Subject) -> Flow[Finding]:
+async def _api_key(subject: Subject) -> Finding:
     base_url = subject.settings.base_url
     try:
-        fault = yield from send(probe_key(subject.settings))
+        fault = await probe_key(subject.settings)
     except ConfigureError as error:
         if error.code is ApiCode.NETWORK_ERROR:
             return unknown(f"nothing answers at {base_url}", "see that CONFIGURE_BASE_URL and the network are right")
@@ -48,10 +48,10 @@ def _api_key(subject: Subject) -> Flow[Finding]:
     return passed("Configure takes it")
 
 
-def _agent(subject: Subject) -> Flow[Finding]:
+async def _agent(subject: Subject) -> Finding:
     agent = subject.settings.required_agent
     try:
-        yield from send(list_sign_in_return_destinations(subject.settings))
+        await list_sign_in_return_destinations(subject.settings)
     except ConfigureError as error:
         if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED, ApiCode.NOT_FOUND, ApiCode.INVALID_INPUT):
             return failed(
@@ -62,7 +62,7 @@ def _agent(subject: Subject) -> Flow[Finding]:
     return passed(f"the key is the agent {agent}'s")
 
 
-def _callback(subject: Subject) -> Flow[Finding]:
+async def _callback(subject: Subject) -> Finding:
     wanted = subject.redirect_uri
     client_id = subject.settings.required_oauth_client_id
     try:
@@ -70,7 +70,7 @@ def _callback(subject: Subject) -> Flow[Finding]:
     except SettingsError as error:
         return failed(f"CONFIGURE_SSO_REDIRECT_URI says {subject.settings.sso_redirect_uri}", str(error))
     try:
-        clients = yield from send(list_oauth_clients(subject.settings))
+        clients = await list_oauth_clients(subject.settings)
     except ConfigureError as error:
         if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED, ApiCode.NOT_FOUND):
             return skipped("Configure doesn't show this key what is registered; authorize is asked next")
@@ -91,9 +91,9 @@ def _callback(subject: Subject) -> Flow[Finding]:
     return _not_registered(wanted, client.redirect_uris)
 
 
-def _return_to(subject: Subject) -> Flow[Finding]:
+async def _return_to(subject: Subject) -> Finding:
     wanted = subject.return_to
-    known = yield from return_destinations(subject.settings)
+    known = await return_destinations(subject.settings)
     if wanted in known:
         return passed(wanted)
     # Another path may be another app's, or another purpose. Whoever names a path has a link.
@@ -103,11 +103,11 @@ def _return_to(subject: Subject) -> Flow[Finding]:
     return _not_registered(wanted, known)
 
 
-def _authorize(subject: Subject) -> Flow[Finding]:
+async def _authorize(subject: Subject) -> Finding:
     # As Configure's own programs ask, which is at the API's origin: it answers with the page itself, or with an error.
     settings = subject.settings
     try:
-        fault = yield from _asked(subject, settings.base_url)
+        fault = await _asked(subject, settings.base_url)
     except ConfigureError as error:
         return _not_there(error, settings, "base_url")
     if fault == "request":
@@ -123,11 +123,11 @@ def _authorize(subject: Subject) -> Flow[Finding]:
     return _refused(subject, fault) or passed(f"{settings.base_url} takes client, callback and scopes")
 
 
-def _accounts_page(subject: Subject) -> Flow[Finding]:
+async def _accounts_page(subject: Subject) -> Finding:
     # Where people are sent. Nobody has documented what this page answers to a program, but that it leads somewhere.
     settings = subject.settings
     try:
-        fault = yield from _asked(subject, settings.accounts_url)
+        fault = await _asked(subject, settings.accounts_url)
     except ConfigureError as error:
         return _not_there(error, settings, "accounts_url")
     if fault == "request":
@@ -135,7 +135,7 @@ def _accounts_page(subject: Subject) -> Flow[Finding]:
     return _refused(subject, fault) or passed(f"{settings.accounts_url} shows a page")
 
 
-def _asked(subject: Subject, origin: str) -> Flow[AuthorizeFault | None]:
+async def _asked(subject: Subject, origin: str) -> AuthorizeFault | None:
     client = subject.client
     url = authorization_url(
         f"{origin}/oauth/authorize",
@@ -146,7 +146,7 @@ def _asked(subject: Subject, origin: str) -> Flow[AuthorizeFault | None]:
         state=_STATE,
         resource=client.resource,
     )
-    return (yield from _answered(probe_authorize(url)))
+    return await _answered(probe_authorize(url))
 
 
 def _refused(subject: Subject, fault: AuthorizeFault | None) -> Finding | None:
@@ -166,11 +166,11 @@ def _refused(subject: Subject, fault: AuthorizeFault | None) -> Finding | None:
     return failed("Configure sends people on with an error", _LOOK) if fault == "turned_back" else None
 
 
-def _sign_in_page(subject: Subject) -> Flow[Finding]:
+async def _sign_in_page(subject: Subject) -> Finding:
     settings = subject.settings
     url = f"{settings.sign_in_url}/{settings.required_agent}"
     try:
-        fault = yield from _answered(probe_page(url))
+        fault = await _answered(probe_page(url))
     except ConfigureError as error:
         return _not_there(error, settings, "sign_in_url", "; and see that CONFIGURE_AGENT is right")
     if fault is not None:
@@ -178,11 +178,11 @@ def _sign_in_page(subject: Subject) -> Flow[Finding]:
     return passed(f"{url} shows a page")
 
 
-def _script(subject: Subject) -> Flow[Finding]:
+async def _script(subject: Subject) -> Finding:
     settings = subject.settings
     url = f"{settings.script_url}/js/configure.js"
     try:
-        fault = yield from _answered(probe_script(url))
+        fault = await _answered(probe_script(url))
     except ConfigureError as error:
         return _not_there(error, settings, "script_url")
     if fault is not None:
@@ -190,10 +190,10 @@ def _script(subject: Subject) -> Flow[Finding]:
     return passed(f"{url} is there")
 
 
-def _answered(call: Call[T]) -> Flow[T | None]:
+async def _answered(call: Call[T]) -> T | None:
     """Send a probe; a page that is no answer of an API's has no fault."""
     try:
-        return (yield from send(call))
+        return await call
     except ConfigureError as error:
         if is_page(error):
             return None
@@ -280,28 +280,28 @@ def _path(one: SplitResult, two: SplitResult) -> str:
 def _of_login(flow: Callable[[Subject], Flow[Finding]]) -> Callable[[Subject], Flow[Finding]]:
     """A check that makes sense with a login only."""
 
-    def checked(subject: Subject) -> Flow[Finding]:
+    async def checked(subject: Subject) -> Finding:
         if not subject.has_login:
             return skipped("there is no login(...)")
         if subject.settings.app_url is None:
             return NOWHERE
-        return (yield from flow(subject))
+        return await flow(subject)
 
     return checked
 
 
-def _of_link(subject: Subject) -> Flow[Finding]:
+async def _of_link(subject: Subject) -> Finding:
     if subject.has_link is False:
         return skipped("there is no account_link(...)")
     if subject.settings.app_url is None:
         return NOWHERE
-    return (yield from _return_to(subject))
+    return await _return_to(subject)
 
 
-def _of_element(subject: Subject) -> Flow[Finding]:
+async def _of_element(subject: Subject) -> Finding:
     if subject.settings.publishable_key is None:
         return skipped("only Configure's element in a page needs it")
-    return (yield from _script(subject))
+    return await _script(subject)
 
 
 _KEY = "CONFIGURE_API_KEY"

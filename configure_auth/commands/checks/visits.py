@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ...client.wire import json_object
 from ...flows import AccountLink, Feature, Login, Messages
-from ...flows.effects import Flow, ask
+from ...flows.effects import AskApp
 from .check import Finding, failed, passed, skipped, unknown, worst
 from .facts import Application, Unvisited, Visited
 
@@ -25,24 +25,24 @@ _STATE = "0" * 65
 """Of the shape of a state. There is none like it, and nobody looks."""
 
 
-def asked(application: Application, method: str, path: str, headers: Mapping[str, str]) -> Flow[Visited | Unvisited]:
+async def asked(application: Application, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
     """Visit a page of the app."""
-    answer: Visited | Unvisited = yield from ask(lambda _app: application.visit(method, path, headers))
+    answer: Visited | Unvisited = await AskApp(lambda _app: application.visit(method, path, headers))
     return answer
 
 
-def knock(application: Application, feature: Feature, route: str = "/callback") -> Flow[Visited | Unvisited]:
+async def knock(application: Application, feature: Feature, route: str = "/callback") -> Visited | Unvisited:
     """Ask a route of a sign-in for an answer that changes nothing."""
     query = f"?state={_STATE}" if route == "/callback" else ""
     headers = {"accept": "text/html", "sec-purpose": "prefetch", "sec-fetch-site": "cross-site"}
-    return (yield from asked(application, "GET", f"{feature.path}{route}{query}", headers))
+    return await asked(application, "GET", f"{feature.path}{route}{query}", headers)
 
 
 def _is_ours(answer: Visited) -> bool:
     return answer.status == 503 and not answer.body and "no-store" in (answer.first("cache-control") or "")
 
 
-def login_guard(subject: Subject, application: Application) -> Flow[Finding]:
+async def login_guard(subject: Subject, application: Application) -> Finding:
     """Whether people who are signed out get to where they sign in."""
     assert subject.features is not None
     doors = {name: _doors(feature, application) for name, feature in subject.features.registered.items()}
@@ -51,9 +51,9 @@ def login_guard(subject: Subject, application: Application) -> Flow[Finding]:
     for name, feature in subject.features.registered.items():
         for route in doors[name]:
             if isinstance(feature, Messages):
-                findings += yield from _completion(subject, application, feature, way_out)
+                findings += await _completion(subject, application, feature, way_out)
                 continue
-            answer = yield from knock(application, feature, route)
+            answer = await knock(application, feature, route)
             is_ours = isinstance(answer, Visited) and _is_ours(answer)
             findings.append(_let_through(application, answer, f"{feature.path}{route}", way_out, is_ours=is_ours))
     return worst(findings) if findings else skipped("no route of ours is for people who are signed out")
@@ -115,7 +115,7 @@ def _way_out(application: Application, names: list[str]) -> str:
     return "let these paths through the middleware that guards the app"
 
 
-def _completion(subject: Subject, application: Application, messages: Messages, way_out: str) -> Flow[list[Finding]]:
+async def _completion(subject: Subject, application: Application, messages: Messages, way_out: str) -> list[Finding]:
     """The report of a journey's end: the browser's question before it, and the report itself, with nothing in it."""
     origin, path = subject.settings.sign_in_url, f"{messages.path}/complete"
     asking = {
@@ -124,8 +124,8 @@ def _completion(subject: Subject, application: Application, messages: Messages, 
         "access-control-request-headers": "content-type",
         "sec-fetch-site": "cross-site",
     }
-    preflight = yield from asked(application, "OPTIONS", path, asking)
-    posted = yield from asked(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
+    preflight = await asked(application, "OPTIONS", path, asking)
+    posted = await asked(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
     findings = [_let_through(application, posted, path, way_out, is_ours=_is_refusal(posted))]
     if isinstance(preflight, Visited) and findings[0].remedy is None and not _permits(preflight, origin):
         findings.append(
@@ -156,9 +156,8 @@ def _permits(preflight: Visited, origin: str) -> bool:
     )
 
 
-def mount(subject: Subject, application: Application) -> Flow[Finding]:
+async def mount(subject: Subject, application: Application) -> Finding:
     """Whether CONFIGURE_APP_URL has the path that the app says it is mounted under."""
-    yield from ()
     url, said = subject.settings.app_url, application.mount
     if url is None:
         if not said:

@@ -20,7 +20,7 @@ from ...stores import StoredSubject
 from ...values import Journey, LinkedAccount, Secret
 from ..answer import Answer
 from ..app import AppResponse, Hook, is_keepable
-from ..effects import Flow, ask, tell, use, whole
+from ..effects import AskApp, Emit, Shielded, UseStore
 from ..keyed_ids import keyed_id
 from ..posted import posted
 from ..sign_in.routes import Feature, Route
@@ -147,9 +147,8 @@ class Messages(Feature):
             theme=self.theme,
         )
 
-    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         """Which step failed is for the log: whoever posts here learns from the status alone."""
-        yield from ()
         log.info("a completion was refused with %s: %s", error.status, error)
         busy = error.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_REJECTED, Code.STORE_BUSY)
         return Answer(
@@ -162,7 +161,7 @@ class Messages(Feature):
         )
 
 
-def named(messages: Messages, subject_key: str | int) -> Flow[Sender]:
+async def named(messages: Messages, subject_key: str | int) -> Sender:
     """The sender whom the app calls `subject_key`."""
     key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
     name = messages.phones.sender(key) if isinstance(key, str) and is_keepable(key) else ""
@@ -170,7 +169,7 @@ def named(messages: Messages, subject_key: str | int) -> Flow[Sender]:
         raise SettingsError(
             "subject_key must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
         )
-    return Sender(str(key), name, (yield from keyed_id(messages.site, "subject", name)))
+    return Sender(str(key), name, await keyed_id(messages.site, "subject", name))
 
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
@@ -201,10 +200,10 @@ def place_of_link(link: StoredSubject) -> tuple[str, str, str, str]:
     return "subject", link.agent, link.subject, link.configure_user_id
 
 
-def start_journey(messages: Messages, subject_key: str | int) -> Flow[str]:
+async def start_journey(messages: Messages, subject_key: str | int) -> str:
     """Begin a journey; the link to send to the sender, and to nobody else."""
     site = messages.site
-    sender = yield from named(messages, subject_key)
+    sender = await named(messages, subject_key)
     journey_id = Secret(secrets.token_urlsafe(32))
     journey_hash = digest("journey", journey_id.reveal())
     now = site.clock()
@@ -217,7 +216,7 @@ def start_journey(messages: Messages, subject_key: str | int) -> Flow[str]:
         created_at=now,
         expires_at=now + LIFETIME,
     )
-    yield from use(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
+    await UseStore(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
     return messages.link(journey_id.reveal())
 
 
@@ -231,18 +230,18 @@ class _Completion:
     agent: object = None
 
 
-def complete(messages: Messages, visit: Visit) -> Flow[Answer]:
+async def complete(messages: Messages, visit: Visit) -> Answer:
     """`POST /complete`: the token of a journey's person. `OPTIONS` is the preflight of Configure's page."""
     if visit.method == "OPTIONS":
         return _preflight(messages, visit)
-    completion = yield from _read(visit)
+    completion = await _read(visit)
     journey_hash, token_hash = digest("journey", completion.journey_id), digest("token", completion.token.reveal())
-    journey = yield from _present(messages.site, journey_hash)
+    journey = await _present(messages.site, journey_hash)
     if journey is not None and journey.token_hash is None:
-        if (yield from _counted(messages.site, journey_hash)):
-            journey = yield from _completed(messages, journey, completion, token_hash)
+        if await _counted(messages.site, journey_hash):
+            journey = await _completed(messages, journey, completion, token_hash)
         else:
-            journey = yield from _present(messages.site, journey_hash)
+            journey = await _present(messages.site, journey_hash)
             if journey is not None and journey.token_hash is None:
                 raise SignInError(Code.INVALID_REQUEST, "too many tokens were tried", status=429, retry_after=60)
     if journey is None or journey.token_hash is None or not secrets.compare_digest(journey.token_hash, token_hash):
@@ -250,20 +249,18 @@ def complete(messages: Messages, visit: Visit) -> Flow[Answer]:
     return Answer(status=200, json={"ok": True, "linked": True}, readable_by=_reader(messages, visit))
 
 
-def _present(site: Site, journey_hash: str) -> Flow[Journey | None]:
-    return (yield from use(lambda stores: stores.journeys.read(journey_hash, agent=site.agent, now=site.clock())))
+async def _present(site: Site, journey_hash: str) -> Journey | None:
+    return await UseStore(lambda stores: stores.journeys.read(journey_hash, agent=site.agent, now=site.clock()))
 
 
-def _counted(site: Site, journey_hash: str) -> Flow[bool]:
-    return (
-        yield from use(
-            lambda stores: stores.journeys.attempt(journey_hash, agent=site.agent, limit=TRIES, now=site.clock())
-        )
+async def _counted(site: Site, journey_hash: str) -> bool:
+    return await UseStore(
+        lambda stores: stores.journeys.attempt(journey_hash, agent=site.agent, limit=TRIES, now=site.clock())
     )
 
 
-def _read(visit: Visit) -> Flow[_Completion]:
-    fields = yield from posted(visit)
+async def _read(visit: Visit) -> _Completion:
+    fields = await posted(visit)
     token, journey_id = fields.get("token"), fields.get("journeyId", fields.get("journey_id"))
     said = fields.get("userId", fields.get("user_id")), fields.get("agent")
     well_formed = is_token(token) and all(isinstance(one, str | None) for one in said)
@@ -275,19 +272,19 @@ def _read(visit: Visit) -> Flow[_Completion]:
     return _Completion(journey_id, Secret(token), *said)
 
 
-def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Flow[Journey | None]:
+async def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Journey | None:
     """The journey as it stands after this completion, or after another one that came first."""
     site = messages.site
-    user_id = yield from _validated(site, completion)
+    user_id = await _validated(site, completion)
     link = seal_link(site, journey.subject, user_id, completion.token, proven=False)
-    return (yield from whole(_linked(messages, journey, link, token_hash)))
+    return await Shielded(_linked(messages, journey, link, token_hash))
 
 
-def _validated(site: Site, completion: _Completion) -> Flow[str]:
+async def _validated(site: Site, completion: _Completion) -> str:
     """Whose token it is. Agent and user come from Configure; what the body says of them can only contradict."""
     if completion.agent not in (None, "", site.agent):
         raise _forged("a completion for another agent")
-    validation = yield from validated(site, completion.token)
+    validation = await validated(site, completion.token)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise _forged("the token is no agent token of this agent")
     if completion.user_id not in (None, "", validation.user_id):
@@ -295,12 +292,12 @@ def _validated(site: Site, completion: _Completion) -> Flow[str]:
     return validation.user_id
 
 
-def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Flow[Journey | None]:
+async def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Journey | None:
     site, hook, name = messages.site, messages.on_linked, None
     if hook is not None and journey.sender is not None:
         # First, for a process that lacks the key of it must not use up a journey whose end it can't tell.
         name = Secret(site.sealer.open(journey.sender, "sender", journey.journey_hash))
-    end = yield from use(
+    end = await UseStore(
         lambda stores: stores.journeys.complete(
             journey.journey_hash, link=link, token_hash=token_hash, now=site.clock()
         )
@@ -312,15 +309,15 @@ def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_has
         return None
     if end == "linked":
         account = link.public
-        yield from tell(JourneyCompleted(account=account))
+        await Emit(JourneyCompleted(account=account))
         if hook is not None and name is not None:
-            yield from _told(hook, name.reveal(), account)
+            await _told(hook, name.reveal(), account)
     return replace(journey, token_hash=token_hash)
 
 
-def _told(hook: Hook, sender: str, account: LinkedAccount) -> Flow[None]:
+async def _told(hook: Hook, sender: str, account: LinkedAccount) -> None:
     try:
-        yield from ask(lambda app: app.call(hook, sender, account))
+        await AskApp(lambda app: app.call(hook, sender, account))
     except AppResponse:
         log.error("on_linked answered a request that isn't its own; the link is kept")
     except Exception:  # the link is committed, and must not look undone

@@ -14,7 +14,7 @@ from ...errors import ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
 from ...stores import StoredSubject
 from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
-from ..effects import Flow, send, tell, use
+from ..effects import Emit, UseStore
 from ..keyed_ids import forget_id, salted_id
 from ..site import Site
 from ..tokens import validated
@@ -28,9 +28,9 @@ ROUNDS = 3
 """How often the link is looked at again that another message of the same sender changed meanwhile."""
 
 
-def message_identity(
+async def message_identity(
     messages: Messages, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
-) -> Flow[MessageIdentity]:
+) -> MessageIdentity:
     """Who sent a message, in the order of the seed: token, phone, the app's own id.
 
     Raises:
@@ -38,12 +38,12 @@ def message_identity(
     """
     if isinstance(phone_candidates, str):
         raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
-    sender = yield from named(messages, subject_key)
+    sender = await named(messages, subject_key)
     phones = messages.phones.numbers(phone_candidates)
-    nobody = MessageIdentity(external_id=(yield from salted_id(messages.site, "sender", sender.name)))
+    nobody = MessageIdentity(external_id=await salted_id(messages.site, "sender", sender.name))
     try:
         for _ in range(ROUNDS):
-            found = yield from _identified(messages, sender, phones, nobody)
+            found = await _identified(messages, sender, phones, nobody)
             if found is not None:
                 return found
     except ConfigureError as error:
@@ -54,32 +54,32 @@ def message_identity(
     return nobody
 
 
-def _identified(
+async def _identified(
     messages: Messages, sender: Sender, phones: tuple[str, ...], nobody: MessageIdentity
-) -> Flow[MessageIdentity | None]:
+) -> MessageIdentity | None:
     """One look; None where the link changed on the way."""
     site = messages.site
-    link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
+    link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
     recognition = None
     if link is not None and link.is_wish:
         return nobody
     if link is not None and not link.proven:
         # After a journey, until a phone proves it: whoever followed the link may not be who was sent it.
-        recognition = yield from _recognized(site, phones)
+        recognition = await _recognized(site, phones)
         why = _objection(messages, link, recognition)
         if why is not None:
             log.warning("the link of a message's sender is dropped: %s", why)
-            yield from _dropped(site, link, why)
+            await _dropped(site, link, why)
             link = None
         elif recognition is not None and recognition.user_id is not None:
             proven = replace(link, proven=True, serial=secrets.token_hex(8))
-            if not (yield from _replaced(site, proven, link.serial)):
+            if not await _replaced(site, proven, link.serial):
                 return None
             link = proven
     if link is not None:
         token = Secret(site.sealer.open(link.token, *place_of_link(link)))
         trusted = messages.met.knows(link, site.clock())
-        if trusted or (yield from _is_good(site, link, token)):
+        if trusted or await _is_good(site, link, token):
             if not trusted:
                 messages.met.add(link, site.clock())
             return replace(
@@ -91,14 +91,14 @@ def _identified(
                 display_name=None if recognition is None else recognition.display_name,
                 source="token",
             )
-        yield from _dropped(site, link, "invalid")
+        await _dropped(site, link, "invalid")
     if recognition is None:
-        recognition = yield from _recognized(site, phones)
-    return (yield from _by_phone(messages, sender, recognition, nobody))
+        recognition = await _recognized(site, phones)
+    return await _by_phone(messages, sender, recognition, nobody)
 
 
-def _recognized(site: Site, phones: tuple[str, ...]) -> Flow[PhoneRecognition | None]:
-    return (yield from send(recognize_phone(site.settings, phones))) if phones else None
+async def _recognized(site: Site, phones: tuple[str, ...]) -> PhoneRecognition | None:
+    return await recognize_phone(site.settings, phones) if phones else None
 
 
 def _objection(
@@ -113,9 +113,9 @@ def _objection(
     return "unproven" if messages.on_unproven == "reject" else None
 
 
-def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
+async def _is_good(site: Site, link: StoredSubject, token: Secret) -> bool:
     """Whether Configure still takes a stored token."""
-    validation = yield from validated(site, token)
+    validation = await validated(site, token)
     return (
         validation is not None
         and is_agent_token(validation, site.agent)
@@ -123,9 +123,9 @@ def _is_good(site: Site, link: StoredSubject, token: Secret) -> Flow[bool]:
     )
 
 
-def _by_phone(
+async def _by_phone(
     messages: Messages, sender: Sender, recognition: PhoneRecognition | None, nobody: MessageIdentity
-) -> Flow[MessageIdentity | None]:
+) -> MessageIdentity | None:
     site = messages.site
     if recognition is None:
         return nobody
@@ -134,10 +134,10 @@ def _by_phone(
     if not (recognition.approved and of_ours and recognition.token is not None and recognition.user_id is not None):
         return replace(nobody, recognized=recognition.recognized)
     link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
-    if not (yield from _replaced(site, link, None)):
+    if not await _replaced(site, link, None):
         return None
     messages.met.add(link, site.clock())
-    yield from tell(SenderLinked(account=link.public))
+    await Emit(SenderLinked(account=link.public))
     return replace(
         nobody,
         token=recognition.token,
@@ -149,47 +149,47 @@ def _by_phone(
     )
 
 
-def _replaced(site: Site, link: StoredSubject, serial: str | None) -> Flow[bool]:
-    return (yield from use(lambda stores: stores.journeys.save(link, serial=serial)))
+async def _replaced(site: Site, link: StoredSubject, serial: str | None) -> bool:
+    return await UseStore(lambda stores: stores.journeys.save(link, serial=serial))
 
 
-def _dropped(site: Site, link: StoredSubject, why: Literal["contradicted", "unproven", "invalid"]) -> Flow[None]:
-    gone = yield from use(lambda stores: stores.journeys.remove(site.agent, link.subject, serial=link.serial))
+async def _dropped(site: Site, link: StoredSubject, why: Literal["contradicted", "unproven", "invalid"]) -> None:
+    gone = await UseStore(lambda stores: stores.journeys.remove(site.agent, link.subject, serial=link.serial))
     if gone:
-        yield from tell(SenderUnlinked(account=link.public, why=why))
+        await Emit(SenderUnlinked(account=link.public, why=why))
 
 
-def export_subject(messages: Messages, subject_key: str | int) -> Flow[LinkedAccount | None]:
+async def export_subject(messages: Messages, subject_key: str | int) -> LinkedAccount | None:
     """All that is kept of a sender, but for the token."""
     site = messages.site
-    sender = yield from named(messages, subject_key)
-    link = yield from use(lambda stores: stores.journeys.find(site.agent, sender.subject))
+    sender = await named(messages, subject_key)
+    link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
     return None if link is None or link.is_wish else link.public
 
 
-def unlink_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
+async def unlink_subject(messages: Messages, subject_key: str | int) -> bool:
     """Delete a sender's link and journeys, and keep the wish not to be recognised; whether a link was there.
 
     Configure goes on to recognise the phone of whoever let our agent in once, at the very next message.
     """
     site = messages.site
-    sender = yield from named(messages, subject_key)
+    sender = await named(messages, subject_key)
     wish = wish_of(site, sender.subject)
-    gone = yield from use(lambda stores: stores.journeys.unlink(wish))
-    return (yield from _told_of(gone, "disconnected"))
+    gone = await UseStore(lambda stores: stores.journeys.unlink(wish))
+    return await _told_of(gone, "disconnected")
 
 
-def forget_subject(messages: Messages, subject_key: str | int) -> Flow[bool]:
+async def forget_subject(messages: Messages, subject_key: str | int) -> bool:
     """Delete all there is of a sender, journeys on their way and a wish too; whether a link was there."""
     site = messages.site
-    sender = yield from named(messages, subject_key)
-    gone = yield from use(lambda stores: stores.journeys.forget(site.agent, sender.subject))
-    yield from forget_id(site, "sender", sender.name)
-    return (yield from _told_of(gone, "forgotten"))
+    sender = await named(messages, subject_key)
+    gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, sender.subject))
+    await forget_id(site, "sender", sender.name)
+    return await _told_of(gone, "forgotten")
 
 
-def _told_of(gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> Flow[bool]:
+async def _told_of(gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> bool:
     if gone is None or gone.is_wish:
         return False
-    yield from tell(SenderUnlinked(account=gone.public, why=why))
+    await Emit(SenderUnlinked(account=gone.public, why=why))
     return True

@@ -33,7 +33,7 @@ from ...stores import REPLAY
 from ...values import Intent, PendingSignIn, Secret
 from ..answer import Answer, BrowserCookie
 from ..app import AppResponse
-from ..effects import Flow, pause, tell, use
+from ..effects import Emit, Flow, Pause, UseStore
 from ..site import Site, digest
 from ..visit import Visit
 
@@ -119,13 +119,13 @@ class Purpose(ABC):
         """Whether the session still is the starter's; False ends it at `next` without an exchange."""
 
     @abstractmethod
-    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
         """Exchange the code and store what came of it."""
 
 
-def mint(
+async def mint(
     purpose: Purpose, *, cookie: BrowserCookie, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
-) -> Flow[str]:
+) -> str:
     """Make and keep a state for this browser; the URL at Configure that carries it."""
     site = purpose.site
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
@@ -134,8 +134,8 @@ def mint(
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
     if user_id is not None:
-        version = yield from use(lambda stores: stores.accounts.version(agent, user_id))
-    yield from keep(
+        version = await UseStore(lambda stores: stores.accounts.version(agent, user_id))
+    await keep(
         site,
         PendingSignIn(
             state_hash=state_hash,
@@ -152,13 +152,13 @@ def mint(
             expires_at=site.clock() + LIFETIME,
         ),
     )
-    yield from tell(SignInStarted(intent=purpose.intent, user_id=user_id))
+    await Emit(SignInStarted(intent=purpose.intent, user_id=user_id))
     return url
 
 
-def keep(site: Site, record: PendingSignIn) -> Flow[None]:
+async def keep(site: Site, record: PendingSignIn) -> None:
     """Keep a new attempt, and no more of this browser than may be open at once."""
-    yield from use(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=site.clock()))
+    await UseStore(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=site.clock()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +198,7 @@ def _is_of(state: Secret, purpose: Purpose, cookie: BrowserCookie) -> bool:
     return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], purpose, cookie))
 
 
-def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> Flow[PendingSignIn | None]:
+async def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
     """Take the attempt, or find how it ended; None while another request is still ending it.
 
     An unknown state and another browser's state get the same answer, so that nobody learns which states exist. Only
@@ -209,7 +209,7 @@ def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> 
     """
     site, state_hash = purpose.site, digest(name, state.reveal())
     browser_hash, agent, intent = digest("browser", cookie.binding), site.agent, purpose.intent
-    record = yield from use(
+    record = await UseStore(
         lambda stores: stores.states.claim(
             state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
         )
@@ -217,7 +217,7 @@ def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> 
     if record is not None:
         return record
     for _ in range(_POLLS):
-        seen = yield from use(
+        seen = await UseStore(
             lambda stores: stores.states.read(
                 state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
             )
@@ -231,7 +231,7 @@ def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> 
             return seen
         if site.clock() >= seen.claimed_at + ABANDONED:
             raise SignInError(Code.INTERRUPTED, "an earlier callback was cut off before its end", next=seen.next)
-        yield from pause(_POLL)
+        await Pause(_POLL)
     return None
 
 
@@ -239,36 +239,38 @@ Ending: TypeAlias = Flow[tuple[Outcome, Answer]]
 """What ends a claimed attempt: how, and the answer to this request."""
 
 
-def settle(purpose: Purpose, record: PendingSignIn, ending: Ending) -> Ending:
+async def settle(purpose: Purpose, record: PendingSignIn, ending: Ending) -> tuple[Outcome, Answer]:
     """End an attempt that was claimed, and remember how, whatever happens."""
     site = purpose.site
     try:
-        outcome, answer = yield from ending
+        outcome, answer = await ending
     except AppResponse:
-        yield from _remember(site, record, Outcome(code=purpose.turned_away))
-        yield from tell(LinkFailed(intent=purpose.intent, code=purpose.turned_away, user_id=record.user_id))
+        await _remember(site, record, Outcome(code=purpose.turned_away))
+        await Emit(LinkFailed(intent=purpose.intent, code=purpose.turned_away, user_id=record.user_id))
         raise
     except Exception as error:  # whatever it was, the person gets a page and the attempt an end
         refusal = as_refusal(error)
         refusal.next = refusal.next or record.next
         sentence = refusal.sentence if isinstance(refusal, LoginRefused) else None
-        yield from _remember(site, record, Outcome(code=Code(refusal.code), sentence=sentence))
-        yield from tell(LinkFailed(intent=purpose.intent, code=Code(refusal.code), user_id=record.user_id))
+        await _remember(site, record, Outcome(code=Code(refusal.code), sentence=sentence))
+        await Emit(LinkFailed(intent=purpose.intent, code=Code(refusal.code), user_id=record.user_id))
         if refusal is error:
             raise
         raise refusal from error
-    yield from _remember(site, record, outcome)
+    await _remember(site, record, outcome)
     return outcome, answer
 
 
-def redeemed(purpose: Purpose, record: PendingSignIn, code: Callable[[], Secret], user_id: str | None) -> Ending:
+async def redeemed(
+    purpose: Purpose, record: PendingSignIn, code: Callable[[], Secret], user_id: str | None
+) -> tuple[Outcome, Answer]:
     """The usual ending: the same user, then what Configure sent, then the exchange."""
     assert record.verifier is not None
     if not purpose.same_user(record, user_id):
         location = record.next or purpose.after
         return Outcome(location=location), Answer.redirect(location)
     verifier = Secret(purpose.site.sealer.open(record.verifier, "verifier", record.state_hash))
-    return (yield from purpose.redeem(record, code(), verifier))
+    return await purpose.redeem(record, code(), verifier)
 
 
 def code_of(given: Returned) -> Secret:
@@ -297,10 +299,10 @@ def remembered(site: Site, record: PendingSignIn) -> Outcome:
     return outcome
 
 
-def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> Flow[None]:
+async def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> None:
     sealed, replay = outcome.sealed(site, record.state_hash)
     try:
-        yield from use(
+        await UseStore(
             lambda stores: stores.states.finish(
                 record.state_hash, outcome=sealed, replay=replay, user_id=outcome.user_id, now=site.clock()
             )

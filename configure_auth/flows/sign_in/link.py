@@ -15,7 +15,7 @@ from ...stores import Saved, StoredAccount
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from ..answer import Answer
 from ..app import Hook
-from ..effects import Flow, ask, send, tell, use, whole
+from ..effects import AskApp, Emit, Shielded, UseStore
 from ..keyed_ids import external_id
 from ..posted import posted
 from ..site import Site
@@ -89,22 +89,22 @@ class AccountLink(SignInFeature):
             raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
         return True
 
-    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
+    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
         assert record.user_id is not None
         site = self.site
         try:
-            grant = yield from send(exchange_sign_in_code(site.settings, code))
+            grant = await exchange_sign_in_code(site.settings, code)
         except ConfigureError as error:
             if is_over(error):
                 raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
             raise
         require_our_grant(grant, site.agent)
         wanted = _Wanted(record.user_id, grant.user_id, grant.token, record.version, record.replace)
-        yield from self.connect(wanted)
+        await self.connect(wanted)
         location = record.next or self.after
         return Outcome(location=location), Answer.redirect(location)
 
-    def connect(self, wanted: _Wanted) -> Flow[None]:
+    async def connect(self, wanted: _Wanted) -> None:
         """Save a connection, and tell of it.
 
         Raises:
@@ -123,41 +123,38 @@ class AccountLink(SignInFeature):
             scopes=(),
             linked_at=site.clock(),
         )
-        saved = yield from use(
+        saved = await UseStore(
             lambda stores: stores.accounts.save(account, version=wanted.version, replace=wanted.replace)
         )
         if saved.end == "taken":
-            saved = yield from self._resolve(account, wanted, saved)
+            saved = await self._resolve(account, wanted, saved)
         if saved.end != "saved":
             raise stale(saved)
         for gone in saved.unlinked:
-            yield from tell(_unlinked(gone))
+            await Emit(_unlinked(gone))
         moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != user_id), None)
-        yield from tell(AccountLinked(account=account.public, moved_from=moved_from))
+        await Emit(AccountLinked(account=account.public, moved_from=moved_from))
 
-    def _resolve(self, account: StoredAccount, wanted: _Wanted, taken: Saved) -> Flow[Saved]:
+    async def _resolve(self, account: StoredAccount, wanted: _Wanted, taken: Saved) -> Saved:
         verdict = self.on_conflict
         if callable(verdict):
             hook, public = verdict, account.public
-            verdict = yield from ask(lambda app: app.call(hook, public, taken.owner))
+            verdict = await AskApp(lambda app: app.call(hook, public, taken.owner))
             if verdict not in ("reject", "move"):
                 raise SettingsError('on_conflict must return "reject" or "move"')
         if verdict == "reject":
             return taken
-        return (
-            yield from use(
-                lambda stores: stores.accounts.save(
-                    account, version=wanted.version, replace=wanted.replace, move_from=taken.owner
-                )
+        return await UseStore(
+            lambda stores: stores.accounts.save(
+                account, version=wanted.version, replace=wanted.replace, move_from=taken.owner
             )
         )
 
-    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
-        yield from ()
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
         return Answer.redirect(outcome.location or self.after)
 
 
-def session(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+async def session(feature: AccountLink, visit: Visit) -> Answer:
     """`POST /session`: the agent token that Configure's element gave the page, for the user who is signed in.
 
     `externalId` is the element's: another tab may have changed who is signed in since the page was made.
@@ -165,28 +162,27 @@ def session(feature: AccountLink, visit: Visit) -> Flow[Answer]:
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a token that was posted from elsewhere")
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
-    fields = yield from posted(visit)
+    fields = await posted(visit)
     token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
     if not is_token(given.reveal()) or not isinstance(made_for, str | None):
         raise SignInError(Code.INVALID_REQUEST, "the body must have a token")
-    if made_for is not None and made_for != (yield from external_id(site, user_id)):
+    if made_for is not None and made_for != await external_id(site, user_id):
         raise SignInError(Code.WRONG_USER, "the page was made for another user than the one who is signed in now")
     # Before the call, so that a disconnect during it wins.
-    version = yield from use(lambda stores: stores.accounts.version(site.agent, user_id))
-    validation = yield from validated(site, given)
+    version = await UseStore(lambda stores: stores.accounts.version(site.agent, user_id))
+    validation = await validated(site, given)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the page gave something else than an agent token of this agent")
-    yield from whole(feature.connect(_Wanted(user_id, validation.user_id, given, version)))
+    await Shielded(feature.connect(_Wanted(user_id, validation.user_id, given, version)))
     return Answer(status=200, json={"connected": True, "next": feature.after})
 
 
-def element(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+async def element(feature: AccountLink, visit: Visit) -> Answer:
     """`GET /element.js`: what brings the element's token to `POST /session`."""
-    yield from ()
     return Answer(status=200, script=ui.ELEMENT_SCRIPT)
 
 
@@ -228,49 +224,49 @@ def _unlinked(account: StoredAccount) -> AccountUnlinked:
     return AccountUnlinked(user_id=account.user_id, configure_user_id=account.configure_user_id, kinds=(account.kind,))
 
 
-def disconnect(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+async def disconnect(feature: AccountLink, visit: Visit) -> Answer:
     """`POST /disconnect`: delete the connection, in the app only. Idempotent; the answer says what was deleted."""
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
         raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from elsewhere")
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
-    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
-    if found and not (yield from _may_disconnect(feature, user_id, found)):
+    found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
+    if found and not await _may_disconnect(feature, user_id, found):
         raise SignInError(
             Code.LAST_SIGN_IN,
             "the user signs in with Configure and may have no other way; say otherwise with can_disconnect=",
         )
-    gone = yield from unlink(site, user_id)
+    gone = await unlink(site, user_id)
     if visit.wants_json:
         return Answer(status=200, json={"disconnected": bool(gone)})
     return Answer.redirect(feature.after)
 
 
-def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> Flow[bool]:
+async def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> bool:
     hook = feature.can_disconnect
     if hook is None:
         # Only the app knows whether there is another way in; without its word nobody is locked out.
         return all(account.kind != "oauth" for account in found)
-    return bool((yield from ask(lambda app: app.call(hook, user_id))))
+    return bool(await AskApp(lambda app: app.call(hook, user_id)))
 
 
-def unlink(site: Site, user_id: str) -> Flow[tuple[LinkedAccount, ...]]:
+async def unlink(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
     """Delete a user's connections of every kind; attempts and refreshes in flight can't bring them back."""
-    gone = yield from use(lambda stores: stores.accounts.unlink(site.agent, user_id))
+    gone = await UseStore(lambda stores: stores.accounts.unlink(site.agent, user_id))
     for account in gone:
-        yield from tell(_unlinked(account))
+        await Emit(_unlinked(account))
     return tuple(account.public for account in gone)
 
 
-def status(feature: AccountLink, visit: Visit) -> Flow[Answer]:
+async def status(feature: AccountLink, visit: Visit) -> Answer:
     """`GET /status`: what is connected, as JSON, never a token."""
     site = feature.site
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
-    found = yield from use(lambda stores: stores.accounts.find(site.agent, user_id))
+    found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     accounts = [
         {
             "kind": account.kind,

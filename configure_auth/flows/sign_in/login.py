@@ -18,7 +18,7 @@ from ...stores import Saved, StoredAccount
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..answer import Answer
 from ..app import Hook, local_id
-from ..effects import Flow, ask, both, send, tell, use
+from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
 from ..site import Clock, Site
 from .attempts import Outcome
 from .link import stale
@@ -81,9 +81,9 @@ class OAuthClient:
         )
 
 
-def identify(
+async def identify(
     client: OAuthClient, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
-) -> Flow[tuple[Identity, TokenGrant, int | None]]:
+) -> tuple[Identity, TokenGrant, int | None]:
     """Code -> tokens -> who it is: one call, then two at the same time.
 
     Returns:
@@ -91,29 +91,27 @@ def identify(
     """
     settings = client.settings
     try:
-        tokens = yield from send(
-            exchange_authorization_code(
-                settings,
-                code=code,
-                redirect_uri=redirect_uri,
-                code_verifier=verifier,
-                resource=client.resource,
-                scopes=client.scopes,
-            )
+        tokens = await exchange_authorization_code(
+            settings,
+            code=code,
+            redirect_uri=redirect_uri,
+            code_verifier=verifier,
+            resource=client.resource,
+            scopes=client.scopes,
         )
     except ConfigureError as error:
         if error.backend_code == "invalid_grant":
             raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
         raise
-    identity, version = yield from whose(client, tokens.access_token, tokens.scopes, site)
+    identity, version = await whose(client, tokens.access_token, tokens.scopes, site)
     return identity, grant_of(tokens, site.clock()), version
 
 
-def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site) -> Flow[tuple[Identity, int | None]]:
+async def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site) -> tuple[Identity, int | None]:
     """Who a token of ours belongs to, with the version of the local user."""
-    user_id, profile = yield from person_of(client.settings, token, scopes, site.clock)
+    user_id, profile = await person_of(client.settings, token, scopes, site.clock)
     agent = client.settings.required_agent
-    owner = yield from use(lambda stores: stores.accounts.owner(agent, user_id))
+    owner = await UseStore(lambda stores: stores.accounts.owner(agent, user_id))
     local_user_id, version = owner or (None, None)
     who = profile.identity if profile is not None else None
     identity = Identity(
@@ -127,9 +125,9 @@ def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Sit
     return identity, version
 
 
-def person_of(
+async def person_of(
     settings: Settings, token: Secret, scopes: tuple[str, ...], clock: Clock
-) -> Flow[tuple[str, ProfileAnswer | None]]:
+) -> tuple[str, ProfileAnswer | None]:
     """The Configure user of an access token of ours, and the profile where the scopes allow to read it.
 
     Raises:
@@ -138,9 +136,9 @@ def person_of(
     if "profile.read" in scopes:
         # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
         reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
-        introspection, profile = yield from both(introspect(settings, token), reading)
+        introspection, profile = await SendBoth(introspect(settings, token), reading)
     else:
-        introspection, profile = (yield from send(introspect(settings, token))), None
+        introspection, profile = await introspect(settings, token), None
     return _one_person(settings, introspection, profile, clock()), profile
 
 
@@ -219,39 +217,39 @@ class Login(SignInFeature):
         # A second tab whose first one has signed in meanwhile: go on, without an exchange.
         return user_id is None
 
-    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
-        identity, grant, version = yield from identify(
+    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+        identity, grant, version = await identify(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         location = record.next or self.after
         grant = replace(grant, next=location)
-        user_id, answer = yield from self._undone_on_failure(self._enter(identity, grant, version))
+        user_id, answer = await self._undone_on_failure(self._enter(identity, grant, version))
         outcome = Outcome(location=location, user_id=user_id, replay=replay_of(identity, grant))
         return outcome, answer
 
-    def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> Flow[tuple[str, Answer]]:
+    async def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> tuple[str, Answer]:
         """Let the app sign its user in, and keep whose Configure user it is."""
-        user_id, answer = yield from self._sign_in(identity, grant)
+        user_id, answer = await self._sign_in(identity, grant)
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
-        saved = yield from self._save(account, known)
+        saved = await self._save(account, known)
         if saved.end == "taken" and identity.local_user_id is None:
             # Another tab of the same person was faster, and made the local user.
-            found = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+            found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
             if found is not None:
                 owner, version = found
-                return (yield from self._enter(replace(identity, local_user_id=owner), grant, version))
+                return await self._enter(replace(identity, local_user_id=owner), grant, version)
         if saved.end != "saved":
             raise stale(saved)
-        yield from tell(LoggedIn(account=account.public))
+        await Emit(LoggedIn(account=account.public))
         return user_id, answer
 
-    def _undone_on_failure(self, entering: Flow[T]) -> Flow[T]:
+    async def _undone_on_failure(self, entering: Flow[T]) -> T:
         """Whoever the app signed in before a failure must not stay so."""
         try:
-            return (yield from entering)
+            return await entering
         except Exception:
-            yield from ask(lambda app: app.renew_session(self.site.keep_session))
+            await AskApp(lambda app: app.renew_session(self.site.keep_session))
             raise
 
     def _account(self, user_id: str, identity: Identity, grant: TokenGrant) -> StoredAccount:
@@ -267,40 +265,40 @@ class Login(SignInFeature):
             linked_at=site.clock(),
         )
 
-    def _save(self, account: StoredAccount, version: int | None) -> Flow[Saved]:
+    async def _save(self, account: StoredAccount, version: int | None) -> Saved:
         try:
-            return (yield from use(lambda stores: stores.accounts.save(account, version=version)))
+            return await UseStore(lambda stores: stores.accounts.save(account, version=version))
         except StoreError as error:
             # The app has its user by now: once more, before the person has to start again.
             log.warning("a sign-in could not be kept at once: %s", error)
-        return (yield from use(lambda stores: stores.accounts.save(account, version=version)))
+        return await UseStore(lambda stores: stores.accounts.save(account, version=version))
 
-    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
         """Browsers drop the winner's response, and its session cookie with it: for 30 s sign in again."""
         location = outcome.location or self.after
         if outcome.replay is None or user_id is not None:
             return Answer.redirect(location)
         identity, grant = play(outcome.replay)
-        found = yield from use(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
         owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
             return Answer.redirect(location)
-        return (yield from self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant)))
+        return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
 
-    def _enter_again(self, identity: Identity, grant: TokenGrant) -> Flow[Answer]:
-        user_id, answer = yield from self._sign_in(identity, grant)
+    async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Answer:
+        user_id, answer = await self._sign_in(identity, grant)
         if user_id != identity.local_user_id:
             raise SignInError(Code.ACCOUNT_TAKEN, "on_login gave another user than identity.local_user_id")
         return answer
 
-    def _sign_in(self, identity: Identity, grant: TokenGrant) -> Flow[tuple[str, Answer]]:
-        yield from ask(lambda app: app.renew_session(self.site.keep_session))
-        result = yield from ask(lambda app: app.call(self.on_login, identity, grant))
+    async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Answer]:
+        await AskApp(lambda app: app.renew_session(self.site.keep_session))
+        result = await AskApp(lambda app: app.call(self.on_login, identity, grant))
         answer = Answer.redirect(grant.next or self.after)
         if isinstance(result, tuple) and len(result) == 2:
             result, given = result
             if given is not None:
-                answer = Answer(response=(yield from ask(lambda app: app.response(given))))
+                answer = Answer(response=await AskApp(lambda app: app.response(given)))
         user_id = local_id(result, "on_login")
         if user_id is None:
             raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")

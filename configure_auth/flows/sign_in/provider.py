@@ -16,7 +16,7 @@ from ...settings import Settings, require_origin
 from ...stores.sealing import Sealer
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..answer import Answer
-from ..effects import Flow, send, whole
+from ..effects import Shielded
 from ..site import Clock, Site
 from ..visit import Visit
 from .attempts import Outcome, Purpose, as_refusal, claim, code_of, mint, read_callback, redeemed, remembered, settle
@@ -49,14 +49,14 @@ class Provider(Purpose):
     def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
-    def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> Flow[tuple[Outcome, Answer]]:
-        identity, grant, _version = yield from identify(
+    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+        identity, grant, _version = await identify(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         return Outcome(location=self.after, replay=replay_of(identity, grant)), Answer()
 
 
-def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> Flow[Answer]:
+async def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> Answer:
     """Keep a new attempt and send the person to Configure.
 
     Args:
@@ -66,11 +66,11 @@ def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> F
     if visit.touches_nothing:
         return Answer.untouched(visit)
     cookie = provider.site.browser_cookie(visit, redirect_uri)
-    url = yield from mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
+    url = await mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Answer.redirect(url, cookie=cookie)
 
 
-def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Identity, TokenGrant]]:
+async def authorize_access_token(provider: Provider, visit: Visit) -> tuple[Identity, TokenGrant]:
     """Judge the callback as the login's own routes do, and exchange its code once.
 
     For 30 s the same browser gets the same answer again (a reload, the loser of a race); later it's `already_used`.
@@ -83,11 +83,11 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    attempt = yield from claim(provider, "state", given.state, cookie)
+    attempt = await claim(provider, "state", given.state, cookie)
     if attempt is None:
         raise SignInError(Code.INTERRUPTED, "another request is still ending this sign-in; load the page again")
     if attempt.outcome is None:
-        outcome, _answer = yield from whole(
+        outcome, _answer = await Shielded(
             settle(provider, attempt, redeemed(provider, attempt, partial(code_of, given), None))
         )
     else:
@@ -97,20 +97,18 @@ def authorize_access_token(provider: Provider, visit: Visit) -> Flow[tuple[Ident
     return play(outcome.replay)
 
 
-def userinfo(provider: Provider, token: Mapping[str, Any]) -> Flow[Identity]:
+async def userinfo(provider: Provider, token: Mapping[str, Any]) -> Identity:
     """Who a token belongs to: introspection and the profile's identity, at the same time."""
     access_token, scopes = _entry(token, "access_token")
-    identity, _version = yield from whose(provider.client, access_token, scopes, provider.site)
+    identity, _version = await whose(provider.client, access_token, scopes, provider.site)
     return identity
 
 
-def refresh_token(provider: Provider, token: Mapping[str, Any]) -> Flow[TokenGrant]:
+async def refresh_token(provider: Provider, token: Mapping[str, Any]) -> TokenGrant:
     """A new pair for a token with a refresh token, which is used up by it. Keep the new one before anything else."""
     client = provider.client
     old, scopes = _entry(token, "refresh_token")
-    answer = yield from send(
-        refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
-    )
+    answer = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
     grant = grant_of(answer, provider.site.clock())
     # RFC 6749 section 6: without a new refresh token the old one stays.
     return grant if grant.refresh_token is not None else replace(grant, refresh_token=old)

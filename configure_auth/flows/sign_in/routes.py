@@ -22,11 +22,10 @@ from ...values import PendingSignIn, Secret
 from ..answer import Answer, BrowserCookie
 from ..app import AppResponse, Hook, local_id
 from ..destination import require_path
-from ..effects import Flow, ask, whole
+from ..effects import AskApp, Flow, Shielded
 from ..site import Site, digest
 from ..visit import Visit
 from .attempts import (
-    Ending,
     Outcome,
     Purpose,
     Returned,
@@ -87,7 +86,7 @@ class Feature(ABC):
         return f"{app_url}{self.path}{route}"
 
     @abstractmethod
-    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         """What a failure looks like."""
 
 
@@ -120,15 +119,15 @@ class SignInFeature(Feature, Purpose):
         """Whether a callback without a session user is worth a reload that brings a strict session cookie."""
 
     @abstractmethod
-    def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Flow[Answer]:
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
         """Answer the same browser again after a success, without a second exchange."""
 
-    def refuse(self, route: Route, visit: Visit, error: SignInError) -> Flow[Answer]:
+    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         """At the app's hook, as JSON, or on a page."""
         if self.on_error is not None:
             hook = self.on_error
             try:
-                response = yield from ask(lambda app: app.answer(hook, error))
+                response = await AskApp(lambda app: app.answer(hook, error))
             except AppResponse as made:
                 response = made.response
             except Exception:  # a broken hook must not hide the page
@@ -156,20 +155,19 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Adapters register every route for all of these, so that a wrong one gets an answer with a code as well."""
 
 
-def serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
+async def serve(feature: Feature, route: Route, visit: Visit) -> Answer:
     """Answer a request to one of the feature's routes; no failure gets past this."""
-    answer = yield from _guarded(feature, route, visit, _serve(feature, route, visit))
-    return answer
+    return await _guarded(feature, route, visit, _serve(feature, route, visit))
 
 
-def _serve(feature: Feature, route: Route, visit: Visit) -> Flow[Answer]:
+async def _serve(feature: Feature, route: Route, visit: Visit) -> Answer:
     if visit.method not in route.methods and not (visit.method == "HEAD" and "GET" in route.methods):
         raise SignInError(Code.INVALID_REQUEST, f"{visit.method} is not for this route", status=405)
     check_path(feature, visit, feature.site.app_url(visit), route.rule)
-    return (yield from route.flow(feature, visit))
+    return await route.flow(feature, visit)
 
 
-def start(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
+async def start(feature: SignInFeature, visit: Visit) -> Answer:
     """`GET|POST /sign-in`. Query: `next`; `replace=1` lets another Configure user take the present one's place."""
     site = feature.site
     if visit.touches_nothing:
@@ -202,11 +200,11 @@ def start(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
         moved = {"moved": "1"} if "moved" in asked else {}
         page = ui.ConfirmPage(feature.intent, feature.start_href(confirm=proof, **moved, **again))
         return Answer(status=200, page=page, cookie=cookie)
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     destination = site.destinations.judge(asked.get("next"))
     if not feature.admit(user_id):
         return _onward(visit, destination or feature.after)
-    url = yield from mint(
+    url = await mint(
         feature,
         cookie=cookie,
         redirect_uri=feature.url(app_url, "/callback"),
@@ -229,7 +227,7 @@ def reload_first(route: Route, visit: Visit) -> Answer | None:
     return Answer(status=200, page=ui.ReloadPage()) if visit.is_cross_site else None
 
 
-def callback(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
+async def callback(feature: SignInFeature, visit: Visit) -> Answer:
     """`GET /callback`, where Configure sends the person back."""
     site = feature.site
     app_url = site.app_url(visit)
@@ -237,25 +235,25 @@ def callback(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
     if visit.touches_nothing:
         return Answer.untouched(visit)
     cookie = _binding(feature, visit)
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if visit.is_cross_site and (visit.lacks_strict_session or (user_id is None and feature.needs_session())):
         return Answer(status=200, page=ui.ReloadPage())
-    attempt = yield from claim(feature, "state", given.state, cookie)
+    attempt = await claim(feature, "state", given.state, cookie)
     if attempt is None:
         return Answer(status=202, page=ui.WaitPage(), retry_after=1)
     if attempt.outcome is not None:
-        return (yield from feature.repeat(attempt, remembered(site, attempt), user_id))
+        return await feature.repeat(attempt, remembered(site, attempt), user_id)
     if attempt.redirect_uri != feature.url(app_url, "/callback"):
         ending = _elsewhere()
     elif user_id is None and feature.parks():
         ending = _parked(feature, attempt, given, cookie)
     else:
         ending = redeemed(feature, attempt, partial(code_of, given), user_id)
-    _outcome, answer = yield from whole(settle(feature, attempt, ending))
+    _outcome, answer = await Shielded(settle(feature, attempt, ending))
     return answer
 
 
-def finish(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
+async def finish(feature: SignInFeature, visit: Visit) -> Answer:
     """`POST /finish?configure_finish=...`, by the page that a callback without a user went to; with its bearer token.
 
     Answers JSON: where the page may go on to.
@@ -267,10 +265,10 @@ def finish(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
     if not visit.is_state(handle.reveal()):
         raise SignInError(Code.INVALID_REQUEST, f"a finish needs the {FINISH} of the page's own address")
     cookie = _binding(feature, visit)
-    user_id = yield from current_user(site)
+    user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "a finish needs the bearer token of the user who started")
-    attempt = yield from claim(feature, FINISH, handle, cookie)
+    attempt = await claim(feature, FINISH, handle, cookie)
     if attempt is None:
         return Answer(status=202, json={"next": None}, retry_after=1)
     if attempt.outcome is not None:
@@ -279,7 +277,7 @@ def finish(feature: SignInFeature, visit: Visit) -> Flow[Answer]:
         outcome = remembered(site, attempt)
     else:
         ending = redeemed(feature, attempt, partial(_unparked, site, attempt), user_id)
-        outcome, _answer = yield from whole(settle(feature, attempt, ending))
+        outcome, _answer = await Shielded(settle(feature, attempt, ending))
     return Answer(status=200, json={"next": outcome.location})
 
 
@@ -290,12 +288,13 @@ def _binding(feature: SignInFeature, visit: Visit) -> BrowserCookie:
     return cookie
 
 
-def _elsewhere() -> Ending:
-    yield from ()
+async def _elsewhere() -> tuple[Outcome, Answer]:
     raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
 
 
-def _parked(feature: SignInFeature, record: PendingSignIn, given: Returned, cookie: BrowserCookie) -> Ending:
+async def _parked(
+    feature: SignInFeature, record: PendingSignIn, given: Returned, cookie: BrowserCookie
+) -> tuple[Outcome, Answer]:
     """Keep the code, sealed, under a handle of its own, for the page that knows who the user is."""
     site, handle = feature.site, new_state(feature, cookie)
     state_hash = digest(FINISH, handle.reveal())
@@ -308,7 +307,7 @@ def _parked(feature: SignInFeature, record: PendingSignIn, given: Returned, cook
         code=site.sealer.seal(code_of(given).reveal(), "code", state_hash),
         claimed_at=None,
     )
-    yield from keep(site, parked)
+    await keep(site, parked)
     location = with_query(record.next or feature.after, FINISH, handle.reveal())
     return Outcome(location=location), Answer.redirect(location)
 
@@ -336,20 +335,20 @@ def check_path(feature: Feature, visit: Visit, app_url: str, route: str) -> None
         )
 
 
-def current_user(site: Site) -> Flow[str | None]:
-    value = yield from ask(lambda app: app.call(site.user_id))
+async def current_user(site: Site) -> str | None:
+    value = await AskApp(lambda app: app.call(site.user_id))
     return local_id(value, "user_id")
 
 
-def _guarded(feature: Feature, route: Route, visit: Visit, flow: Flow[Answer]) -> Flow[Answer]:
+async def _guarded(feature: Feature, route: Route, visit: Visit, flow: Flow[Answer]) -> Answer:
     """Every failure of a flow ends here, never as a bare 500."""
     try:
-        return (yield from flow)
+        return await flow
     except AppResponse as made:
         return Answer(response=made.response)
     except Exception as error:  # noqa: BLE001  # the last place where an error can get a page
         refusal = as_refusal(error)
-    return (yield from feature.refuse(route, visit, refusal))
+    return await feature.refuse(route, visit, refusal)
 
 
 def _refused(feature: SignInFeature, route: Route, visit: Visit, error: SignInError) -> Answer:

@@ -1,0 +1,93 @@
+"""What performs the effects of a flow: an API client, the stores, the app of the request, and a listener of events."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+
+from ..client.call import Call
+from ..client.client import AsyncConfigure, Configure
+from ..events import Event
+from ..runtime.drivers import arun, run, shielded
+from ..runtime.effects import Effect
+from ..stores import Stores
+from .effects import AskApp, Emit, Pause, SendBoth, Shielded, UseStore
+
+__all__ = ["AsyncPerformer", "Performer"]
+
+log = logging.getLogger("configure_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Performs effects by blocking. `app` is the adapter's object for this request, None outside of one."""
+
+    client: Configure
+    stores: Stores
+    app: Any
+    emit: Callable[[Event], object]
+
+    def __call__(self, effect: Effect[Any]) -> Any:
+        match effect:
+            case Call():
+                return self.client.send(effect)
+            case SendBoth(first, second):
+                return self.client.send_both(first, second)
+            case UseStore(operation):
+                return operation(self.stores)
+            case AskApp(question):
+                return question(self.app)
+            case Emit(event):
+                try:
+                    return self.emit(event)
+                except Exception:  # what the event reports is committed, and must not look undone
+                    log.exception("a handler of %s failed", type(event).__name__)
+            case Shielded(flow):
+                return run(flow, self)
+            case Pause(seconds):
+                return time.sleep(seconds)
+            case _:
+                raise TypeError(f"{type(effect).__name__} is not an effect of this package")
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncPerformer:
+    """`Performer`, awaited. Stores, app and handlers may be synchronous or not."""
+
+    client: AsyncConfigure
+    stores: Any
+    app: Any
+    emit: Callable[[Event], Any]
+
+    async def __call__(self, effect: Effect[Any]) -> Any:
+        match effect:
+            case Call():
+                return await self.client.send(effect)
+            case SendBoth(first, second):
+                return await self.client.send_both(first, second)
+            case UseStore(operation):
+                return await _awaited(operation(self.stores))
+            case AskApp(question):
+                return await _awaited(question(self.app))
+            case Emit(event):
+                try:
+                    return await _awaited(self.emit(event))
+                except Exception:  # what the event reports is committed, and must not look undone
+                    log.exception("a handler of %s failed", type(event).__name__)
+            case Shielded(flow):
+                return await shielded(partial(arun, flow, self))
+            case Pause(seconds):
+                return await anyio.sleep(seconds)
+            case _:
+                raise TypeError(f"{type(effect).__name__} is not an effect of this package")
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,91 @@
+"""`verb`: a public method written once, which blocks on one kind of object and is awaited on the other."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from .drivers import arun, run
+from .effects import Effect, Flow
+
+__all__ = ["Awaited", "Blocking", "verb"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_EFFECT = re.compile(r"^\w+\[(.*)\]$", re.DOTALL)
+
+
+class Blocking(ABC):
+    """An object whose verbs block and return their value."""
+
+    @abstractmethod
+    def _performer(self) -> Callable[[Any], Any]:
+        """What performs the effects of a verb."""
+
+
+class Awaited(ABC):
+    """An object whose verbs are awaited."""
+
+    @abstractmethod
+    def _performer(self) -> Callable[[Any], Awaitable[Any]]:
+        """What performs the effects of a verb."""
+
+
+class verb(Generic[P, T]):  # a decorator, like `property`
+    """Decorator for a method that is a flow, or returns an effect: calling it runs that flow with `_performer()`.
+
+    `help()`, `inspect.signature` and type checkers see an ordinary method on `Blocking` objects and a coroutine method
+    on `Awaited` ones.
+    """
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Flow[T] | Effect[T]]) -> None:
+        # The arguments may be codes and tokens. They are deleted before anything can fail, so that a traceback printed
+        # with its locals contains none of them.
+
+        def blocking(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            perform = self._performer()
+            flow = function(self, *args, **kwargs)
+            del args, kwargs
+            return run(flow, perform)
+
+        async def awaited(self: Awaited, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            perform = self._performer()
+            flow = function(self, *args, **kwargs)
+            del args, kwargs
+            return await arun(flow, perform)
+
+        self.__doc__ = function.__doc__
+        self._function = function
+        self._blocking = _described(blocking, function)
+        self._awaited = _described(awaited, function)
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(self, owner: Blocking, cls: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: Awaited, cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, owner: object, cls: type) -> Any:
+        if not issubclass(cls, Blocking | Awaited):
+            return self._function
+        method = self._blocking if issubclass(cls, Blocking) else self._awaited
+        return method if owner is None else MethodType(method, owner)
+
+
+def _described(method: Any, function: Callable[..., Any]) -> Any:
+    """Give the method the function's name, documentation and signature, returning the value itself."""
+    functools.update_wrapper(method, function)
+    signature = inspect.signature(function)
+    if not inspect.iscoroutinefunction(inspect.unwrap(function)):
+        returns = _EFFECT.sub(r"\1", str(signature.return_annotation))
+        signature = signature.replace(return_annotation=returns)
+        method.__annotations__ = {**function.__annotations__, "return": returns}
+    method.__signature__ = signature
+    return method
