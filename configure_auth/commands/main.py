@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ConfigureAuthError
+from .sandbox import sandbox
 
 if TYPE_CHECKING:
     from ..flows import Performer, Registration, Resealed, Site
@@ -69,44 +70,7 @@ def main() -> None:
     """Sign-in with Configure for Python web apps."""
 
 
-@main.command()
-@click.option(
-    "--port", default=4010, show_default=True, type=click.IntRange(1, 65533), help="The first of three ports."
-)
-@click.option(
-    "--app-url", default="http://localhost:3000", show_default=True, help="Your app, whose callbacks it knows."
-)
-@click.option(
-    "--seed", type=click.Path(path_type=Path), help="People and addresses of your own: a .json or .toml file."
-)
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="LINE",
-    help='A failure, as "POST /oauth/token status=503 times=2". May be given several times.',
-)
-def sandbox(port: int, app_url: str, seed: Path | None, faults: tuple[str, ...]) -> None:
-    """Serve a strict local Configure until Ctrl-C; prints the settings for your app."""
-    try:
-        from ..sandbox import FaultError, PortInUse, SeedError, serve
-        from ..sandbox.uris import redirect_uri_error
-    except ImportError as error:
-        raise click.ClickException("the sandbox needs more: pip install 'configure_auth[sandbox]'") from error
-    if fault := redirect_uri_error(app_url):
-        raise _WrongOption(f"--app-url: its callbacks can't be registered: {fault}")
-
-    def announce(settings: str) -> None:
-        click.echo(f"A local Configure runs on http://127.0.0.1:{port}. Settings for your app:\n\n{settings}\n")
-        click.echo(f"What happens in it: http://127.0.0.1:{port}/")
-        click.echo("Any phone number signs in; the code is 000000. Ctrl-C ends it.")
-
-    try:
-        serve(port, app_url=app_url, announce=announce, seed=seed, faults=faults)
-    except PortInUse as error:
-        raise click.ClickException(str(error)) from error
-    except (FaultError, SeedError) as error:
-        raise _WrongOption(str(error)) from error
+main.add_command(sandbox)
 
 
 def tell_of_registrations(done: Sequence[Registration]) -> None:

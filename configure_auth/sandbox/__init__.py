@@ -1,6 +1,6 @@
 """A strict local stand-in for Configure, for development and tests."""
 
-from .errors import FaultError, NotRunning, PortInUse, SandboxError, SeedError, SignInFailed
+from .errors import FaultError, NotRunning, OptionError, PortInUse, SandboxError, SeedError, SignInFailed
 from .faults import Hold
 from .issuer import Grant, Token
 from .program import serve
@@ -18,6 +18,7 @@ __all__ = [
     "Grant",
     "Hold",
     "NotRunning",
+    "OptionError",
     "Person",
     "PortInUse",
     "Sandbox",

@@ -80,7 +80,8 @@ class ActivityPage:
             await self._app(scope, receive, send)
             return
         hosts = Headers(scope=scope).getlist("host")
-        local = len(hosts) == 1 and _LOOPBACK_HOST.fullmatch(hosts[0]) is not None
+        own = {urlsplit(url).netloc.lower() for url in (self._db.urls.api, self._db.urls.api_in_browsers)}
+        local = len(hosts) == 1 and (_LOOPBACK_HOST.fullmatch(hosts[0]) is not None or hosts[0].lower() in own)
         await (self._page() if local else _refusal())(scope, receive, send)
 
     def _page(self) -> Response:

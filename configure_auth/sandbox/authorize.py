@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from .database import Database, OAuthClient
-from .http_messages import ApiRequest, OAuthError
+from .http_messages import ApiRequest, OAuthError, UnregisteredAddress
 from .interactions import OAuthRequest
 from .pages import error_page
 from .sign_in_steps import begin
@@ -27,7 +27,9 @@ def authorize(db: Database, incoming: ApiRequest) -> Response:
         request, client = _checked(db, incoming)
     except OAuthError as error:
         if incoming.wants_html:
-            return error_page("This sign-in can't start", error.description, error.status, code=error.error)
+            return error_page(
+                "This sign-in can't start", error.description, error.status, code=error.error, address=error.address
+            )
         return error.response()
     return begin(db, incoming, request, client.credentials.agent, client.name)
 
@@ -42,7 +44,8 @@ def _checked(db: Database, incoming: ApiRequest) -> tuple[OAuthRequest, OAuthCli
         raise OAuthError("invalid_client", "client_id is missing or unknown")
     redirect_uri = params.get("redirect_uri")
     if redirect_uri not in client.redirect_uris or redirect_uri is None:
-        raise OAuthError("invalid_request", "redirect_uri must be, byte for byte, one that the client registered")
+        address = UnregisteredAddress("redirect_uri", redirect_uri, tuple(client.redirect_uris))
+        raise OAuthError("invalid_request", str(address), address=address)
     if params.get("response_type") != "code":
         raise OAuthError("unsupported_response_type", "response_type must be code")
     scopes = tuple(params.get("scope", "").split(" "))

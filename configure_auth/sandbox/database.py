@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from .interactions import Interaction
 from .issuer import TokenIssuer
 from .people import People
 from .profiles import Profiles, Subject
+from .uris import is_loopback
 from .values import SCOPES, Completion, Credentials
 from .variants import Variants
 
@@ -56,9 +58,18 @@ class MintedLink:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
+    """The origins as apps know them, and the API's origin as browsers reach it."""
+
     api: str
     accounts: str
     sign_in: str
+    api_in_browsers: str
+
+    @property
+    def hosts_to_allow(self) -> list[str]:
+        """The hosts that an app must allow http for (CONFIGURE_ALLOW_HTTP)."""
+        urls = [urlsplit(url) for url in (self.api, self.accounts, self.sign_in)]
+        return sorted({url.hostname or "" for url in urls if url.scheme == "http" and not is_loopback(url.hostname)})
 
 
 class Database:
@@ -69,7 +80,7 @@ class Database:
 
     def __init__(self, agent: str, clock: Callable[[], float]) -> None:
         self.lock = threading.RLock()
-        self.urls = Urls("", "", "")
+        self.urls = Urls("", "", "", "")
         self._primary = agent
         self._clock = clock
         self._forget()

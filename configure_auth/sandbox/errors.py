@@ -13,6 +13,13 @@ class PortInUse(SandboxError):
         self.port = port
 
 
+class OptionError(SandboxError):
+    """An option of the sandbox can't be used. Arguments: its name, and what to change."""
+
+    def __init__(self, option: str, reason: str) -> None:
+        super().__init__(f"{option}: {reason}")
+
+
 class NotRunning(SandboxError):
     """The sandbox was asked for an address before `start()`."""
 

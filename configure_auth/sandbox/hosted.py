@@ -8,7 +8,7 @@ from dataclasses import replace
 from starlette.responses import Response
 
 from .database import Agent, Database
-from .http_messages import ApiError, ApiRequest, invalid
+from .http_messages import ApiError, ApiRequest, UnregisteredAddress, invalid
 from .interactions import HostedRequest
 from .pages import error_page
 from .people import canonical_phone
@@ -28,7 +28,9 @@ def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
     try:
         request = _checked(agent, incoming)
     except ApiError as error:
-        return error_page("This sign-in can't start", error.message, error.status, code=error.code)
+        return error_page(
+            "This sign-in can't start", error.message, error.status, code=error.code, address=error.address
+        )
     return begin(db, incoming, request, agent.handle, request.agent_name or agent.client.name)
 
 
@@ -104,9 +106,13 @@ def _return_to(agent: Agent, text: str | None) -> str | None:
         return None
     destination = read_return_destination(text)
     if destination is None or destination not in agent.return_destinations:
-        raise invalid(
-            "return_to is not registered for this agent: allow it with the secret key first",
-            "return_to",
+        address = UnregisteredAddress("return_to", text, tuple(agent.return_destinations))
+        raise ApiError(
+            400,
+            "invalid_request_error",
             "return_destination_not_allowed",
+            str(address),
+            param="return_to",
+            address=address,
         )
     return destination

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,7 +16,35 @@ from starlette.responses import JSONResponse, Response
 
 from .values import Origin
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*", re.IGNORECASE)
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class UnregisteredAddress:
+    """An address that a sign-in can't return to, because it isn't among the registered ones."""
+
+    param: str
+    given: str | None
+    registered: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What a developer types to register it."""
+        option, usual = {
+            "redirect_uri": ("--login-path", "/auth/configure"),
+            "return_to": ("--link-path", "/configure"),
+        }[self.param]
+        path = _ORIGIN.sub("", self.given or "").partition("?")[0].removesuffix("/callback")
+        named = f" {option} {shlex.quote(path)}" if path not in {"", usual} else ""
+        return f"python -m configure_auth register-callback --env-file .env{named}"
+
+    def __str__(self) -> str:
+        registered = ", ".join(self.registered) or "nothing"
+        return (
+            f"{self.param} must exactly match a registered one: {self.given!r} came, registered is {registered}. "
+            f"To register it: {self.command}"
+        )
 
 
 class ApiError(Exception):
@@ -30,8 +60,10 @@ class ApiError(Exception):
         param: str | None = None,
         retryable: bool = False,
         suggested_action: str | None = None,
+        address: UnregisteredAddress | None = None,
     ) -> None:
         super().__init__(message)
+        self.address = address
         self.status = status
         self.type = type
         self.code = code
@@ -59,8 +91,11 @@ class ApiError(Exception):
 class OAuthError(Exception):
     """An OAuth endpoint refuses a request; answered as RFC 6749, section 5.2."""
 
-    def __init__(self, error: str, description: str, status: int = 400) -> None:
+    def __init__(
+        self, error: str, description: str, status: int = 400, *, address: UnregisteredAddress | None = None
+    ) -> None:
         super().__init__(description)
+        self.address = address
         self.error = error
         self.description = description
         self.status = status

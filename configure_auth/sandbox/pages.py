@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
 from .database import Database
+from .http_messages import UnregisteredAddress
 from .interactions import CODE_TRIES, HostedRequest, Interaction
 from .people import show_phone
 
@@ -49,11 +50,17 @@ def page(template: str, status: int = 200, *, script: bool = False, **values: ob
 
 
 def error_page(
-    title: str, text: str, status: int = 400, *, code: str = "", hosted: HostedRequest | None = None
+    title: str,
+    text: str,
+    status: int = 400,
+    *,
+    code: str = "",
+    hosted: HostedRequest | None = None,
+    address: UnregisteredAddress | None = None,
 ) -> Response:
-    """An error that ends a visit: there is no safe address to send the person back to, but for `hosted`'s messages."""
+    """Return the page of an error that ends a sign-in: no address is safe to redirect to, but `hosted`'s messages."""
     theme = hosted.theme if hosted else None
-    return page("error.html", status, title=title, text=text, code=code, hosted=hosted, theme=theme)
+    return page("error.html", status, title=title, text=text, code=code, hosted=hosted, theme=theme, address=address)
 
 
 def step_page(db: Database, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
@@ -75,6 +82,7 @@ def step_page(db: Database, interaction: Interaction, *, error: str | None = Non
         person=person,
         phone=show_phone(shown_phone) if shown_phone else "",
         phone_text=phone_text,
+        people=[(person.phone, person.name) for person in db.people.all() if person.name],
         error=error,
         tries_left=CODE_TRIES - interaction.tries,
     )

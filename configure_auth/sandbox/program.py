@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
+from .env_file import TOKEN_KEYS, check_env_file, write_env_file
+from .errors import OptionError
 from .sandbox import Sandbox
+from .server import HOST
+from .uris import redirect_uri_error
 
-OAUTH_CALLBACK = "/auth/configure/callback"
-LINK_CALLBACK = "/configure/callback"
-CALLS_KEPT = 2000
-"""A program may run for weeks. Its page shows fewer."""
+OAUTH_CALLBACK: Final = "/auth/configure/callback"
+LINK_CALLBACK: Final = "/configure/callback"
+CALLS_KEPT: Final = 2000
+"""How many requests a program remembers, because it may run for weeks. Its page shows fewer."""
+PERSON: Final = {"phone": "+15550100001", "name": "Ada Lovelace", "email": "ada@example.com", "email_verified": True}
+"""The person in a sandbox without a seed."""
 
 
 def serve(
@@ -23,31 +32,51 @@ def serve(
     agent: str = "demo-agent",
     seed: Path | None = None,
     faults: Sequence[str] = (),
+    host: str = HOST,
+    public_url: str | None = None,
+    browser_url: str | None = None,
+    write_env: Path | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, which it takes itself: a shell starts background jobs with SIGINT ignored.
+    """Serve until SIGINT or SIGTERM. Main thread only.
 
-    Arguments: the API's port (the next two are used as well), the app's own URL, whose two callbacks are registered,
-    what to call with the text that says how to use the sandbox, and what `Sandbox.seed` and `Sandbox.script` read
-    before anything is served. Raises SeedError, FaultError, PortInUse. Main thread only.
+    Arguments:
+        port: the API's port; the next two are used as well.
+        app_url: the app's URL, whose two callbacks are registered: localhost and 127.0.0.1 count as one host.
+        announce: called with the text that says how to use the sandbox, once it serves.
+        seed, faults: what `Sandbox.seed` and `Sandbox.script` read before anything is served.
+        host, public_url, browser_url: as for `Sandbox`.
+        write_env: a file that gets the app's settings.
+
+    Raises:
+        OptionError, SeedError, FaultError: an option can't be used; nothing was served.
+        PortInUse: one of the ports is taken.
     """
     app_url = app_url.rstrip("/")
-    sandbox = Sandbox(port, agent=agent, calls_kept=CALLS_KEPT)
-    sandbox.register_redirect_uri(app_url + OAUTH_CALLBACK)
-    sandbox.register_return_to(app_url + LINK_CALLBACK)
-    sandbox.variants.completion_sender = "page"  # the likelier reading, and what an app's CORS is tried by
-    if seed is not None:
-        sandbox.seed(seed)
+    if reason := redirect_uri_error(app_url):
+        raise OptionError("--app-url", f"its callbacks can't be registered: {reason}")
+    if write_env is not None:
+        check_env_file(write_env)
+    sandbox = Sandbox(
+        port, agent=agent, calls_kept=CALLS_KEPT, host=host, public_url=public_url, browser_url=browser_url
+    )
+    for url in _same_machine(app_url):
+        sandbox.register_redirect_uri(url + OAUTH_CALLBACK)
+        sandbox.register_return_to(url + LINK_CALLBACK)
+    # The likelier of the two readings, and the one that tries out the app's CORS.
+    sandbox.variants.completion_sender = "page"
+    sandbox.seed({"people": [PERSON]} if seed is None else seed)
     for line in faults:
         sandbox.script(line)
+    # A shell starts background jobs with SIGINT ignored, so both signals get handlers of ours.
     reader, writer = os.pipe()
 
-    def ask_to_end(number: int, frame: object) -> None:
+    def end(number: int, frame: object) -> None:
         os.write(writer, b"\0")
 
-    previous = {number: signal.signal(number, ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with sandbox:
-            announce(_settings(sandbox, app_url))
+            announce(_announcement(sandbox, app_url, write_env))
             os.read(reader, 1)
     finally:
         for number, handler in previous.items():
@@ -56,11 +85,34 @@ def serve(
         os.close(writer)
 
 
-def _settings(sandbox: Sandbox, app_url: str) -> str:
-    """The variables of an app; of each further agent those that differ."""
-    own = sandbox.environment(app_url)
-    blocks = ["\n".join(f"{name}={value}" for name, value in own.items())]
+def _same_machine(url: str) -> list[str]:
+    """Return the URL, and for localhost the same one with 127.0.0.1, or the reverse."""
+    parts = urlsplit(url)
+    other = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}.get(parts.hostname or "")
+    if parts.scheme != "http" or other is None:
+        return [url]
+    return [url, parts._replace(netloc=other if parts.port is None else f"{other}:{parts.port}").geturl()]
+
+
+def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None) -> str:
+    settings = {**sandbox.environment(app_url), TOKEN_KEYS: secrets.token_urlsafe(32)}
+    if write_env is None:
+        shown = f"Settings for your app:\n\n{_lines(settings)}\n"
+    else:
+        write_env_file(write_env, settings)
+        shown = f"The settings for your app are in {write_env}.\n"
+    # Of each further agent only the settings that differ.
     for handle in sandbox.agents[1:]:
-        other = sandbox.environment(app_url, agent=handle).items() - own.items()
-        blocks.append("\n".join([f"# Instead, for {handle}:", *(f"# {name}={value}" for name, value in sorted(other))]))
-    return "\n\n".join(blocks)
+        other = dict(sorted(sandbox.environment(app_url, agent=handle).items() - settings.items()))
+        shown += f"\n# Instead, for {handle}:\n{_lines(other, '# ')}\n"
+    people = [person for person in sandbox.people if person.name]
+    known = f"{people[0].name} signs in with {people[0].phone}. " if people else ""
+    return (
+        f"A local Configure runs on {sandbox.api_url}. {shown}\n"
+        f"Sandbox activity: {sandbox.activity_url}\n"
+        f"{known}Any phone number signs in; the code is 000000. Ctrl-C stops it."
+    )
+
+
+def _lines(settings: dict[str, str], prefix: str = "") -> str:
+    return "\n".join(f"{prefix}{name}={value}" for name, value in settings.items())

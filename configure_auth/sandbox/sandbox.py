@@ -23,7 +23,7 @@ from .profiles import Subject
 from .request_log import RequestLog
 from .routes import application
 from .seeds import Seed, read_seed
-from .uris import read_return_destination, redirect_uri_error
+from .uris import origin_template, origins_of, read_return_destination, redirect_uri_error
 from .values import SCOPES, Call, Completion, Credentials, Origin, Person
 from .variants import Variants
 
@@ -38,8 +38,13 @@ class Sandbox:
         agent: the handle of the one agent that is there from the start.
         clock: Unix seconds; `advance()` adds to it.
         calls_kept: how many of the last requests `calls` has; all of them where it's None.
+        host: IP address to listen on. Everybody who reaches it can sign in and read what is in the sandbox.
+        public_url: URL under which the API is reached, where that isn't `http://127.0.0.1:<port>`. The other two
+            origins are on the next two ports; `{port}` stands for each one's port where each has a host of its own.
+        browser_url: the same for browsers, where they need another URL than the app.
 
-    Start it once (`with Sandbox() as sandbox:`) and `reset()` between tests.
+    Start it once (`with Sandbox() as sandbox:`) and `reset()` between tests. Raises OptionError for URLs that can't be
+    used.
     """
 
     def __init__(
@@ -49,8 +54,14 @@ class Sandbox:
         agent: str = "demo-agent",
         clock: Callable[[], float] | None = None,
         calls_kept: int | None = None,
+        host: str = server.HOST,
+        public_url: str | None = None,
+        browser_url: str | None = None,
     ) -> None:
         self._port = port
+        self._host = host
+        self._public_url = origin_template("--public-url", public_url)
+        self._browser_url = origin_template("--browser-url", browser_url) or self._public_url
         self._db = Database(agent, clock or time.time)
         self._log = RequestLog(calls_kept)
         self._faults = Faults()
@@ -62,9 +73,11 @@ class Sandbox:
         """Serves until `stop()`. Raises PortInUse."""
         if self._servers is not None:
             return self
-        sockets = server.bind(self._port)
+        sockets = server.bind(self._port, self._host)
         self._faults.begin()
-        self._db.urls = Urls(*(f"http://{server.HOST}:{s.getsockname()[1]}" for s in sockets))
+        ports = [sock.getsockname()[1] for sock in sockets]
+        api_in_browsers, accounts, sign_in = origins_of(self._browser_url, ports)
+        self._db.urls = Urls(origins_of(self._public_url, ports)[0], accounts, sign_in, api_in_browsers)
         origins = [
             SandboxMiddleware(application(self._db, origin), origin, self._log, self._faults, self.now)
             for origin in ORIGINS
@@ -114,6 +127,11 @@ class Sandbox:
         return self._urls.sign_in
 
     @property
+    def activity_url(self) -> str:
+        """The page that shows what is in the sandbox."""
+        return f"{self._urls.api_in_browsers}/"
+
+    @property
     def agent(self) -> str:
         return self._db.primary.handle
 
@@ -136,6 +154,7 @@ class Sandbox:
             "CONFIGURE_SIGN_IN_URL": self.sign_in_url,
             "CONFIGURE_SCRIPT_URL": self.script_url,
             "CONFIGURE_APP_URL": app_url,
+            "CONFIGURE_ALLOW_HTTP": ",".join(self._urls.hosts_to_allow),
         }
         return {name: value for name, value in variables.items() if value}
 

@@ -13,6 +13,6 @@ from .http_messages import ApiRequest
 def hosted_script(db: Database, incoming: ApiRequest) -> Response:
     """The script, with the sandbox's own addresses in it, and the reading of the wire that it plays."""
     text = files(__package__).joinpath("templates", "configure.js").read_text("utf-8")
-    text = text.replace("__API_URL__", db.urls.api).replace("__ACCOUNTS_URL__", db.urls.accounts)
+    text = text.replace("__API_URL__", db.urls.api_in_browsers).replace("__ACCOUNTS_URL__", db.urls.accounts)
     text = text.replace("__ELEMENT_TOKEN__", db.variants.element_token)
     return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-store"})

@@ -9,15 +9,17 @@ import itertools
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .errors import PortInUse, SandboxError
+from .errors import OptionError, PortInUse, SandboxError
 
 HOST: Final = "127.0.0.1"
+_IPV6_LOOPBACK: Final = "::1"
 BACKLOG: Final = 128
 START_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 60
@@ -45,19 +47,19 @@ class _Server(uvicorn.Server):
         self._listening.set()
 
 
-def bind(port: int) -> list[socket.socket]:
-    """Three listening sockets on 127.0.0.1: `port` and the next two, or three free ones for 0.
+def bind(port: int, host: str = HOST) -> list[socket.socket]:
+    """Return three listening sockets: on `port` and the next two, or on three free ports for 0.
 
-    Raises PortInUse when one of them is taken on 127.0.0.1 or on ::1, where a browser that is sent to "localhost"
-    would meet another program.
+    Raises PortInUse when one of them is taken on that address or on ::1, where a browser that is sent to "localhost"
+    would meet another program. Raises OptionError when this machine doesn't have the address.
     """
     bound: list[socket.socket] = []
     try:
         for number in (0, 0, 0) if port == 0 else (port, port + 1, port + 2):
             if number:
                 _refuse_taken_on_ipv6(number)
-            bound.append(_taken(socket.AF_INET, HOST, number))
-    except PortInUse:
+            bound.append(_taken(_family(host), host, number))
+    except (PortInUse, OptionError):
         for taken in bound:
             taken.close()
         raise
@@ -86,7 +88,16 @@ def _taken(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(port) from None
+        if error.errno == errno.EADDRNOTAVAIL and host != _IPV6_LOOPBACK:
+            raise OptionError("--host", f"this machine doesn't have the address {host}") from None
         raise
+
+
+def _family(host: str) -> socket.AddressFamily:
+    try:
+        return socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        raise OptionError("--host", f"{host!r} must be an IP address, as 0.0.0.0 for all of this machine's") from None
 
 
 def _refuse_taken_on_ipv6(port: int) -> None:
@@ -94,7 +105,7 @@ def _refuse_taken_on_ipv6(port: int) -> None:
     if not socket.has_ipv6:
         return
     try:
-        _taken(socket.AF_INET6, "::1", port).close()
+        _taken(socket.AF_INET6, _IPV6_LOOPBACK, port).close()
     except OSError as error:
         if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
             raise

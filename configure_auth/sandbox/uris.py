@@ -1,18 +1,28 @@
-"""Which addresses Configure would send a person back to."""
+"""URLs: what can be registered to return to, and where the sandbox itself is reached."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from .errors import OptionError
+
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 _SCRIPTING = frozenset({"javascript", "data", "vbscript", "file", "blob", "about", "mailto"})
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether browsers take a host for their own machine: localhost with its subdomains, and two addresses."""
+    return host in {"127.0.0.1", "::1"} or f".{host}".endswith(".localhost")
+
+
 def redirect_uri_error(uri: str) -> str | None:
-    """Why `uri` can't be registered for an OAuth client; None when it can."""
+    """Return why `uri` can't be registered for an OAuth client; None when it can.
+
+    Configure's own clients register http for localhost and 127.0.0.1 only. Subdomains of localhost are taken here too.
+    """
     if _FORBIDDEN.search(uri) or not uri.isascii():
         return "redirect_uri contains a character that URLs do not have"
     if "*" in uri:
@@ -29,7 +39,7 @@ def redirect_uri_error(uri: str) -> str | None:
     if not parts.hostname:
         return "redirect_uri must be an absolute URL"
     # [::1] is left out on purpose: Configure does not register it.
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname) and parts.hostname != "::1"):
         return None
     return "redirect_uri must use https, or http on localhost"
 
@@ -51,15 +61,15 @@ def read_return_destination(text: str) -> str | None:
         return None
     if scheme in {"http", "https"} and not parts.hostname:
         return None
-    if scheme == "http" and parts.hostname not in LOOPBACK:
+    if scheme == "http" and not is_loopback(parts.hostname):
         return None
     if scheme not in {"http", "https"} and not text.startswith(f"{scheme}://"):
         return None
     return text.partition("#")[0]
 
 
-def is_web_address(url: str, *, also_http: bool = False) -> bool:
-    """Whether `url` is https, or http on loopback (`also_http`: http anywhere)."""
+def is_web_address(url: str) -> bool:
+    """Whether `url` is https, or http on loopback."""
     if _FORBIDDEN.search(url):
         return False
     try:
@@ -68,4 +78,34 @@ def is_web_address(url: str, *, also_http: bool = False) -> bool:
         return False
     if not parts.hostname or "@" in parts.netloc:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and (also_http or parts.hostname in LOOPBACK))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+
+
+def origin_template(option: str, url: str | None) -> str | None:
+    """Check the value of `--public-url` or `--browser-url`. Raises OptionError."""
+    if url is None:
+        return None
+    problem = OptionError(
+        option, f"{url!r} must be an origin with a port, as http://sandbox:4010, or with {{port}} in it"
+    )
+    plain = url.rstrip("/").replace("{port}", "4010")
+    try:
+        parts = urlsplit(plain)
+        port = parts.port
+    except ValueError:
+        raise problem from None
+    if _FORBIDDEN.search(url) or "@" in url or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise problem
+    if parts.geturl() != f"{parts.scheme}://{parts.netloc}" or ("{port}" not in url and not 1 <= (port or 0) <= 65533):
+        raise problem
+    return url.rstrip("/")
+
+
+def origins_of(template: str | None, ports: Sequence[int]) -> list[str]:
+    """Return the URLs of the three origins that listen on these ports."""
+    if template is None:
+        return [f"http://127.0.0.1:{port}" for port in ports]
+    if "{port}" in template:
+        return [template.replace("{port}", str(port)) for port in ports]
+    before, _, first = template.rpartition(":")
+    return [f"{before}:{int(first) + number}" for number in range(len(ports))]

@@ -55,7 +55,7 @@ def roots(part: str) -> set[str]:
 def test_the_reader_sees_relative_and_late_imports() -> None:
     assert "configure_auth.flows" in set(imported(PACKAGE / "flask" / "extension.py"))
     assert "configure_auth.sandbox.Sandbox" in set(imported(PACKAGE / "testing" / "__init__.py"))
-    assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "commands" / "main.py"))
+    assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "commands" / "sandbox.py"))
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,14 @@ def test_a_port_that_is_taken_is_named(host: str, offset: int) -> None:
 PROGRAM = """
 import sys
 from configure_auth.sandbox import serve
-serve(int(sys.argv[1]), app_url="http://localhost:5000/", announce=lambda text: print(text, flush=True))
+serve(
+    int(sys.argv[1]),
+    app_url="http://localhost:5000/",
+    announce=lambda text: print(text, "that is all", sep="\\n", flush=True),
+)
 print("ended", flush=True)
 """
+END = "that is all"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -77,14 +82,16 @@ def test_the_program_ends_cleanly_on_a_signal(number: signal.Signals, background
     watchdog.start()
     try:
         assert program.stdout is not None
-        lines = [program.stdout.readline().strip() for _ in range(10)]
-        environment = dict(line.split("=", 1) for line in lines)
+        lines = [line.strip() for line in iter(program.stdout.readline, f"{END}\n")]
+        environment = dict(line.split("=", 1) for line in lines if line.startswith("CONFIGURE_"))
         assert environment["CONFIGURE_APP_URL"] == "http://localhost:5000"
         key = {"X-API-Key": environment["CONFIGURE_API_KEY"]}
         clients = httpx2.get(
             f"{environment['CONFIGURE_BASE_URL']}/v1/developer/oauth/clients", headers=key, trust_env=False
         ).json()["clients"]
-        assert clients[0]["redirect_uris"] == ["http://localhost:5000/auth/configure/callback"]
+        assert clients[0]["redirect_uris"] == [
+            f"http://{host}:5000/auth/configure/callback" for host in ("localhost", "127.0.0.1")
+        ]
         with HttpBrowser() as visitor:
             link = f"{environment['CONFIGURE_SIGN_IN_URL']}/{environment['CONFIGURE_AGENT']}"
             visitor.sign_in(f"{link}?delivery=message&message_complete_url=http://127.0.0.1:9/", "+15550100001")

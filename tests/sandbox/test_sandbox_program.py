@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import signal
 import socket
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from dotenv import dotenv_values
 
+from configure_auth import Configure, Settings
+from configure_auth.commands.sandbox import sandbox as command
 from configure_auth.sandbox import Person, Sandbox, server
 from configure_auth.sandbox.faults import WORDS
 from tests.public.running import environment, python
-from tests.readme.document import README, block, rows
+from tests.readme.document import ROOT, rows
 from tests.support.ports import three_free_ports
 
 SEED = """
@@ -64,20 +68,25 @@ def announced(running: subprocess.Popen[str]) -> list[str]:
     raise AssertionError(running.communicate()[1])
 
 
-def test_the_readme_s_seed_and_faults_can_be_used() -> None:
+def test_documented_seed_faults_and_options_work() -> None:
+    page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
     sandbox = Sandbox()
-    sandbox.seed(tomllib.loads(block("[[people]]").text))
-    for line in re.findall(r'(?:--fault |script\()"([^"]+)"', README):
+    (seed,) = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    sandbox.seed(tomllib.loads(seed))
+    for line in re.findall(r'(?:--fault |script\()"([^".]+)"', page):
         sandbox.script(line)
-    words = {words.strip("`") for words, _ in rows("word")}
-    for word in words:
+    faults = {cells[0].strip("`") for cells in rows("field", page)}
+    for word in faults:
         sandbox.script(f"GET /oauth/authorize {word}{'' if re.match('status|drop|cut|drip', word) else ' status=503'}")
 
-    assert {word.partition("=")[0] for word in words} == set(WORDS)
+    assert {word.partition("=")[0] for word in faults} == set(WORDS)
     (person,) = sandbox.people
     assert (person.name, len(sandbox.memories(person))) == ("Ada Lovelace", 1)
-    named = set(re.findall(r"`(\w+)`", README[README.index("A person also has") : README.index("Endpoints fail as")]))
+    named = set(re.findall(r"`(\w+)`", page[page.index("A person also has") : page.index("Without a seed")]))
     assert named == {one.name for one in fields(Person)} - {"phone", "name", "email", "preferences"}
+    options = {option.opts[0] for option in command.params}
+    assert {cells[0].strip("`").partition(" ")[0] for cells in rows("option", page)} == options
+    assert set(re.findall(r"--[a-z-]+(?<!-)", page)) - {"--env-file"} == options
 
 
 @pytest.fixture
@@ -91,7 +100,7 @@ def test_it_knows_the_people_and_says_where_to_look(seed: Path) -> None:
     port = three_free_ports()
     with program(port, "--seed", str(seed)) as running:
         lines = announced(running)
-        page = next(line.removeprefix("What happens in it: ") for line in lines if line.startswith("What happens"))
+        page = next(line.removeprefix("Sandbox activity: ") for line in lines if line.startswith("Sandbox activity"))
         shown = httpx2.get(page, trust_env=False)
         settings = dict(line.split("=", 1) for line in lines if line.startswith("CONFIGURE_"))
         others = dict(line[2:].split("=", 1) for line in lines if line.startswith("# CONFIGURE_"))
@@ -108,6 +117,7 @@ def test_it_knows_the_people_and_says_where_to_look(seed: Path) -> None:
         "CONFIGURE_SIGN_IN_URL",
         "CONFIGURE_SCRIPT_URL",
         "CONFIGURE_APP_URL",
+        "CONFIGURE_TOKEN_KEYS",
     }
     assert settings["CONFIGURE_API_KEY"] != others["CONFIGURE_API_KEY"]
 
@@ -159,11 +169,18 @@ def test_a_signal_ends_it_while_a_page_is_open_and_an_answer_is_late(
         (["--seed", "wrong.json"], "wrong.json: people 1: there is no phone"),
         (["--app-url", "localhost:3000"], "--app-url: its callbacks can't be registered: redirect_uri must be"),
         (["--app-url", "http://app.example.com"], "--app-url: its callbacks can't be registered: redirect_uri must"),
+        (["--public-url", "http://sandbox"], "--public-url: 'http://sandbox' must be an origin with a port"),
+        (["--public-url", "http://sandbox:4010/x"], "--public-url: 'http://sandbox:4010/x' must be an origin"),
+        (["--public-url", "http://sandbox:65534"], "--public-url: 'http://sandbox:65534' must be an origin"),
+        (["--browser-url", "ftp://x-{port}.example"], "--browser-url: 'ftp://x-{port}.example' must be an origin"),
+        (["--write-env", "live.env"], "--write-env: live.env has a CONFIGURE_API_KEY that is not a sandbox's"),
+        (["--write-env", "no/folder/.env"], "--write-env: no/folder/.env can't be read and written: "),
     ],
 )
 def test_a_wrong_option_is_one_sentence_before_anything_is_served(
     tmp_path: Path, options: list[str], words: str
 ) -> None:
+    (tmp_path / "live.env").write_text("CONFIGURE_API_KEY=sk_live_1\n")
     (tmp_path / "wrong.json").write_text('{"people": [{"name": "Ada"}]}')
     port = three_free_ports()
     # The port is taken: that nobody speaks of it shows that nothing was opened yet.
@@ -184,3 +201,102 @@ def test_a_busy_port_is_one_sentence_beside_a_good_seed(seed: Path) -> None:
 
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (1, "", 1)
     assert str(port + 2) in ended.stderr
+
+
+def test_app_port_and_app_url_exclude_each_other() -> None:
+    ended = python("-m", "configure_auth", "sandbox", "--app-port", "5000", "--app-url", "http://localhost:5000")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--app-port is short for --app-url" in ended.stderr
+
+
+def test_a_host_that_this_machine_does_not_have() -> None:
+    for host, words in (("192.0.2.1", "doesn't have the address"), ("sandbox", "must be an IP address")):
+        ended = python("-m", "configure_auth", "sandbox", "--port", str(three_free_ports()), "--host", host)
+
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
+        assert words in ended.stderr
+
+
+# The settings in a file
+
+
+def test_write_env_gives_an_app_all_its_settings(tmp_path: Path) -> None:
+    """The file is enough for an app of its own port; localhost and 127.0.0.1 are registered both."""
+    port, file = three_free_ports(), tmp_path / ".env"
+    with program(port, "--write-env", str(file), "--app-port", "5000") as running:
+        lines = announced(running)
+        settings = Settings.from_mapping(dotenv_values(file))
+        with Configure(settings) as configure:
+            destinations = {one.destination for one in configure.auth.list_sign_in_return_destinations()}
+
+    assert f"The settings for your app are in {file}." in "\n".join(lines)
+    assert not any(line.startswith("CONFIGURE_") for line in lines)
+    assert settings.app_url == "http://localhost:5000"
+    assert settings.required_oauth_client_id
+    assert settings.required_oauth_client_secret
+    assert len(settings.required_token_keys) == 1
+    assert len(base64.urlsafe_b64decode(settings.token_keys[0].reveal() + "=")) == 32
+    assert destinations == {f"http://{host}:5000/configure/callback" for host in ("localhost", "127.0.0.1")}
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_write_env_keeps_the_other_lines_and_the_token_keys(tmp_path: Path) -> None:
+    port, file = three_free_ports(), tmp_path / ".env"
+    others = "# mine\nSECRET_KEY='a b # c'\n\nexport DEBUG=1\nCONFIGURE_STORE=sqlite:///mine.db\n"
+    file.write_text(f"{others}CONFIGURE_AGENT=old\nCONFIGURE_TOKEN_KEYS={'k' * 43}\nLAST=no newline")
+    with program(port, "--write-env", str(file)) as running:
+        announced(running)
+    written = file.read_text()
+
+    assert written.startswith(others)
+    assert "LAST=no newline\n" in written
+    values = dotenv_values(file)
+    assert values["CONFIGURE_TOKEN_KEYS"] == "k" * 43
+    assert (values["CONFIGURE_AGENT"], values["CONFIGURE_BASE_URL"]) == ("demo-agent", f"http://127.0.0.1:{port}")
+    assert sum(line.startswith("CONFIGURE_AGENT=") for line in written.splitlines()) == 1
+
+
+def test_a_sandbox_without_a_seed_has_a_person_with_a_name() -> None:
+    port = three_free_ports()
+    with program(port) as running:
+        lines = announced(running)
+        shown = httpx2.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+
+    assert lines[-1].startswith(
+        "Ada Lovelace signs in with +15550100001. Any phone number signs in; the code is 000000"
+    )
+    assert "ada@example.com" in shown
+
+
+# Containers
+
+
+def test_a_sandbox_for_other_containers() -> None:
+    """It listens on all addresses, and its settings name the public URLs and allow http for them."""
+    port = three_free_ports()
+    with program(port, "--host", "0.0.0.0", "--public-url", "http://sandbox:4010") as running:
+        settings = dict(line.split("=", 1) for line in announced(running) if line.startswith("CONFIGURE_"))
+        page = [
+            httpx2.get(f"http://127.0.0.2:{port}/", headers={"Host": host}, trust_env=False).status_code
+            for host in ("sandbox:4010", "sandbox:4011", "evil.example")
+        ]
+
+    read = Settings.from_mapping(settings)
+    assert (read.base_url, read.accounts_url) == ("http://sandbox:4010", "http://sandbox:4011")
+    assert (read.sign_in_url, read.script_url, read.allow_http) == ("http://sandbox:4012",) * 2 + (("sandbox",),)
+    assert page == [200, 403, 403]
+
+
+def test_browsers_may_need_another_url_than_the_app() -> None:
+    """As in Codespaces, where each port has a host of its own."""
+    with Sandbox(browser_url="https://name-{port}.app.github.dev/") as sandbox, httpx2.Client(trust_env=False) as http:
+        settings = sandbox.environment()
+        port = int(sandbox.api_url.rpartition(":")[2])
+        local = settings["CONFIGURE_SIGN_IN_URL"].rpartition("-")[2].partition(".")[0]
+        script = http.get(f"http://127.0.0.1:{local}/js/configure.js").text
+
+    assert settings["CONFIGURE_BASE_URL"] == f"http://127.0.0.1:{port}"
+    assert re.fullmatch(r"https://name-[0-9]+\.app\.github\.dev", settings["CONFIGURE_ACCOUNTS_URL"])
+    assert "CONFIGURE_ALLOW_HTTP" not in settings
+    assert f'API = "https://name-{port}.app.github.dev"' in script
