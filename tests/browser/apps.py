@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,11 @@ class Variation:
     guard: bool = False
 
 
-Serve = Callable[[Sequence[socket.socket], Mapping[str, str], Path, Variation], AbstractContextManager[None]]
-"""Serves an app on listeners that are bound already, with these settings and a folder of its own for what it keeps."""
+Serve = Callable[[Sequence[socket.socket], Mapping[str, str], Path, Variation, list[str]], AbstractContextManager[None]]
+"""Serves an app on listeners that are bound already, with these settings and a folder of its own for what it keeps.
+
+The Referer header of each request is added to the list.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,8 @@ class Served:
     port: int
     folder: Path
     variation: Variation
+    referrers: list[str] = field(default_factory=list)
+    """The Referer headers that the app was sent."""
 
     @property
     def url(self) -> str:
@@ -115,7 +120,7 @@ def serving(example: ExampleApp, sandbox: Sandbox, folder: Path, variation: Vari
     sandbox.register_return_to(f"{served.url}/configure/callback")
     sandbox.register_redirect_uri(f"{served.url}/auth/configure/callback")
     try:
-        with example.serve(listeners, sandbox.environment(served.url), folder, variation):
+        with example.serve(listeners, sandbox.environment(served.url), folder, variation, served.referrers):
             yield served
     finally:
         for listener in listeners:
@@ -137,7 +142,11 @@ def free_listeners() -> list[socket.socket]:
 
 @contextmanager
 def serve_flask(
-    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+    listeners: Sequence[socket.socket],
+    settings: Mapping[str, str],
+    folder: Path,
+    variation: Variation,
+    referrers: list[str],
 ) -> Iterator[None]:
     from flask import request
     from flask_login import current_user
@@ -162,6 +171,7 @@ def serve_flask(
             return answer
 
     def whole(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        referrers.append(environ.get("HTTP_REFERER", ""))
         # Werkzeug's server forgets to close a file where the browser hangs up, so it gets bytes only.
         answer = app(environ, start_response)
         try:
@@ -214,7 +224,11 @@ class Guard:
 
 @contextmanager
 def serve_starlette(
-    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+    listeners: Sequence[socket.socket],
+    settings: Mapping[str, str],
+    folder: Path,
+    variation: Variation,
+    referrers: list[str],
 ) -> Iterator[None]:
     from starlette.middleware import Middleware
 
@@ -223,15 +237,20 @@ def serve_starlette(
     app = create_app(settings, instance_path=folder, same_site="strict" if variation.strict else "lax")
     if variation.guard:
         app.user_middleware.append(Middleware(Guard))
-    with serve_asgi(app, listeners):
+    with serve_asgi(app, listeners, referrers):
         yield
 
 
 @contextmanager
-def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket]) -> Iterator[None]:
+def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket], referrers: list[str] | None = None) -> Iterator[None]:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and referrers is not None:
+            referrers.extend(value.decode("latin-1") for name, value in scope["headers"] if name == b"referer")
+        await app(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(recorded, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=(list(listeners),))
     thread.start()
     try:
@@ -246,12 +265,16 @@ def serve_asgi(app: ASGIApp, listeners: Sequence[socket.socket]) -> Iterator[Non
 
 @contextmanager
 def serve_fastapi(
-    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+    listeners: Sequence[socket.socket],
+    settings: Mapping[str, str],
+    folder: Path,
+    variation: Variation,
+    referrers: list[str],
 ) -> Iterator[None]:
     from example_apps.fastapi_app import create_app
 
     assert variation == Variation(strict=True), "its cookie is always strict, and its script is its guard"
-    with serve_asgi(create_app(settings, instance_path=folder), listeners):
+    with serve_asgi(create_app(settings, instance_path=folder), listeners, referrers):
         yield
 
 
@@ -260,12 +283,16 @@ def serve_fastapi(
 
 @contextmanager
 def serve_message_agent(
-    listeners: Sequence[socket.socket], settings: Mapping[str, str], folder: Path, variation: Variation
+    listeners: Sequence[socket.socket],
+    settings: Mapping[str, str],
+    folder: Path,
+    variation: Variation,
+    referrers: list[str],
 ) -> Iterator[None]:
     from example_apps.message_agent.web import create_app
 
     assert variation == Variation(), "nobody signs in to it"
-    with serve_asgi(create_app(settings, instance_path=folder), listeners):
+    with serve_asgi(create_app(settings, instance_path=folder), listeners, referrers):
         yield
 
 

@@ -266,10 +266,11 @@ class Person:
             assert origin in allowed, f"a page asked {origin}"
             assert not any(secret in request.url for secret in secrets), "a token in an address"
 
-        for answer in self.answers:
-            if "?" in answer.request.headers.get("referer", ""):  # a guess of Playwright's; what was sent comes late
-                sent = parse_qs(urlsplit(answer.request.all_headers().get("referer", "")).query)
-                assert not sent.keys() & {"code", "state"}, "a callback's address was sent as a referrer"
+        # As the servers got them: what the browser's own events say of a referrer is a guess.
+        received = [*served.referrers, *(call.headers.get("referer", "") for call in sandbox.calls)]
+        for referrer in received:
+            sent = parse_qs(urlsplit(referrer).query)
+            assert not sent.keys() & {"code", "state"}, "a callback's address was sent as a referrer"
 
     def _check_cookies(self) -> None:
         own, session = "configure_dev", self.example.session_cookie

@@ -62,9 +62,13 @@ class Claims:
 def running(sandbox: Sandbox, folder: Path, **settings: str) -> Iterator[Claims]:
     @contextmanager
     def serve(
-        listeners: Sequence[socket], environment: Mapping[str, str], folder: Path, variation: Variation
+        listeners: Sequence[socket],
+        environment: Mapping[str, str],
+        folder: Path,
+        variation: Variation,
+        referrers: list[str],
     ) -> Iterator[None]:
-        with serve_asgi(create_app({**environment, **settings}, instance_path=folder), listeners):
+        with serve_asgi(create_app({**environment, **settings}, instance_path=folder), listeners, referrers):
             yield
 
     example = ExampleApp(name="claims", serve=serve, session_cookie="none")
