@@ -1,4 +1,4 @@
-"""Tests that take `make_web` or `web` run on each adapter, and on SQLite unless they are marked `all_stores`."""
+"""Tests that take `make_web` or `web` run on each adapter, and in memory unless they are marked `all_stores`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,12 @@ def test_on_loopback_the_cookie_is_opaque_lax_and_hidden_from_scripts(browser: B
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_on_https_the_cookie_has_the_host_prefix(make_web: MakeWeb, flow: Flow) -> None:
-    web = make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": "k" * 43})
+    web = make_web(
+        settings={
+            "CONFIGURE_APP_URL": "https://app.example.com",
+            "CONFIGURE_TOKEN_KEYS": "a-key-of-43-characters-for-an-app-on-the-web",
+        }
+    )
     with web.browser() as browser:
         browser.sign_in_locally("u1")
         if flow == "login":
@@ -50,7 +55,12 @@ def test_on_https_the_cookie_has_the_host_prefix(make_web: MakeWeb, flow: Flow) 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_on_https_a_cookie_without_the_prefix_counts_for_nothing(make_web: MakeWeb, flow: Flow) -> None:
-    web = make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": "k" * 43})
+    web = make_web(
+        settings={
+            "CONFIGURE_APP_URL": "https://app.example.com",
+            "CONFIGURE_TOKEN_KEYS": "a-key-of-43-characters-for-an-app-on-the-web",
+        }
+    )
     with web.browser() as browser:
         start = browser.get("/auth/configure/sign-in", host="app.example.com")
         planted = start.headers["set-cookie"].split(";")[0].replace("__Host-configure", OURS)

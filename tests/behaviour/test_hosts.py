@@ -10,7 +10,10 @@ from ..support.reading import ending, links_of, no_calls
 from ..support.web import Browser, Flow, MakeWeb, Web, query_of, start_path
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
-LIVE = {"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": "k" * 43}
+LIVE = {
+    "CONFIGURE_APP_URL": "https://app.example.com",
+    "CONFIGURE_TOKEN_KEYS": "a-key-of-43-characters-for-an-app-on-the-web",
+}
 CALLBACK = {"link": "return_to", "login": "redirect_uri"}
 
 

@@ -23,8 +23,8 @@ __all__ = [
     "stores_at",
 ]
 
-STORES = ("memory", "sqlite", "postgresql", "redis")
-DEFAULT_STORE = "sqlite"
+STORES = ("sqlite", "memory", "postgresql", "redis")
+DEFAULT_STORE = "memory"
 
 StoresAt = Callable[[str, Path], Mapping[str, str]]
 """From a store's name and an app's folder to its arguments: the same store for the same folder."""
@@ -44,8 +44,7 @@ def parametrize_stores(metafunc: pytest.Metafunc) -> None:
     if marker is None or "store" not in metafunc.fixturenames:
         return
     count = len(STORES) if marker.kwargs.get("always") else 1
-    stores = first(sorted(STORES, key=lambda store: store != DEFAULT_STORE), count=count)
-    metafunc.parametrize("store", stores, indirect=True)
+    metafunc.parametrize("store", first(STORES, count=count), indirect=True)
 
 
 @pytest.fixture(scope="session")
