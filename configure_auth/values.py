@@ -160,7 +160,7 @@ class PhoneRecognition:
     """What Configure says of phone numbers that a message came from. Recognised is not approved.
 
     Only `approved` together with `token` links anybody. `user_id`, `agent` and `display_name` are None where they are
-    left out; `candidates` is how many of the candidates Configure took for phone numbers.
+    left out; `phone_candidate_count` is how many of the candidates Configure took for phone numbers.
     """
 
     recognized: bool
@@ -169,7 +169,7 @@ class PhoneRecognition:
     user_id: str | None = None
     agent: str | None = None
     display_name: str | None = None
-    candidates: int | None = None
+    phone_candidate_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from ..runtime.effects import Flow
 from ..runtime.verbs import Awaited, Blocking, verb
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
-from . import commits, conversation, memories, messages, sign_in
+from . import commits, connect, conversation, memories, messages, sign_in
 from .call import Call
 from .conversation import Conversation
 from .profile import Subject
@@ -130,6 +130,7 @@ class _ProfileVerbs:
     commit = _verb(commits.commit)
     note = _method(commits.note)
     owes_commit = _method(conversation.owes_commit)
+    connect = _verb(connect.connect)
 
 
 class Profile(_ProfileVerbs, _Blocking[Conversation]):

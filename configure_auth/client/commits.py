@@ -13,7 +13,7 @@ from .packet import Packet, pack, require_said
 from .texts import first, found, names, objects, whole
 from .wire import Answer, api_headers, json_body, read_answer
 
-__all__ = ["Committed", "RejectedMemory", "WrittenMemory", "commit", "leave", "note"]
+__all__ = ["CommitResponse", "RejectedMemory", "WrittenMemory", "commit", "leave", "note"]
 
 _CRITERIA: Final = "Lasting facts, preferences and intentions of the person, and nothing else."
 
@@ -47,7 +47,7 @@ class RejectedMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class CommitResponse:
     """What became of a commit.
 
     `status` is "processing", or "completed" for one with `sync=True`; while it's being processed the rest may be empty.
@@ -70,7 +70,7 @@ def commit(
     tool_results: Sequence[Mapping[str, Any]] | None = None,
     sync: bool | None = None,
     memory_criteria: str | None = None,
-) -> Call[Committed]:
+) -> Call[CommitResponse]:
     """Hand over what happened in a turn, and settle the oldest read that owes a commit.
 
     At most 50 000 characters in all, and not nothing. Messages or results of tools are what settles a read; memories
@@ -140,7 +140,7 @@ def _call(
     owed: OwedCommit | None,
     sync: bool | None = None,
     memory_criteria: str | None = None,
-) -> Call[Committed]:
+) -> Call[CommitResponse]:
     settles = owed or OwedCommit(scope=conversation.scope)
     # Without the id of a read, a commit is for all of its scope.
     settled = [settles] if settles.read_id else [one for one in conversation.owed if one.scope == settles.scope]
@@ -154,7 +154,7 @@ def _call(
     body = packet.fields | {name: value for name, value in named.items() if value is not None}
     settings, subject = conversation.settings, conversation.subject
 
-    def parse(reply: Reply) -> Committed:
+    def parse(reply: Reply) -> CommitResponse:
         committed = _committed(read_answer(reply, "the commit"))
         conversation.settle(settled, committed.obligations_committed)
         return committed
@@ -170,11 +170,11 @@ def _call(
     )
 
 
-def _committed(answer: Answer) -> Committed:
+def _committed(answer: Answer) -> CommitResponse:
     # First what may be refused, so that no frame of the error has a memory in it.
     status = answer.required_text("status", 64)
     fields = answer.fields
-    return Committed(
+    return CommitResponse(
         status=status,
         facts_written=names(found(fields, "facts_written", "factsWritten"), read=whole),
         memories_written=tuple(map(_written, objects(found(fields, "memories_written", "memoriesWritten")))),

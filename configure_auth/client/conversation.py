@@ -11,7 +11,7 @@ from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call, Reply
 from .packet import Packet
-from .profile import ProfileAnswer, RuntimeScope, Subject, read_profile
+from .profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from .wire import is_token
 
 __all__ = ["Conversation", "OwedCommit", "owes_commit", "read"]
@@ -189,7 +189,7 @@ def _id(reply: Reply, name: str) -> str | None:
     return value if is_token(value, _LONGEST_ID) else None
 
 
-def read(conversation: Conversation, *, sections: Sequence[str] | None = None) -> Call[ProfileAnswer]:
+def read(conversation: Conversation, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
     """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
 
     Args:

@@ -16,7 +16,16 @@ from .packet import require_said
 from .texts import first, found, names, objects, whole
 from .wire import Answer, api_headers, form, json_body, read_answer, require_text
 
-__all__ = ["Forgotten", "Hit", "MemoryKind", "Remembered", "SearchAnswer", "forget", "remember", "search"]
+__all__ = [
+    "ForgetResponse",
+    "Memory",
+    "MemoryKind",
+    "RememberResponse",
+    "SearchResponse",
+    "forget",
+    "remember",
+    "search",
+]
 
 T = TypeVar("T")
 
@@ -27,17 +36,21 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DETAILS: Final = ("compact", "full")
 _SCOPES: Final = ("imports", "saved", "all")
 _REASONS: Final = ("correction", "user_request")
-_MOST_HITS: Final = 1000
+_MOST_RESULTS: Final = 1000
 _LONGEST_QUERY: Final = 2048
 _LONGEST_FACT: Final = 16_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A memory, as a search finds it. What Configure leaves out is None or empty.
+class Memory:
+    """A memory of a profile, as a search returns it. What Configure leaves out is None or empty.
 
-    `text` is cut to a snippet unless the search was for `detail="full"`. `saved_on` is a date (YYYY-MM-DD), or a time
-    from an older server. `source` is what the memory came through, `written_by` the agent that wrote it.
+    Attributes:
+        text: cut to a snippet unless the search was for `detail="full"`.
+        source: what the memory came from, such as an agent or an import.
+        source_type: "agent" or "import"; `provider` is where an import came from, such as "chatgpt".
+        written_by: the agent that wrote it.
+        saved_on: a date (YYYY-MM-DD), or a time from an older server.
     """
 
     id: str | None = None
@@ -45,7 +58,10 @@ class Hit:
     title: str | None = field(default=None, repr=False)
     snippet: str | None = field(default=None, repr=False)
     source: str | None = None
+    source_type: str | None = None
+    provider: str | None = None
     written_by: str | None = None
+    imported_by_agent: str | None = None
     saved_on: str | None = None
     updated_at: str | None = None
     event_at: str | None = None
@@ -58,48 +74,68 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchAnswer:
-    """What a search found, the best first.
+class SearchResponse:
+    """Response to a search.
 
-    `guidance` is Configure's sentence about the search, such as why nothing was found, and `status` its word for it
-    (`no_matches`, `filtered_by_permissions`, ...). `visible_sources` are those that the search may see.
+    Attributes:
+        results: the memories found, the best first.
+        guidance: Configure's sentence about the search, such as why nothing was found.
+        status: Configure's word for that: `no_matches`, `filtered_by_permissions`, ...
+        visible_sources: the sources that the search covers; `source_counts` is what Configure says of each.
+        truncated: whether there are more results.
     """
 
-    hits: tuple[Hit, ...] = field(repr=False)
+    results: tuple[Memory, ...] = field(repr=False)
     guidance: str | None = None
     status: str | None = None
     visible_sources: tuple[str, ...] = ()
+    source_counts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """What became of a fact. `saved` is false for one that the person had asked to forget for good.
+class RememberResponse:
+    """Response to `remember`.
 
-    `app` is the agent that it is filed under; `memory` is None where the answer leaves it out.
+    Attributes:
+        saved: false for a fact that the user asked never to save again.
+        app: the agent that it is filed under.
+        memory: the memory as saved; None where Configure leaves it out.
     """
 
     saved: bool
     fact: str | None = field(default=None, repr=False)
     app: str | None = None
-    memory: Hit | None = None
+    memory: Memory | None = None
     message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
-    """What was forgotten: `ids`, and `count` of them.
+class ForgetResponse:
+    """Response to `forget`.
 
-    `deleted` is false for the preview of a `match`: `matched` says how many there are, and `matches` which, as far as
-    Configure tells. `suppressed` says that what was forgotten won't be saved again either.
+    Attributes:
+        deleted: false for the preview of a `match`, and where there was nothing to delete.
+        id: of a single deleted memory, as are `path` and `source`.
+        deleted_count: how many memories were deleted.
+        deleted_ids: their ids, as far as Configure says them.
+        matched: for a preview: how many memories match.
+        matches: for a preview: which ones, as far as Configure says.
+        suppressed: whether what was deleted won't be saved or imported again.
+        suppressed_copies: how many copies of it elsewhere are hidden with it.
+        message: Configure's sentence about the deletion.
     """
 
     deleted: bool
-    count: int = 0
-    ids: tuple[str, ...] = ()
+    id: str | None = None
+    deleted_count: int = 0
+    deleted_ids: tuple[str, ...] = ()
     matched: int | None = None
-    matches: tuple[Hit, ...] = field(default=(), repr=False)
+    matches: tuple[Memory, ...] = field(default=(), repr=False)
+    path: str | None = None
+    source: str | None = None
     suppressed: bool = False
+    suppressed_copies: int | None = None
     message: str | None = None
 
 
@@ -113,7 +149,7 @@ def search(
     date_to: Date | str | None = None,
     limit: int | None = None,
     detail: Literal["compact", "full"] | None = None,
-) -> Call[SearchAnswer]:
+) -> Call[SearchResponse]:
     """Search what the person lets our agent see. Like a read, it may leave a commit owed.
 
     Args:
@@ -132,8 +168,8 @@ def search(
     require_said("query", query, _LONGEST_QUERY)
     _require_texts(source=source, box=box)
     _require_one_of("detail", detail, _DETAILS)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_HITS):
-        raise _refused(f"limit must be 1 to {_MOST_HITS}")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_RESULTS):
+        raise _refused(f"limit must be 1 to {_MOST_RESULTS}")
     parameters = {
         "query": query,
         "box": box,
@@ -154,15 +190,17 @@ def search(
     return conversation.reading(call, scope)
 
 
-def _found(answer: Answer) -> SearchAnswer:
+def _found(answer: Answer) -> SearchResponse:
     fields = answer.fields
     guidance = found(fields, "guidance", "diagnostic")
+    counts = found(fields, "source_counts", "sourceCounts")
     told = guidance if isinstance(guidance, dict) else {"message": guidance}
-    return SearchAnswer(
-        hits=_hits(found(fields, "results", "memories")),
+    return SearchResponse(
+        results=_memories(found(fields, "results", "memories")),
         guidance=first(told, "message", read=whole),
         status=first(told, "status"),
         visible_sources=names(found(fields, "visible_sources", "visibleSources")),
+        source_counts=MappingProxyType(dict(counts) if isinstance(counts, dict) else {}),
         truncated=fields.get("truncated") is True,
     )
 
@@ -175,7 +213,7 @@ def remember(
     kind: MemoryKind | None = None,
     reply_to: str | None = None,
     resolves: str | None = None,
-) -> Call[Remembered]:
+) -> Call[RememberResponse]:
     """Keep one fact that the person stated.
 
     Args:
@@ -194,15 +232,15 @@ def remember(
     return _write(conversation, "remember", body, _remembered)
 
 
-def _remembered(answer: Answer) -> Remembered:
+def _remembered(answer: Answer) -> RememberResponse:
     saved = answer.required_boolean("saved")
     fields = answer.fields
     memory = fields.get("memory")
-    return Remembered(
+    return RememberResponse(
         saved=saved,
         fact=first(fields, "fact", read=whole),
         app=first(fields, "app"),
-        memory=_hit(memory) if isinstance(memory, dict) else None,
+        memory=_memory(memory) if isinstance(memory, dict) else None,
         message=first(fields, "message"),
     )
 
@@ -217,7 +255,7 @@ def forget(
     scope: Literal["imports", "saved", "all"] | None = None,
     date: Date | str | None = None,
     reason: Literal["correction", "user_request"] | None = None,
-) -> Call[Forgotten]:
+) -> Call[ForgetResponse]:
     """Delete memories that our agent wrote; exactly one of `id`, `match`, `import_id` and `scope` says which.
 
     What other agents wrote stays, and so does the profile itself.
@@ -255,7 +293,7 @@ def forget(
     return _write(conversation, "forget", body, _forgotten)
 
 
-def _forgotten(answer: Answer) -> Forgotten:
+def _forgotten(answer: Answer) -> ForgetResponse:
     deleted = answer.boolean("deleted")
     matched = answer.number("matched")
     count = answer.number("deleted_count")
@@ -264,13 +302,18 @@ def _forgotten(answer: Answer) -> Forgotten:
     fields = answer.fields
     one = first(fields, "id")
     ids = names(found(fields, "deleted_ids", "deletedIds"), 1000) or ((one,) if deleted and one else ())
-    return Forgotten(
+    copies = _number(found(fields, "suppressed_copies", "suppressedCopies"))
+    return ForgetResponse(
         deleted=deleted is True,
-        count=len(ids) if count is None else int(count),
-        ids=ids,
+        id=one,
+        deleted_count=len(ids) if count is None else int(count),
+        deleted_ids=ids,
         matched=None if matched is None else int(matched),
-        matches=_hits(found(fields, "matches", "memories", "results")),
+        matches=_memories(found(fields, "matches", "memories", "results")),
+        path=first(fields, "path"),
+        source=first(fields, "source"),
         suppressed=fields.get("suppressed") is True,
+        suppressed_copies=None if copies is None else int(copies),
         message=first(fields, "message", read=whole),
     )
 
@@ -288,19 +331,22 @@ def _write(conversation: Conversation, path: str, body: Mapping[str, object], re
     )
 
 
-def _hits(value: object) -> tuple[Hit, ...]:
-    return tuple(map(_hit, objects(value)))
+def _memories(value: object) -> tuple[Memory, ...]:
+    return tuple(map(_memory, objects(value)))
 
 
-def _hit(fields: Mapping[str, Any]) -> Hit:
+def _memory(fields: Mapping[str, Any]) -> Memory:
     provenance = fields.get("provenance")
-    return Hit(
+    return Memory(
         id=first(fields, "id"),
         text=first(fields, "text", "content", "snippet", read=whole) or "",
         title=first(fields, "title"),
         snippet=first(fields, "snippet", read=whole),
         source=first(fields, "source", "agent"),
+        source_type=first(fields, "source_type", "sourceType"),
+        provider=first(fields, "provider"),
         written_by=first(fields, "written_by", "writtenBy"),
+        imported_by_agent=first(fields, "imported_by_agent", "importedByAgent"),
         saved_on=first(fields, "saved_on", "savedOn", "created_at", "createdAt"),
         updated_at=first(fields, "updated_at", "updatedAt"),
         event_at=first(fields, "event_at", "eventAt", "date"),

@@ -19,10 +19,10 @@ from .sign_in import (
     connector_names,
     given_text,
     is_agent_token,
+    leads_to,
     require_complete_url,
     require_theme,
     validate_sign_in_token,
-    web_origin,
 )
 from .texts import first, line
 from .wire import Answer, api_headers, json_body, plain, read_answer, require_text
@@ -178,7 +178,7 @@ def _recognition(answer: Answer, agent: str) -> PhoneRecognition:
         user_id=answer.text("user_id"),
         agent=answer.text("agent"),
         display_name=first(answer.fields, "display_name", "displayName"),
-        candidates=None if count is None else int(count),
+        phone_candidate_count=None if count is None else int(count),
     )
 
 
@@ -288,7 +288,7 @@ def _optional(name: str, value: str | None, limit: int = 2048) -> str | None:
 def _message_url(answer: Answer, settings: Settings) -> MessageSignInUrl:
     mode = cast(Literal["minted", "plain"], answer.required_choice("mode", ("minted", "plain")))
     minted = mode == "minted"
-    if not _leads_to(settings.sign_in_url, answer.required_secret("url")):
+    if not leads_to(settings.sign_in_url, answer.required_secret("url")):
         answer.refuse("url")
     return MessageSignInUrl(
         url=answer.required_secret("url").reveal(),
@@ -300,10 +300,6 @@ def _message_url(answer: Answer, settings: Settings) -> MessageSignInUrl:
         idempotency_key=answer.text("idempotency_key"),
         code=answer.required_secret("code") if minted else None,
     )
-
-
-def _leads_to(origin: str, url: Secret) -> bool:
-    return web_origin(url.reveal()) == web_origin(origin)
 
 
 def register_message_line(

@@ -16,14 +16,16 @@ __all__ = ["Introspection", "TokenAnswer", "exchange_authorization_code", "intro
 
 # RFC 6749 section 3.3, with more than one space between two allowed.
 _SCOPES = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _LONGEST_LIFE = 10 * 365 * 24 * 3600.0
+_USUAL_LIFE = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAnswer:
     """The tokens of a code exchange or a refresh.
 
-    `expires_in` is in seconds from the answer, None where Configure doesn't say. `scopes` are those granted.
+    `expires_in` is in seconds from the response, None where Configure doesn't say. `scopes` are those granted.
     """
 
     access_token: Secret
@@ -69,8 +71,8 @@ def exchange_authorization_code(
         ConfigureError: INVALID_INPUT before anything is sent. Later: Configure's OAuth error with its word in
             `backend_code` (`invalid_grant` for a used or expired code, `invalid_client` for a stale secret), or
             SERVER_ERROR for anything but 200 with a JSON object that has a Bearer token of 1 to 8192 visible ASCII
-            characters. `expires_in` may be left out; a string, a boolean, a negative number or one above ten years
-            is SERVER_ERROR too.
+            characters, and a `scope` that is a string, if any. A malformed `refresh_token` counts as absent; a
+            malformed `expires_in` as 3600 seconds, one above ten years too, and one of digits as a number.
     """
     require_token("code", code, 2048)
     require_token("code_verifier", code_verifier, 128)
@@ -131,10 +133,21 @@ def _tokens(answer: Answer, asked: tuple[str, ...]) -> TokenAnswer:
         answer.refuse("token_type")
     return TokenAnswer(
         access_token=answer.required_secret("access_token"),
-        refresh_token=answer.secret("refresh_token"),
-        expires_in=answer.number("expires_in", most=_LONGEST_LIFE),
+        # The code or the refresh token is used up: what isn't needed for the sign-in must not end it.
+        refresh_token=answer.optional(answer.secret, "refresh_token"),
+        expires_in=_lifetime(answer),
         scopes=_scopes(answer, asked),
     )
+
+
+def _lifetime(answer: Answer) -> float | None:
+    if not answer.has("expires_in"):
+        return None
+    told = answer.fields.get("expires_in", answer.fields.get("expiresIn"))
+    if isinstance(told, str) and _SECONDS.fullmatch(told):
+        return min(float(told), _LONGEST_LIFE)
+    seconds = answer.optional(lambda name: answer.number(name, most=_LONGEST_LIFE), "expires_in")
+    return _USUAL_LIFE if seconds is None else seconds
 
 
 def _scopes(answer: Answer, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,7 +167,8 @@ def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR where `active` isn't true or false, or an
-            active token has no `sub` of 1 to 255 characters. A refusal is an error, never "inactive".
+            active token has no `sub` of 1 to 255 characters. Other malformed fields count as absent.
+            A refusal is an error, never "inactive".
     """
     require_token("token", token)
     return Call(
@@ -172,7 +186,7 @@ def _introspection(answer: Answer) -> Introspection:
     return Introspection(
         active=True,
         sub=answer.required_text("sub"),
-        client_id=answer.text("client_id"),
+        client_id=answer.optional(answer.text, "client_id"),
         agent=answer.text("agent"),
-        expires_at=answer.number("exp"),
+        expires_at=answer.optional(answer.number, "exp"),
     )

@@ -16,7 +16,7 @@ from .call import Call, is_header_value
 from .texts import first, found, line, names, paragraph
 from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
 
-__all__ = ["ProfileAnswer", "ProfileIdentity", "RuntimeScope", "Subject", "read_profile"]
+__all__ = ["ProfileIdentity", "ProfileResponse", "RuntimeScope", "Subject", "read_profile"]
 
 _SECTION = re.compile(r"[a-z_]{1,64}")
 _LAST4 = re.compile(r"[0-9]{4}")
@@ -100,7 +100,7 @@ class ProfileIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileAnswer:
+class ProfileResponse:
     """A profile as read: the identity section typed, and every section as it came in `sections`.
 
     `hidden_sources` are those the person keeps from our agent. `user_id` is the id at the top of the answer, if any.
@@ -120,7 +120,7 @@ def read_profile(
     *,
     sections: Sequence[str] | None = None,
     scope: RuntimeScope | None = None,
-) -> Call[ProfileAnswer]:
+) -> Call[ProfileResponse]:
     """Read a profile.
 
     Args:
@@ -144,13 +144,13 @@ def read_profile(
     )
 
 
-def _profile(answer: Answer, *, linked: bool) -> ProfileAnswer:
+def _profile(answer: Answer, *, linked: bool) -> ProfileResponse:
     # First what may be refused, so that no frame of the error has the profile in it.
     user_id = answer.text("user_id")
     fields = answer.fields
     identity = fields.get("identity")
     portable = found(fields, "portable", "linked")
-    return ProfileAnswer(
+    return ProfileResponse(
         identity=_identity(identity if isinstance(identity, dict) else {}),
         sections=MappingProxyType(dict(fields)),
         user_id=user_id,

@@ -20,6 +20,7 @@ __all__ = [
     "exchange_sign_in_code",
     "given_text",
     "is_agent_token",
+    "leads_to",
     "list_sign_in_return_destinations",
     "remove_sign_in_return_to",
     "require_complete_url",
@@ -266,6 +267,11 @@ def web_origin(url: str) -> tuple[str, str | None, int] | None:
         return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except (ValueError, SettingsError):
         return None
+
+
+def leads_to(origin: str, url: Secret) -> bool:
+    """Whether a link that Configure created is one of the hosted sign-in."""
+    return web_origin(url.reveal()) == web_origin(origin)
 
 
 def require_complete_url(url: str | None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote_plus
 
 from ..errors import ApiCode, ConfigureError
@@ -27,6 +28,10 @@ __all__ = [
     "require_text",
     "require_token",
 ]
+
+T = TypeVar("T")
+
+log = logging.getLogger("configure_auth")
 
 _DEEPEST = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -195,11 +200,22 @@ class Answer:
         fields = self._fitting(name, lambda value: isinstance(value, dict))
         return self.refuse(name) if fields is None else Answer(fields, self._what, self._reply)
 
+    def optional(self, read: Callable[[str], T | None], name: str) -> T | None:
+        """A field that no sign-in may fail for: None, and a line in the log, where `read` refuses it.
+
+        For responses that came after a code or a refresh token was used up, which can't be asked for again.
+        """
+        try:
+            return read(name)
+        except ConfigureError:
+            log.warning("Configure's response to %s: invalid %s, ignored", self._what, name)
+            return None
+
     def refuse(self, name: str) -> NoReturn:
         """Raise the error for a field that is missing or not what it should be."""
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
-            f"Configure's answer to {self._what} has no usable {name}",
+            f"Configure's response to {self._what}: missing or invalid {name}",
             status_code=self._reply.status,
             request_id=_request_id(None, self._reply),
         )
@@ -248,7 +264,7 @@ def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200,
     if fields is None:
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
-            f"Configure's answer to {what} isn't the JSON object that it should be",
+            f"Configure's response to {what}: not a valid JSON object",
             status_code=reply.status,
             request_id=_request_id(None, reply),
         )

@@ -56,7 +56,7 @@ def answer(user_id: int, text: str) -> str:
         if not text.endswith("?"):
             profile.remember(text)
             return "I'll remember that."
-        found = profile.search(text.rstrip("?")).hits
+        found = profile.search(text.rstrip("?")).results
     return "\n".join(f"You told me: {hit.text}" for hit in found) or "I don't know that of you."
 
 

@@ -25,7 +25,7 @@ def home() -> str:
     if account is not None and not account.needs_reconnect:
         try:
             with profile_of(user.id) as profile:
-                memories = [hit.text for hit in profile.search("*").hits]
+                memories = [hit.text for hit in profile.search("*").results]
         except ConfigureError:
             account = configure_auth.account()  # the read may have found that Configure took the access back
     return render_template("page.html", user=user, account=account, memories=memories)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug import Response
 
 from configure_auth import ConfigureError
-from configure_auth.client.profile import ProfileAnswer
+from configure_auth.client.profile import ProfileResponse
 
 from .configure import configure_auth
 from .models import User, db
@@ -95,7 +95,7 @@ def start_session(user: User) -> Response:
     return redirect(next_page)
 
 
-def read_profile() -> tuple[ProfileAnswer | None, str | None]:
+def read_profile() -> tuple[ProfileResponse | None, str | None]:
     """What the person shares with this app, or why there is nothing to show just now."""
     try:
         return configure_auth.profile().read(sections=["identity", "summary", "preferences"]), None

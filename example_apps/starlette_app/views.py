@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from configure_auth import ConfigureError
-from configure_auth.client.profile import ProfileAnswer
+from configure_auth.client.profile import ProfileResponse
 from configure_auth.starlette import ConfigureAuth
 
 from .models import User, database
@@ -126,7 +126,7 @@ def go_to(path: str) -> Response:
     return RedirectResponse(path, status_code=303)
 
 
-async def read_profile(request: Request) -> tuple[ProfileAnswer | None, str | None]:
+async def read_profile(request: Request) -> tuple[ProfileResponse | None, str | None]:
     """What the person shares with this app, or why there is nothing to show just now."""
     try:
         profile = await configure_auth_of(request).profile(request)

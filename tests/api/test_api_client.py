@@ -14,7 +14,7 @@ import pytest
 
 from configure_auth.client.call import Call
 from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.client.profile import ProfileAnswer, Subject, read_profile
+from configure_auth.client.profile import ProfileResponse, Subject, read_profile
 from configure_auth.client.sign_in import ReturnDestination
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
@@ -46,7 +46,7 @@ def test_verbs_have_types_on_both_sides(server: Server) -> None:
         assert_type(configure.auth.list_sign_in_return_destinations(), tuple[ReturnDestination, ...])
         assert_type(configure.auth.sign_in_url(state="s"), str)
         assert_type(configure.profile(token="tok"), Profile)
-        read = assert_type(configure.profile(token="tok").read(sections=["identity"]), ProfileAnswer)
+        read = assert_type(configure.profile(token="tok").read(sections=["identity"]), ProfileResponse)
         assert read.identity.name == "Ada"
 
     async def main() -> None:
@@ -56,7 +56,7 @@ def test_verbs_have_types_on_both_sides(server: Server) -> None:
             assert_type(await configure.auth.validate_sign_in_token(token="tok"), TokenValidation)
             assert_type(configure.auth.sign_in_url(state="s"), str)
             assert_type(configure.profile(external_id="e"), AsyncProfile)
-            assert_type(await configure.profile(external_id="e").read(sections=("identity",)), ProfileAnswer)
+            assert_type(await configure.profile(external_id="e").read(sections=("identity",)), ProfileResponse)
 
     asyncio.run(main())
 

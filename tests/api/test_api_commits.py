@@ -681,7 +681,7 @@ def test_every_verb_goes_out_with_the_token_of_whoever_performs_it(
 
         with Profile(perform, settings, Subject(token="yesterdays")) as profile:
             profile.remember("Likes tea")
-            assert len(profile.search().hits) == 1
+            assert len(profile.search().results) == 1
             profile.forget(scope="all")
             profile.note(memories=["Lives in Leeds"])
     assert sent(configure_sandbox) == ["remember", "search", "forget", "commit"]

@@ -53,7 +53,7 @@ class TestRecognition:
             user_id="u1",
             agent="acme",
             display_name="Ada",
-            candidates=2,
+            phone_candidate_count=2,
         )
         camel = {
             "matched": True,

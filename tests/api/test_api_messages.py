@@ -49,15 +49,15 @@ if TYPE_CHECKING:
 class TestAgainstTheSandbox:
     def test_a_phone(self, sandbox: Sandbox, sandbox_settings: Settings, ask: Ask) -> None:
         names = ["ada@example.com", " +1 (555) 010-0001 "]
-        nobody = PhoneRecognition(recognized=False, approved=False, agent="demo-agent", candidates=1)
+        nobody = PhoneRecognition(recognized=False, approved=False, agent="demo-agent", phone_candidate_count=1)
         assert ask(sandbox_settings, "recognize_phone", names) == nobody
         person = sandbox.add_person(PHONE, name="Ada")
         met = ask(sandbox_settings, "recognize_phone", names)
-        assert met == PhoneRecognition(recognized=True, approved=False, agent="demo-agent", candidates=1)
+        assert met == PhoneRecognition(recognized=True, approved=False, agent="demo-agent", phone_candidate_count=1)
         sandbox.issue_agent_token(person)
         found = ask(sandbox_settings, "recognize_phone", names)
         assert (found.recognized, found.approved, found.user_id) == (True, True, person.user_id)
-        assert (found.agent, found.display_name, found.candidates) == ("demo-agent", "Ada", 1)
+        assert (found.agent, found.display_name, found.phone_candidate_count) == ("demo-agent", "Ada", 1)
         assert sandbox.is_live(found.token.reveal())
 
     def test_a_link(self, sandbox: Sandbox, sandbox_settings: Settings, ask: Ask) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from configure_auth.client import commits
 from configure_auth.client.client import AsyncConfigure, Configure, Profile
-from configure_auth.client.commits import Committed
-from configure_auth.client.memories import Forgotten, Remembered, SearchAnswer
+from configure_auth.client.commits import CommitResponse
+from configure_auth.client.memories import ForgetResponse, RememberResponse, SearchResponse
 from configure_auth.errors import ApiCode
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
@@ -298,21 +298,21 @@ def test_remember_search_and_forget(configure_sandbox: Sandbox, linked: bool) ->
         assert (tea.saved, tea.app, tea.fact) == (True, "demo-agent", "Likes green tea")
         assert tea.memory is not None
 
-        (hit,) = configure.profile(**subject).search("TEA", limit=5).hits
+        (hit,) = configure.profile(**subject).search("TEA", limit=5).results
         assert (hit.id, hit.text, hit.written_by) == (tea.memory.id, "Likes green tea", "demo-agent")
-        assert len(configure.profile(**subject).search().hits) == 2
+        assert len(configure.profile(**subject).search().results) == 2
         nothing = configure.profile(**subject).search("coffee")
-        assert (nothing.hits, nothing.guidance, nothing.status) == ((), "nothing matched", "no_matches")
+        assert (nothing.results, nothing.guidance, nothing.status) == ((), "nothing matched", "no_matches")
 
         preview = configure.profile(**subject).forget(match="leeds")
-        assert (preview.deleted, preview.count, preview.matched) == (False, 0, 1)
+        assert (preview.deleted, preview.deleted_count, preview.matched) == (False, 0, 1)
         assert [match.text for match in preview.matches] == ["Lives in Leeds"]
-        assert configure.profile(**subject).forget(match="leeds", confirm=True).count == 1
-        assert configure.profile(**subject).forget(id=hit.id).ids == (hit.id,)
+        assert configure.profile(**subject).forget(match="leeds", confirm=True).deleted_count == 1
+        assert configure.profile(**subject).forget(id=hit.id).deleted_ids == (hit.id,)
         gone = refused(lambda: configure.profile(**subject).forget(id=hit.id))
         assert gone.backend_code == "memory_not_found"
-        assert configure.profile(**subject).forget(scope="all") == Forgotten(deleted=False)
-        assert configure.profile(**subject).search().hits == ()
+        assert configure.profile(**subject).forget(scope="all") == ForgetResponse(deleted=False)
+        assert configure.profile(**subject).search().results == ()
 
 
 def test_a_scope_that_wasnt_granted_comes_as_it_is(configure_sandbox: Sandbox) -> None:
@@ -328,10 +328,10 @@ def test_verbs_have_types_and_help_on_both_sides(server: Server) -> None:
     server.answers(http(EVERYTHING))
     with Configure(server.settings) as configure:
         profile = configure.profile(token="tok")
-        assert_type(profile.search("tea"), SearchAnswer)
-        assert_type(profile.remember("tea"), Remembered)
-        assert_type(profile.forget(id="mem_1"), Forgotten)
-        assert_type(profile.commit(memories=["tea"]), Committed)
+        assert_type(profile.search("tea"), SearchResponse)
+        assert_type(profile.remember("tea"), RememberResponse)
+        assert_type(profile.forget(id="mem_1"), ForgetResponse)
+        assert_type(profile.commit(memories=["tea"]), CommitResponse)
         assert_type(profile.owes_commit(), bool)
         with assert_type(profile, Profile) as entered:
             assert_type(entered, Profile)
@@ -344,9 +344,9 @@ def test_verbs_have_types_and_help_on_both_sides(server: Server) -> None:
     async def main() -> None:
         async with AsyncConfigure(server.settings) as configure:
             profile = configure.profile(external_id="e")
-            waiting = assert_type(profile.search("tea"), Coroutine[Any, Any, SearchAnswer])
-            assert (await waiting).hits == ()
-            assert_type(await profile.commit(messages=[USER]), Committed)
+            waiting = assert_type(profile.search("tea"), Coroutine[Any, Any, SearchResponse])
+            assert (await waiting).results == ()
+            assert_type(await profile.commit(messages=[USER]), CommitResponse)
             assert_type(profile.owes_commit(), bool)
 
     asyncio.run(main())

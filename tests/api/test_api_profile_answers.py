@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from configure_auth.client import commits, conversation, memories
 from configure_auth.client.call import Call
-from configure_auth.client.commits import Committed, RejectedMemory, WrittenMemory
+from configure_auth.client.commits import CommitResponse, RejectedMemory, WrittenMemory
 from configure_auth.client.conversation import Conversation
-from configure_auth.client.memories import Forgotten, Hit, Remembered, SearchAnswer
+from configure_auth.client.memories import ForgetResponse, Memory, RememberResponse, SearchResponse
 from configure_auth.client.profile import Subject
 from configure_auth.errors import ApiCode, ConfigureError
 
@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 # How answers are read
 
 
-def found(body: object) -> SearchAnswer:
+def found(body: object) -> SearchResponse:
     return memories.search(talk()).parse(reply(body))
 
 
-FULL_HIT = Hit(
+FULL_HIT = Memory(
     id="mem_1",
     text="Likes tea.\nGreen.",
     title="Tea",
     snippet="Likes",
     source="chatgpt",
+    source_type="import",
+    provider="chatgpt",
     written_by="acme",
+    imported_by_agent="other",
     saved_on="2026-01-02",
     updated_at="2026-01-03",
     event_at="2026-01-01",
@@ -55,7 +58,10 @@ WIRE_HIT = {
     "title": "Tea",
     "snippet": "Likes",
     "source": "chatgpt",
+    "source_type": "import",
+    "provider": "chatgpt",
     "written_by": "acme",
+    "imported_by_agent": "other",
     "saved_on": "2026-01-02",
     "updated_at": "2026-01-03",
     "event_at": "2026-01-01",
@@ -80,14 +86,14 @@ class TestSearch:
     @pytest.mark.parametrize("listed", ["results", "memories"])
     @pytest.mark.parametrize("hit", [WIRE_HIT, camel(WIRE_HIT)], ids=["snake", "camel"])
     def test_hits_in_every_spelling(self, listed: str, hit: dict[str, object]) -> None:
-        assert found({listed: [hit]}).hits == (FULL_HIT,)
+        assert found({listed: [hit]}).results == (FULL_HIT,)
 
     def test_older_names(self) -> None:
         (hit,) = found(
             {"results": [{"content": "a", "agent": "b", "created_at": "2026-01-02T03:04:05Z", "date": "c"}]}
-        ).hits
-        assert hit == Hit(text="a", source="b", saved_on="2026-01-02T03:04:05Z", event_at="c")
-        (hit,) = found({"results": [{"saved_on": "2026-01-02", "created_at": "2026-01-01", "snippet": "s"}]}).hits
+        ).results
+        assert hit == Memory(text="a", source="b", saved_on="2026-01-02T03:04:05Z", event_at="c")
+        (hit,) = found({"results": [{"saved_on": "2026-01-02", "created_at": "2026-01-01", "snippet": "s"}]}).results
         assert (hit.saved_on, hit.text, hit.snippet) == ("2026-01-02", "s", "s")
 
     @pytest.mark.parametrize("name", ["guidance", "diagnostic"])
@@ -100,34 +106,36 @@ class TestSearch:
 
     def test_what_comes_with_the_hits(self) -> None:
         answer = found({"results": [], "visible_sources": ["memories", 5], "truncated": True})
-        assert answer == SearchAnswer(hits=(), visible_sources=("memories",), truncated=True)
-        assert found({"visibleSources": ["a"], "truncated": "yes"}) == SearchAnswer(hits=(), visible_sources=("a",))
+        assert answer == SearchResponse(results=(), visible_sources=("memories",), truncated=True)
+        assert found({"visibleSources": ["a"], "truncated": "yes"}) == SearchResponse(
+            results=(), visible_sources=("a",)
+        )
 
     @pytest.mark.parametrize("value", [5, "x", {"id": "a"}, [5, "x", None, [{}]]])
     def test_what_is_no_hit_is_left_out(self, value: object) -> None:
-        assert found({"results": value}).hits == ()
+        assert found({"results": value}).results == ()
 
     @pytest.mark.parametrize(
         ("hostile", "kept"),
         [
-            ({"id": ["x"]}, Hit()),
-            ({"id": "a\nb"}, Hit()),
-            ({"text": "\u202ea\x1b[31m\ud800b\u2028"}, Hit(text="a[31mb")),
-            ({"text": "x" * 100_000}, Hit(text="x" * 100_000)),
-            ({"text": {"value": "a"}}, Hit(text="a")),
-            ({"score": True}, Hit()),
-            ({"score": "1"}, Hit()),
-            ({"score": 10**400}, Hit()),
-            ({"score": 3}, Hit(score=3.0)),
-            ({"provenance": ["x"]}, Hit()),
-            ({"source": "x" * 1000}, Hit(source="x" * 256)),
+            ({"id": ["x"]}, Memory()),
+            ({"id": "a\nb"}, Memory()),
+            ({"text": "\u202ea\x1b[31m\ud800b\u2028"}, Memory(text="a[31mb")),
+            ({"text": "x" * 100_000}, Memory(text="x" * 100_000)),
+            ({"text": {"value": "a"}}, Memory(text="a")),
+            ({"score": True}, Memory()),
+            ({"score": "1"}, Memory()),
+            ({"score": 10**400}, Memory()),
+            ({"score": 3}, Memory(score=3.0)),
+            ({"provenance": ["x"]}, Memory()),
+            ({"source": "x" * 1000}, Memory(source="x" * 256)),
         ],
     )
-    def test_hostile_fields_are_cut_or_dropped(self, hostile: dict[str, object], kept: Hit) -> None:
-        assert found({"results": [hostile]}).hits == (kept,)
+    def test_hostile_fields_are_cut_or_dropped(self, hostile: dict[str, object], kept: Memory) -> None:
+        assert found({"results": [hostile]}).results == (kept,)
 
     def test_values_are_frozen(self) -> None:
-        (hit,) = found({"results": [WIRE_HIT]}).hits
+        (hit,) = found({"results": [WIRE_HIT]}).results
         with pytest.raises(AttributeError):
             hit.text = "other"  # type: ignore[misc]
         with pytest.raises(TypeError):
@@ -138,11 +146,11 @@ class TestSearch:
 class TestRemember:
     def test_what_became_of_a_fact(self) -> None:
         body = {"saved": True, "app": "acme", "fact": "Likes tea", "memory": {"id": "mem_1", "text": "Likes tea"}}
-        assert memories.remember(talk(), "Likes tea").parse(reply(body)) == Remembered(
-            saved=True, app="acme", fact="Likes tea", memory=Hit(id="mem_1", text="Likes tea")
+        assert memories.remember(talk(), "Likes tea").parse(reply(body)) == RememberResponse(
+            saved=True, app="acme", fact="Likes tea", memory=Memory(id="mem_1", text="Likes tea")
         )
         told = memories.remember(talk(), "x").parse(reply({"saved": False, "message": "suppressed", "memory": "?"}))
-        assert told == Remembered(saved=False, message="suppressed")
+        assert told == RememberResponse(saved=False, message="suppressed")
 
     @pytest.mark.parametrize("saved", [None, 1, "true", []])
     def test_an_answer_that_doesnt_say_is_no_success(self, saved: object) -> None:
@@ -154,24 +162,40 @@ class TestForget:
     @pytest.mark.parametrize(
         ("body", "forgotten"),
         [
-            ({"deleted": True, "id": "mem_1"}, Forgotten(deleted=True, count=1, ids=("mem_1",))),
-            ({"deleted": False, "id": "mem_1"}, Forgotten(deleted=False)),
+            (
+                {"deleted": True, "id": "mem_1"},
+                ForgetResponse(deleted=True, id="mem_1", deleted_count=1, deleted_ids=("mem_1",)),
+            ),
+            ({"deleted": False, "id": "mem_1"}, ForgetResponse(deleted=False, id="mem_1")),
+            (
+                {"deleted": True, "id": "mem_1", "path": "/a/b", "source": "acme", "suppressed_copies": 2},
+                ForgetResponse(
+                    deleted=True,
+                    id="mem_1",
+                    deleted_count=1,
+                    deleted_ids=("mem_1",),
+                    path="/a/b",
+                    source="acme",
+                    suppressed_copies=2,
+                ),
+            ),
+            ({"deleted": True, "path": 5, "source": ["x"], "suppressed_copies": "2"}, ForgetResponse(deleted=True)),
             (
                 {"deleted": True, "deleted_count": 2, "deleted_ids": ["a", "b"], "suppressed": True},
-                Forgotten(deleted=True, count=2, ids=("a", "b"), suppressed=True),
+                ForgetResponse(deleted=True, deleted_count=2, deleted_ids=("a", "b"), suppressed=True),
             ),
             (
                 {"deleted": True, "deletedCount": 1500, "deletedIds": ["a"], "message": "m"},
-                Forgotten(deleted=True, count=1500, ids=("a",), message="m"),
+                ForgetResponse(deleted=True, deleted_count=1500, deleted_ids=("a",), message="m"),
             ),
             (
                 {"deleted": False, "matched": 1, "matches": [{"id": "a", "text": "t"}]},
-                Forgotten(deleted=False, matched=1, matches=(Hit(id="a", text="t"),)),
+                ForgetResponse(deleted=False, matched=1, matches=(Memory(id="a", text="t"),)),
             ),
-            ({"matched": 0}, Forgotten(deleted=False, matched=0)),
+            ({"matched": 0}, ForgetResponse(deleted=False, matched=0)),
         ],
     )
-    def test_what_was_forgotten(self, body: object, forgotten: Forgotten) -> None:
+    def test_what_was_forgotten(self, body: object, forgotten: ForgetResponse) -> None:
         assert memories.forget(talk(), scope="all").parse(reply(body)) == forgotten
 
     @pytest.mark.parametrize("body", [{}, {"deleted": "true"}, {"deleted": 1}, {"matched": "2"}, {"deleted_count": 1}])
@@ -192,7 +216,7 @@ class TestCommit:
             "rejected_memories": [{"memory": "x", "reason": "too vague"}, {}],
             "user_summary": "Drinks\ntea.",
         }
-        assert commits.commit(talk(), memories=["x"]).parse(reply(spelled(body))) == Committed(
+        assert commits.commit(talk(), memories=["x"]).parse(reply(spelled(body))) == CommitResponse(
             status="completed",
             facts_written=("Likes tea",),
             memories_written=(
@@ -207,7 +231,7 @@ class TestCommit:
 
     def test_the_least_that_counts(self) -> None:
         body = {"status": "processing", "obligations_committed": 1, "facts_written": None}
-        assert commits.commit(talk(), memories=["x"]).parse(reply(body)) == Committed(status="processing")
+        assert commits.commit(talk(), memories=["x"]).parse(reply(body)) == CommitResponse(status="processing")
         error = refused(lambda: commits.commit(talk(), memories=["x"]).parse(reply({"status": ""})))
         assert error.code is ApiCode.SERVER_ERROR
 

@@ -265,7 +265,7 @@ def test_the_profile_of_the_markup_s_id_is_the_server_s(web: Web, browser: Brows
 
     with Configure(Settings.from_mapping(web.sandbox.environment())) as client:
         found = client.profile(external_id=element["external-id"]).search("*")
-    assert [hit.text for hit in found.hits] == ["Prefers window seats"]
+    assert [hit.text for hit in found.results] == ["Prefers window seats"]
 
 
 # ── the markup ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from configure_auth import AsyncConfigure, Configure, Identity, LinkedAccount, Secret, Settings, TokenGrant
 from configure_auth.client.client import AsyncProfile, Profile
-from configure_auth.client.profile import ProfileAnswer
+from configure_auth.client.profile import ProfileResponse
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.flask.provider import OAuthProvider as ProviderOnFlask
 from configure_auth.flask.provider import register_oauth as register_on_flask
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         assert_type(configure_auth.account_for(7), LinkedAccount | None)
         assert_type(configure_auth.access_token(), Secret)
         assert_type(configure_auth.profile(), Profile)
-        assert_type(configure_auth.profile().read(sections=("identity",)), ProfileAnswer)
+        assert_type(configure_auth.profile().read(sections=("identity",)), ProfileResponse)
         assert_type(configure_auth.unlink(), tuple[LinkedAccount, ...])
         assert_type(configure_auth.forget_user("u1"), bool)
         assert_type(configure_auth.export_user("u1"), tuple[LinkedAccount, ...])
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         assert_type(await configure_auth.account_for(7), LinkedAccount | None)
         assert_type(await configure_auth.access_token(request), Secret)
         assert_type(await configure_auth.profile(request), AsyncProfile)
-        assert_type(await (await configure_auth.profile(request)).read(), ProfileAnswer)
+        assert_type(await (await configure_auth.profile(request)).read(), ProfileResponse)
         assert_type(await configure_auth.unlink(request), tuple[LinkedAccount, ...])
         assert_type(await configure_auth.forget_user("u1"), bool)
         assert_type(await configure_auth.export_user("u1"), tuple[LinkedAccount, ...])
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     async def clients(configure: Configure, awaited: AsyncConfigure) -> None:
         assert_type(configure.auth.exchange_sign_in_code("cfgsic_x"), SignInGrant)
         assert_type(await awaited.auth.exchange_sign_in_code("cfgsic_x"), SignInGrant)
-        assert_type(configure.profile(token="t").read(), ProfileAnswer)
-        assert_type(await awaited.profile(token="t").read(), ProfileAnswer)
+        assert_type(configure.profile(token="t").read(), ProfileResponse)
+        assert_type(await awaited.profile(token="t").read(), ProfileResponse)
 
     def values(identity: Identity, grant: TokenGrant) -> None:
         assert_type(identity.user_id, str)

@@ -385,7 +385,7 @@ def test_a_user_without_a_browser_takes_the_profile_along(
         assert there_and_back(browser, configure_sandbox, shown["href"]) == "/settings"
 
     with flask_app.app_context():
-        assert [hit.text for hit in profile_of(1).search("*").hits] == ["Prefers window seats"]
+        assert [hit.text for hit in profile_of(1).search("*").results] == ["Prefers window seats"]
 
 
 def verify_phone(sandbox: Sandbox, key: str, external_id: str) -> str:

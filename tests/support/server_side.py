@@ -64,11 +64,11 @@ def _to_flask(app: Flask, configure_auth: Any, headers: dict[str, str]) -> None:
 
     @app.get("/memories/<user_id>")
     def memories(user_id: str) -> Any:
-        return jsonify(memories=[hit.text for hit in profile_of(user_id).search("*").hits])
+        return jsonify(memories=[hit.text for hit in profile_of(user_id).search("*").results])
 
     @app.get("/known")
     def known() -> Any:
-        return jsonify(memories=[hit.text for hit in configure_auth.profile().search("*").hits])
+        return jsonify(memories=[hit.text for hit in configure_auth.profile().search("*").results])
 
 
 def _to_starlette(app: Any, configure_auth: Any, headers: dict[str, str]) -> None:
@@ -98,11 +98,11 @@ def _to_starlette(app: Any, configure_auth: Any, headers: dict[str, str]) -> Non
 
     async def memories(request: Request) -> JSONResponse:
         found = await (await profile_of(request)).search("*")
-        return JSONResponse({"memories": [hit.text for hit in found.hits]})
+        return JSONResponse({"memories": [hit.text for hit in found.results]})
 
     async def known(request: Request) -> JSONResponse:
         found = await (await configure_auth.profile(request)).search("*")
-        return JSONResponse({"memories": [hit.text for hit in found.hits]})
+        return JSONResponse({"memories": [hit.text for hit in found.results]})
 
     app.add_exception_handler(SettingsError, said)
     app.router.routes += [

@@ -191,7 +191,7 @@ def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant
     [
         ({"introspection_active": False}, "calls the token it just gave inactive", "run it again"),
         ({"introspection_client_id": "oc_other"}, "a token of another client", "one and the same agent"),
-        ({"introspection_sub": None}, "has no usable sub", "only Configure can mend it"),
+        ({"introspection_sub": None}, "missing or invalid sub", "only Configure can mend it"),
         ({"profile_user_id": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
         ({"identity_sub": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
     ],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ...client.oauth import exchange_authorization_code
-from ...client.profile import ProfileAnswer, RuntimeScope, read_profile
+from ...client.profile import ProfileResponse, RuntimeScope, read_profile
 from ...client.profile import Subject as Person
 from ...client.sign_in import exchange_sign_in_code, sign_in_url
 from ...errors import ApiCode, Code, ConfigureError, SignInError
@@ -140,7 +140,7 @@ def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
 async def read(subject: Subject, exchanged: Exchanged) -> Finding:
     """Read the profile once, in a scope of its own, so that nothing is owed for it; for a login, ask whose it is."""
     settings, token = subject.settings, exchanged.token
-    answer: ProfileAnswer | None
+    answer: ProfileResponse | None
     try:
         if exchanged.scopes is None:
             reading = read_profile(settings, Person(token=token), sections=("identity",), scope=RuntimeScope())

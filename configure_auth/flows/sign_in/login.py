@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ...client.oauth import Introspection, TokenAnswer, exchange_authorization_code, introspect
 from ...client.oauth_messages import authorization_url, code_challenge
-from ...client.profile import ProfileAnswer, RuntimeScope, Subject, read_profile
+from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreError
 from ...events import LoggedIn
 from ...settings import Settings
@@ -127,7 +127,7 @@ async def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], sit
 
 async def person_of(
     settings: Settings, token: Secret, scopes: tuple[str, ...], clock: Clock
-) -> tuple[str, ProfileAnswer | None]:
+) -> tuple[str, ProfileResponse | None]:
     """The Configure user of an access token of ours, and the profile where the scopes allow to read it.
 
     Raises:
@@ -142,7 +142,7 @@ async def person_of(
     return _one_person(settings, introspection, profile, clock()), profile
 
 
-def _one_person(settings: Settings, introspection: Introspection, profile: ProfileAnswer | None, now: float) -> str:
+def _one_person(settings: Settings, introspection: Introspection, profile: ProfileResponse | None, now: float) -> str:
     """The Configure user of a token, as introspection says, where nothing that came along contradicts it.
 
     The introspected `sub` and the hosted exchange's `user_id` are taken as ids of one kind here and nowhere else. No

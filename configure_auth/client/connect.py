@@ -1,0 +1,85 @@
+"""Sign-in links that Configure creates for one subject of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, cast
+
+from ..errors import ApiCode, ConfigureError
+from ..settings import Settings
+from .call import Call
+from .conversation import Conversation
+from .sign_in import leads_to, web_origin
+from .texts import first, whole
+from .wire import Answer, api_headers, json_body, read_answer, require_text
+
+__all__ = ["ConnectResponse", "ConnectStatus", "connect"]
+
+ConnectStatus: TypeAlias = Literal["authorization_required", "connect_app", "permission_needed", "import_ready"]
+"""What the link is for: a sign-in, a connector, a permission, or an import."""
+
+_STATUSES = ("authorization_required", "connect_app", "permission_needed", "import_ready")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectResponse:
+    """A link for one subject; send it to that user, unchanged, and to nobody else.
+
+    Attributes:
+        status: "authorization_required" for a subject that isn't linked yet.
+        connect_url: the link.
+        import_url: the link where `status` is "import_ready", instead of `connect_url`.
+        expires_at: when the link expires, as Configure writes it (ISO 8601).
+        instructions: Configure's sentence on what to do with the link, for a language model.
+    """
+
+    status: ConnectStatus
+    connect_url: str | None = field(default=None, repr=False)
+    import_url: str | None = field(default=None, repr=False)
+    expires_at: str | None = None
+    instructions: str | None = None
+
+
+def connect(conversation: Conversation, *, return_url: str | None = None) -> Call[ConnectResponse]:
+    """Have Configure create the link with which the user of this profile signs in and approves our agent.
+
+    Links for connectors and imports are left to Configure's own SDK, `configure-ai`.
+
+    Args:
+        return_url: where the user goes afterwards: https, or http on loopback. Nothing is added to it.
+
+    Raises:
+        ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal; SERVER_ERROR for a response
+            without a link, or whose link isn't to the hosted sign-in.
+    """
+    if return_url is not None:
+        require_text("return_url", return_url)
+        if web_origin(return_url) is None:
+            raise ConfigureError(
+                ApiCode.INVALID_INPUT, "return_url must be an absolute URL: https, or http on loopback"
+            )
+    settings = conversation.settings
+    return conversation.speaking(
+        Call(
+            method="POST",
+            url=f"{settings.base_url}/v1/profile/connect",
+            headers=api_headers(settings) | conversation.subject.headers,
+            content=json_body({} if return_url is None else {"return_url": return_url}),
+            parse=lambda reply: _connect_response(read_answer(reply, "the request for a sign-in link"), settings),
+        )
+    )
+
+
+def _connect_response(answer: Answer, settings: Settings) -> ConnectResponse:
+    status = cast(ConnectStatus, answer.required_choice("status", _STATUSES))
+    name = "import_url" if status == "import_ready" else "connect_url"
+    if not leads_to(settings.sign_in_url, answer.required_secret(name)):
+        answer.refuse(name)
+    link = answer.required_secret(name).reveal()
+    return ConnectResponse(
+        status=status,
+        connect_url=None if status == "import_ready" else link,
+        import_url=link if status == "import_ready" else None,
+        expires_at=answer.optional(lambda name: answer.text(name, 64), "expires_at"),
+        instructions=first(answer.fields, "instructions", read=whole),
+    )
