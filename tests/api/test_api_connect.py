@@ -89,5 +89,5 @@ def test_a_response_without_a_link_to_the_hosted_sign_in(change: dict[str, objec
 @pytest.mark.parametrize("url", ["http://app.example.com", "myapp://done", "javascript:alert(1)", "", "/done", 7])
 def test_a_return_url_that_cannot_be_one(url: Any) -> None:
     with pytest.raises(ConfigureError, match="return_url") as caught:
-        connect(talk(), return_url=url)
+        _ = connect(talk(), return_url=url)
     assert caught.value.code is ApiCode.INVALID_INPUT
