@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BLOCKS", "PAGES", "README", "ROOT", "Block", "anchors", "block", "blocks", "links", "rows"]
+__all__ = ["BLOCKS", "DOCUMENTATION", "PAGES", "README", "ROOT", "Block", "anchors", "block", "blocks", "links", "rows"]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,6 +14,9 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))
 }
 """The text of each page under docs/, by its path."""
+
+DOCUMENTATION = "\n".join([README, *PAGES.values()])
+"""The README and all pages, as one text."""
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
@@ -32,20 +35,20 @@ class Block:
 
 
 def blocks(text: str) -> tuple[Block, ...]:
-    """The fenced blocks of a document, in order."""
-    return tuple(Block(language, code) for language, code in _FENCED.findall(text))
+    """The fenced blocks of a document, in order, each once."""
+    return tuple(dict.fromkeys(Block(language, code) for language, code in _FENCED.findall(text)))
 
 
-BLOCKS = blocks(README)
+BLOCKS = blocks(DOCUMENTATION)
 
 
-def block(marker: str, text: str = README) -> Block:
+def block(marker: str, text: str = DOCUMENTATION) -> Block:
     """The one block of a document that contains this text."""
     (found,) = (one for one in blocks(text) if marker in one.text)
     return found
 
 
-def rows(heading: str, text: str = README) -> list[list[str]]:
+def rows(heading: str, text: str = DOCUMENTATION) -> list[list[str]]:
     """The cells of the table whose header row begins with this cell, row by row, without the header."""
     found: list[list[str]] = []
     lines = iter(text.splitlines())

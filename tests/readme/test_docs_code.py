@@ -1,6 +1,7 @@
-"""The Python blocks of each page under docs/ run one after the other, as one program, against the sandbox.
+"""The other Python blocks of each page under docs/ run one after the other, as one program, against the sandbox.
 
-A page whose blocks need something that is there already, such as an app, names it in `GIVEN`.
+A page whose blocks need something that is there already, such as an app, names it in `GIVEN`. Blocks that a test of
+`test_readme_code` runs are left to it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,30 @@ from typing import Any
 
 import pytest
 
-from .document import PAGES, blocks
+from .document import PAGES, Block, blocks
+from .test_readme_code import RUN
 
 GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {}
 """By a page's path: a function that returns the names that its first block may use."""
 
 
-@pytest.mark.parametrize("page", PAGES)
+def programs() -> dict[str, list[Block]]:
+    """The blocks to run here, by page."""
+    python = {page: [one for one in blocks(text) if one.language == "python"] for page, text in PAGES.items()}
+    here = {
+        page: [one for one in found if not any(marker in one.text for marker in RUN)] for page, found in python.items()
+    }
+    return {page: found for page, found in here.items() if found}
+
+
+@pytest.mark.parametrize("page", programs())
 def test_python_blocks_of_a_page_run(
     page: str, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace = GIVEN[page]() if page in GIVEN else {}
-    for number, one in enumerate(blocks(PAGES[page]), 1):
-        if one.language == "python":
-            exec(compile(one.text, f"{page}: block {number}", "exec", dont_inherit=True), namespace)
+    for number, one in enumerate(programs()[page], 1):
+        exec(compile(one.text, f"{page}: block {number}", "exec", dont_inherit=True), namespace)
 
 
 def test_given_names_are_those_of_pages() -> None:

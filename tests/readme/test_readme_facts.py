@@ -1,4 +1,4 @@
-"""What the README names is there, and what is there is named."""
+"""What the documentation names is there, and what is there is named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from configure_auth.stores.schema import SCHEMA
 from configure_auth.ui import Theme
 from example_apps.demo import APPS
 
-from .document import BLOCKS, PAGES, README, ROOT, anchors, block, links, rows
+from .document import BLOCKS, DOCUMENTATION, PAGES, README, ROOT, anchors, block, links, rows
 
 DOCUMENTS = ("README.md", "CHANGELOG.md", "SECURITY.md", *PAGES)
 EXAMPLE = (ROOT / "example_apps/flask_app/configure.py").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_every_setting_is_named_and_every_named_one_exists() -> None:
     of_commands = {
         str(option.envvar) for command in main.commands.values() for option in command.params if option.envvar
     }
-    assert set(re.findall(r"CONFIGURE_[A-Z_]+", README)) == settings | of_commands
+    assert set(re.findall(r"CONFIGURE_[A-Z_]+", DOCUMENTATION)) == settings | of_commands
     assert {name.strip("`") for name, *_ in rows("variable")} == settings
 
 
@@ -71,8 +71,8 @@ def test_every_code_is_there_with_its_status_and_its_words() -> None:
 
 def test_the_words_of_an_outage_are_those_of_the_page() -> None:
     for code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT):
-        assert f"{ui.texts[code].heading}”" in README.replace('"', "”")
-        assert f"({code.status})" in README
+        assert f"{ui.texts[code].heading}”" in " ".join(DOCUMENTATION.replace('"', "”").split())
+        assert f"({code.status})" in DOCUMENTATION
 
 
 def test_every_route_that_is_named_exists() -> None:
@@ -88,7 +88,7 @@ def test_every_route_that_is_named_exists() -> None:
 
 
 def test_every_event_is_named() -> None:
-    text = README[README.index("## Events") : README.index("## Beside a login guard")]
+    text = PAGES["docs/events.md"]
 
     assert {event.__name__ for event in events.EVENTS} == {
         name for name in re.findall(r"`(\w+)`", text) if name[0].isupper()
@@ -98,16 +98,18 @@ def test_every_event_is_named() -> None:
 
 def test_every_make_target_exists() -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = re.findall(r"(?:^|`)make ([\w-]+)", README, re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([\w-]+)", DOCUMENTATION, re.MULTILINE)
 
     assert {"demo", "test"} <= set(named) <= set(targets)
-    apps = re.findall(r"make demo APP=(\w+)", README)
+    apps = re.findall(r"make demo APP=(\w+)", DOCUMENTATION)
     assert set(APPS) - {"flask"} <= set(apps) <= set(APPS)
 
 
 def test_every_extra_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = {extra for extras in re.findall(r"configure_auth\[([\w,]+)\]", README) for extra in extras.split(",")}
+    named = {
+        extra for extras in re.findall(r"configure_auth\[([\w,]+)\]", DOCUMENTATION) for extra in extras.split(",")
+    }
 
     assert named == set(project["optional-dependencies"])
     assert f"## {project['version']} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -148,7 +150,7 @@ def test_the_pictures_are_the_button_itself(theme: Theme, picture: str) -> None:
 
 
 def test_the_first_screen_has_what_it_must() -> None:
-    first = README[: README.index("## Contents")]
+    first = README
     order = ["docs/button.svg", "make demo", "make test", "pip install 'configure_auth[flask]'", "def add_link"]
 
     assert [first.index(words) for words in order] == sorted(first.index(words) for words in order)
@@ -156,8 +158,8 @@ def test_the_first_screen_has_what_it_must() -> None:
 
 
 def test_every_named_file_of_the_example_is_there() -> None:
-    assert all(Path(ROOT / path).is_file() for path in re.findall(r"example_apps/[\w./]+\.\w+", README))
+    assert all(Path(ROOT / path).is_file() for path in re.findall(r"example_apps/[\w./]+\.\w+", DOCUMENTATION))
 
 
 def test_the_languages_of_the_blocks_are_those_that_are_tested() -> None:
-    assert {one.language for one in BLOCKS} == {"sh", "python", "jinja", "js"}
+    assert {one.language for one in BLOCKS} == {"sh", "python", "jinja", "js", "toml", "yaml"}

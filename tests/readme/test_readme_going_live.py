@@ -18,7 +18,7 @@ from configure_auth import ConfigureError, SettingsError
 from configure_auth.flask import ConfigureAuth
 from configure_auth.sandbox import Sandbox
 
-from .document import README
+from .document import DOCUMENTATION
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 FIRST, SECOND = "the first key of the app made at random", "the second key of the app made at random"
@@ -101,7 +101,7 @@ def test_unknown_keys_are_refused_until_the_readme_s_statement_lets_them_in(
     status, page = site.link(configure_sandbox)
     assert (status, "set up yet" in (page or "")) == (500, True)
 
-    found = re.search(r'sqlite3 configure.db "(DELETE[^"]+)"', README)
+    found = re.search(r'sqlite3 configure.db "(DELETE[^"]+)"', DOCUMENTATION)
     assert found
     with closing(sqlite3.connect(site.store)) as database, database:
         assert database.execute(found[1]).rowcount == 1
