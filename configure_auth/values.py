@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NoReturn, Self
 
 __all__ = [
+    "STATE_LIFETIME",
     "ClaimedAgent",
     "Identity",
     "Intent",
@@ -25,6 +26,9 @@ __all__ = [
 
 Kind = Literal["agent", "oauth"]
 """What a stored token is: an agent token of the link, or an OAuth token of the login."""
+
+STATE_LIFETIME = 15 * 60.0
+"""Seconds that a state is valid: long enough for a code by SMS that arrives late."""
 
 Intent = Literal["link", "login", "provider"]
 """What a state was made for; a link's callback can never end as a login. "provider" is Authlib's way to sign in."""

@@ -10,10 +10,11 @@ from .features import Features
 from .messages.journeys import MESSAGE_ROUTES, Messages
 from .performers import AsyncPerformer, Performer
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
+from .routing import METHODS, Feature, Route, current_user, serve
 from .sign_in import provider
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import Login, OAuthClient
-from .sign_in.routes import METHODS, SIGN_IN_ROUTES, Feature, Route, current_user, reload_first, serve
+from .sign_in.routes import SIGN_IN_ROUTES, reload_first
 from .site import AppOptions, Clock, Site
 from .tokens import checked, open_token
 from .upkeep import Resealed, purge, reseal

@@ -19,7 +19,7 @@ from .answer import Answer
 from .app import Hook, local_id
 from .effects import AskApp, Emit, UseStore
 from .posted import posted
-from .sign_in.routes import Feature, Route, current_user
+from .routing import Feature, Route, current_user
 from .site import Site, digest
 from .visit import Visit
 
@@ -55,7 +55,7 @@ class AgentTable(Protocol):
 class _JsonFeature(Feature):
     """Routes that only programs ask."""
 
-    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         return Answer(
             status=error.status,
             json={"error": Code(error.code).value},

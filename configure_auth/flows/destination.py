@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
 from ..settings import require_origin
 
-__all__ = ["Destinations", "require_path"]
+__all__ = ["Destinations", "require_path", "with_query"]
 
 # Browsers drop tabs and newlines and read a backslash as a slash, so none of them may pass (WHATWG URL, section 4.4).
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,2048}", re.ASCII)
@@ -23,6 +23,12 @@ def require_path(path: str) -> None:
         raise SettingsError(
             'path must begin with a slash, not end with one, and hold no variable, such as "/configure"'
         )
+
+
+def with_query(location: str, name: str, value: str) -> str:
+    """Return a location with one more query parameter, in front of its fragment."""
+    page, mark, fragment = location.partition("#")
+    return f"{page}{'&' if '?' in page else '?'}{urlencode({name: value})}{mark}{fragment}"
 
 
 class Destinations:

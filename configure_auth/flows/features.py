@@ -14,9 +14,10 @@ from ..errors import ConfigureAuthError, SettingsError
 from .agent_claims import Claims
 from .keyed_ids import external_id
 from .messages.journeys import Messages
+from .routing import Feature, current_user
 from .sign_in.link import AccountLink
 from .sign_in.login import Login
-from .sign_in.routes import Feature, SignInFeature, current_user
+from .sign_in.routes import SignInFeature
 from .site import Site
 from .tokens import account
 
@@ -36,7 +37,7 @@ class Features:
     def resource(self) -> str:
         """What the login's tokens are for; a refresh must ask for the same."""
         login = self._first(Login)
-        return self.site.settings.base_url if login is None else login.client.resource
+        return self.site.settings.base_url if login is None else login.sign_in.client.resource
 
     async def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Markup:
         """The button for whoever asks: the link for a signed-in user, the login otherwise, unless told."""

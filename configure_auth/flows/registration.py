@@ -17,7 +17,7 @@ from ..settings import Settings
 from .effects import Flow
 from .features import Features
 from .sign_in.link import AccountLink
-from .sign_in.login import Login, require_agreement
+from .sign_in.login import Login, check_sso_redirect_uri
 
 __all__ = [
     "LINK_PATH",
@@ -181,7 +181,7 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
 
 
 async def _redirect_uri(settings: Settings, callback: str) -> End:
-    require_agreement(settings, callback)
+    check_sso_redirect_uri(settings, callback)
     if not settings.required_api_key.reveal().startswith("sk_"):
         raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
     answer = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])

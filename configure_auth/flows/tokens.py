@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -190,7 +191,7 @@ async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAcc
     """The account with another token than `stale` has, from whichever worker gets there first."""
     for _ in range(_POLLS):
         # Whole: an answer that nobody waits for any more would be the only copy of the new tokens.
-        renewed = await Shielded(under_lease(site, stale, _refresh_alone(site, stale, resource)))
+        renewed = await Shielded(under_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
         if renewed is not None:
             return renewed
         await Pause(_POLL)
@@ -210,18 +211,17 @@ async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, boo
     return present, _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present)
 
 
-async def under_lease(site: Site, account: StoredAccount, change: Flow[T]) -> T | None:
-    """Make a change to a user's tokens alone; None, and no change, while somebody else does."""
-    # Hashed, for a worker that is killed leaves it behind, and it must not name a user who was forgotten.
+async def under_lease(site: Site, account: StoredAccount, change: Callable[[], Flow[T]]) -> T | None:
+    """Change a user's tokens while no other worker does; None, and no change, if another worker has the lease."""
+    # Hashed, because a killed worker leaves it behind, and it must not name a user who was deleted.
     name, owner = digest("refresh", f"{account.agent} {account.user_id}"), secrets.token_hex(16)
     held = await UseStore(
         lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
     )
     if not held:
-        change.close()
         return None
     try:
-        changed = await change
+        changed = await change()
     except Exception:
         await _release(name, owner)
         raise

@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from ..errors import SettingsError
@@ -74,7 +75,7 @@ async def reseal(site: Site) -> Resealed:
         for account in page:
             if not site.sealer.is_current(account.token):
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
-                ends[await Shielded(under_lease(site, account, _resealed(site, account)))] += 1
+                ends[await Shielded(under_lease(site, account, partial(_resealed, site, account)))] += 1
         after = page[-1].user_id, page[-1].kind
     await _reseal_links(site, ends)
     ends[await _reseal_id_key(site)] += 1

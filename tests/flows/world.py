@@ -38,7 +38,7 @@ from configure_auth.flows import (
     serve,
 )
 from configure_auth.flows.effects import Flow, Pause, Shielded
-from configure_auth.flows.sign_in.routes import Feature
+from configure_auth.flows.routing import Feature
 from configure_auth.runtime.effects import Effect
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores

@@ -14,8 +14,8 @@ from ...client.profile import ProfileResponse, RuntimeScope, read_profile
 from ...client.profile import Subject as Person
 from ...client.sign_in import exchange_sign_in_code, sign_in_url
 from ...errors import ApiCode, Code, ConfigureError, SignInError
-from ...flows.sign_in.link import is_over, require_our_grant
-from ...flows.sign_in.login import person_of
+from ...flows.sign_in.link import check_grant, is_over
+from ...flows.sign_in.login import fetch_identity
 from ...settings import is_loopback
 from ...values import Secret
 from .check import Finding, failed, passed, skipped, unanswered
@@ -93,7 +93,7 @@ async def exchange(subject: Subject, begun: Begun, code: Secret) -> Finding | Ex
     try:
         if begun.verifier is None:
             grant = await exchange_sign_in_code(subject.settings, code)
-            require_our_grant(grant, subject.settings.required_agent)
+            check_grant(grant, subject.settings.required_agent)
             return Exchanged(token=grant.token, scopes=None)
         tokens = await exchange_authorization_code(
             subject.settings,
@@ -147,7 +147,7 @@ async def read(subject: Subject, exchanged: Exchanged) -> Finding:
             answer = await reading
         else:
             clock = time.time if subject.features is None else subject.features.site.clock
-            _, answer = await person_of(settings, token, exchanged.scopes, clock)
+            _, answer = await fetch_identity(settings, token, exchanged.scopes, clock)
     except SignInError as error:
         return _not_taken(error)
     except ConfigureError as error:

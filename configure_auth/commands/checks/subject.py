@@ -75,7 +75,7 @@ class Subject:
     @property
     def client(self) -> OAuthClient:
         login = self.feature(Login)
-        return OAuthClient.of(self.settings) if login is None else login.client
+        return OAuthClient.of(self.settings) if login is None else login.sign_in.client
 
     def _callback(self, path: str) -> str:
         return f"{self.settings.app_url or ''}{path}/callback"

@@ -15,7 +15,7 @@ from ...client.wire import is_token
 from ...errors import ApiCode, ConfigureError, SettingsError
 from ...flows.effects import Flow
 from ...flows.registration import LINK_PATH, return_destinations
-from ...flows.sign_in.login import require_agreement
+from ...flows.sign_in.login import check_sso_redirect_uri
 from ...settings import Settings
 from .check import Check, Finding, failed, passed, skipped, unanswered, unknown, warned
 from .subject import NOWHERE, Subject
@@ -66,7 +66,7 @@ async def _callback(subject: Subject) -> Finding:
     wanted = subject.redirect_uri
     client_id = subject.settings.required_oauth_client_id
     try:
-        require_agreement(subject.settings, wanted)
+        check_sso_redirect_uri(subject.settings, wanted)
     except SettingsError as error:
         return failed(f"CONFIGURE_SSO_REDIRECT_URI says {subject.settings.sso_redirect_uri}", str(error))
     try:

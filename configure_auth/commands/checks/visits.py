@@ -70,7 +70,9 @@ def _doors(feature: Feature, application: Application) -> tuple[str, ...]:
     session = application.session
     # On Flask we come before the guard there.
     strict = session is not None and (session.same_site or "").lower() == "strict"
-    return ("/callback",) if feature.parks() or (strict and application.framework == "Starlette") else ()
+    return (
+        ("/callback",) if feature.sign_in.defers_exchange() or (strict and application.framework == "Starlette") else ()
+    )
 
 
 def _let_through(

@@ -23,7 +23,7 @@ from ..app import AppResponse, Hook, is_keepable
 from ..effects import AskApp, Emit, Shielded, UseStore
 from ..keyed_ids import keyed_id
 from ..posted import posted
-from ..sign_in.routes import Feature, Route
+from ..routing import Feature, Route
 from ..site import Site, digest
 from ..tokens import validated
 from ..visit import Visit
@@ -147,7 +147,7 @@ class Messages(Feature):
             theme=self.theme,
         )
 
-    async def refuse(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         """Which step failed is for the log: whoever posts here learns from the status alone."""
         log.info("a completion was refused with %s: %s", error.status, error)
         busy = error.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_REJECTED, Code.STORE_BUSY)

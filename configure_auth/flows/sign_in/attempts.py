@@ -1,8 +1,4 @@
-"""One attempt to sign in, from its state to its outcome, the same for link, login and Authlib's provider.
-
-Nothing is sent to Configure before an attempt was claimed: state, browser, intent and time matched in one statement.
-Then comes the user, then Configure's `error`, and only then the code is exchanged. The outcome is remembered.
-"""
+"""Attempts: one state from its creation to its outcome, the same for link, login and Authlib's provider."""
 
 from __future__ import annotations
 
@@ -11,72 +7,48 @@ import hashlib
 import hmac
 import json
 import logging
-import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-from ...errors import (
-    BearerError,
-    Code,
-    ConfigureAuthError,
-    ConfigureError,
-    LoginRefused,
-    SettingsError,
-    SignInError,
-    StoreError,
-)
-from ...events import LinkFailed, SignInStarted
+from ...errors import Code, ConfigureAuthError, LoginRefused, SignInError
+from ...events import SignInStarted
 from ...stores import REPLAY
-from ...values import Intent, PendingSignIn, Secret
+from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
 from ..answer import Answer, BrowserCookie
-from ..app import AppResponse
-from ..effects import Emit, Flow, Pause, UseStore
+from ..effects import Emit, Pause, UseStore
 from ..site import Site, digest
-from ..visit import Visit
 
 __all__ = [
-    "Ending",
     "Outcome",
-    "Purpose",
-    "Returned",
-    "as_refusal",
-    "claim",
-    "code_of",
-    "keep",
-    "mint",
-    "new_state",
-    "read_callback",
-    "redeemed",
-    "remembered",
-    "settle",
+    "SignInKind",
+    "claim_attempt",
+    "create_state",
+    "random_state",
+    "recall_outcome",
+    "save_attempt",
+    "save_outcome",
 ]
 
 log = logging.getLogger("configure_auth")
 
-LIFETIME = 15 * 60.0
-"""Seconds that a state is good for: long enough for a code by SMS that comes late."""
-
 OPEN_LIMIT = 10
-"""Attempts that one browser may have open at once; the oldest goes."""
+"""Attempts that one browser may have open at once; the oldest is deleted."""
 
-ABANDONED = 30.0
-"""Seconds after which a claim without an outcome counts as interrupted. The deadline of our own calls is shorter."""
+INTERRUPTED_AFTER = 30.0
+"""Seconds after which a claim without an outcome is interrupted; the deadline of calls to Configure is shorter."""
 
 MARK = 22
-"""Letters at the end of a state that say for which browser, and what, it was made; after its 256 random bits."""
+"""Characters at the end of a state, after its 256 random bits, that tell for which browser and intent it was made."""
 
-_CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
-
-_POLLS, _POLL = 20, 0.1
-"""How often, and after how many seconds each, the loser of a race looks for the winner's outcome."""
+POLLS, POLL_INTERVAL = 20, 0.1
+"""How often, and at which interval in seconds, the loser of a race looks for the winner's outcome: 2 s in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended, as it is remembered: a place to go, or a code. `user_id` is whom a login signed in."""
+    """How an attempt ended: a location to redirect to, or an error code. `user_id` is the user of a login."""
 
     location: str | None = field(default=None, repr=False)
     code: Code | None = None
@@ -100,47 +72,66 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Purpose(ABC):
-    """What attempts are made for; link, login and the bare OAuth provider say here how they differ."""
+class SignInKind(ABC):
+    """What attempts are made for. Link, login and Authlib's provider define here how they differ.
+
+    `after` is the page to go on to where a start had no `next`.
+    """
 
     intent: ClassVar[Intent]
-    turned_away: ClassVar[Code]
-    """How an attempt ended in which a hook of the app raised a response of its own."""
+    aborted: ClassVar[Code]
+    """Outcome recorded when an app hook aborts with its own response."""
 
     site: Site
     after: str = ""
 
     @abstractmethod
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
-        """Where at Configure the person goes."""
+        """Return the URL at Configure that the user is redirected to."""
+
+    def admit(self, user_id: str | None) -> bool:
+        """Whether this user may start; False redirects to `next` instead. Raises what the error page should say."""
+        return True
+
+    def needs_session(self) -> bool:
+        """Whether a callback without a session user should be reloaded to get a SameSite=Strict session cookie."""
+        return False
+
+    def defers_exchange(self) -> bool:
+        """Whether a callback without a user leaves the exchange to a page that sends a bearer token."""
+        return False
 
     @abstractmethod
-    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        """Whether the session still is the starter's; False ends it at `next` without an exchange."""
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        """Check that the signed-in user is the one who started. False skips the exchange and redirects to `next`."""
 
     @abstractmethod
-    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
-        """Exchange the code and store what came of it."""
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+        """Exchange the code and store the result."""
+
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
+        """Respond to the same browser after a success, without a second exchange."""
+        return Answer.redirect(outcome.location or self.after)
 
 
-async def mint(
-    purpose: Purpose, *, cookie: BrowserCookie, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
+async def create_state(
+    kind: SignInKind, *, cookie: BrowserCookie, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
 ) -> str:
-    """Make and keep a state for this browser; the URL at Configure that carries it."""
-    site = purpose.site
+    """Create and store a state for this browser; return the URL at Configure that contains it."""
+    site = kind.site
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
-    state, verifier = new_state(purpose, cookie), Secret(secrets.token_urlsafe(32))
-    url = purpose.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
+    state, verifier = random_state(kind, cookie), Secret(secrets.token_urlsafe(32))
+    url = kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
     if user_id is not None:
         version = await UseStore(lambda stores: stores.accounts.version(agent, user_id))
-    await keep(
+    await save_attempt(
         site,
         PendingSignIn(
             state_hash=state_hash,
             browser_hash=digest("browser", cookie.binding),
-            intent=purpose.intent,
+            intent=kind.intent,
             agent=agent,
             user_id=user_id,
             next=next,
@@ -149,66 +140,52 @@ async def mint(
             version=version,
             replace=replace,
             created_at=site.clock(),
-            expires_at=site.clock() + LIFETIME,
+            expires_at=site.clock() + STATE_LIFETIME,
         ),
     )
-    await Emit(SignInStarted(intent=purpose.intent, user_id=user_id))
+    await Emit(SignInStarted(intent=kind.intent, user_id=user_id))
     return url
 
 
-async def keep(site: Site, record: PendingSignIn) -> None:
-    """Keep a new attempt, and no more of this browser than may be open at once."""
+async def save_attempt(site: Site, record: PendingSignIn) -> None:
+    """Save a new attempt, and delete the oldest of a browser that has too many open."""
     await UseStore(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=site.clock()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
-    """What Configure sent back with the person. Code and state hide themselves, also from a traceback with locals."""
+def random_state(kind: SignInKind, cookie: BrowserCookie) -> Secret:
+    """Return 256 random bits and a mark.
 
-    state: Secret
-    code: Secret | None
-    error: str | None
-
-
-def read_callback(visit: Visit) -> Returned:
-    """The parameters that Configure sends back, of a shape that a state of ours could have."""
-    # `iss` (RFC 9207) is not judged: this redirect_uri is registered with one issuer only, which guards against
-    # mix-up as well, and no document says what Configure would put there.
-    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
-    state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
-    if not visit.is_state(state.reveal()):
-        raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
-    return Returned(state=state, code=code or None, error=given.get("error"))
-
-
-def new_state(purpose: Purpose, cookie: BrowserCookie) -> Secret:
-    """256 random bits, and a mark that tells "your sign-in is over" from "not your sign-in"; it proves nothing else."""
+    The mark only distinguishes an expired attempt of this browser from one of another; it proves nothing else.
+    """
     random = secrets.token_urlsafe(32)
-    return Secret(random + _mark(random, purpose, cookie))
+    return Secret(random + _mark(random, kind, cookie))
 
 
-def _mark(random: str, purpose: Purpose, cookie: BrowserCookie) -> str:
-    made_for = f"{purpose.intent}:{purpose.site.agent}:{random}"
+def _mark(random: str, kind: SignInKind, cookie: BrowserCookie) -> str:
+    made_for = f"{kind.intent}:{kind.site.agent}:{random}"
     mark = hmac.new(cookie.binding.encode(), made_for.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(mark)[:MARK].decode()
 
 
-def _is_of(state: Secret, purpose: Purpose, cookie: BrowserCookie) -> bool:
+def _is_of(state: Secret, kind: SignInKind, cookie: BrowserCookie) -> bool:
     plain = state.reveal()
-    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], purpose, cookie))
+    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], kind, cookie))
 
 
-async def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
-    """Take the attempt, or find how it ended; None while another request is still ending it.
+async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
+    """Claim an attempt atomically: state, browser, intent and time must match in one statement.
 
-    An unknown state and another browser's state get the same answer, so that nobody learns which states exist. Only
-    one that was made for this browser is called expired: it was purged, or the store lost it.
+    An unknown state and another browser's state raise the same error, so that a third party can't find out which states
+    exist. Only one that was created for this browser is called expired: it was purged, or the store lost it.
 
     Args:
-        name: of the parameter that brought the state.
+        parameter: the query parameter that the state came in.
+
+    Returns:
+        The claimed attempt, one with an outcome if it had ended before, or None while another request is ending it.
     """
-    site, state_hash = purpose.site, digest(name, state.reveal())
-    browser_hash, agent, intent = digest("browser", cookie.binding), site.agent, purpose.intent
+    site, state_hash = kind.site, digest(parameter, state.reveal())
+    browser_hash, agent, intent = digest("browser", cookie.binding), site.agent, kind.intent
     record = await UseStore(
         lambda stores: stores.states.claim(
             state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
@@ -216,90 +193,39 @@ async def claim(purpose: Purpose, name: str, state: Secret, cookie: BrowserCooki
     )
     if record is not None:
         return record
-    for _ in range(_POLLS):
+    for _ in range(POLLS):
         seen = await UseStore(
             lambda stores: stores.states.read(
                 state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
             )
         )
         if seen is None:
-            code = Code.EXPIRED if _is_of(state, purpose, cookie) else Code.WRONG_BROWSER
+            code = Code.EXPIRED if _is_of(state, kind, cookie) else Code.WRONG_BROWSER
             raise SignInError(code, "no attempt of this browser has this state")
         if seen.claimed_at is None:
-            raise SignInError(Code.EXPIRED, "the attempt is older than 15 minutes", next=seen.next)
+            raise SignInError(
+                Code.EXPIRED, f"the attempt is older than {STATE_LIFETIME / 60:g} minutes", next=seen.next
+            )
         if seen.outcome is not None:
             return seen
-        if site.clock() >= seen.claimed_at + ABANDONED:
-            raise SignInError(Code.INTERRUPTED, "an earlier callback was cut off before its end", next=seen.next)
-        await Pause(_POLL)
+        if site.clock() >= seen.claimed_at + INTERRUPTED_AFTER:
+            raise SignInError(Code.INTERRUPTED, "a previous callback did not complete", next=seen.next)
+        await Pause(POLL_INTERVAL)
     return None
 
 
-Ending: TypeAlias = Flow[tuple[Outcome, Answer]]
-"""What ends a claimed attempt: how, and the answer to this request."""
-
-
-async def settle(purpose: Purpose, record: PendingSignIn, ending: Ending) -> tuple[Outcome, Answer]:
-    """End an attempt that was claimed, and remember how, whatever happens."""
-    site = purpose.site
-    try:
-        outcome, answer = await ending
-    except AppResponse:
-        await _remember(site, record, Outcome(code=purpose.turned_away))
-        await Emit(LinkFailed(intent=purpose.intent, code=purpose.turned_away, user_id=record.user_id))
-        raise
-    except Exception as error:  # whatever it was, the person gets a page and the attempt an end
-        refusal = as_refusal(error)
-        refusal.next = refusal.next or record.next
-        sentence = refusal.sentence if isinstance(refusal, LoginRefused) else None
-        await _remember(site, record, Outcome(code=Code(refusal.code), sentence=sentence))
-        await Emit(LinkFailed(intent=purpose.intent, code=Code(refusal.code), user_id=record.user_id))
-        if refusal is error:
-            raise
-        raise refusal from error
-    await _remember(site, record, outcome)
-    return outcome, answer
-
-
-async def redeemed(
-    purpose: Purpose, record: PendingSignIn, code: Callable[[], Secret], user_id: str | None
-) -> tuple[Outcome, Answer]:
-    """The usual ending: the same user, then what Configure sent, then the exchange."""
-    assert record.verifier is not None
-    if not purpose.same_user(record, user_id):
-        location = record.next or purpose.after
-        return Outcome(location=location), Answer.redirect(location)
-    verifier = Secret(purpose.site.sealer.open(record.verifier, "verifier", record.state_hash))
-    return await purpose.redeem(record, code(), verifier)
-
-
-def code_of(given: Returned) -> Secret:
-    """The code that came back, or why there is none."""
-    # An error wins over a code that comes along with it (RFC 6749, section 4.1.2.1).
-    if given.error is not None:
-        if given.error == "access_denied":
-            raise SignInError(Code.CANCELLED, "the person cancelled at Configure")
-        busy = given.error in ("server_error", "temporarily_unavailable")
-        raise SignInError(
-            Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED,
-            f"Configure came back with error={given.error[:64]!a}",
-        )
-    if given.code is None or not _CODE.fullmatch(given.code.reveal()):
-        raise SignInError(Code.INVALID_REQUEST, "the callback has no well-formed code")
-    return given.code
-
-
-def remembered(site: Site, record: PendingSignIn) -> Outcome:
-    """The outcome of a success; how a failure ended is raised again."""
+def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
+    """Return the stored outcome of a success; raise that of a failure again."""
     outcome = Outcome.of(site, record)
     if outcome.code is Code.LOGIN_REFUSED and outcome.sentence is not None:
         raise LoginRefused(outcome.sentence)
     if outcome.code is not None:
-        raise SignInError(outcome.code, "the attempt had ended so before", next=record.next)
+        raise SignInError(outcome.code, "the attempt ended with this code before", next=record.next)
     return outcome
 
 
-async def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> None:
+async def save_outcome(site: Site, record: PendingSignIn, outcome: Outcome) -> None:
+    """Store how an attempt ended. A failure to do so is logged, and does not change how it ended."""
     sealed, replay = outcome.sealed(site, record.state_hash)
     try:
         await UseStore(
@@ -308,26 +234,5 @@ async def _remember(site: Site, record: PendingSignIn, outcome: Outcome) -> None
             )
         )
     except ConfigureAuthError as error:
-        # The end itself stands; only a reload of the callback will say `interrupted` instead of repeating it.
-        log.warning("the outcome of a sign-in could not be kept: %s", error)
-
-
-def as_refusal(error: Exception) -> SignInError:
-    """Any failure in a flow, in the words of a sign-in; what is the app's or our own fault is logged with its trace."""
-    if isinstance(error, SignInError):
-        return error
-    if isinstance(error, ConfigureError):
-        log.warning("Configure failed a sign-in: %s", error)
-        return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
-    if isinstance(error, SettingsError):
-        log.error("misconfigured: %s", error)
-        return SignInError(Code.MISCONFIGURED, str(error))
-    if isinstance(error, StoreError):
-        log.error("%s: %s", error.code, error)
-        return SignInError(Code.STORE_BUSY, str(error), retry_after=2)
-    if isinstance(error, BearerError):
-        # Of an app's own `user_id`, which asks a `BearerUser`.
-        code = Code.SIGNED_OUT if error.retry_after is None else Code.UPSTREAM_UNAVAILABLE
-        return SignInError(code, str(error), retry_after=error.retry_after)
-    log.error("a hook of the app, or configure_auth itself, failed in a sign-in", exc_info=error)
-    return SignInError(Code.MISCONFIGURED, f"an unexpected {type(error).__name__}")
+        # Only a reload of the callback will then say `interrupted` instead of repeating the outcome.
+        log.warning("the outcome of a sign-in could not be stored: %s", error)

@@ -1,9 +1,9 @@
-"""Connecting Configure to the account of a signed-in user, and disconnecting it."""
+"""The account link: connect Configure to a signed-in user of the app, and disconnect it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ... import ui
@@ -18,20 +18,21 @@ from ..app import Hook
 from ..effects import AskApp, Emit, Shielded, UseStore
 from ..keyed_ids import external_id
 from ..posted import posted
+from ..routing import Route, current_user
 from ..site import Site
 from ..tokens import validated
 from ..visit import Visit
-from .attempts import Outcome
-from .routes import SIGN_IN_ROUTES, Route, SignInFeature, current_user, finish
+from .attempts import Outcome, SignInKind
+from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
-__all__ = ["LINK_ROUTES", "AccountLink", "is_over", "require_our_grant", "stale", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "is_over", "save_error", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A connection to be saved, if the user's version is still this one."""
+class _Connection:
+    """A connection to be saved if the user's version is still `version`."""
 
     user_id: str
     configure_user_id: str
@@ -41,25 +42,15 @@ class _Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountLink(SignInFeature):
-    """The link's routes. `on_conflict` says what happens when the Configure user belongs to another local user."""
+class LinkKind(SignInKind):
+    """Connects a Configure user to the signed-in user of the app."""
 
     intent: ClassVar[Intent] = "link"
-    turned_away: ClassVar[Code] = Code.ACCOUNT_TAKEN
+    aborted: ClassVar[Code] = Code.ACCOUNT_TAKEN
 
     on_conflict: OnConflict | Hook = "reject"
-    can_disconnect: Hook | None = None
     connectors: tuple[str, ...] = ()
     display_name: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.site.settings.required_api_key  # noqa: B018  # said now, not when the first person comes back
-        self.site.destinations.require("after_link", self.after)
-        if isinstance(self.connectors, str):
-            raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
-        if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
-            raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return sign_in_url(
@@ -73,42 +64,41 @@ class AccountLink(SignInFeature):
 
     def admit(self, user_id: str | None) -> bool:
         if user_id is None:
-            raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
+            raise _signed_out()
         return True
 
     def needs_session(self) -> bool:
         return self.site.session
 
-    def parks(self) -> bool:
+    def defers_exchange(self) -> bool:
         return not self.site.session
 
-    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         if user_id is None:
-            raise SignInError(Code.SIGNED_OUT, "the person signed out before coming back")
+            raise SignInError(Code.SIGNED_OUT, "the user signed out before the callback")
         if user_id != record.user_id:
             raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
         return True
 
-    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
         assert record.user_id is not None
         site = self.site
         try:
             grant = await exchange_sign_in_code(site.settings, code)
         except ConfigureError as error:
             if is_over(error):
-                raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
+                raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
             raise
-        require_our_grant(grant, site.agent)
-        wanted = _Wanted(record.user_id, grant.user_id, grant.token, record.version, record.replace)
-        await self.connect(wanted)
+        check_grant(grant, site.agent)
+        await self.connect(_Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace))
         location = record.next or self.after
         return Outcome(location=location), Answer.redirect(location)
 
-    async def connect(self, wanted: _Wanted) -> None:
-        """Save a connection, and tell of it.
+    async def connect(self, wanted: _Connection) -> None:
+        """Save a connection and emit an event.
 
         Raises:
-            SignInError: it can't be, as for a Configure user that belongs to somebody else.
+            SignInError: it can't be saved, for example because the Configure user belongs to another user.
         """
         site, user_id, identity = self.site, wanted.user_id, wanted.configure_user_id
         account = StoredAccount(
@@ -129,13 +119,13 @@ class AccountLink(SignInFeature):
         if saved.end == "taken":
             saved = await self._resolve(account, wanted, saved)
         if saved.end != "saved":
-            raise stale(saved)
+            raise save_error(saved)
         for gone in saved.unlinked:
             await Emit(_unlinked(gone))
         moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != user_id), None)
         await Emit(AccountLinked(account=account.public, moved_from=moved_from))
 
-    async def _resolve(self, account: StoredAccount, wanted: _Wanted, taken: Saved) -> Saved:
+    async def _resolve(self, account: StoredAccount, wanted: _Connection, taken: Saved) -> Saved:
         verdict = self.on_conflict
         if callable(verdict):
             hook, public = verdict, account.public
@@ -150,74 +140,107 @@ class AccountLink(SignInFeature):
             )
         )
 
-    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
-        return Answer.redirect(outcome.location or self.after)
+
+@dataclass(frozen=True, kw_only=True)
+class AccountLink(SignInFeature):
+    """The routes of the account link.
+
+    `on_conflict` decides what happens if the Configure user belongs to another user of the app.
+    """
+
+    on_conflict: OnConflict | Hook = "reject"
+    can_disconnect: Hook | None = None
+    connectors: tuple[str, ...] = ()
+    display_name: str | None = None
+    sign_in: LinkKind = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.site.settings.required_api_key  # noqa: B018  # raise now, not at the first callback
+        self.site.destinations.require("after_link", self.after)
+        if isinstance(self.connectors, str):
+            raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
+        if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
+            raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
+        kind = LinkKind(
+            site=self.site,
+            after=self.after,
+            on_conflict=self.on_conflict,
+            connectors=self.connectors,
+            display_name=self.display_name,
+        )
+        object.__setattr__(self, "sign_in", kind)
+
+
+def _signed_out() -> SignInError:
+    return SignInError(Code.SIGNED_OUT, "no user is signed in")
 
 
 async def session(feature: AccountLink, visit: Visit) -> Answer:
-    """`POST /session`: the agent token that Configure's element gave the page, for the user who is signed in.
+    """Handle `POST /session`: connect the signed-in user by the agent token that Configure's element gave the page.
 
-    `externalId` is the element's: another tab may have changed who is signed in since the page was made.
+    `externalId` is the element's: another tab may have changed the signed-in user since the page was rendered.
     """
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
-        raise SignInError(Code.CROSS_SITE, "a token that was posted from elsewhere")
+        raise SignInError(Code.CROSS_SITE, "a token that was posted from another origin")
     user_id = await current_user(site)
     if user_id is None:
-        raise SignInError(Code.SIGNED_OUT, "nobody is signed in whose account Configure could be connected to")
+        raise _signed_out()
     fields = await posted(visit)
     token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
     if not is_token(given.reveal()) or not isinstance(made_for, str | None):
         raise SignInError(Code.INVALID_REQUEST, "the body must have a token")
     if made_for is not None and made_for != await external_id(site, user_id):
-        raise SignInError(Code.WRONG_USER, "the page was made for another user than the one who is signed in now")
+        raise SignInError(Code.WRONG_USER, "the page was rendered for another user than the one who is signed in now")
     # Before the call, so that a disconnect during it wins.
     version = await UseStore(lambda stores: stores.accounts.version(site.agent, user_id))
     validation = await validated(site, given)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
-        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the page gave something else than an agent token of this agent")
-    await Shielded(feature.connect(_Wanted(user_id, validation.user_id, given, version)))
+        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
+    await Shielded(feature.sign_in.connect(_Connection(user_id, validation.user_id, given, version)))
     return Answer(status=200, json={"connected": True, "next": feature.after})
 
 
 async def element(feature: AccountLink, visit: Visit) -> Answer:
-    """`GET /element.js`: what brings the element's token to `POST /session`."""
+    """Handle `GET /element.js`: the script that posts the element's token to `POST /session`."""
     return Answer(status=200, script=ui.ELEMENT_SCRIPT)
 
 
 def is_over(error: ConfigureError) -> bool:
-    """Whether a refused exchange means a used or an expired code.
+    """Whether a rejected exchange means a used or expired code.
 
-    No document names the answer to one; these statuses are the ones that fit.
+    No document names the status of that response; these fit.
     """
     return error.status_code in (400, 404, 409, 410)
 
 
-def require_our_grant(grant: SignInGrant, agent: str) -> None:
-    """
+def check_grant(grant: SignInGrant, agent: str) -> None:
+    """Check the response of an exchange.
+
     Raises:
-        SignInError: it is not an agent token of ours for a person who approved us.
+        SignInError: it has no agent token of this agent for a user who approved it.
     """
     if grant.agent != agent:
-        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another agent")
-    # `approved` and `token_use` may be left out: the only reader known takes their absence for true and "agent", and
-    # the code can have come from our own agent's page only. To be strict, compare with True and "agent" here.
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure returned a token of another agent")
+    # `approved` and `token_use` may be absent: the only known client treats that as true and "agent", and the code can
+    # only come from our own agent's page. To be strict, compare with True and "agent" here.
     if grant.approved is False:
-        raise SignInError(Code.NOT_APPROVED, "the person did not approve this agent")
+        raise SignInError(Code.NOT_APPROVED, "the user did not approve this agent")
     if grant.token_use not in (None, "agent"):
-        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "Configure gave a token for another use")
+        raise SignInError(Code.NOT_AN_AGENT_TOKEN, "Configure returned a token for another use")
 
 
-def stale(saved: Saved) -> SignInError:
-    """Why a connection was not saved."""
+def save_error(saved: Saved) -> SignInError:
+    """Return the error of a connection that was not saved."""
     if saved.end == "taken":
         return SignInError(Code.ACCOUNT_TAKEN, "this Configure user belongs to another user of the app")
     if saved.end == "connected":
         return SignInError(
             Code.ALREADY_CONNECTED, "the user has another Configure user already; start with replace=1 to change it"
         )
-    return SignInError(Code.INTERRUPTED, "the account was disconnected or deleted while the sign-in was on its way")
+    return SignInError(Code.INTERRUPTED, "the account was disconnected or deleted during the sign-in")
 
 
 def _unlinked(account: StoredAccount) -> AccountUnlinked:
@@ -225,18 +248,18 @@ def _unlinked(account: StoredAccount) -> AccountUnlinked:
 
 
 async def disconnect(feature: AccountLink, visit: Visit) -> Answer:
-    """`POST /disconnect`: delete the connection, in the app only. Idempotent; the answer says what was deleted."""
+    """Handle `POST /disconnect`: delete the connection in the app. Idempotent; the response says if one was deleted."""
     site = feature.site
     if not site.sent(visit, site.app_url(visit)):
-        raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from elsewhere")
+        raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from another origin")
     user_id = await current_user(site)
     if user_id is None:
-        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+        raise _signed_out()
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     if found and not await _may_disconnect(feature, user_id, found):
         raise SignInError(
             Code.LAST_SIGN_IN,
-            "the user signs in with Configure and may have no other way; say otherwise with can_disconnect=",
+            "the user signs in with Configure and may have no other way to sign in; decide it with can_disconnect=",
         )
     gone = await unlink(site, user_id)
     if visit.wants_json:
@@ -247,13 +270,13 @@ async def disconnect(feature: AccountLink, visit: Visit) -> Answer:
 async def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> bool:
     hook = feature.can_disconnect
     if hook is None:
-        # Only the app knows whether there is another way in; without its word nobody is locked out.
+        # Only the app knows whether there is another way to sign in; without its decision no user is locked out.
         return all(account.kind != "oauth" for account in found)
     return bool(await AskApp(lambda app: app.call(hook, user_id)))
 
 
 async def unlink(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
-    """Delete a user's connections of every kind; attempts and refreshes in flight can't bring them back."""
+    """Delete a user's connections of every kind, so that attempts and refreshes in flight can't restore them."""
     gone = await UseStore(lambda stores: stores.accounts.unlink(site.agent, user_id))
     for account in gone:
         await Emit(_unlinked(account))
@@ -261,11 +284,11 @@ async def unlink(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
 
 
 async def status(feature: AccountLink, visit: Visit) -> Answer:
-    """`GET /status`: what is connected, as JSON, never a token."""
+    """Handle `GET /status`: the connections as JSON, never a token."""
     site = feature.site
     user_id = await current_user(site)
     if user_id is None:
-        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+        raise _signed_out()
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     accounts = [
         {

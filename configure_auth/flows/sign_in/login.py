@@ -1,4 +1,4 @@
-"""Signing in with Configure: who is it, and which local user does the app make of that."""
+"""The login: exchange a code for an identity, and let the app sign its user in."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ..answer import Answer
 from ..app import Hook, local_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
 from ..site import Clock, Site
-from .attempts import Outcome
-from .link import stale
+from .attempts import Outcome, SignInKind
+from .link import save_error
 from .routes import SignInFeature
 
 __all__ = [
     "SCOPES",
     "Login",
     "OAuthClient",
+    "check_sso_redirect_uri",
+    "deserialize_login",
+    "exchange_code",
+    "fetch_identity",
     "grant_of",
-    "identify",
-    "person_of",
-    "play",
-    "replay_of",
-    "require_agreement",
-    "whose",
+    "resolve_identity",
+    "serialize_login",
 ]
 
 log = logging.getLogger("configure_auth")
@@ -48,7 +48,7 @@ SCOPES = ("profile.read", "profile.search")
 class OAuthClient:
     """The app as an OAuth client of Configure.
 
-    `resource` (RFC 8707) is where the tokens are meant for; it goes on authorize, token and refresh requests alike.
+    `resource` (RFC 8707) is the API that the tokens are for; authorize, token and refresh requests have it.
     """
 
     settings: Settings
@@ -61,7 +61,7 @@ class OAuthClient:
         Raises:
             SettingsError: a credential of the login is missing, or a scope isn't one word.
         """
-        settings.required_api_key, settings.required_agent  # noqa: B018  # said now, not at the first sign-in
+        settings.required_api_key, settings.required_agent  # noqa: B018  # raise now, not at the first sign-in
         settings.required_oauth_client_id, settings.required_oauth_client_secret  # noqa: B018
         scopes = SCOPES if scopes is None else scopes
         if isinstance(scopes, str) or not scopes or any(not s.isascii() or s.split() != [s] for s in scopes):
@@ -69,7 +69,7 @@ class OAuthClient:
         return cls(settings=settings, scopes=tuple(scopes), resource=resource or settings.base_url)
 
     def authorize(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
-        # Two hosts are known to serve authorize; the sign-in helper that people meet in life asks the accounts origin.
+        # Two hosts are known to serve authorize; the sign-in helper of Configure uses the accounts origin.
         return authorization_url(
             f"{self.settings.accounts_url}/oauth/authorize",
             client_id=self.settings.required_oauth_client_id,
@@ -81,13 +81,13 @@ class OAuthClient:
         )
 
 
-async def identify(
+async def exchange_code(
     client: OAuthClient, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
 ) -> tuple[Identity, TokenGrant, int | None]:
-    """Code -> tokens -> who it is: one call, then two at the same time.
+    """Exchange a code, then introspect the token and read the profile at the same time.
 
     Returns:
-        the identity, the grant, and the version of the local user whose it is (None where it's nobody's yet).
+        The identity, the grant, and the version of the local user it belongs to, None if there is none yet.
     """
     settings = client.settings
     try:
@@ -101,15 +101,17 @@ async def identify(
         )
     except ConfigureError as error:
         if error.backend_code == "invalid_grant":
-            raise SignInError(Code.EXPIRED, "Configure no longer takes the code") from error
+            raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
         raise
-    identity, version = await whose(client, tokens.access_token, tokens.scopes, site)
+    identity, version = await resolve_identity(client, tokens.access_token, tokens.scopes, site)
     return identity, grant_of(tokens, site.clock()), version
 
 
-async def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site) -> tuple[Identity, int | None]:
-    """Who a token of ours belongs to, with the version of the local user."""
-    user_id, profile = await person_of(client.settings, token, scopes, site.clock)
+async def resolve_identity(
+    client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site
+) -> tuple[Identity, int | None]:
+    """Return the identity of a token of ours, with the version of the local user that it belongs to."""
+    user_id, profile = await fetch_identity(client.settings, token, scopes, site.clock)
     agent = client.settings.required_agent
     owner = await UseStore(lambda stores: stores.accounts.owner(agent, user_id))
     local_user_id, version = owner or (None, None)
@@ -125,41 +127,43 @@ async def whose(client: OAuthClient, token: Secret, scopes: tuple[str, ...], sit
     return identity, version
 
 
-async def person_of(
+async def fetch_identity(
     settings: Settings, token: Secret, scopes: tuple[str, ...], clock: Clock
 ) -> tuple[str, ProfileResponse | None]:
-    """The Configure user of an access token of ours, and the profile where the scopes allow to read it.
+    """Return the Configure user of an access token of ours, and the profile if the scopes allow to read it.
 
     Raises:
-        SignInError: the token isn't ours, or doesn't hold, or its profile is somebody else's.
+        SignInError: the token isn't ours or isn't valid, or the profile is another user's.
     """
     if "profile.read" in scopes:
-        # A runtime scope of its own, so that this read owes no commit that a later read would be blocked by.
+        # A runtime scope of its own, so that no later read is blocked until this one is committed.
         reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
         introspection, profile = await SendBoth(introspect(settings, token), reading)
     else:
         introspection, profile = await introspect(settings, token), None
-    return _one_person(settings, introspection, profile, clock()), profile
+    return _check_same_subject(settings, introspection, profile, clock()), profile
 
 
-def _one_person(settings: Settings, introspection: Introspection, profile: ProfileResponse | None, now: float) -> str:
-    """The Configure user of a token, as introspection says, where nothing that came along contradicts it.
+def _check_same_subject(
+    settings: Settings, introspection: Introspection, profile: ProfileResponse | None, now: float
+) -> str:
+    """Return the introspected Configure user, unless the profile names another one.
 
     The introspected `sub` and the hosted exchange's `user_id` are taken as ids of one kind here and nowhere else. No
-    document says so; if they should differ, a person who linked is not found by the login, and nobody is merged.
+    document says so; if they should differ, the login does not find a linked user, and no users are merged.
     """
     if not introspection.active or introspection.sub is None:
-        raise SignInError(Code.UPSTREAM_REJECTED, "Configure calls the token it just gave inactive")
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure reports the token that it just issued as inactive")
     if introspection.expires_at is not None and introspection.expires_at <= now:
-        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token that has ended already")
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure issued a token that has expired already")
     if introspection.client_id not in (None, settings.oauth_client_id) or introspection.agent not in (
         None,
         settings.agent,
     ):
-        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave a token of another client")
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure issued a token of another client")
     claimed = (None, None) if profile is None else (profile.user_id, profile.identity.claimed_user_id)
     if any(user_id not in (None, introspection.sub) for user_id in claimed):
-        raise SignInError(Code.UPSTREAM_REJECTED, "Configure gave the profile of somebody else")
+        raise SignInError(Code.UPSTREAM_REJECTED, "Configure returned the profile of another user")
     return introspection.sub
 
 
@@ -170,82 +174,81 @@ def grant_of(tokens: TokenAnswer, now: float) -> TokenGrant:
     )
 
 
-def require_agreement(settings: Settings, callback: str) -> None:
-    """
+def check_sso_redirect_uri(settings: Settings, callback: str) -> None:
+    """Check CONFIGURE_SSO_REDIRECT_URI against the login's callback.
+
     Raises:
-        SettingsError: CONFIGURE_SSO_REDIRECT_URI is another address than the login's callback.
+        SettingsError: it is another URL.
     """
     if settings.sso_redirect_uri not in (None, callback):
         raise SettingsError(
             f"CONFIGURE_SSO_REDIRECT_URI is not {callback!a}, which CONFIGURE_APP_URL and path= make; unset it, or "
-            "mend one of the three"
+            "make the three agree"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Login(SignInFeature):
-    """The login's routes. `on_login(identity, grant)` signs the app's user in and returns its id."""
+class LoginKind(SignInKind):
+    """Signs users of the app in with Configure."""
 
     intent: ClassVar[Intent] = "login"
-    turned_away: ClassVar[Code] = Code.LOGIN_REFUSED
+    aborted: ClassVar[Code] = Code.LOGIN_REFUSED
 
     on_login: Hook
-    scopes: tuple[str, ...] | None = None
-    resource: str | None = None
-    client: OAuthClient = field(init=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.site.destinations.require("after_login", self.after)
-        if not callable(self.on_login):
-            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
-        settings = self.site.settings
-        object.__setattr__(self, "client", OAuthClient.of(settings, self.scopes, self.resource))
-        require_agreement(settings, self.url(settings.app_url or "", "/callback"))
+    client: OAuthClient
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
 
     def admit(self, user_id: str | None) -> bool:
-        # Whoever is signed in stays who they are: another sign-in never takes a session over.
+        # A signed-in user stays signed in: another sign-in never replaces a session (login CSRF).
         return user_id is None
 
-    def needs_session(self) -> bool:
-        return False
-
-    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        # A second tab whose first one has signed in meanwhile: go on, without an exchange.
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+        # If another tab has signed in meanwhile: go on, without an exchange.
         return user_id is None
 
-    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
-        identity, grant, version = await identify(
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+        identity, grant, version = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         location = record.next or self.after
         grant = replace(grant, next=location)
         user_id, answer = await self._undone_on_failure(self._enter(identity, grant, version))
-        outcome = Outcome(location=location, user_id=user_id, replay=replay_of(identity, grant))
+        outcome = Outcome(location=location, user_id=user_id, replay=serialize_login(identity, grant))
         return outcome, answer
 
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
+        """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""
+        location = outcome.location or self.after
+        if outcome.replay is None or user_id is not None:
+            return Answer.redirect(location)
+        identity, grant = deserialize_login(outcome.replay)
+        found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        owner = None if found is None else found[0]
+        if owner is None or owner != outcome.user_id:
+            return Answer.redirect(location)
+        return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
+
     async def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> tuple[str, Answer]:
-        """Let the app sign its user in, and keep whose Configure user it is."""
+        """Let the app sign its user in, and save the connection."""
         user_id, answer = await self._sign_in(identity, grant)
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
         saved = await self._save(account, known)
         if saved.end == "taken" and identity.local_user_id is None:
-            # Another tab of the same person was faster, and made the local user.
+            # Another tab of the same browser was faster, and created the local user.
             found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
             if found is not None:
                 owner, version = found
                 return await self._enter(replace(identity, local_user_id=owner), grant, version)
         if saved.end != "saved":
-            raise stale(saved)
+            raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
         return user_id, answer
 
     async def _undone_on_failure(self, entering: Flow[T]) -> T:
-        """Whoever the app signed in before a failure must not stay so."""
+        """Undo the app's sign-in after a failure: the user must not stay signed in."""
         try:
             return await entering
         except Exception:
@@ -269,26 +272,14 @@ class Login(SignInFeature):
         try:
             return await UseStore(lambda stores: stores.accounts.save(account, version=version))
         except StoreError as error:
-            # The app has its user by now: once more, before the person has to start again.
-            log.warning("a sign-in could not be kept at once: %s", error)
+            # The app has created its user by now: retry once before the user has to start again.
+            log.warning("a sign-in could not be saved at the first try: %s", error)
         return await UseStore(lambda stores: stores.accounts.save(account, version=version))
-
-    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
-        """Browsers drop the winner's response, and its session cookie with it: for 30 s sign in again."""
-        location = outcome.location or self.after
-        if outcome.replay is None or user_id is not None:
-            return Answer.redirect(location)
-        identity, grant = play(outcome.replay)
-        found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
-        owner = None if found is None else found[0]
-        if owner is None or owner != outcome.user_id:
-            return Answer.redirect(location)
-        return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
 
     async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Answer:
         user_id, answer = await self._sign_in(identity, grant)
         if user_id != identity.local_user_id:
-            raise SignInError(Code.ACCOUNT_TAKEN, "on_login gave another user than identity.local_user_id")
+            raise SignInError(Code.ACCOUNT_TAKEN, "on_login returned another user than identity.local_user_id")
         return answer
 
     async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Answer]:
@@ -305,6 +296,27 @@ class Login(SignInFeature):
         return user_id, answer
 
 
+@dataclass(frozen=True, kw_only=True)
+class Login(SignInFeature):
+    """The routes of the login. `on_login(identity, grant)` signs the app's user in and returns its id."""
+
+    on_login: Hook
+    scopes: tuple[str, ...] | None = None
+    resource: str | None = None
+    sign_in: LoginKind = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.site.destinations.require("after_login", self.after)
+        if not callable(self.on_login):
+            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
+        settings = self.site.settings
+        client = OAuthClient.of(settings, self.scopes, self.resource)
+        kind = LoginKind(site=self.site, after=self.after, on_login=self.on_login, client=client)
+        object.__setattr__(self, "sign_in", kind)
+        check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))
+
+
 def _tokens(grant: TokenGrant) -> str:
     return json.dumps(
         {
@@ -314,13 +326,13 @@ def _tokens(grant: TokenGrant) -> str:
     )
 
 
-def replay_of(identity: Identity, grant: TokenGrant) -> str:
+def serialize_login(identity: Identity, grant: TokenGrant) -> str:
     ends = grant.expires_at.isoformat() if grant.expires_at else None
     rest = {"expires_at": ends, "scopes": grant.scopes, "next": grant.next}
     return json.dumps({"identity": asdict(identity), "tokens": _tokens(grant), "grant": rest})
 
 
-def play(replay: str) -> tuple[Identity, TokenGrant]:
+def deserialize_login(replay: str) -> tuple[Identity, TokenGrant]:
     plain: dict[str, Any] = json.loads(replay)
     tokens, rest = json.loads(plain["tokens"]), plain["grant"]
     grant = TokenGrant(

@@ -1,4 +1,4 @@
-"""The login without pages of ours: for an app that has its own start and callback and calls us from them."""
+"""The login without routes of ours: for an app that calls Authlib's methods from its own start and callback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar
 
 from ...client.oauth import refresh_tokens
@@ -16,21 +15,22 @@ from ...settings import Settings, require_origin
 from ...stores.sealing import Sealer
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..answer import Answer
-from ..effects import Shielded
+from ..failures import as_sign_in_error
 from ..site import Clock, Site
 from ..visit import Visit
-from .attempts import Outcome, Purpose, as_refusal, claim, code_of, mint, read_callback, redeemed, remembered, settle
-from .login import OAuthClient, grant_of, identify, play, replay_of, whose
+from .attempts import Outcome, SignInKind, create_state
+from .callback import complete_sign_in, read_callback
+from .login import OAuthClient, deserialize_login, exchange_code, grant_of, resolve_identity, serialize_login
 
 __all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provider(Purpose):
-    """Configure as one OAuth provider among others. Who is signed in is the app's affair alone."""
+class Provider(SignInKind):
+    """Configure as one OAuth provider among others: only the app knows who is signed in."""
 
     intent: ClassVar[Intent] = "provider"
-    turned_away: ClassVar[Code] = Code.LOGIN_REFUSED
+    aborted: ClassVar[Code] = Code.LOGIN_REFUSED
 
     client: OAuthClient
 
@@ -38,7 +38,7 @@ class Provider(Purpose):
     def of(
         cls, settings: Settings, scopes: tuple[str, ...] | None, resource: str | None, clock: Clock | None
     ) -> Provider:
-        # What is sealed here lives 15 minutes, so the client's own secret will do where no other key is set.
+        # What is sealed here is valid for `STATE_LIFETIME` only, so the client's secret is enough without other keys.
         keys = settings.token_keys or (settings.required_oauth_client_secret,)
         site = Site(settings=settings, sealer=Sealer(keys), user_id=lambda: None, clock=clock or time.time)
         return cls(site=site, client=OAuthClient.of(settings, scopes, resource))
@@ -46,18 +46,18 @@ class Provider(Purpose):
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
 
-    def same_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
-    async def redeem(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
-        identity, grant, _version = await identify(
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+        identity, grant, _version = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
-        return Outcome(location=self.after, replay=replay_of(identity, grant)), Answer()
+        return Outcome(location=self.after, replay=serialize_login(identity, grant)), Answer()
 
 
 async def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> Answer:
-    """Keep a new attempt and send the person to Configure.
+    """Create an attempt and redirect to Configure.
 
     Args:
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
@@ -66,46 +66,40 @@ async def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str
     if visit.touches_nothing:
         return Answer.untouched(visit)
     cookie = provider.site.browser_cookie(visit, redirect_uri)
-    url = await mint(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
+    url = await create_state(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Answer.redirect(url, cookie=cookie)
 
 
 async def authorize_access_token(provider: Provider, visit: Visit) -> tuple[Identity, TokenGrant]:
-    """Judge the callback as the login's own routes do, and exchange its code once.
+    """Check the callback as the login's own routes do, and exchange its code once.
 
-    For 30 s the same browser gets the same answer again (a reload, the loser of a race); later it's `already_used`.
+    For 30 s the same browser gets the same result again (a reload, the loser of a race); later it's `already_used`.
     """
     site = provider.site
-    given = read_callback(visit)
+    returned = read_callback(visit)
     if visit.touches_nothing:
-        raise SignInError(Code.INVALID_REQUEST, "a prefetch of the callback, or its HEAD, is not a sign-in")
-    # The attempt is bound to the cookie's name as well, so that of the two only the one of its start will do.
+        raise SignInError(Code.INVALID_REQUEST, "a prefetch or a HEAD of the callback is not a sign-in")
+    # The attempt is bound to the cookie's name as well, so only the cookie of its start matches.
     cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
     if cookie is None:
-        raise SignInError(Code.COOKIE_MISSING, "the callback came without the cookie of the start")
-    attempt = await claim(provider, "state", given.state, cookie)
-    if attempt is None:
-        raise SignInError(Code.INTERRUPTED, "another request is still ending this sign-in; load the page again")
-    if attempt.outcome is None:
-        outcome, _answer = await Shielded(
-            settle(provider, attempt, redeemed(provider, attempt, partial(code_of, given), None))
-        )
-    else:
-        outcome = remembered(site, attempt)
-    if outcome.replay is None:
+        raise SignInError(Code.COOKIE_MISSING, "the request lacks the cookie that the start set")
+    completed = await complete_sign_in(provider, returned, cookie, None)
+    if completed is None:
+        raise SignInError(Code.INTERRUPTED, "another request is still completing this sign-in; load the page again")
+    if completed.outcome.replay is None:
         raise SignInError(Code.ALREADY_USED, "this sign-in has ended before; start again")
-    return play(outcome.replay)
+    return deserialize_login(completed.outcome.replay)
 
 
 async def userinfo(provider: Provider, token: Mapping[str, Any]) -> Identity:
-    """Who a token belongs to: introspection and the profile's identity, at the same time."""
+    """Return the identity of a token: introspection and profile, requested at the same time."""
     access_token, scopes = _entry(token, "access_token")
-    identity, _version = await whose(provider.client, access_token, scopes, provider.site)
+    identity, _version = await resolve_identity(provider.client, access_token, scopes, provider.site)
     return identity
 
 
 async def refresh_token(provider: Provider, token: Mapping[str, Any]) -> TokenGrant:
-    """A new pair for a token with a refresh token, which is used up by it. Keep the new one before anything else."""
+    """Refresh a token. Its refresh token is used up, so save the new one before anything else."""
     client = provider.client
     old, scopes = _entry(token, "refresh_token")
     answer = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
@@ -122,8 +116,8 @@ def _entry(token: Mapping[str, Any], name: str) -> tuple[Secret, tuple[str, ...]
 
 @contextmanager
 def in_authlib_terms() -> Iterator[None]:
-    """Raise every failure, of opening the store too, as what code written for Authlib catches."""
+    """Raise every failure, also of opening the store, as an error that code written for Authlib catches."""
     try:
         yield
-    except Exception as error:  # whatever it was, it has a code
-        raise ConfigureOAuthError(as_refusal(error)) from error
+    except Exception as error:  # whatever it was, it gets a code
+        raise ConfigureOAuthError(as_sign_in_error(error)) from error

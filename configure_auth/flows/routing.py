@@ -1,0 +1,87 @@
+"""What is common to all routes: a feature with a path, its routes, and how every failure becomes a response."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import Code, SettingsError, SignInError
+from .answer import Answer
+from .app import AppResponse, local_id
+from .destination import require_path
+from .effects import AskApp, Flow
+from .failures import as_sign_in_error
+from .site import Site
+from .visit import Visit
+
+__all__ = ["METHODS", "Feature", "Route", "current_user", "serve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature(ABC):
+    """A part of the app with routes of ours, under `path`."""
+
+    site: Site
+    path: str
+
+    def __post_init__(self) -> None:
+        require_path(self.path)
+
+    def url(self, app_url: str, route: str) -> str:
+        """Return the absolute URL of one of its routes."""
+        return f"{app_url}{self.path}{route}"
+
+    @abstractmethod
+    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+        """Return the response to a request that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One of our routes: adapters register it under `endpoint` and hand each request to `serve`.
+
+    The last part of `rule` may be a parameter, such as "/{user_id}".
+    """
+
+    endpoint: str
+    rule: str
+    methods: tuple[str, ...]
+    flow: Callable[[Any, Visit], Flow[Answer]]
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Adapters register every route for all of these, so that a wrong method gets a response with a code as well."""
+
+
+async def serve(feature: Feature, route: Route, visit: Visit) -> Answer:
+    """Serve a request to one of the feature's routes. Every failure becomes a response, never a bare 500."""
+    try:
+        if visit.method not in route.methods and not (visit.method == "HEAD" and "GET" in route.methods):
+            raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {visit.method}", status=405)
+        _check_path(feature, visit, route.rule)
+        return await route.flow(feature, visit)
+    except AppResponse as made:
+        return Answer(response=made.response)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can become a page
+        failure = as_sign_in_error(error)
+    return await feature.respond_to_error(route, visit, failure)
+
+
+def _check_path(feature: Feature, visit: Visit, rule: str) -> None:
+    """Refuse a request under another path than the one that Configure redirects to."""
+    expected = urlsplit(feature.url(feature.site.app_url(visit), rule)).path
+    parent, _, last = expected.rpartition("/")
+    if visit.path != expected and not (last.startswith("{") and visit.path.rpartition("/")[0] == parent):
+        raise SettingsError(
+            f"this request came to {visit.path[:200]!a}, but CONFIGURE_APP_URL and path= make {expected!a}; add the "
+            "prefix that the app is mounted under to CONFIGURE_APP_URL, or change path="
+        )
+
+
+async def current_user(site: Site) -> str | None:
+    """Return the id of the signed-in user, None if nobody is signed in."""
+    value = await AskApp(lambda app: app.call(site.user_id))
+    return local_id(value, "user_id")

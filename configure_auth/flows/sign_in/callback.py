@@ -1,0 +1,190 @@
+"""The callback: claim the attempt, check the user, exchange the code, store the outcome.
+
+Shared by the callback of link and login, by `POST /finish` and by Authlib's provider.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from ...errors import Code, LoginRefused, SignInError
+from ...events import LinkFailed
+from ...values import PendingSignIn, Secret
+from ..answer import Answer, BrowserCookie
+from ..app import AppResponse
+from ..destination import with_query
+from ..effects import Emit, Shielded
+from ..failures import as_sign_in_error
+from ..site import Site, digest
+from ..visit import Visit
+from .attempts import (
+    Outcome,
+    SignInKind,
+    claim_attempt,
+    random_state,
+    recall_outcome,
+    save_attempt,
+    save_outcome,
+)
+
+__all__ = ["Completed", "Returned", "complete_sign_in", "read_callback", "read_finish"]
+
+STATE, FINISH = "state", "configure_finish"
+"""The query parameters of a callback and of the page that finishes a deferred one."""
+
+_CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What the browser brought back. Code and state are secret, also in a traceback that shows local variables.
+
+    `parameter` is where the state came from: `STATE`, or `FINISH` for an attempt that has its code stored already.
+    `redirect_uri` is the callback that the request came to, None where the app itself checks it.
+    """
+
+    state: Secret
+    code: Secret | None = None
+    error: str | None = None
+    parameter: str = STATE
+    redirect_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """An attempt that has ended. `answer` is None if it had ended in an earlier request."""
+
+    record: PendingSignIn
+    outcome: Outcome
+    answer: Answer | None = None
+
+
+def read_callback(visit: Visit, redirect_uri: str | None = None) -> Returned:
+    """Parse the query of a callback.
+
+    Raises:
+        SignInError: a parameter is repeated or too long, or the state doesn't look like one of ours.
+    """
+    # `iss` (RFC 9207) is not checked: this redirect_uri is registered with one issuer only, which prevents mix-up
+    # attacks as well, and no document says what Configure would send.
+    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
+    if not visit.is_state(state.reveal()):
+        raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
+    return Returned(state=state, code=code or None, error=given.get("error"), redirect_uri=redirect_uri)
+
+
+def read_finish(visit: Visit) -> Returned:
+    """Parse the query of `POST /finish`.
+
+    Raises:
+        SignInError: its parameter is missing, repeated or malformed.
+    """
+    handle = Secret(visit.parameters(**{FINISH: 128}).get(FINISH, ""))
+    if not visit.is_state(handle.reveal()):
+        raise SignInError(Code.INVALID_REQUEST, f"a finish needs the {FINISH} of the page's own address")
+    return Returned(state=handle, parameter=FINISH)
+
+
+async def complete_sign_in(
+    kind: SignInKind, returned: Returned, cookie: BrowserCookie, user_id: str | None
+) -> Completed | None:
+    """Complete a sign-in: nothing is sent to Configure before the attempt is claimed and its user checked.
+
+    Args:
+        user_id: the signed-in user of this request.
+
+    Returns:
+        How the attempt ended, in this request or an earlier one; None while another request is ending it.
+
+    Raises:
+        SignInError: it failed, in this request or an earlier one.
+    """
+    record = await claim_attempt(kind, returned.parameter, returned.state, cookie)
+    if record is None:
+        return None
+    if record.outcome is not None:
+        if returned.parameter == FINISH and record.user_id != user_id:
+            raise SignInError(Code.WRONG_USER, "another user finished this")
+        return Completed(record=record, outcome=recall_outcome(kind.site, record))
+    # From here to the end even if the browser disconnects: the code can be exchanged only once.
+    return await Shielded(_finish_attempt(kind, record, returned, cookie, user_id))
+
+
+async def _finish_attempt(
+    kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie, user_id: str | None
+) -> Completed:
+    """Check, exchange and store the outcome, whatever it is."""
+    try:
+        if returned.redirect_uri not in (None, record.redirect_uri):
+            raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
+        if user_id is None and kind.defers_exchange():
+            outcome, answer = await _defer_exchange(kind, record, returned, cookie)
+        elif not kind.check_user(record, user_id):
+            outcome, answer = _redirect(record.next or kind.after)
+        else:
+            verifier = _open_verifier(kind.site, record)
+            outcome, answer = await kind.exchange(record, _read_code(kind.site, returned, record), verifier)
+    except AppResponse:
+        await save_outcome(kind.site, record, Outcome(code=kind.aborted))
+        await Emit(LinkFailed(intent=kind.intent, code=kind.aborted, user_id=record.user_id))
+        raise
+    except Exception as error:  # whatever it was, the user gets a page and the attempt an outcome
+        failure = as_sign_in_error(error)
+        failure.next = failure.next or record.next
+        sentence = failure.sentence if isinstance(failure, LoginRefused) else None
+        await save_outcome(kind.site, record, Outcome(code=Code(failure.code), sentence=sentence))
+        await Emit(LinkFailed(intent=kind.intent, code=Code(failure.code), user_id=record.user_id))
+        if failure is error:
+            raise
+        raise failure from error
+    await save_outcome(kind.site, record, outcome)
+    return Completed(record=record, outcome=outcome, answer=answer)
+
+
+async def _defer_exchange(
+    kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie
+) -> tuple[Outcome, Answer]:
+    """Store the code, sealed, under a new state for `POST /finish`, and redirect to the page that sends it."""
+    site, handle = kind.site, random_state(kind, cookie)
+    state_hash = digest(FINISH, handle.reveal())
+    verifier = _open_verifier(site, record)
+    deferred = replace(
+        record,
+        state_hash=state_hash,
+        verifier=site.sealer.seal(verifier.reveal(), "verifier", state_hash),
+        code=site.sealer.seal(_read_code(site, returned, record).reveal(), "code", state_hash),
+        claimed_at=None,
+    )
+    await save_attempt(site, deferred)
+    return _redirect(with_query(record.next or kind.after, FINISH, handle.reveal()))
+
+
+def _redirect(location: str) -> tuple[Outcome, Answer]:
+    return Outcome(location=location), Answer.redirect(location)
+
+
+def _open_verifier(site: Site, record: PendingSignIn) -> Secret:
+    assert record.verifier is not None
+    return Secret(site.sealer.open(record.verifier, "verifier", record.state_hash))
+
+
+def _read_code(site: Site, returned: Returned, record: PendingSignIn) -> Secret:
+    """Return the code, from the query or the deferred attempt, or raise the error that came instead of it."""
+    if returned.parameter == FINISH:
+        if record.code is None:
+            raise SignInError(Code.INVALID_REQUEST, "this attempt has no code yet; it ends at the callback")
+        return Secret(site.sealer.open(record.code, "code", record.state_hash))
+    # An error takes precedence over a code in the same response (RFC 6749, section 4.1.2.1).
+    if returned.error is not None:
+        if returned.error == "access_denied":
+            raise SignInError(Code.CANCELLED, "the user cancelled at Configure")
+        busy = returned.error in ("server_error", "temporarily_unavailable")
+        raise SignInError(
+            Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED,
+            f"Configure redirected with error={returned.error[:64]!a}",
+        )
+    if returned.code is None or not _CODE.fullmatch(returned.code.reveal()):
+        raise SignInError(Code.INVALID_REQUEST, "the callback has no well-formed code")
+    return returned.code
