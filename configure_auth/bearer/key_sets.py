@@ -13,10 +13,8 @@ from __future__ import annotations
 import base64
 import logging
 import math
-import os
 import re
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -34,6 +32,7 @@ from ..client.call import Call, Reply
 from ..client.transport import Transport
 from ..client.wire import read_answer
 from ..errors import ConfigureError, SettingsError
+from ..runtime.forks import reset_after_fork
 from ..values import Secret
 
 __all__ = ["COOLDOWN", "FETCH_TIMEOUT", "LIFESPAN", "KeySet", "OneKey", "Published", "SigningKeys"]
@@ -169,10 +168,10 @@ class KeySet(SigningKeys):
         self._tried_at = -math.inf
         self._flight: Future[None] | None = None
         self._lock = threading.Lock()
-        _key_sets.add(self)
+        reset_after_fork(self)
 
-    def _forget(self) -> None:
-        """After a fork: the thread that fetched isn't here."""
+    def _after_fork(self) -> None:
+        # The thread that fetched doesn't exist in the child.
         self._lock = threading.Lock()
         if self._flight is not None:
             self._flight, self._tried_at = None, -math.inf
@@ -340,14 +339,3 @@ def _is_der(content: bytes, load: Callable[[bytes], object]) -> bool:
     except (ValueError, UnsupportedAlgorithm):
         return False
     return True
-
-
-_key_sets: weakref.WeakSet[KeySet] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for key_set in list(_key_sets):
-        key_set._forget()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -7,7 +7,6 @@ import inspect
 import os
 import threading
 import time
-import weakref
 from collections import ChainMap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ import anyio
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..runtime.drivers import arun, run
 from ..runtime.effects import Flow
+from ..runtime.forks import reset_after_fork
 from ..runtime.verbs import Awaited, Blocking, verb
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
@@ -220,10 +220,11 @@ class Configure:
         self.settings = _settings(settings, api_key, agent, base_url)
         self.auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
-        self._forget()
-        _clients.add(self)
+        self._after_fork()
+        reset_after_fork(self)
 
-    def _forget(self) -> None:
+    def _after_fork(self) -> None:
+        # The threads of an executor don't exist in the child.
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
@@ -403,15 +404,3 @@ def _subject(identity: MessageIdentity | None, token: str | Secret | None, exter
             ApiCode.INVALID_INPUT, "give a MessageIdentity alone, or exactly one of token= and external_id="
         )
     return Subject(token=identity.token) if identity.linked else Subject(external_id=identity.external_id)
-
-
-_clients: weakref.WeakSet[Configure] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    # The threads of an executor aren't there after a fork.
-    for client in list(_clients):
-        client._forget()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import os
 import queue
 import socket
 import ssl
@@ -26,6 +25,7 @@ import anyio
 import httpcore2
 
 from ..errors import ApiCode, ConfigureError, SettingsError
+from ..runtime.forks import abandon, reset_after_fork
 from ..runtime.loops import PerLoop
 from .call import Call, Reply, is_header_value
 
@@ -70,18 +70,20 @@ class Transport:
     def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
         self.timeout = _require_timeout(timeout)
         self._forget()
-        _transports.add(self)
+        reset_after_fork(self)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._pool: httpcore2.ConnectionPool | None = None
         self._closer: weakref.finalize[..., Any] | None = None
 
-    def _abandon(self) -> None:
-        """Leave the pool to the process that opened it: closing it here could end the other's connections."""
+    def _after_fork(self) -> None:
+        # The pool belongs to the parent: closing it here could end the parent's connections.
+        global _ssl_lock
+        _ssl_lock = threading.Lock()
         if self._closer is not None:
             self._closer.detach()
-            _abandoned.append(self._pool)
+            abandon(self._pool)
         self._forget()
 
     def _opened(self) -> httpcore2.ConnectionPool:
@@ -144,9 +146,11 @@ class AsyncTransport:
     def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
         self.timeout = _require_timeout(timeout)
         self._pools = PerLoop(_async_pool, httpcore2.AsyncConnectionPool.aclose)
-        _transports.add(self)
+        reset_after_fork(self)
 
-    def _abandon(self) -> None:
+    def _after_fork(self) -> None:
+        global _ssl_lock
+        _ssl_lock = threading.Lock()
         self._pools.abandon()
 
     async def send(self, call: Call[Any]) -> Reply:
@@ -472,18 +476,3 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-# After a fork both processes hold the same sockets, and each would read answers meant for the other.
-_transports: weakref.WeakSet[Transport | AsyncTransport] = weakref.WeakSet()
-_abandoned: list[object] = []
-
-
-def _after_fork() -> None:
-    global _ssl_lock
-    _ssl_lock = threading.Lock()
-    for transport in list(_transports):
-        transport._abandon()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 import anyio
 import anyio.lowlevel
 
+from .forks import abandon
+
 __all__ = ["PerLoop", "settled", "worker_threads"]
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class PerLoop(Generic[T]):
 
     def abandon(self) -> None:
         """After a fork: leave every value, unended, to the process that made it."""
-        _abandoned.append(self._made)
+        abandon(self._made)
         self._made = {}
 
 
@@ -119,6 +121,3 @@ class _Loop:
 
 
 _loops: anyio.lowlevel.RunVar[_Loop | None] = anyio.lowlevel.RunVar("configure_auth_loop")
-
-# Kept, so that nothing closes in a child what is open in its parent.
-_abandoned: list[object] = []
