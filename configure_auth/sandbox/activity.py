@@ -19,7 +19,7 @@ from .database import Database
 from .faults import Faults
 from .issuer import TokenKind
 from .pages import page
-from .people import show_phone
+from .phones import show_phone
 from .request_log import RequestLog
 from .routes import served_at
 from .values import Call

@@ -1,4 +1,4 @@
-"""What can go wrong for the program that runs a sandbox (answers over HTTP are in `wire`)."""
+"""Errors of the program that runs a sandbox (those sent over HTTP are in `http_messages`)."""
 
 
 class SandboxError(Exception):

@@ -1,109 +1,187 @@
-"""Scripted trouble: forced answers, delays, drips, dropped connections, and requests held until a test lets go."""
+"""Faults: forced responses, delays, dropped connections, and requests held until a test lets them go."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import json
 import re
 import shlex
 import threading
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, TypedDict
 
+import msgspec
+
+from .errors import FaultError
+from .routes import TABLES, Served, served_at
+from .validation import message_of, place_of
 from .values import Origin
 
 Body = str | bytes | Mapping[str, object]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 WAIT_SECONDS: Final = 10.0
 
-
-_MOST_SECONDS: Final = 86_400.0
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 
 
-@dataclass(slots=True)
-class Fault:
-    """See `Sandbox.fault` for the fields. Raises ValueError for values that can't be played."""
+class FaultOptions(TypedDict, total=False):
+    """The arguments of `Sandbox.fault` beside the path."""
 
-    path: str
+    method: str | None
+    status: int | None
+    body: Body | None
+    content_type: str | None
+    headers: Mapping[str, str] | None
+    delay: float | None
+    drip: float | None
+    drop: bool
+    cut: int | None
+    handled: bool
+    times: int | None
+    after: float | None
+    lasts: float | None
+    origin: Origin
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fault of one endpoint. `Sandbox.fault` says what the fields mean. Raises ValueError."""
+
+    path: Annotated[str, msgspec.Meta(pattern="^/")]
     method: str | None = None
-    status: int | None = None
-    body: bytes | None = None
-    content_type: str | None = None
-    delay: float | None = None
-    drip: float | None = None
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    body: Any = None
+    content_type: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    headers: dict[str, str] | None = None
+    delay: Seconds | None = None
+    drip: Seconds | None = None
     drop: bool = False
-    cut: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    times: int | None = None
+    cut: Annotated[int, msgspec.Meta(ge=0)] | None = None
     handled: bool = False
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    after: Seconds | None = None
+    lasts: Seconds | None = None
     origin: Origin = "api"
-    left: int | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if reason := self._impossible():
+        if reason := self._contradiction():
             raise ValueError(reason)
-        self.left = self.times
 
     def __str__(self) -> str:
         """The line that `Sandbox.script` reads."""
-        return " ".join(filter(None, [self.method, self.path, *(_word(self, one) for one in WORDS.values())]))
+        words = [self.method, self.path]
+        for name in FIELDS:
+            value = getattr(self, name)
+            if name == "headers":
+                words += [f"headers={shlex.quote(f'{header}: {text}')}" for header, text in (value or {}).items()]
+            elif value is True:
+                words.append(name)
+            elif value not in (None, False) and (name, value) != ("origin", "api"):
+                text = body_bytes(value).decode(errors="replace") if name == "body" else str(value)
+                words.append(f"{name}={shlex.quote(text)}")
+        return " ".join(filter(None, words))
 
     @property
     def replaces(self) -> bool:
-        """Whether it takes the place of the endpoint's own answer."""
+        """Whether its response is sent instead of the endpoint's own."""
         return self.status is not None or self.body is not None
 
     def matches(self, origin: str, method: str, path: str) -> bool:
         return (self.origin, self.path) == (origin, path) and self.method in {None, method}
 
-    def _impossible(self) -> str | None:
-        if self.status is not None and not 200 <= self.status <= 599:
-            return "status must be from 200 to 599"
-        if self.times is not None and self.times < 1:
-            return "times must be 1 or more; leave it out for always"
-        for name, seconds in (("delay", self.delay), ("drip", self.drip)):
-            if seconds is not None and not 0 <= seconds <= _MOST_SECONDS:
-                return f"{name} must be seconds, from 0 to {_MOST_SECONDS:.0f}"
-        if self.cut is not None and self.cut < 0:
-            return "cut must be a number of bytes, 0 or more"
-        for name, value in (*self.headers.items(), ("Content-Type", self.content_type or "")):
+    def _contradiction(self) -> str | None:
+        headers = self.headers or {}
+        if self.body is not None and not isinstance(self.body, str | bytes | Mapping):
+            return "body must be text, bytes or a mapping"
+        for name, value in (*headers.items(), ("Content-Type", self.content_type or "")):
             if not _TOKEN.fullmatch(name) or not _PRINTABLE.fullmatch(value) or name.lower() in _FRAMING:
-                return f"the header {name!r} can't be sent so"
-        if self.body and self.status in {204, 304}:
-            return f"an answer of status {self.status} has no body"
-        if self.drop and (self.replaces or self.headers or self.drip or self.cut is not None):
-            return "drop sends no answer, so nothing of an answer can be set beside it"
+                return f"header {name!r} can't be sent like this"
+        if self.status in {204, 304} and self.body:
+            return f"a response of status {self.status} has no body"
+        if self.drop and (self.replaces or headers or self.drip or self.cut is not None):
+            return "drop sends no response: remove status, body, headers, drip and cut"
         if self.cut is not None and self.drip:
             return "cut and drip exclude each other"
-        if not (self.replaces or self.headers or self.delay or self.drip or self.drop or self.cut is not None):
-            return "nothing goes wrong by it; say status, body, headers, delay, drip, drop or cut"
+        if not (self.replaces or headers or self.delay or self.drip or self.drop or self.cut is not None):
+            return "nothing fails: set status, body, headers, delay, drip, drop or cut"
         return None
 
 
-WORDS: Final[Mapping[str, Field[Any]]] = MappingProxyType(
-    {one.name: one for one in fields(Fault) if one.init and one.name not in {"path", "method"}}
-)
-"""What a fault can say beside its method and path."""
+FIELDS: Final = tuple(name for name in Fault.__struct_fields__ if name not in {"path", "method"})
+"""What a fault has beside its method and path."""
 
 
-def _word(fault: Fault, one: Field[Any]) -> str:
-    value: object = getattr(fault, one.name)
-    if isinstance(value, Mapping):
-        return " ".join(f"{one.name}={shlex.quote(f'{name}: {text}')}" for name, text in value.items())
-    if value == one.default:
-        return ""
-    if isinstance(value, bytes):
-        value = value.decode(errors="replace")
-    return one.name if value is True else f"{one.name}={shlex.quote(str(value))}"
+def make_fault(values: Mapping[str, object], *, text: bool = False) -> Fault:
+    """Validate the fields of a fault; with `text` they are all strings, as in a line. Raises ValueError."""
+    try:
+        fault = msgspec.convert(values, Fault, strict=not text)
+        str(fault).encode()
+    except msgspec.ValidationError as error:
+        raise ValueError(": ".join(filter(None, [place_of(error), message_of(error)]))) from None
+    except UnicodeEncodeError:
+        raise ValueError("a value is not text in UTF-8") from None
+    return fault
 
 
-def body_bytes(body: Body | None) -> bytes | None:
-    if body is None or isinstance(body, bytes):
+def read_fault(line: str, agents: Collection[str]) -> Fault:
+    """Read a line: a method (optional), a path, and fields as `name=value`, quoted as in a shell.
+
+    `drop` and `handled` stand alone; `headers` may be repeated, each `Name: value`. `agents` are the handles that some
+    paths begin with. Raises FaultError.
+    """
+    try:
+        words = shlex.split(line)
+        values: dict[str, Any] = {}
+        if words and not words[0].startswith("/"):
+            values["method"] = words.pop(0).upper()
+        if not words or not words[0].startswith("/"):
+            raise ValueError('begin with a method and a path, as in "POST /oauth/token status=503"')
+        values["path"] = words.pop(0)
+        for name, sign, text in (word.partition("=") for word in words):
+            if name not in FIELDS:
+                raise ValueError(f"there is no field {name!r}; the fields are {', '.join(FIELDS)}")
+            if (name in {"drop", "handled"}) == bool(sign):
+                raise ValueError(f"{name} needs a value: {name}=..." if not sign else f"{name} stands alone")
+            if name == "headers":
+                header, colon, value = text.partition(":")
+                if not colon:
+                    raise ValueError('headers must be a header, as in headers="Retry-After: 3"')
+                values.setdefault("headers", {})[header.strip()] = value.strip()
+            elif name in values:
+                raise ValueError(f"{name} is there twice")
+            else:
+                values[name] = text if sign else "true"
+        fault = make_fault(values, text=True)
+        check_endpoint(fault, agents)
+    except ValueError as error:
+        raise FaultError(line, str(error)) from None
+    return fault
+
+
+def check_endpoint(fault: Fault, agents: Collection[str]) -> None:
+    """Raise ValueError for a fault of an endpoint that its origin doesn't serve."""
+
+    def endpoints(origin: Origin) -> Iterator[Served]:
+        return (one for one in served_at(origin, fault.path) if one.params.get("agent") in {None, *agents})
+
+    methods = dict.fromkeys(one.method for one in endpoints(fault.origin))
+    if not methods:
+        other = next((origin for origin in TABLES if any(endpoints(origin))), None)
+        if other is not None:
+            raise ValueError(f"{fault.path!r} is served by {other}, not by {fault.origin}: add origin={other}")
+        served = dict.fromkeys(template for _, template, _ in TABLES[fault.origin])
+        nearest = difflib.get_close_matches(fault.path, served, n=3, cutoff=0.0)
+        raise ValueError(f"{fault.origin} does not serve {fault.path!r}; its nearest paths are {', '.join(nearest)}")
+    if fault.method is not None and fault.method not in methods:
+        raise ValueError(f"{fault.path} has no method {fault.method!r}; it has {', '.join(methods)}")
+
+
+def body_bytes(body: Body) -> bytes:
+    if isinstance(body, bytes):
         return body
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
@@ -170,22 +248,39 @@ class Hold:
                 self._waiting = [other for other in self._waiting if other is not entry]
 
 
-def _gate() -> Hold:
-    return Hold("api", "", None)
+@dataclass(slots=True)
+class _Active:
+    """A fault that was set, with what is left of it."""
+
+    fault: Fault
+    since: float
+    left: int | None
+
+    def is_due(self, now: float) -> bool:
+        begins = self.since + (self.fault.after or 0)
+        return self.left != 0 and begins <= now and not self._is_over(now)
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether it will still be applied, now or later."""
+        return self.left != 0 and not self._is_over(now)
+
+    def _is_over(self, now: float) -> bool:
+        return self.fault.lasts is not None and now >= self.since + (self.fault.after or 0) + self.fault.lasts
 
 
 class Faults:
-    """The faults and holds of a sandbox. Safe to use from any thread."""
+    """The faults and holds of a sandbox. Safe to use from any thread. `now` gives Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self._lock = threading.Lock()
-        self._faults: list[Fault] = []
+        self._now = now
+        self._faults: list[_Active] = []
         self._holds: list[Hold] = []
-        self._end = _gate()
+        self._end = Hold("api", "", None)
 
     def begin(self) -> None:
         """From now on requests may be kept waiting."""
-        self._end = _gate()
+        self._end = Hold("api", "", None)
 
     def end(self) -> None:
         """Lets every request go on, and keeps none waiting from now on."""
@@ -199,7 +294,7 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._faults.append(fault)
+            self._faults.append(_Active(fault, self._now(), fault.times))
 
     def add_hold(self, hold: Hold) -> None:
         with self._lock:
@@ -221,18 +316,20 @@ class Faults:
             hold.release()
 
     def waiting(self) -> list[tuple[str, int | None]]:
-        """The faults that have uses left, each as its line and how often it will be played; None is always."""
+        """The faults that are not over, each as its line and how often it will be applied; None is always."""
         with self._lock:
-            return [(str(fault), fault.left) for fault in self._faults if fault.left != 0]
+            now = self._now()
+            return [(str(one.fault), one.left) for one in self._faults if one.is_waiting(now)]
 
     def take(self, origin: str, method: str, path: str) -> Fault | None:
-        """The first fault that is left for this request; uses it once."""
+        """Return the first fault that is due for this request, and count it."""
         with self._lock:
-            for fault in self._faults:
-                if fault.left != 0 and fault.matches(origin, method, path):
-                    if fault.left is not None:
-                        fault.left -= 1
-                    return fault
+            now = self._now()
+            for one in self._faults:
+                if one.fault.matches(origin, method, path) and one.is_due(now):
+                    if one.left is not None:
+                        one.left -= 1
+                    return one.fault
         return None
 
     def hold_for(self, origin: str, method: str, path: str) -> Hold | None:

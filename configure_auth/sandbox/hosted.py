@@ -11,7 +11,7 @@ from .database import Agent, Database
 from .http_messages import ApiError, ApiRequest, UnregisteredAddress, invalid
 from .interactions import HostedRequest
 from .pages import error_page
-from .people import canonical_phone
+from .phones import canonical_phone
 from .sign_in_steps import advance, begin
 from .uris import is_web_address, read_return_destination
 from .values import CONNECTORS

@@ -60,10 +60,12 @@ class ApiError(Exception):
         param: str | None = None,
         retryable: bool = False,
         suggested_action: str | None = None,
+        retry_after: int | None = None,
         address: UnregisteredAddress | None = None,
     ) -> None:
         super().__init__(message)
         self.address = address
+        self.retry_after = retry_after
         self.status = status
         self.type = type
         self.code = code
@@ -81,10 +83,9 @@ class ApiError(Exception):
             "message": self.message,
             "retryable": self.retryable,
         }
-        if self.param is not None:
-            error["param"] = self.param
-        if self.suggested_action is not None:
-            error["suggested_action"] = self.suggested_action
+        for name in ("param", "suggested_action", "retry_after"):
+            if getattr(self, name) is not None:
+                error[name] = getattr(self, name)
         return JSONResponse({"error": error, "request_id": f"req_{secrets.token_hex(8)}"}, self.status)
 
 
@@ -126,10 +127,11 @@ def forbidden(code: str, message: str) -> ApiError:
     return ApiError(403, "permission_error", code, message)
 
 
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of a JSON object. Raises ValueError for a repeated one."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member is repeated")
+        raise ValueError("a member of an object is there twice")
     return members
 
 
@@ -191,7 +193,7 @@ class ApiRequest:
         if self.content_type != "application/json":
             raise invalid("the body must be application/json", code="unsupported_content_type")
         try:
-            value = json.loads(self.body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+            value = json.loads(self.body, object_pairs_hook=no_duplicates, parse_constant=_no_constant)
         except ValueError:
             raise invalid("the body is not JSON", code="invalid_json") from None
         if not isinstance(value, dict):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from .authentication import acting_agent, subject_of
 from .database import Agent, Database, MintedLink
 from .http_messages import ApiRequest, invalid, json_response, missing, optional_text, text_field
-from .people import canonical_phone
+from .phones import canonical_phone
 from .sign_in_endpoints import field_name, timestamp
 from .uris import is_web_address
 from .values import CONNECTORS

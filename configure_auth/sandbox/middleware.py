@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Final, cast
 from urllib.parse import parse_qsl
@@ -10,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .faults import Fault, Faults
+from .faults import Fault, Faults, body_bytes
 from .http_messages import ApiError
 from .request_log import RequestLog
 from .values import Call, Origin
@@ -63,7 +64,7 @@ class SandboxMiddleware:
             return
         if fault.replaces or response is None:
             response = _forced(fault)
-        for name, value in fault.headers.items():
+        for name, value in (fault.headers or {}).items():
             response.headers[name] = value
         if fault.cut is not None:
             await _cut(fault.cut, response, scope, receive, send)
@@ -143,14 +144,17 @@ async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
 def _forced(fault: Fault) -> Response:
     status = fault.status or 200
     if fault.body is not None:
-        return Response(fault.body, status, media_type=fault.content_type or "application/json")
+        return Response(body_bytes(fault.body), status, media_type=fault.content_type or "application/json")
     if status < 400:
         return Response(b"", status, media_type=fault.content_type)
     kind, code = ("rate_limit_error", "rate_limited") if status == 429 else ("api_error", "internal_error")
     if status < 500 and status != 429:
         kind, code = "invalid_request_error", "scripted"
     retryable = status >= 500 or status == 429
-    return ApiError(status, kind, code, "a scripted failure", retryable=retryable).response()
+    # Numbers only, as Configure's own clients read it; the header may also be a date.
+    after = next((text for name, text in (fault.headers or {}).items() if name.lower() == "retry-after"), "")
+    retry_after = int(after) if re.fullmatch("[0-9]{1,9}", after) else None
+    return ApiError(status, kind, code, "a scripted failure", retryable=retryable, retry_after=retry_after).response()
 
 
 async def _cut(size: int, response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from .database import Database
 from .http_messages import UnregisteredAddress
 from .interactions import CODE_TRIES, HostedRequest, Interaction
-from .people import show_phone
+from .phones import show_phone
 
 SCOPE_SENTENCES: Final[Mapping[str, str]] = {
     "profile.read": "Read your profile: your name, the end of your phone number, your preferences",

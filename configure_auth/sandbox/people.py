@@ -1,50 +1,10 @@
-"""The people a sandbox knows, and how their phones are written."""
+"""The people a sandbox knows."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from dataclasses import dataclass, field
 
-import phonenumbers
-
 from .values import Person
-
-_NAMESPACE = uuid.UUID("5f0f2c8e-8c54-4f5b-9a0e-3f7f6d8b2a11")
-_SEPARATORS = re.compile(r"[\s\-.()\u00a0]")
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-
-
-def read_phone(text: str) -> str | None:
-    """What a person typed, as E.164; None when it can't be a phone. Without a country code it is read as a US one."""
-    try:
-        number = phonenumbers.parse(text, "US")
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-def show_phone(phone: str) -> str:
-    """An E.164 number as people write it."""
-    number = phonenumbers.parse(phone, None)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-
-
-def canonical_phone(text: str) -> str | None:
-    """What a program sent, as E.164 by the API's own rule: separators go, a plus comes, no country is inferred."""
-    digits = _SEPARATORS.sub("", text)
-    digits = digits if digits.startswith("+") else f"+{digits}"
-    return digits if _E164.fullmatch(digits) else None
-
-
-def user_id_of(phone: str) -> str:
-    """The id of the person with this phone.
-
-    It follows from the phone, so that the rows in a developer's database stay true when the sandbox starts anew.
-    """
-    return str(uuid.uuid5(_NAMESPACE, phone))
 
 
 @dataclass(slots=True)
@@ -67,7 +27,7 @@ class People:
 
     def sign_up(self, phone: str) -> Person:
         """The person with this phone, made if there is none."""
-        return self._by_phone.get(phone) or self.put(Person(user_id_of(phone), phone))
+        return self._by_phone.get(phone) or self.put(Person(phone=phone))
 
     def all(self) -> tuple[Person, ...]:
         return tuple(self._by_id.values())

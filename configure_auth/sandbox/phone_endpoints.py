@@ -21,7 +21,7 @@ from .http_messages import (
 )
 from .interactions import RIGHT_CODE
 from .issuer import Grant
-from .people import canonical_phone
+from .phones import canonical_phone
 from .profiles import Subject
 from .sign_in_endpoints import field_name
 from .values import SCOPES

@@ -8,23 +8,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
+
+from msgspec import structs
 
 from . import server
 from .activity import ActivityPage
 from .database import Database, Urls
-from .errors import NotRunning
-from .fault_lines import read_fault
-from .faults import Body, Fault, Faults, Hold, body_bytes
+from .errors import NotRunning, SeedError
+from .faults import FaultOptions, Faults, Hold, check_endpoint, make_fault, read_fault
 from .http_browser import HttpBrowser
 from .issuer import Grant, Token
 from .middleware import SandboxMiddleware
-from .people import read_phone, user_id_of
+from .phones import read_phone
 from .profiles import Subject
 from .request_log import RequestLog
 from .routes import application
 from .seeds import Seed, read_seed
 from .uris import origin_template, origins_of, read_return_destination, redirect_uri_error
-from .values import SCOPES, Call, Completion, Credentials, Origin, Person
+from .values import SCOPES, Call, Completion, Credentials, IdentityField, Origin, Person
 from .variants import Variants
 
 ORIGINS: tuple[Origin, ...] = ("api", "accounts", "sign-in")
@@ -64,7 +66,7 @@ class Sandbox:
         self._browser_url = origin_template("--browser-url", browser_url) or self._public_url
         self._db = Database(agent, clock or time.time)
         self._log = RequestLog(calls_kept)
-        self._faults = Faults()
+        self._faults = Faults(self.now)
         self._servers: server.Servers | None = None
 
     # Running
@@ -190,15 +192,12 @@ class Sandbox:
         location: str | None = None,
         bio: str | None = None,
         interests: tuple[str, ...] = (),
-        hidden: tuple[str, ...] = (),
+        hidden: tuple[IdentityField, ...] = (),
     ) -> Person:
-        """Makes a person, or changes the one with this phone. Raises ValueError for what is no phone."""
-        number = read_phone(phone)
-        if number is None:
-            raise ValueError(f"{phone!r} is not a phone number")
+        """Add a person, or change the one with this phone. Raises ValueError for an invalid phone number."""
         person = Person(
-            user_id=user_id or user_id_of(number),
-            phone=number,
+            phone=phone,
+            user_id=user_id or "",
             name=name,
             email=email,
             email_verified=email_verified,
@@ -214,15 +213,22 @@ class Sandbox:
             return self._db.people.put(person)
 
     def seed(self, seed: Seed | Path | str | Mapping[str, object]) -> None:
-        """Takes over people and addresses from a .json or .toml file, or from the same as a mapping; `reset()` forgets
-        them. Raises SeedError; then nothing was taken over."""
+        """Take over people, agents, addresses and faults from a .json or .toml file, or from the same as a mapping.
+
+        `reset()` removes them. Raises SeedError; then nothing was taken over.
+        """
         if not isinstance(seed, Seed):
             seed = read_seed(seed)
         with self._db.lock:
-            for one in seed.people:
-                self._db.people.put(one.person)
-                for memory in one.memories:
-                    self.remember(one.person, memory)
+            for number, fault in enumerate(seed.faults, 1):
+                try:
+                    check_endpoint(fault, {*self._db.agents, *(agent.handle for agent in seed.agents)})
+                except ValueError as error:
+                    raise SeedError("the seed", f"faults {number}", str(error)) from None
+            for person in seed.people:
+                self._db.people.put(person)
+                for memory in person.memories:
+                    self.remember(person, memory)
             for agent in seed.agents:
                 if agent.handle not in self._db.agents:
                     self._db.add_agent(agent.handle)
@@ -230,6 +236,8 @@ class Sandbox:
             self._register(self.agent, seed.redirect_uris, seed.return_destinations)
             if seed.scopes is not None:
                 self.register_scopes(*seed.scopes)
+            for fault in seed.faults:
+                self._faults.add(fault)
 
     def _register(self, agent: str, redirect_uris: tuple[str, ...], return_destinations: tuple[str, ...]) -> None:
         for uri in redirect_uris:
@@ -320,7 +328,7 @@ class Sandbox:
             number = read_phone(phone) or phone
             known = next((p for p in self.people if p.phone == number), None) or self.add_person(phone)
             with self._db.lock:
-                self._db.people.put(replace(known, name=name or known.name, email=email or known.email))
+                self._db.people.put(structs.replace(known, name=name or known.name, email=email or known.email))
         with HttpBrowser() as browser:
             end = browser.sign_in(url, phone, code=code, cancel=cancel)
         with self._db.lock:
@@ -415,61 +423,32 @@ class Sandbox:
 
     # Trouble
 
-    def fault(
-        self,
-        path: str,
-        *,
-        method: str | None = None,
-        status: int | None = None,
-        body: Body | None = None,
-        content_type: str | None = None,
-        delay: float | None = None,
-        drip: float | None = None,
-        drop: bool = False,
-        cut: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        times: int | None = None,
-        handled: bool = False,
-        origin: Origin = "api",
-    ) -> None:
-        """Makes an endpoint misbehave. Of several faults for a request, the oldest that has uses left is played.
+    def fault(self, path: str, **options: Unpack[FaultOptions]) -> None:
+        """Make an endpoint fail. Of several faults for a request, the oldest that is due is applied.
 
         Arguments:
-            status, body, content_type: the answer, instead of the endpoint's own (a status of 400 and more without a
-                body gets a structured error). Without a status or a body the endpoint answers, late or slowly.
-            delay: seconds before the answer.
-            drip: seconds after each single byte of the answer's body.
-            drop: close the connection without an answer.
-            cut: close the connection after so many bytes of the answer's body.
-            headers: added to the answer.
+            method: any, if None.
+            status, body, content_type: the response, instead of the endpoint's own (a status of 400 and more without a
+                body gets a structured error). Without a status or a body the endpoint responds, late or slowly.
+            headers: added to the response. The structured error repeats a `Retry-After` as its `retry_after`.
+            delay: seconds before the response.
+            drip: seconds after each single byte of the response's body.
+            drop: close the connection without a response.
+            cut: close the connection after this many bytes of the response's body.
+            handled: let the endpoint do its work first; only its response is lost or replaced.
             times: how often; None until `clear_faults()`.
-            handled: let the endpoint do its work first, so that only its answer is lost or replaced.
+            after, lasts: seconds of the sandbox's clock, from now until the fault begins and from then until it ends.
+            origin: "api" (the default), "accounts" or "sign-in".
 
-        Raises ValueError for values that can't be played.
+        Raises ValueError for values that exclude each other or are out of range.
         """
-        self._faults.add(
-            Fault(
-                path=path,
-                method=method,
-                status=status,
-                body=body_bytes(body),
-                content_type=content_type,
-                delay=delay,
-                drip=drip,
-                drop=drop,
-                cut=cut,
-                headers=dict(headers or {}),
-                times=times,
-                handled=handled,
-                origin=origin,
-            )
-        )
+        self._faults.add(make_fault({"path": path, **options}))
 
     def script(self, line: str) -> None:
-        """A fault as one line: `POST /oauth/token status=503 times=2`.
+        """Make an endpoint fail, by one line: `POST /oauth/token status=503 times=2`.
 
-        First a method (without one, any) and a path, then arguments of `fault` as `name=value`, quoted as in a shell;
-        `drop` and `handled` by their names alone. Raises FaultError, for a path that the origin doesn't serve too.
+        First a method (optional) and a path, then arguments of `fault` as `name=value`, quoted as in a shell; `drop`
+        and `handled` stand alone. Raises FaultError, also for a path that the origin doesn't serve.
         """
         self._faults.add(read_fault(line, self.agents))
 

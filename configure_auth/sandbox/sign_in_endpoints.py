@@ -9,7 +9,7 @@ from starlette.responses import Response
 from .authentication import acting_agent, agent_of_token
 from .database import Database
 from .http_messages import ApiRequest, invalid, json_response, missing, text_field
-from .people import canonical_phone
+from .phones import canonical_phone
 from .uris import read_return_destination
 from .values import SCOPES
 from .variants import OWN

@@ -13,7 +13,7 @@ from .http_messages import ApiError, ApiRequest
 from .interactions import CODE_TRIES, INTERACTION_SECONDS, RIGHT_CODE, HostedRequest, Interaction, OAuthRequest
 from .issuer import Grant
 from .pages import error_page, step_page
-from .people import read_phone
+from .phones import read_phone
 from .values import SCOPES, Completion
 
 COOKIES: Final = {"api": "configure_sandbox_accounts", "accounts": "configure_sandbox_accounts"}

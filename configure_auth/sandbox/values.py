@@ -5,38 +5,56 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from .phones import read_phone, user_id_of
 
 Origin = Literal["api", "accounts", "sign-in"]
 
-SCOPES: Final = ("profile.read", "profile.search", "profile.remember", "profile.commit")
+Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+"""Text that isn't blank."""
+IdentityField = Literal["name", "email", "phone_last4", "occupation", "location", "bio", "interests"]
+"""A field of a profile's identity, which a person may hide."""
+Scope = Literal["profile.read", "profile.search", "profile.remember", "profile.commit"]
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 CONNECTORS: Final = ("gmail", "calendar", "drive", "notion", "sheets", "outlook")
-IDENTITY: Final = ("name", "email", "phone_last4", "occupation", "location", "bio", "interests")
-"""The fields of a profile's identity, which a person may hide."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody with a phone who can sign in. Everything but the phone may be missing, as with Configure.
 
-    `email_verified` is sent only when it is not None. `hidden` names the fields of the identity that this person does
-    not let apps see.
+    The user id follows from the phone unless it is given. `email_verified` is sent only when it is not None. `hidden`
+    names the fields of the identity that this person does not let apps see. Raises ValueError for a phone that is none.
     """
 
-    user_id: str
-    phone: str = field(repr=False)
-    name: str | None = None
-    email: str | None = None
+    phone: Text
+    user_id: Text = ""
+    name: Text | None = None
+    email: Text | None = None
     email_verified: bool | None = None
-    preferences: tuple[str, ...] = ()
-    summary: str | None = None
-    occupation: str | None = None
-    location: str | None = None
-    bio: str | None = None
-    interests: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
+    preferences: tuple[Text, ...] = ()
+    summary: Text | None = None
+    occupation: Text | None = None
+    location: Text | None = None
+    bio: Text | None = None
+    interests: tuple[Text, ...] = ()
+    hidden: tuple[IdentityField, ...] = ()
+
+    def __post_init__(self) -> None:
+        phone = read_phone(self.phone)
+        if phone is None:
+            raise ValueError(f"{self.phone!r} is not a phone number; write one as +1 555 010 0001")
+        force_setattr(self, "phone", phone)
+        force_setattr(self, "user_id", self.user_id or user_id_of(phone))
+
+    def __repr__(self) -> str:
+        return f"Person(user_id={self.user_id!r}, name={self.name!r})"
 
     @property
     def phone_last4(self) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configure_auth import SettingsError
 from configure_auth.flows.messages.phones import Phones
-from configure_auth.sandbox.people import canonical_phone
+from configure_auth.sandbox.phones import canonical_phone
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 REGIONS = (None, "US", "GB", "CH", "IT", "AR", "MX", "BR")

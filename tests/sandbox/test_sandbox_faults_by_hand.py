@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -11,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth.sandbox import FaultError, Sandbox
-from configure_auth.sandbox.fault_lines import read_fault
-from configure_auth.sandbox.faults import WORDS, Fault
+from configure_auth.sandbox.faults import FIELDS, Fault, FaultOptions, read_fault
 from configure_auth.sandbox.routes import TABLES
 from configure_auth.sandbox.values import SCOPES
 
@@ -106,13 +104,54 @@ def test_the_agents_of_a_seed_have_pages_that_can_fail(sandbox: Sandbox) -> None
     sandbox.script(line)
 
 
-def test_the_words_are_the_arguments_of_fault() -> None:
-    arguments = set(inspect.signature(Sandbox.fault).parameters) - {"self", "path", "method"}
-
-    assert set(WORDS) == arguments
+def test_the_fields_of_a_line_are_the_arguments_of_fault() -> None:
+    assert {*FIELDS, "method"} == set(FaultOptions.__annotations__)
     with pytest.raises(FaultError) as refused:
         read_fault(f"{VALIDATE} nonsense", AGENTS)
-    assert str(refused.value).endswith(f"the words are {', '.join(WORDS)}")
+    assert str(refused.value).endswith(f"the fields are {', '.join(FIELDS)}")
+
+
+def test_an_outage_by_the_clock(developer: Developer, sandbox: Sandbox) -> None:
+    """502 for some seconds, after some seconds: by the sandbox's clock, so that no test has to wait."""
+    sandbox.fault(VALIDATE, status=502, after=60, lasts=30, headers={"Retry-After": "7"})
+
+    def status() -> int:
+        return developer.post(VALIDATE, {"token": "x"}).status_code
+
+    assert status() == 200
+    sandbox.advance(61)
+    answer = developer.post(VALIDATE, {"token": "x"})
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["error"]["retry_after"]) == (502, "7", 7)
+    sandbox.advance(27)
+    assert status() == 502
+    sandbox.advance(3)
+    assert status() == 200
+
+
+def test_an_outage_ends_by_count_or_by_clock_whichever_is_first(developer: Developer, sandbox: Sandbox) -> None:
+    sandbox.script(f"{VALIDATE} status=503 lasts=3600 times=1")
+    sandbox.script(f"{VALIDATE} status=500 lasts=3600")
+
+    assert [developer.post(VALIDATE, {"token": "x"}).status_code for _ in range(3)] == [503, 500, 500]
+    sandbox.advance(3600)
+    assert developer.post(VALIDATE, {"token": "x"}).status_code == 200
+
+
+def test_faults_of_a_seed(developer: Developer, sandbox: Sandbox) -> None:
+    """The fields are those of a line; a body may be a table, which is sent as JSON."""
+    sandbox.seed(
+        {
+            "agents": [{"handle": "billing-agent"}],
+            "faults": [
+                {"path": VALIDATE, "method": "POST", "status": 502, "times": 1, "body": {"error": "bad gateway"}},
+                {"path": "/billing-agent", "origin": "sign-in", "status": 418},
+            ],
+        }
+    )
+
+    answer = developer.post(VALIDATE, {"token": "x"})
+    assert (answer.status_code, answer.json()) == (502, {"error": "bad gateway"})
+    assert developer.http.get(developer.sign_in_url("billing-agent")).status_code == 418
 
 
 # What is refused
@@ -126,59 +165,59 @@ def test_the_words_are_the_arguments_of_fault() -> None:
         ("POST status=503", "begin with a method and a path"),
         ("status=503", "begin with a method and a path"),
         ("http://127.0.0.1:4010/oauth/token status=503", "begin with a method and a path"),
-        (f"{VALIDATE}", "nothing goes wrong"),
-        (f"{VALIDATE} times=2 handled", "nothing goes wrong"),
-        (f"{VALIDATE} delay=0", "nothing goes wrong"),
-        (f"{VALIDATE} content_type=text/html", "nothing goes wrong"),
-        (f"{VALIDATE} body='x", "a quotation mark is not closed"),
+        (f"{VALIDATE}", "nothing fails"),
+        (f"{VALIDATE} times=2 handled", "nothing fails"),
+        (f"{VALIDATE} delay=0", "nothing fails"),
+        (f"{VALIDATE} content_type=text/html", "nothing fails"),
+        (f"{VALIDATE} body='x", "No closing quotation"),
         (f"GET {VALIDATE} status=503", "has no method 'GET'; it has POST"),
         ("'GE\nT' /v1/profile status=503", "has no method"),
         ("/oauth/tokens status=503", "its nearest paths are /oauth/token"),
         ("/oauth/token?a=b status=503", "its nearest paths are /oauth/token"),
         ("/oauth/token/ status=503", "its nearest paths are /oauth/token"),
         ("/ status=503", "does not serve '/'"),
-        ("/oauth/token status=503 origin=accounts", "api does: add origin=api"),
-        ("/demo-agent status=503", "sign-in does: add origin=sign-in"),
+        ("/oauth/token status=503 origin=accounts", "is served by api, not by accounts: add origin=api"),
+        ("/demo-agent status=503", "is served by sign-in, not by api: add origin=sign-in"),
         ("/nobody status=503 origin=sign-in", "does not serve '/nobody'"),
-        (f"{VALIDATE} state=503", "there is no word 'state'; the words are status, body"),
-        (f"{VALIDATE} method=POST status=503", "there is no word 'method'"),
-        (f"{VALIDATE} left=1 status=503", "there is no word 'left'"),
+        (f"{VALIDATE} state=503", "there is no field 'state'; the fields are status, body"),
+        (f"{VALIDATE} method=POST status=503", "there is no field 'method'"),
+        (f"{VALIDATE} left=1 status=503", "there is no field 'left'"),
         (f"{VALIDATE} status=503 status=502", "status is there twice"),
         (f"{VALIDATE} drop drop", "drop is there twice"),
-        (f"{VALIDATE} status", "whole number"),
-        (f"{VALIDATE} status=", "whole number"),
-        (f"{VALIDATE} status=5xx", "whole number"),
-        (f"{VALIDATE} status=٥٠٣", "whole number"),
-        (f"{VALIDATE} status=199", "from 200 to 599"),
-        (f"{VALIDATE} status=600", "from 200 to 599"),
-        (f"{VALIDATE} status=503 times=0", "times must be 1 or more"),
-        (f"{VALIDATE} status=503 times=-1", "whole number"),
-        (f"{VALIDATE} delay=soon", "seconds, as in delay=0.5"),
-        (f"{VALIDATE} delay=nan", "seconds, as in delay=0.5"),
-        (f"{VALIDATE} delay=-1", "seconds, as in delay=0.5"),
-        (f"{VALIDATE} delay=86401", "from 0 to 86400"),
-        (f"{VALIDATE} drip=86401", "from 0 to 86400"),
-        (f"{VALIDATE} cut=-1", "whole number"),
+        (f"{VALIDATE} status", "status needs a value"),
+        (f"{VALIDATE} status=", "status: expected int"),
+        (f"{VALIDATE} status=5xx", "status: expected int"),
+        (f"{VALIDATE} status=٥٠٣", "status: expected int"),
+        (f"{VALIDATE} status=199", "status: expected int"),
+        (f"{VALIDATE} status=600", "status: expected int"),
+        (f"{VALIDATE} status=503 times=0", "times: expected int >= 1"),
+        (f"{VALIDATE} status=503 times=-1", "times: expected int >= 1"),
+        (f"{VALIDATE} delay=soon", "delay: expected float"),
+        (f"{VALIDATE} delay=nan", "delay: expected float >= 0"),
+        (f"{VALIDATE} delay=-1", "delay: expected float >= 0"),
+        (f"{VALIDATE} delay=86401", "delay: expected float <= 86400"),
+        (f"{VALIDATE} drip=86401", "drip: expected float <= 86400"),
+        (f"{VALIDATE} cut=-1", "cut: expected int >= 0"),
         (f"{VALIDATE} drop=yes", "stands alone"),
         (f"{VALIDATE} handled=1 status=503", "stands alone"),
-        (f"{VALIDATE} drop status=503", "drop sends no answer"),
-        (f"{VALIDATE} drop body=x", "drop sends no answer"),
-        (f"{VALIDATE} drop cut=1", "drop sends no answer"),
-        (f"{VALIDATE} drop drip=1", "drop sends no answer"),
-        (f"{VALIDATE} drop headers=A:b", "drop sends no answer"),
+        (f"{VALIDATE} drop status=503", "drop sends no response"),
+        (f"{VALIDATE} drop body=x", "drop sends no response"),
+        (f"{VALIDATE} drop cut=1", "drop sends no response"),
+        (f"{VALIDATE} drop drip=1", "drop sends no response"),
+        (f"{VALIDATE} drop headers=A:b", "drop sends no response"),
         (f"{VALIDATE} cut=1 drip=1", "exclude each other"),
-        (f"{VALIDATE} status=204 body=x", "an answer of status 204 has no body"),
-        (f"{VALIDATE} status=503 origin=elsewhere", "one of api, accounts, sign-in"),
-        (f"{VALIDATE} status=503 origin", "one of api, accounts, sign-in"),
+        (f"{VALIDATE} status=204 body=x", "a response of status 204 has no body"),
+        (f"{VALIDATE} status=503 origin=elsewhere", "choose from api, accounts, sign-in"),
+        (f"{VALIDATE} status=503 origin", "origin needs a value"),
         (f"{VALIDATE} body", "body needs a value"),
-        (f"{VALIDATE} status=503 content_type=", "content_type needs a value"),
+        (f"{VALIDATE} status=503 content_type=", "content_type: expected str of length >= 1"),
         (f"{VALIDATE} headers=Retry-After", "must be a header"),
-        (f"{VALIDATE} headers='A b: c'", "the header 'A b' can't be sent so"),
-        (f"{VALIDATE} headers='A: b\nC: d'", "the header 'A' can't be sent so"),
-        (f"{VALIDATE} headers='A: ä'", "the header 'A' can't be sent so"),
-        (f"{VALIDATE} headers='Content-Length: 3'", "the header 'Content-Length' can't be sent so"),
-        (f"{VALIDATE} status=500 content_type='a\nb'", "the header 'Content-Type' can't be sent so"),
-        (f"{VALIDATE} body=\ud800", "not text"),
+        (f"{VALIDATE} headers='A b: c'", "header 'A b' can't be sent like this"),
+        (f"{VALIDATE} headers='A: b\nC: d'", "header 'A' can't be sent like this"),
+        (f"{VALIDATE} headers='A: ä'", "header 'A' can't be sent like this"),
+        (f"{VALIDATE} headers='Content-Length: 3'", "header 'Content-Length' can't be sent like this"),
+        (f"{VALIDATE} status=500 content_type='a\nb'", "header 'Content-Type' can't be sent like this"),
+        (f"{VALIDATE} body=\ud800", "not text in UTF-8"),
     ],
 )
 def test_a_line_that_cannot_be_played_is_one_sentence(
@@ -197,8 +236,8 @@ def test_a_line_that_cannot_be_played_is_one_sentence(
     "values",
     [{"status": 99}, {"delay": float("nan")}, {"drip": -1.0}, {"cut": -1}, {"drop": True, "status": 500}, {"times": 0}],
 )
-def test_what_no_line_can_say_python_cannot_either(sandbox: Sandbox, values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must|drop"):
+def test_fault_refuses_what_a_line_refuses(sandbox: Sandbox, values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected|drop"):
         sandbox.fault(VALIDATE, **{"status": 503, **values})
 
 
@@ -218,6 +257,8 @@ def faults(draw: st.DrawFn) -> Fault:
         "method": draw(st.none() | st.just(method)),
         "delay": draw(st.none() | SECONDS),
         "times": draw(st.none() | st.integers(1, 999_999_999)),
+        "after": draw(st.none() | SECONDS),
+        "lasts": draw(st.none() | SECONDS),
         "handled": draw(st.booleans()),
     }
     if draw(st.booleans()):
@@ -225,9 +266,9 @@ def faults(draw: st.DrawFn) -> Fault:
     else:
         said |= {
             "status": draw(st.integers(400, 599)),
-            "body": draw(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12).map(str.encode)),
+            "body": draw(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)),
             "content_type": draw(st.none() | PRINTABLE),
-            "headers": draw(st.dictionaries(NAMES, PRINTABLE.map(str.strip), max_size=2)),
+            "headers": draw(st.none() | st.dictionaries(NAMES, PRINTABLE.map(str.strip), min_size=1, max_size=2)),
         }
         said |= draw(st.just({}) | st.builds(dict, cut=st.integers(0, 999_999_999)) | st.builds(dict, drip=SECONDS))
     return Fault(path=path, origin=origin, **said)
@@ -241,7 +282,7 @@ def test_any_fault_can_be_said_in_a_line(fault: Fault) -> None:
 WORD = st.one_of(
     st.text(max_size=8),
     st.sampled_from(["POST", VALIDATE, "/oauth/token", "/demo-agent", "origin=sign-in", "drop", "handled", *SCOPES]),
-    st.builds("{}={}".format, st.sampled_from([*WORDS]), st.text(max_size=6) | st.integers().map(str)),
+    st.builds("{}={}".format, st.sampled_from([*FIELDS]), st.text(max_size=6) | st.integers().map(str)),
 )
 
 

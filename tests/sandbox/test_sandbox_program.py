@@ -12,7 +12,6 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import httpx2
@@ -22,7 +21,7 @@ from dotenv import dotenv_values
 from configure_auth import Configure, Settings
 from configure_auth.commands.sandbox import sandbox as command
 from configure_auth.sandbox import Person, Sandbox, server
-from configure_auth.sandbox.faults import WORDS
+from configure_auth.sandbox.faults import FIELDS
 from tests.public.running import environment, python
 from tests.readme.document import ROOT, rows
 from tests.support.ports import three_free_ports
@@ -79,11 +78,11 @@ def test_documented_seed_faults_and_options_work() -> None:
     for word in faults:
         sandbox.script(f"GET /oauth/authorize {word}{'' if re.match('status|drop|cut|drip', word) else ' status=503'}")
 
-    assert {word.partition("=")[0] for word in faults} == set(WORDS)
+    assert {word.partition("=")[0] for word in faults} == set(FIELDS)
     (person,) = sandbox.people
     assert (person.name, len(sandbox.memories(person))) == ("Ada Lovelace", 1)
     named = set(re.findall(r"`(\w+)`", page[page.index("A person also has") : page.index("Without a seed")]))
-    assert named == {one.name for one in fields(Person)} - {"phone", "name", "email", "preferences"}
+    assert named == set(Person.__struct_fields__) - {"phone", "name", "email", "preferences"}
     options = {option.opts[0] for option in command.params}
     assert {cells[0].strip("`").partition(" ")[0] for cells in rows("option", page)} == options
     assert set(re.findall(r"--[a-z-]+(?<!-)", page)) - {"--env-file"} == options
@@ -163,10 +162,10 @@ def test_a_signal_ends_it_while_a_page_is_open_and_an_answer_is_late(
         (["--fault", "POST /oauth/tokens status=503"], "the fault 'POST /oauth/tokens status=503': api does not serve"),
         (
             ["--fault", "/v1/profile status=503", "--fault", "/v1/profile"],
-            "the fault '/v1/profile': nothing goes wrong",
+            "the fault '/v1/profile': nothing fails",
         ),
-        (["--seed", "nothing.toml"], "nothing.toml: it can't be read (No such file or directory)"),
-        (["--seed", "wrong.json"], "wrong.json: people 1: there is no phone"),
+        (["--seed", "nothing.toml"], "nothing.toml: it can't be read: No such file or directory"),
+        (["--seed", "wrong.json"], "wrong.json: people 1: missing field phone"),
         (["--app-url", "localhost:3000"], "--app-url: its callbacks can't be registered: redirect_uri must be"),
         (["--app-url", "http://app.example.com"], "--app-url: its callbacks can't be registered: redirect_uri must"),
         (["--public-url", "http://sandbox"], "--public-url: 'http://sandbox' must be an origin with a port"),
