@@ -15,7 +15,7 @@ from .errors import SettingsError
 from .keys import LEAST_KEY_LENGTH, MAKE_KEY, key_weakness, read_key
 from .values import Secret
 
-__all__ = ["Settings", "is_loopback", "require_origin"]
+__all__ = ["Settings", "is_loopback", "require_absolute_uri", "require_origin"]
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ _PORTS = {"https": 443, "http": 80}
 _NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_ABSOLUTE_URI = re.compile(
+    r"(?:https?://[^/?#\s]+|(?!https?:)[a-z][a-z0-9+.-]*:[^#\s])[\x21\x22\x24-\x7e]*", re.ASCII | re.I
+)
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # The handles that Configure's own client refuses; the server may reserve more.
 _RESERVED = frozenset(
@@ -89,6 +92,19 @@ def require_origin(variable: str, value: str, *, path: bool = False, allow_http:
     host = f"[{host}]" if ":" in host else host
     own = port is None or port == _PORTS[parts.scheme]
     return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}"
+
+
+def require_absolute_uri(variable: str, value: str) -> str:
+    """Validate an absolute URI without a fragment, as RFC 8707 section 2 requires of a resource indicator.
+
+    Raises:
+        SettingsError: the value is none.
+    """
+    if not isinstance(value, str) or not _ABSOLUTE_URI.fullmatch(value):
+        raise SettingsError(
+            f"{variable} must be an absolute URI without a fragment (RFC 8707), such as https://api.configure.dev"
+        )
+    return value
 
 
 def _is_address(host: str) -> bool:

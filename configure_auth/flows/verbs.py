@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from ..client.connect import ConnectResponse
 from ..runtime.verbs import verb
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret
 from . import keyed_ids, tokens, upkeep
@@ -27,21 +28,48 @@ class SubjectVerbs(ABC):
 
     @verb
     async def start_journey(self, subject_key: str | int) -> str:
-        """The link for a sender who wants to connect; good for 15 minutes and once, and for nobody else's eyes."""
+        """Return a sign-in link for one sender, whose sign-in Configure reports to the app; good for 15 minutes, once.
+
+        Send it to nobody else.
+
+        Raises:
+            SettingsError: CONFIGURE_APP_URL isn't set.
+        """
         return await messages.start_journey(self._features.messages, subject_key)
+
+    @verb
+    async def message_sign_in_url(self) -> str:
+        """Return the hosted sign-in link for any sender; nothing is stored, and CONFIGURE_APP_URL isn't needed.
+
+        Whoever signs in there is recognized by the phone of a later message, else stays on the external id.
+        """
+        return self._features.messages.link()
+
+    @verb
+    async def connect(self, subject_key: str | int) -> ConnectResponse:
+        """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to nobody else.
+
+        The sign-in belongs to the external id of `message_identity`, so that `client.profile(identity)` is the
+        sender's linked profile afterwards; no report is sent to the app.
+
+        Raises:
+            ConfigureError: Configure's refusal.
+        """
+        return await senders.connect_sender(self._features.messages, subject_key)
 
     @verb
     async def message_identity(
         self,
         subject_key: str | int,
         *,
-        phone_candidates: Iterable[str] = (),
+        phone_candidates: Iterable[str | None] | None = (),
         raise_on_error: bool = False,
     ) -> MessageIdentity:
         """Identify the sender of a message; `client.profile(identity)` is their profile, linked or not.
 
         Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line.
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line. None and blank
+                ones count as not given.
             raise_on_error: raise where Configure fails, instead of going on as for an unlinked sender.
 
         Raises:

@@ -195,6 +195,13 @@ def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_
         ("login", {"on_login": None}, "on_login"),
         ("login", {"scopes": "profile.read"}, "scopes"),
         ("login", {"scopes": ()}, "scopes"),
+        ("login", {"resource": "api.configure.dev"}, "resource must be an absolute URI"),
+        ("login", {"resource": ""}, "resource must be an absolute URI"),
+        ("login", {"resource": "/v1"}, "resource must be an absolute URI"),
+        ("login", {"resource": "https:///v1"}, "resource must be an absolute URI"),
+        ("login", {"resource": "https://api.configure.dev/#v1"}, "resource must be an absolute URI"),
+        ("login", {"resource": "https://api.configure.dev/a b"}, "resource must be an absolute URI"),
+        ("login", {"resource": 7}, "resource must be an absolute URI"),
         ("login", {"scopes": ("profile.read profile.search",)}, "scopes"),
     ],
 )

@@ -436,7 +436,6 @@ GOOD = {"CONFIGURE_APP_URL": "http://localhost:3000", **KEYS}
 @pytest.mark.parametrize(
     ("settings", "options", "said"),
     [
-        ({"CONFIGURE_APP_URL": None}, {}, "a message agent needs CONFIGURE_APP_URL: the URL under which"),
         ({"CONFIGURE_APP_URL": "http://bot.example.com"}, {}, "CONFIGURE_APP_URL is http, which is for loopback only"),
         ({"CONFIGURE_API_KEY": None}, {}, "CONFIGURE_API_KEY is not set"),
         ({"CONFIGURE_AGENT": None}, {}, "CONFIGURE_AGENT is not set"),

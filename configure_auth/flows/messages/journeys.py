@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 from ...client.sign_in import is_agent_token, sign_in_url
 from ...client.wire import is_token
@@ -107,11 +107,6 @@ class Messages(Feature):
         super().__post_init__()
         settings = self.site.settings
         settings.required_api_key  # noqa: B018  # said now, not when the first message comes
-        if settings.app_url is None:
-            raise SettingsError(
-                "a message agent needs CONFIGURE_APP_URL: the URL under which Configure's page reports that a journey "
-                "is done, https or http on localhost"
-            )
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if self.on_unproven not in ("accept", "reject"):
@@ -125,27 +120,46 @@ class Messages(Feature):
             # Configure would take a local number for an international one.
             object.__setattr__(self, "message_line_phone", numbers[0])
         try:
-            self.link("0")
+            self.link()
         except ConfigureError as error:
             raise SettingsError(f"messages: {error}") from error
 
-    def link(self, journey_id: str) -> str:
-        """The hosted sign-in for one journey."""
+    def link(self, journey_id: str | None = None) -> str:
+        """Return the URL of the hosted sign-in: for one journey, or the same one for every sender."""
         settings = self.site.settings
-        assert settings.app_url is not None
+        shown = {
+            "publishable_key": settings.publishable_key,
+            "display_name": self.display_name,
+            "agent_logo": self.agent_logo,
+            "message_line_phone": self.message_line_phone,
+            "message_body": self.message_body,
+            "theme": self.theme,
+        }
+        if journey_id is None and not self.connectors and not any(shown.values()):
+            # The canonical form, which is all that a registered agent needs.
+            return sign_in_url(settings)
         return sign_in_url(
             settings,
-            publishable_key=settings.publishable_key,
             journey_id=journey_id,
-            display_name=self.display_name,
-            agent_logo=self.agent_logo,
+            message_complete_url=None if journey_id is None else self.complete_url(),
             delivery="message",
-            message_line_phone=self.message_line_phone,
-            message_body=self.message_body,
-            message_complete_url=self.url(settings.app_url, "/complete"),
             connectors=self.connectors or None,
-            theme=self.theme,
+            **cast(dict[str, Any], shown),
         )
+
+    def complete_url(self) -> str:
+        """Return the URL to which Configure reports that a journey is completed.
+
+        Raises:
+            SettingsError: CONFIGURE_APP_URL isn't set.
+        """
+        app_url = self.site.settings.app_url
+        if app_url is None:
+            raise SettingsError(
+                "start_journey needs CONFIGURE_APP_URL: Configure's page reports there that a journey is completed; "
+                "for links without a report use message_sign_in_url"
+            )
+        return self.url(app_url, "/complete")
 
     async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
         """Which step failed is for the log: whoever posts here learns from the status alone."""
@@ -202,6 +216,7 @@ def place_of_link(link: StoredSubject) -> tuple[str, str, str, str]:
 
 async def start_journey(messages: Messages, subject_key: str | int) -> str:
     """Begin a journey; the link to send to the sender, and to nobody else."""
+    messages.complete_url()
     site = messages.site
     sender = await named(messages, subject_key)
     journey_id = Secret(secrets.token_urlsafe(32))

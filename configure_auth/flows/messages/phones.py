@@ -51,7 +51,7 @@ class Phones:
             return name.strip()
         return number if found["scheme"] is None else f"{found['scheme'].lower()}:{number}"
 
-    def numbers(self, candidates: Iterable[str]) -> tuple[str, ...]:
+    def numbers(self, candidates: Iterable[str | None]) -> tuple[str, ...]:
         """The phone numbers among what a platform says of a sender, as +<digits>, each once.
 
         Configure would take a local number for an international one, so one that can't be read isn't sent.

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
+from ...client.connect import ConnectResponse, connect
+from ...client.conversation import Conversation
 from ...client.messages import recognize_phone
+from ...client.profile import Subject
 from ...client.sign_in import is_agent_token
 from ...errors import ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
@@ -20,7 +23,7 @@ from ..site import Site
 from ..tokens import validated
 from .journeys import Messages, Sender, named, place_of_link, seal_link, wish_of
 
-__all__ = ["export_subject", "forget_subject", "message_identity", "unlink_subject"]
+__all__ = ["connect_sender", "export_subject", "forget_subject", "message_identity", "unlink_subject"]
 
 log = logging.getLogger("configure_auth")
 
@@ -29,7 +32,11 @@ ROUNDS = 3
 
 
 async def message_identity(
-    messages: Messages, subject_key: str | int, *, phone_candidates: Iterable[str] = (), raise_on_error: bool = False
+    messages: Messages,
+    subject_key: str | int,
+    *,
+    phone_candidates: Iterable[str | None] | None = (),
+    raise_on_error: bool = False,
 ) -> MessageIdentity:
     """Who sent a message, in the order of the seed: token, phone, the app's own id.
 
@@ -39,7 +46,7 @@ async def message_identity(
     if isinstance(phone_candidates, str):
         raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
     sender = await named(messages, subject_key)
-    phones = messages.phones.numbers(phone_candidates)
+    phones = messages.phones.numbers(phone_candidates or ())
     nobody = MessageIdentity(external_id=await salted_id(messages.site, "sender", sender.name))
     try:
         for _ in range(ROUNDS):
@@ -52,6 +59,13 @@ async def message_identity(
         # The thread goes on as with somebody who isn't linked; what is stored stays for the next message.
         log.warning("a message's sender could not be looked up at Configure: %s", error)
     return nobody
+
+
+async def connect_sender(messages: Messages, subject_key: str | int) -> ConnectResponse:
+    """Have Configure create a sign-in link for a sender, who has the profile of `message_identity`'s external id."""
+    sender = await named(messages, subject_key)
+    external_id = await salted_id(messages.site, "sender", sender.name)
+    return await connect(Conversation(messages.site.settings, Subject(external_id=external_id)))
 
 
 async def _identified(

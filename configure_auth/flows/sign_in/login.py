@@ -13,7 +13,7 @@ from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreError
 from ...events import LoggedIn
-from ...settings import Settings
+from ...settings import Settings, require_absolute_uri
 from ...stores import Saved, StoredAccount
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..answer import Answer
@@ -66,7 +66,8 @@ class OAuthClient:
         scopes = SCOPES if scopes is None else scopes
         if isinstance(scopes, str) or not scopes or any(not s.isascii() or s.split() != [s] for s in scopes):
             raise SettingsError('scopes is a tuple of words, such as ("profile.read", "profile.search")')
-        return cls(settings=settings, scopes=tuple(scopes), resource=resource or settings.base_url)
+        resource = settings.base_url if resource is None else require_absolute_uri("resource", resource)
+        return cls(settings=settings, scopes=tuple(scopes), resource=resource)
 
     def authorize(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         # Two hosts are known to serve authorize; the sign-in helper of Configure uses the accounts origin.
