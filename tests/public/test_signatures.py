@@ -30,6 +30,8 @@ VERBS = [
     "unlink_for",
     "external_id_for",
     "start_journey",
+    "message_sign_in_url",
+    "connect",
     "message_identity",
     "unlink_subject",
     "forget_subject",
