@@ -1,4 +1,4 @@
-"""`python -m configure_auth sandbox`."""
+"""`sandbox`: a local Configure for development."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 
 import click
 
+from .options import OptionError
+
 __all__ = ["sandbox"]
-
-
-class _WrongOption(click.ClickException):
-    exit_code = 2
 
 
 @click.command()
@@ -75,4 +73,4 @@ def sandbox(context: click.Context, /, port: int, app_port: int | None, **option
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
     except SandboxError as error:
-        raise _WrongOption(str(error)) from error
+        raise OptionError(str(error)) from error

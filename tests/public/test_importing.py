@@ -204,5 +204,5 @@ def test_the_wheel_announces_the_plugin_the_command_and_no_tests(wheel: zipfile.
     announced = wheel.read(entry_points).decode()
 
     assert "[pytest11]\nconfigure_auth = configure_auth.testing" in announced
-    assert "[flask.commands]\nconfigure = configure_auth.flask.commands:configure" in announced
+    assert "[flask.commands]\nconfigure = configure_auth.commands.flask:configure" in announced
     assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"configure_auth"}

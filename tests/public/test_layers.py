@@ -1,9 +1,11 @@
-"""Which part may know of which: read from the source, so that an import inside a function counts too."""
+"""The import rules of the package, read from the source, so that imports in functions count too."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,21 @@ PACKAGE = ROOT / "configure_auth"
 FRAMEWORKS = {"flask", "werkzeug", "starlette", "fastapi", "blinker", "uvicorn", "django"}
 CLIENTS = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "socket", "ssl", "http"}
 DATABASES = {"sqlalchemy", "sqlite3", "aiosqlite", "redis", "psycopg"}
+LAYERS = (
+    {"__main__", "testing"},
+    {"commands"},
+    {"flask", "starlette", "message_agent"},
+    {"flows"},
+    {"bearer", "stores", "ui"},
+    {"client"},
+    {"events", "settings"},
+    {"keys"},
+    {"values"},
+    {"errors", "runtime", "sandbox"},
+)
+"""Parts of the package from top to bottom. Each imports only from layers below its own."""
+INSIDE_COMMANDS = ("commands", "commands.checks", "commands.apps")
+"""The same for the packages of the command line."""
 
 
 def sources(part: str = "") -> list[Path]:
@@ -25,8 +42,13 @@ def module_of(path: Path) -> list[str]:
     return list(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> tuple[str, ...]:
     """The full names of what a file imports, relative imports resolved; `from a import b` gives a and a.b."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     here = module_of(path)
     package = here[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -37,6 +59,25 @@ def imported(path: Path) -> Iterator[str]:
             home = ".".join([*base, *(node.module.split(".") if node.module else [])])
             yield home
             yield from (f"{home}.{alias.name}" for alias in node.names)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every file below the package by its module's name, such as "flows.tokens"."""
+    found = {".".join(module_of(path)[1:]).removesuffix("__init__").removesuffix("."): path for path in sources()}
+    return {name: path for name, path in found.items() if name}
+
+
+@cache
+def edges() -> tuple[tuple[str, str], ...]:
+    """Each import of one module of the package by another. A package counts where it isn't only on the way."""
+    found = set()
+    for importer, path in modules().items():
+        ours = [name for name in imported(path) if name.startswith("configure_auth.")]
+        names = [name.removeprefix("configure_auth.") for name in ours]
+        on_the_way = {name.rpartition(".")[0] for name in names if name in modules()}
+        found |= {(importer, name) for name in names if name in modules() and name not in {importer, *on_the_way}}
+    return tuple(sorted(found))
 
 
 def offences(part: str, *forbidden: str) -> list[str]:
@@ -56,6 +97,46 @@ def test_the_reader_sees_relative_and_late_imports() -> None:
     assert "configure_auth.flows" in set(imported(PACKAGE / "flask" / "extension.py"))
     assert "configure_auth.sandbox.Sandbox" in set(imported(PACKAGE / "testing" / "__init__.py"))
     assert "configure_auth.sandbox.PortInUse" in set(imported(PACKAGE / "commands" / "sandbox.py"))
+
+
+def test_layers_name_every_part() -> None:
+    named = [part for layer in LAYERS for part in layer]
+
+    assert sorted(named) == sorted({name.partition(".")[0] for name in modules()})
+
+
+def test_no_import_points_up() -> None:
+    level = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+    parts = [(importer, target, importer.partition(".")[0], target.partition(".")[0]) for importer, target in edges()]
+
+    assert [f"{importer}: {target}" for importer, target, a, b in parts if a != b and level[a] >= level[b]] == []
+
+
+def test_no_import_points_up_inside_commands() -> None:
+    def level(name: str) -> int:
+        package = name if modules()[name].name == "__init__.py" else name.rpartition(".")[0]
+        return INSIDE_COMMANDS.index(package)
+
+    inside = [edge for edge in edges() if all(name.startswith("commands") for name in edge)]
+
+    assert inside
+    assert [edge for edge in inside if level(edge[0]) > level(edge[1])] == []
+
+
+def test_modules_have_no_cycles() -> None:
+    graph: dict[str, set[str]] = {}
+    for importer, target in edges():
+        graph.setdefault(importer, set()).add(target)
+
+    TopologicalSorter(graph).prepare()
+
+
+def test_no_module_imports_the_public_face() -> None:
+    names = {name.partition(".")[0] for name in modules()}
+
+    for path in modules().values():
+        found = [name for name in imported(path) if name.startswith("configure_auth.")]
+        assert {name.split(".")[1] for name in found} <= names, path
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configure_auth import Settings
-from configure_auth.commands.checks.app_checks import APPLICATION
-from configure_auth.commands.checks.check import Finding, Result, run_checks
-from configure_auth.commands.checks.subject import Subject
-from configure_auth.commands.targets import Target, _on_starlette, target_of
+from configure_auth.commands.apps.targets import Target, targets_in
+from configure_auth.commands.checks.app_checks import APP_CHECKS
+from configure_auth.commands.checks.check import run_checks
+from configure_auth.commands.checks.deployment import Deployment
+from configure_auth.commands.checks.findings import Finding, Result
+from configure_auth.commands.checks.run import describe
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
-from configure_auth.flask.extension import installations
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
 
 Adapter = Literal["flask", "starlette"]
@@ -101,22 +102,22 @@ class Judge:
 def judged(
     target: Target, environment: Mapping[str, str] | None = None, users: object = None, *, secrets: tuple[str, ...] = ()
 ) -> dict[str, Finding]:
-    subject = Subject(
+    deployment = Deployment(
         settings=target.features.site.settings,
         features=target.features,
-        application=target.describe(users),
+        application=describe(target, users),
         environment=environment or {},
     )
-    results = run_checks(APPLICATION, subject, target.perform, _Silence(), {})
+    results = run_checks(APP_CHECKS, deployment, target.perform, _Silence(), {})
     for result in results.values():
         told = repr(result)
         assert not any(secret in told for secret in (*PLANTED.values(), *secrets)), result.name
-        assert repr(subject).count("planted") == 0
+        assert repr(deployment).count("planted") == 0
     return {name: result.finding for name, result in results.items()}
 
 
 class _Silence:
-    def begins(self, title: str) -> None: ...
+    def started(self, title: str) -> None: ...
 
     def ended(self, result: Result) -> None: ...
 
@@ -149,7 +150,8 @@ def _on_flask(setup: Setup, folder: Path) -> Target:
         app.register_blueprint(configure_auth.messages())
     if setup.wrap is not None:
         setup.wrap(app, configure_auth)
-    return target_of(*installations(app))
+    (target,) = targets_in(app)
+    return target
 
 
 def _starlette(setup: Setup, folder: Path) -> Target:
@@ -176,7 +178,7 @@ def _starlette(setup: Setup, folder: Path) -> Target:
     app: Any = Starlette(routes=routes, middleware=middleware)
     if setup.wrap is not None:
         app = setup.wrap(app, configure_auth) or app
-    (target,) = _on_starlette(app)
+    (target,) = targets_in(app)
     return target
 
 

@@ -19,8 +19,8 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from configure_auth.commands.checks.check import End
-from configure_auth.commands.checks.storage import workers_of
+from configure_auth.commands.checks.findings import End
+from configure_auth.commands.checks.store import workers_of
 from configure_auth.errors import StoreError
 from configure_auth.stores.memory import MemoryStates, memory_stores
 
@@ -112,7 +112,7 @@ def test_sessions_of_another_kind_are_seen_and_not_judged(on_flask: Judge, on_st
     for wrap in (lambda app, _: _OtherSessions(app), lambda app, _: app.add_middleware(_OtherSessions)):
         found = on_starlette(secret_key=None, wrap=wrap)
         assert found["secret_key"].end is found["session_cookie"].end is End.SKIPPED
-        assert "another middleware" in found["secret_key"].found
+        assert "not Starlette's own" in found["secret_key"].found
 
 
 class _Own(SessionMiddleware):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from configure_auth.commands.checks.check import End, Finding
+from configure_auth.commands.checks.findings import End, Finding
 from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.starlette import BearerUser as OnStarlette
 
@@ -56,19 +56,19 @@ def test_keys_of_another_algorithm_are_named(judge: Judge, issuer: Issuer) -> No
     issuer.publish(issuer.ec.jwk())
     found = bearer(judge, jwks_url=issuer.url)
 
-    assert (found.end, found.found) == (End.FAILED, "no key for RS256: it publishes ES256")
+    assert (found.end, found.found) == (End.FAILED, "no key for RS256: the issuer publishes ES256")
 
 
 def test_a_key_of_no_shape_hides_no_other(judge: Judge, issuer: Issuer) -> None:
     issuer.answer(http({"keys": [{"kty": "RSA", "alg": ["RS256"]}, {"kty": {}}, {"kty": "EC", "alg": "ES256"}]}))
 
-    assert bearer(judge, jwks_url=issuer.url).found == "no key for RS256: it publishes ES256"
+    assert bearer(judge, jwks_url=issuer.url).found == "no key for RS256: the issuer publishes ES256"
 
 
 def test_a_set_without_a_key_is_said(judge: Judge, issuer: Issuer) -> None:
     issuer.publish()
 
-    assert bearer(judge, jwks_url=issuer.url).found == "no key for RS256: it publishes none at all"
+    assert bearer(judge, jwks_url=issuer.url).found == "no key for RS256: the issuer publishes none"
 
 
 @pytest.mark.parametrize(

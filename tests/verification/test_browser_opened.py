@@ -43,14 +43,14 @@ def test_a_browser_that_stays_is_not_waited_for(free: SetUp) -> None:
         verifying.url()
         told = verifying.end()
 
-    assert told.checks["sign_in"]["found"] == "nobody came back within 1 s"
+    assert told.checks["sign_in"]["found"] == "no callback within 1 s"
 
 
 @pytest.mark.parametrize("browser", ["'%s", "/nowhere/at/all %s"])
 def test_where_none_can_be_opened_the_address_is_shown(free: SetUp, browser: str) -> None:
     told = free.run("--json", "--patience", "1", BROWSER=browser)
 
-    assert told.checks["sign_in"]["found"] == "nobody came back within 1 s"
+    assert told.checks["sign_in"]["found"] == "no callback within 1 s"
     assert "sign in: http" in told.stderr
 
 

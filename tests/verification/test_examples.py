@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from configure_auth.commands.checks.check import End
-from configure_auth.commands.targets import Target, _on_starlette, target_of
-from configure_auth.flask.extension import installations
+from configure_auth.commands.apps.targets import Target, targets_in
+from configure_auth.commands.checks.findings import End
 from configure_auth.sandbox import Sandbox
 from example_apps import cli_bot, fastapi_app, flask_app, starlette_app
 
@@ -19,8 +18,7 @@ EXAMPLES = {one.__name__.rpartition(".")[2]: one for one in (cli_bot, fastapi_ap
 
 
 def _target(app: Any) -> Target:
-    found = [target_of(one) for one in installations(app)] if hasattr(app, "wsgi_app") else [*_on_starlette(app)]
-    (target,) = found
+    (target,) = targets_in(app)
     return target
 
 

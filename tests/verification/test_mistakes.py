@@ -131,13 +131,13 @@ _ID, _SECRET = "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"
 _NOWHERE = "needs: CONFIGURE_APP_URL, below which the callbacks lie"
 _APP, _KEYS, _SSO = "CONFIGURE_APP_URL", "CONFIGURE_TOKEN_KEYS", "CONFIGURE_SSO_REDIRECT_URI"
 _API, _ACCOUNTS, _SIGN_IN, _SCRIPT = (f"CONFIGURE_{name}_URL" for name in ("BASE", "ACCOUNTS", "SIGN_IN", "SCRIPT"))
-_NOT_LISTED = {"callback": "Configure doesn't show this key what is registered; authorize is asked next"}
+_NOT_LISTED = {"callback": "Configure doesn't list OAuth clients for this key; authorize is checked next"}
 _CALLBACK = {"callback": "failed"}
 _FAILED_KEY = {"api_key": "failed"}
 
 
 def _near(name: str, registered: str, words: str) -> Mistake:
-    return Mistake(name, _registered(registered), _CALLBACK, words, "byte for byte")
+    return Mistake(name, _registered(registered), _CALLBACK, words, "must be identical")
 
 
 def _malformed(name: str, variable: str, value: str, found: str = "", remedy: str = "") -> Mistake:
@@ -155,11 +155,11 @@ MISTAKES = (
     Mistake("oc_ and ocs_ swapped", _swapped(_ID, _SECRET), {_ID: "failed", _SECRET: "failed"}, _SECRET, "oc_"),
     Mistake("no key", _set(CONFIGURE_API_KEY=None), {_KEY: "failed"}, "isn't set", "dashboard"),
     Mistake("a blank key", _set(CONFIGURE_API_KEY="  "), {_KEY: "failed"}, "isn't set", "dashboard"),
-    Mistake("no client id", _set(CONFIGURE_OAUTH_CLIENT_ID=None), {_ID: "failed"}, "other half", "dashboard"),
+    Mistake("no client id", _set(CONFIGURE_OAUTH_CLIENT_ID=None), {_ID: "failed"}, f"but {_SECRET} is", "dashboard"),
     Mistake(
-        "no client secret", _set(CONFIGURE_OAUTH_CLIENT_SECRET=None), {_SECRET: "failed"}, "other half", "dashboard"
+        "no client secret", _set(CONFIGURE_OAUTH_CLIENT_SECRET=None), {_SECRET: "failed"}, f"but {_ID} is", "dashboard"
     ),
-    Mistake("another agent's key", _of_other(_KEY), {"agent": "failed"}, "doesn't speak for", _AGENT),
+    Mistake("another agent's key", _of_other(_KEY), {"agent": "failed"}, "doesn't belong to", _AGENT),
     Mistake("quotes around a key", _quoted(_KEY), {_KEY: "failed"}, "quotation mark", "sk_"),
     Mistake("quotes around a secret", _quoted(_SECRET), {_SECRET: "failed"}, "quotation mark", "ocs_"),
     _malformed("a space in a key", _KEY, "sk_live_with a-space"),
@@ -171,11 +171,11 @@ MISTAKES = (
     _malformed("a reserved handle", _AGENT, "dashboard", remedy="reserved"),
     Mistake("quotes around the handle", _quoted(_AGENT), {_AGENT: "failed"}, "quotation mark", _AGENT),
     # the OAuth client
-    Mistake("another agent's client", _of_other(_ID, _SECRET), _CALLBACK, "has no OAuth client", "one account"),
+    Mistake("another agent's client", _of_other(_ID, _SECRET), _CALLBACK, "has no OAuth client", "the same account"),
     Mistake(
-        "a client of two agents' account", _two_agents_of_one_account, _CALLBACK, "other-agent's", "one and the same"
+        "a client of two agents' account", _two_agents_of_one_account, _CALLBACK, "agent other-agent", "of one agent"
     ),
-    Mistake("a wrong client", _set(CONFIGURE_OAUTH_CLIENT_ID="oc_wrong"), _CALLBACK, "oc_wrong", "one account"),
+    Mistake("a wrong client", _set(CONFIGURE_OAUTH_CLIENT_ID="oc_wrong"), _CALLBACK, "oc_wrong", "the same account"),
     Mistake(
         "a wrong client that nobody lists",
         _without_the_list(_set(CONFIGURE_OAUTH_CLIENT_ID="oc_wrong")),
@@ -186,17 +186,21 @@ MISTAKES = (
     ),
     Mistake("a scope too many", _without_a_scope, {"authorize": "failed"}, "profile.read", "scope"),
     # the login's callback
-    _near("a slash at the callback's end", f"{APP_URL}{LOGIN}/", "the slash at its end"),
-    _near("another port", f"http://localhost:8000{LOGIN}", "differs by the port"),
-    _near("127.0.0.1 for localhost", f"http://127.0.0.1:3000{LOGIN}", "differs by the host"),
-    _near("https for http", f"https://localhost:3000{LOGIN}", "differs by the scheme"),
-    _near("capitals in the path", f"{APP_URL}/auth/Configure/callback", "capital letters in the path"),
-    _near("a query", f"{APP_URL}{LOGIN}?from=configure", "differs by the query"),
-    _near("the callback of a scaffold", f"{APP_URL}/api{LOGIN}", "differs by the path"),
+    _near("a slash at the callback's end", f"{APP_URL}{LOGIN}/", "the trailing slash"),
+    _near("another port", f"http://localhost:8000{LOGIN}", "differs in the port"),
+    _near("127.0.0.1 for localhost", f"http://127.0.0.1:3000{LOGIN}", "differs in the host"),
+    _near("https for http", f"https://localhost:3000{LOGIN}", "differs in the scheme"),
+    _near("capitals in the path", f"{APP_URL}/auth/Configure/callback", "upper and lower case in the path"),
+    _near("a query", f"{APP_URL}{LOGIN}?from=configure", "differs in the query"),
+    _near("the callback of a scaffold", f"{APP_URL}/api{LOGIN}", "differs in the path"),
     Mistake(
-        "another callback", _registered("https://x.example.com/back"), _CALLBACK, "nothing like it", "configure.dev"
+        "another callback",
+        _registered("https://x.example.com/back"),
+        _CALLBACK,
+        "nor anything similar",
+        "configure.dev",
     ),
-    Mistake("no callback", _registered(), _CALLBACK, "nothing like it", "register-callback"),
+    Mistake("no callback", _registered(), _CALLBACK, "nor anything similar", "register-callback"),
     Mistake(
         "a callback that nobody lists",
         _without_the_list(_registered(f"{APP_URL}{LOGIN}/")),
@@ -218,7 +222,7 @@ MISTAKES = (
         "another port of the link",
         _registered(APP_URL + LOGIN, return_to=(f"http://localhost:8000{LINK}",)),
         {"return_to": "failed"},
-        "differs by the port",
+        "differs in the port",
         "register-callback",
     ),
     # where the app is
@@ -257,7 +261,7 @@ MISTAKES = (
         "no token keys in production",
         _in_production(and_then=_set(CONFIGURE_TOKEN_KEYS=None)),
         {_KEYS: "failed"},
-        "seals the stored tokens",
+        "encrypt the stored tokens",
         "make a key",
     ),
     # where Configure is
@@ -266,7 +270,7 @@ MISTAKES = (
     Mistake("API and accounts swapped", _swapped(_API, _ACCOUNTS), _FAILED_KEY, "isn't Configure's API", _API),
     Mistake("API and sign-in swapped", _swapped(_API, _SIGN_IN), _FAILED_KEY, "isn't Configure's API", _API),
     Mistake("a path after the API", _instead(_API, _API, "/v1"), _FAILED_KEY, "isn't Configure's API", _API),
-    Mistake("the API by another name", _by_another_name, {"authorize": "failed"}, "refuses the request", _API),
+    Mistake("the API by another name", _by_another_name, {"authorize": "failed"}, "rejects the request", _API),
     Mistake(
         "accounts at the sign-in", _instead(_ACCOUNTS, _SIGN_IN), {"accounts": "failed"}, "no such page", _ACCOUNTS
     ),
@@ -283,16 +287,16 @@ MISTAKES = (
     _malformed("half a URL of accounts", _ACCOUNTS, "127.0.0.1:4011"),
     _malformed("a page for the sign-in", _SIGN_IN, "http://127.0.0.1:4012/demo-agent", remedy="a path"),
     _malformed("the script itself", _SCRIPT, "http://127.0.0.1:4012/js/configure.js", remedy="a path"),
-    Mistake("a dead API", _dead(_API), {"api_key": "unknown"}, "nothing answers", _API, code=3),
-    Mistake("dead accounts", _dead(_ACCOUNTS), {"accounts": "unknown"}, "nothing answers", _ACCOUNTS, code=3),
-    Mistake("a dead sign-in", _dead(_SIGN_IN), {"sign_in_page": "unknown"}, "nothing answers", _SIGN_IN, code=3),
-    Mistake("a dead script", _dead(_SCRIPT), {"script": "unknown"}, "nothing answers", _SCRIPT, code=3),
+    Mistake("a dead API", _dead(_API), {"api_key": "unknown"}, "no response from", _API, code=3),
+    Mistake("dead accounts", _dead(_ACCOUNTS), {"accounts": "unknown"}, "no response from", _ACCOUNTS, code=3),
+    Mistake("a dead sign-in", _dead(_SIGN_IN), {"sign_in_page": "unknown"}, "no response from", _SIGN_IN, code=3),
+    Mistake("a dead script", _dead(_SCRIPT), {"script": "unknown"}, "no response from", _SCRIPT, code=3),
     # names
     Mistake(
         "a misspelled name",
         _set(CONFIGURE_OAUTH_CLIENT_SECERT="ocs_anything-at-all"),
         {"CONFIGURE_OAUTH_CLIENT_SECERT": "warned"},
-        "nothing reads",
+        "unknown variable",
         _SECRET,
         code=0,
     ),

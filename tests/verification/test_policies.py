@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from configure_auth.commands.checks.check import End
-from configure_auth.commands.checks.policies import allows, policies_of
+from configure_auth.commands.checks.csp import allows, policies_of
+from configure_auth.commands.checks.findings import End
 
 from .apps import LIVE, Adapter, Judge
 
@@ -52,7 +52,7 @@ def test_the_two_lines_of_the_readme_are_enough(judge: Judge) -> None:
         ([f"{GOOD}, script-src 'self'"], ["add to script-src: https://configure.dev"]),
         (
             [f"{GOOD.replace('script-src ', 'script-src ' + chr(39) + 'strict-dynamic' + chr(39) + ' ')}"],
-            ["leave 'strict-dynamic' out of script-src"],
+            ["remove 'strict-dynamic', which disables origins, from script-src"],
         ),
         (["default-src 'none' 'nonce-r4nd0m'; connect-src *"], ["add: script-src 'nonce-...' 'self'"]),
     ],

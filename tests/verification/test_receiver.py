@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from configure_auth.commands.checks import receiver
 from configure_auth.commands.checks.receiver import Receiver, receiving
-from configure_auth.commands.checks.sign_in import Begun
+from configure_auth.commands.checks.sign_in import StartedSignIn
 from configure_auth.ui import CONTENT_SECURITY_POLICY
 from configure_auth.values import Secret
 
@@ -71,9 +71,9 @@ def _request(method: str, target: bytes, *headers: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def begun(port: int, host: str = "localhost") -> Begun:
+def begun(port: int, host: str = "localhost") -> StartedSignIn:
     callback = f"http://{host}:{port}{PATH}"
-    return Begun(url="http://configure.invalid", callback=callback, state=Secret(STATE), verifier=None)
+    return StartedSignIn(url="http://configure.invalid", callback=callback, state=Secret(STATE), verifier=None)
 
 
 @contextmanager
@@ -153,10 +153,10 @@ def test_a_stranger_ends_nothing(place: Place, target: str) -> None:
 
 def test_a_visit_to_the_callback_with_another_state_is_remembered(place: Place) -> None:
     place.get("/favicon.ico?state=another")
-    assert not place.receiver.met_strangers
+    assert not place.receiver.got_foreign_callback
 
     place.get(f"{PATH}?code=the-code&state=another")
-    assert place.receiver.met_strangers
+    assert place.receiver.got_foreign_callback
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "<b>MINE</b>"])

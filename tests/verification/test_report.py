@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from configure_auth.commands.checks.process import output_kept
+from configure_auth.commands.checks.process import reserved_stdout
 
 from .screens import show, shown
 from .setups import KEYS, STORE_PASSWORD, SetUp, Somebody
@@ -148,7 +148,7 @@ def test_no_color_leaves_the_colours_out(setup: SetUp) -> None:
 
     assert "m" not in {piece[-1:] for piece in _escapes(screen.written)}
     assert "… the key at Configure" in screen.written
-    assert "✓ the key at Configure: Configure takes it" in screen.rows
+    assert "✓ the key at Configure: Configure accepts it" in screen.rows
 
 
 def test_an_empty_no_color_is_none(setup: SetUp) -> None:
@@ -164,7 +164,7 @@ def test_a_terminal_that_can_do_little_gets_lines(setup: SetUp, name: str, value
     assert screen.told.code == 1
     assert "\x1b" not in screen.written
     assert screen.written.isascii()
-    assert "passed  the key at Configure: Configure takes it" in screen.text.splitlines()
+    assert "passed  the key at Configure: Configure accepts it" in screen.text.splitlines()
 
 
 def test_json_is_json_on_a_terminal_too(setup: SetUp) -> None:
@@ -198,7 +198,7 @@ def test_a_name_that_cannot_be_written_here_is_escaped(setup: SetUp) -> None:
 
 
 def test_within_another_program_standard_output_is_only_borrowed(capfd: pytest.CaptureFixture[str]) -> None:
-    with output_kept() as out:
+    with reserved_stdout() as out:
         print("noise")
         os.write(1, b"more noise\n")
         print("report", file=out)

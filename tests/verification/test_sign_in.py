@@ -101,7 +101,7 @@ def test_somebody_cancels(free: SetUp, browser: Browser) -> None:
     said = failure(told)
     assert (said["name"], said["found"]) == (
         "sign_in",
-        "Configure sent the person back without a code (access_denied)",
+        "Configure redirected back without a code (access_denied)",
     )
     assert "press Allow" in said["remedy"]
     assert free.sandbox.calls_to("POST", "/oauth/token") == []
@@ -153,13 +153,13 @@ def _unread(setup: SetUp) -> None:
 
 _SECRET = "CONFIGURE_OAUTH_CLIENT_SECRET"
 TROUBLES = (
-    Trouble("a wrong secret", "exchange", "refuses the client's secret", _SECRET, before=_wrong_secret),
-    Trouble("a rotated secret", "exchange", "was rotated since", _SECRET, before=_rotated),
-    Trouble("a secret rotated meanwhile", "exchange", "was rotated since", _SECRET, meanwhile=_rotated),
-    Trouble("a late code", "exchange", "no longer takes the code", "run it again", meanwhile=_late),
+    Trouble("a wrong secret", "exchange", "rejects the client secret", _SECRET, before=_wrong_secret),
+    Trouble("a rotated secret", "exchange", "was rotated", _SECRET, before=_rotated),
+    Trouble("a secret rotated meanwhile", "exchange", "was rotated", _SECRET, meanwhile=_rotated),
+    Trouble("a late code", "exchange", "the code has expired", "run it again", meanwhile=_late),
     Trouble("less granted", "exchange", "profile.read is missing", "configure.dev/sso", before=_only_search),
     Trouble("less granted unsaid", "profile_read", "may not read", "profile.read", before=_only_search_unsaid),
-    Trouble("a token of another agent", "profile_read", "of two agents", "one and the same", meanwhile=_unread),
+    Trouble("a token of another agent", "profile_read", "different agents", "of one agent", meanwhile=_unread),
 )
 
 
@@ -180,7 +180,7 @@ def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant
     free_link.sandbox.variants.hosted_cancel = "error" if variant == "error" else "bare"
     somebody.cancels = True
 
-    assert failure(free_link.sign_in())["found"].startswith("Configure sent the person back without a code")
+    assert failure(free_link.sign_in())["found"].startswith("Configure redirected back without a code")
 
 
 # What came back is judged as the app judges it
@@ -190,10 +190,10 @@ def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant
     ("variants", "found", "remedy"),
     [
         ({"introspection_active": False}, "calls the token it just gave inactive", "run it again"),
-        ({"introspection_client_id": "oc_other"}, "a token of another client", "one and the same agent"),
-        ({"introspection_sub": None}, "missing or invalid sub", "only Configure can mend it"),
-        ({"profile_user_id": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
-        ({"identity_sub": "somebody-else"}, "the profile of somebody else", "only Configure can mend it"),
+        ({"introspection_client_id": "oc_other"}, "a token of another client", "credentials of one agent"),
+        ({"introspection_sub": None}, "missing or invalid sub", "only Configure can fix it"),
+        ({"profile_user_id": "somebody-else"}, "the profile of somebody else", "only Configure can fix it"),
+        ({"identity_sub": "somebody-else"}, "the profile of somebody else", "only Configure can fix it"),
     ],
 )
 def test_a_token_that_the_login_would_refuse_is_a_failure(
@@ -212,9 +212,9 @@ def test_a_token_that_the_login_would_refuse_is_a_failure(
 @pytest.mark.parametrize(
     ("variants", "found", "remedy"),
     [
-        ({"exchange_agent": "other-agent"}, "a token of another agent", "one and the same agent"),
+        ({"exchange_agent": "other-agent"}, "a token of another agent", "credentials of one agent"),
         ({"exchange_approved": False}, "did not approve", "press Allow"),
-        ({"exchange_token_use": "user"}, "a token for another use", "only Configure can mend it"),
+        ({"exchange_token_use": "user"}, "a token for another use", "only Configure can fix it"),
     ],
 )
 def test_a_grant_that_the_link_would_refuse_is_a_failure(
@@ -274,7 +274,7 @@ def test_a_profile_that_nobody_asks_for_is_not_read(free: SetUp, active: bool, e
     assert free.sandbox.calls_to("POST", "/oauth/introspect")
     assert [call for call in free.sandbox.calls_to("GET", "/v1/profile") if "authorization" in call.headers] == []
     if active:
-        assert told.checks["profile_read"]["found"] == "login(scopes=...) doesn't ask for profile.read"
+        assert told.checks["profile_read"]["found"] == "login(scopes=...) doesn't include profile.read"
 
 
 def test_a_late_code_of_the_link_is_told(free_link: SetUp, somebody: Somebody) -> None:
@@ -282,7 +282,7 @@ def test_a_late_code_of_the_link_is_told(free_link: SetUp, somebody: Somebody) -
     told = free_link.sign_in()
 
     said = failure(told)
-    assert (said["name"], said["found"]) == ("exchange", "Configure no longer takes the code")
+    assert (said["name"], said["found"]) == ("exchange", "Configure says that the code has expired")
 
 
 def test_whoever_comes_with_another_state_is_told_of(free: SetUp) -> None:
@@ -294,7 +294,7 @@ def test_whoever_comes_with_another_state_is_told_of(free: SetUp) -> None:
     assert stranger.status_code == 404
     said = failure(told)
     assert said["name"] == "sign_in"
-    assert "not with the state" in said["found"]
+    assert "with another state" in said["found"]
     assert free.sandbox.calls_to("POST", "/oauth/token") == []
 
 
@@ -304,7 +304,7 @@ def test_nobody_comes_back(free: SetUp) -> None:
         told = verifying.end()
 
     said = failure(told)
-    assert (said["name"], said["found"]) == ("sign_in", "nobody came back within 1 s")
+    assert (said["name"], said["found"]) == ("sign_in", "no callback within 1 s")
     assert "run it again" in said["remedy"]
     assert port_is_free(free)
 
@@ -341,7 +341,7 @@ def _in_production(setup: SetUp) -> None:
 @pytest.mark.parametrize(
     ("plant", "reason"),
     [
-        (_in_production, "it would end at https://shop.example.com"),
+        (_in_production, "its callback https://shop.example.com"),
         (lambda setup: setup.change(CONFIGURE_AGENT=None), "needs: "),
         (lambda setup: setup.change(CONFIGURE_API_KEY=None), "needs: "),
         (lambda setup: setup.change(CONFIGURE_API_KEY="sk_local_wrong"), "needs: "),

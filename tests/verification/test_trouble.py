@@ -10,11 +10,11 @@ import pytest
 
 from configure_auth import Configure, Settings
 from configure_auth.client.call import Call
-from configure_auth.commands.checks.configuration import read_settings
-from configure_auth.commands.checks.program import verify
+from configure_auth.commands.checks.deployment import Deployment
 from configure_auth.commands.checks.report import JsonReport
-from configure_auth.commands.checks.subject import Subject
-from configure_auth.commands.checks.upstream import UPSTREAM
+from configure_auth.commands.checks.run import verify
+from configure_auth.commands.checks.settings import read_settings
+from configure_auth.commands.checks.upstream import UPSTREAM_CHECKS
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import Performer, run
 from configure_auth.sandbox import Sandbox
@@ -117,7 +117,7 @@ def test_whoever_takes_a_read_for_nobody_is_not_configure(setup: SetUp, name: st
     told = setup.verify()
 
     assert (told.code, told.troubles) == (1, {"api_key": "failed"})
-    assert told.checks["api_key"]["found"] == f"what answers at {setup.sandbox.api_url} isn't Configure's API"
+    assert told.checks["api_key"]["found"] == f"{setup.sandbox.api_url} isn't Configure's API"
     assert "CONFIGURE_BASE_URL" in told.checks["api_key"]["remedy"]
 
 
@@ -177,7 +177,7 @@ def test_authorize_that_leads_elsewhere_tells_nothing(setup: SetUp) -> None:
         ("/error?error=invalid_redirect_uri", f"isn't registered for {APP_URL}{LOGIN}"),
         ("/error?error=invalid_request&error_description=redirect_uri+must+match", f"isn't registered for {APP_URL}"),
         ("/error?error=invalid_client", "doesn't know the OAuth client"),
-        ("/error?error=invalid_target", "sends people on with an error"),
+        ("/error?error=invalid_target", "redirects with an error"),
     ],
 )
 @pytest.mark.parametrize("asked", [AUTHORIZE, ACCOUNTS], ids=lambda asked: asked.check)
@@ -259,8 +259,8 @@ def test_a_page_that_is_not_there_is_a_failure(setup: SetUp, asked: Asked, statu
 
 @pytest.mark.parametrize(("name", "check"), [("accounts_url", "accounts"), ("sign_in_url", "sign_in_page")])
 def test_nobody_is_told_to_unset_what_is_not_set(setup: SetUp, name: str, check: str) -> None:
-    subject = _of_library(setup, **{name: getattr(Settings, name)})
-    flow = next(one.flow for one in UPSTREAM if one.name == check)(subject)
+    deployment = _of_library(setup, **{name: getattr(Settings, name)})
+    flow = next(one.flow for one in UPSTREAM_CHECKS if one.name == check)(deployment)
     flow.send(None)
     with pytest.raises(StopIteration) as ended:
         flow.throw(ConfigureError(ApiCode.NOT_FOUND, "Configure doesn't know what was asked for", status_code=404))
@@ -269,8 +269,8 @@ def test_nobody_is_told_to_unset_what_is_not_set(setup: SetUp, name: str, check:
     assert "unset" not in ended.value.value.remedy
 
 
-def _of_library(setup: SetUp, **changed: Any) -> Subject:
-    return Subject(settings=replace(Settings.from_mapping(setup.variables), **changed))
+def _of_library(setup: SetUp, **changed: Any) -> Deployment:
+    return Deployment(settings=replace(Settings.from_mapping(setup.variables), **changed))
 
 
 def test_pages_are_asked_for_as_configures_own_programs_do(setup: SetUp, configure_sandbox: Sandbox) -> None:
@@ -299,7 +299,7 @@ def test_what_configure_calls_deleted_is_not_registered(setup: SetUp) -> None:
     told = setup.verify()
 
     assert told.checks["return_to"]["end"] == "skipped"
-    assert "none like it" in told.checks["return_to"]["found"]
+    assert "not registered; only" in told.checks["return_to"]["found"]
 
 
 DECEIVING = "\u202e\u200b\u0430"
@@ -366,12 +366,12 @@ def test_whoever_is_slow_is_given_up(
 ) -> None:
     """With a deadline of its own: the command's is the client's, of ten seconds."""
     settings, results = read_settings(setup.variables)
-    subject = Subject(settings=settings)
+    deployment = Deployment(settings=settings)
     origins = {"accounts": configure_sandbox.accounts_url, "sign-in": configure_sandbox.sign_in_url}
     url = f"{origins.get(asked.how.get('origin', 'api'), configure_sandbox.api_url)}{asked.path}"
     with configure_sandbox.hold(asked.path, **asked.how) as held, Impatient(settings, url) as client:
         performer = Performer(client, memory_stores(), None, lambda event: None)
-        done = verify(subject, results, (), lambda flow: run(flow, performer), JsonReport(), patience=None)
+        done = verify(deployment, results, (), lambda flow: run(flow, performer), JsonReport(), patience=None)
         held.arrived.wait()
 
     ends = {result.name: result.finding for result in done if result.finding.end not in ("passed", "skipped")}
@@ -436,7 +436,7 @@ def test_a_key_of_test_mode_is_enough_by_itself(trial: SetUp, somebody: Somebody
     for name in ("CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"):
         assert told.reasons[name] == "a test-mode key (sk_test_) has no OAuth client"
     assert told.reasons["callback"] == told.reasons["authorize"] == told.reasons["accounts"]
-    assert told.reasons["sign_in"] == "a test-mode key (sk_test_) signs nobody in"
+    assert told.reasons["sign_in"] == "a test-mode key (sk_test_) can't sign in"
     assert somebody.opened == []
     assert told.checks["agent"]["end"] == told.checks["sign_in_page"]["end"] == "passed"
     assert "/oauth/authorize" not in {call.path for call in configure_sandbox.calls}

@@ -20,9 +20,10 @@ from starlette.routing import Route
 from configure_auth import Settings
 from configure_auth.commands.checks import flask_app as flask_facts
 from configure_auth.commands.checks import starlette_app as starlette_facts
-from configure_auth.commands.checks.check import End
-from configure_auth.commands.checks.facts import Visited
-from configure_auth.commands.checks.visits import _permits
+from configure_auth.commands.checks.application import Response as AppResponse
+from configure_auth.commands.checks.findings import End
+from configure_auth.commands.checks.routes import _permits
+from configure_auth.commands.checks.run import describe
 from configure_auth.starlette import ConfigureAuth
 
 from .apps import Adapter, Judge, Setup, waited_for
@@ -55,7 +56,7 @@ def test_a_guard_that_sends_everybody_to_sign_in_is_named(judge: Judge) -> None:
 
     assert found.end is End.FAILED
     assert "/auth/configure/callback" in found.found
-    assert "sent to /sign-in" in found.found
+    assert "redirected to /sign-in" in found.found
     assert "planted" not in repr(found)
     wanted = '"configure_login"' if judge.adapter == "flask" else "middleware"
     assert wanted in (found.remedy or "")
@@ -63,7 +64,7 @@ def test_a_guard_that_sends_everybody_to_sign_in_is_named(judge: Judge) -> None:
 
 @pytest.mark.parametrize(
     ("location", "said"),
-    [("https://planted:planted@id.example/in?a=planted", "https://id.example/in"), ("https://[", "no address")],
+    [("https://planted:planted@id.example/in?a=planted", "https://id.example/in"), ("https://[", "an invalid URL")],
 )
 def test_of_where_a_guard_sends_people_only_the_place_is_said(on_starlette: Judge, location: str, said: str) -> None:
     def wrap(app: Any, _: Any) -> Any:
@@ -74,7 +75,7 @@ def test_of_where_a_guard_sends_people_only_the_place_is_said(on_starlette: Judg
         return guard
 
     found = on_starlette(wrap=wrap)["login_guard"]
-    assert f"(sent to {said})" in found.found
+    assert f"(redirected to {said})" in found.found
     assert "planted" not in repr(found)
 
 
@@ -160,8 +161,8 @@ def test_what_a_browser_takes_for_a_yes(changes: dict[str, str | None], good: bo
     }
     headers = tuple((name, value) for name, value in (yes | changes).items() if value is not None)
 
-    assert _permits(Visited(status=204, headers=headers, body=b""), "https://sign-in.me") is good
-    assert not _permits(Visited(status=403, headers=headers, body=b""), "https://sign-in.me")
+    assert _permits(AppResponse(status=204, headers=headers, body=b""), "https://sign-in.me") is good
+    assert not _permits(AppResponse(status=403, headers=headers, body=b""), "https://sign-in.me")
 
 
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 405), ("POST", 403)])
@@ -208,7 +209,7 @@ def test_an_app_that_fails_there_is_said_to_fail_as_far_as_it_runs_here(judge: J
     assert "/auth/configure/callback" in found.found
     assert "/auth/configure/callback" in (found.remedy or "")
     assert ("lifespan" in (found.remedy or "")) == (judge.adapter == "starlette")
-    assert "is kept from who is signed out" not in found.found
+    assert "is blocked for signed-out users" not in found.found
     assert "planted" not in repr(found)
 
 
@@ -222,7 +223,7 @@ def test_an_app_that_would_end_the_process_does_not(judge: Judge, code: int) -> 
 
 
 def test_an_app_that_never_answers_is_waited_for_a_while(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flask_facts if judge.adapter == "flask" else starlette_facts, "_PATIENCE", 0.01)
+    monkeypatch.setattr(flask_facts if judge.adapter == "flask" else starlette_facts, "_TIMEOUT", 0.01)
     ended = Event()
 
     def wrap(app: Any, _: Any) -> Any:
@@ -272,7 +273,7 @@ def test_a_test_client_of_the_apps_own_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starlette_facts, "_PATIENCE", 0.01)
+    monkeypatch.setattr(starlette_facts, "_TIMEOUT", 0.01)
 
     async def endless() -> Any:
         yield b"one"
@@ -289,7 +290,7 @@ def test_an_endless_page_is_heard_for_a_while(on_starlette: Judge, monkeypatch: 
 def test_of_a_page_that_goes_on_and_on_only_the_beginning_is_read(
     on_starlette: Judge, monkeypatch: pytest.MonkeyPatch, body: bytes, patience: int, parts: int
 ) -> None:
-    monkeypatch.setattr(starlette_facts, "_PATIENCE", patience)
+    monkeypatch.setattr(starlette_facts, "_TIMEOUT", patience)
     sent: list[str] = []
 
     def wrap(app: Any, _: Any) -> Any:
@@ -357,10 +358,10 @@ def test_a_visitor_brings_what_a_test_says(judge: Judge) -> None:
     from . import apps
 
     make = apps._on_flask if judge.adapter == "flask" else apps._starlette
-    application = make(Setup(headers=(("X-One", "1"), ("X-One", "2"))), judge.folder).describe(None)
+    application = describe(make(Setup(headers=(("X-One", "1"), ("X-One", "2"))), judge.folder))
     assert application is not None
 
-    answer = waited_for(application.visit("GET", "/?a=b", {"accept": "text/html"}))
-    assert isinstance(answer, Visited)
+    answer = waited_for(application.request("GET", "/?a=b", {"accept": "text/html"}))
+    assert isinstance(answer, AppResponse)
     assert answer.all("x-one") == ["1", "2"]
     assert b"The app" in answer.body

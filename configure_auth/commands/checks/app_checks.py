@@ -1,50 +1,45 @@
-"""The checks of the app around: its session, its store, its people, and what stands in front of our routes."""
+"""The checks of an app's own configuration: its session, store, users, and what handles requests before our routes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ...flows.effects import Flow
-from .bearers import bearer
-from .check import Check, Finding, skipped
-from .facts import Application
-from .policies import csp
-from .sessions import secret_key, session_cookie
-from .storage import store, user_ids, workers
-from .visits import login_guard, mount
+from .application import Application
+from .bearer_keys import bearer
+from .check import Check
+from .csp import csp
+from .deployment import Deployment
+from .findings import Finding, skipped
+from .routes import login_guard, mount
+from .session import secret_key, session_cookie
+from .store import store, user_ids, workers
 
-if TYPE_CHECKING:
-    from .subject import Subject
+__all__ = ["APP_CHECKS"]
 
-__all__ = ["APPLICATION"]
-
-Judge: TypeAlias = "Callable[[Subject, Application], Flow[Finding]]"
+AppCheck: TypeAlias = Callable[[Deployment, Application], Flow[Finding]]
 
 
-def _of_app(judge: Judge) -> Callable[[Subject], Flow[Finding]]:
-    """A check of an app that was loaded."""
-
-    async def checked(subject: Subject) -> Finding:
-        if subject.application is None or subject.features is None:
+def _of_app(check: AppCheck) -> Callable[[Deployment], Flow[Finding]]:
+    async def checked(deployment: Deployment) -> Finding:
+        if deployment.application is None or deployment.features is None:
             return skipped("no app was named")
-        return await judge(subject, subject.application)
+        return await check(deployment, deployment.application)
 
     return checked
 
 
-APPLICATION = (
-    Check(name="mount", title="the path of the app", flow=_of_app(mount), after=("app",)),
-    Check(name="secret_key", title="the key of the sessions", flow=_of_app(secret_key), after=("app",)),
-    Check(
-        name="session_cookie", title="the cookie of the sessions", flow=_of_app(session_cookie), after=("app", "mount")
-    ),
-    Check(name="store", title="the store", flow=_of_app(store), after=("app",)),
-    Check(name="workers", title="the workers", flow=_of_app(workers), after=("app",)),
-    Check(name="user_ids", title="the ids of the users", flow=_of_app(user_ids), after=("app",)),
-    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=("app",)),
-    Check(
-        name="login_guard", title="the way to the sign-in", flow=_of_app(login_guard), after=("app",), needs=("mount",)
-    ),
-    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=("app",)),
+_AFTER = ("app",)
+
+APP_CHECKS = (
+    Check(name="mount", title="the app's path", flow=_of_app(mount), after=_AFTER),
+    Check(name="secret_key", title="the session key", flow=_of_app(secret_key), after=_AFTER),
+    Check(name="session_cookie", title="the session cookie", flow=_of_app(session_cookie), after=(*_AFTER, "mount")),
+    Check(name="store", title="the store", flow=_of_app(store), after=_AFTER),
+    Check(name="workers", title="the workers", flow=_of_app(workers), after=_AFTER),
+    Check(name="user_ids", title="the user ids", flow=_of_app(user_ids), after=_AFTER),
+    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=_AFTER),
+    Check(name="login_guard", title="access to our routes", flow=_of_app(login_guard), after=_AFTER, needs=("mount",)),
+    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=_AFTER),
 )

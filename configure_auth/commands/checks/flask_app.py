@@ -1,4 +1,4 @@
-"""What Flask says of an app's set-up, for `verify`. It judges nothing."""
+"""A Flask app's own configuration, and requests to its pages."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from werkzeug.test import Client
 
 from ...flows import Site
 from ...values import Secret
-from .facts import Application, Session, Table, Unvisited, Visited
-from .tables import table_of, tables_in
+from .application import Application, NoResponse, Response, Session, Table, likely_user_tables, table_of
 
 __all__ = ["application_of"]
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 """Seconds that a page may take."""
 
 
 def application_of(app: Flask, site: Site, users: object | None = None) -> Application:
-    """An app as it is set.
+    """Describe an app.
 
     Args:
-        site: of the `ConfigureAuth` that it is about.
-        users: the mapped class or table of the app's people, where they needn't be looked for.
+        site: of the `ConfigureAuth` that is checked.
+        users: the mapped class or table of the app's users, if it is known.
     """
     root = app.config.get("APPLICATION_ROOT") or "/"
     home = site.settings.app_url or "http://localhost"
 
-    def visit(method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
-        # In no context of ours: the app's own would be taken for the request's.
-        return _in_time(partial(Context().run, _visit, app, home, method, path, headers))
+    def request(method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+        # Without our context, in which the app context would stand in for the request's.
+        return _with_timeout(partial(Context().run, _request, app, home, method, path, headers))
 
     return Application(
         framework="Flask",
@@ -46,7 +45,7 @@ def application_of(app: Flask, site: Site, users: object | None = None) -> Appli
         mount_by="APPLICATION_ROOT",
         tables=tuple(_tables(app, users)),
         users="named" if users is not None else "found" if "sqlalchemy" in app.extensions else "unseen",
-        visit=visit,
+        request=request,
     )
 
 
@@ -66,7 +65,7 @@ def _session(app: Flask) -> Session:
 
 
 def _tables(app: Flask, users: object | None) -> Iterator[Table]:
-    """Those of Flask-SQLAlchemy, where the app has it."""
+    """Yield the tables of Flask-SQLAlchemy, if the app has it."""
     db: Any = app.extensions.get("sqlalchemy")
     metadatas: Mapping[str | None, Any] = getattr(db, "metadatas", {})
     with app.app_context():
@@ -78,41 +77,41 @@ def _tables(app: Flask, users: object | None) -> Iterator[Table]:
         yield from () if table is None else (table,)
         return
     for key, metadata in metadatas.items():
-        yield from tables_in(metadata, dialects.get(key))
+        yield from likely_user_tables(metadata, dialects.get(key))
 
 
-def _in_time(visit: Callable[[], Visited | Unvisited]) -> Visited | Unvisited:
-    """A visit that is left alone once it takes too long: a page that waits can't be stopped."""
-    answers: SimpleQueue[Visited | Unvisited] = SimpleQueue()
-    Thread(target=lambda: answers.put(visit()), name="configure_auth visit", daemon=True).start()
+def _with_timeout(request: Callable[[], Response | NoResponse]) -> Response | NoResponse:
+    """Make a request in a daemon thread, because a page that hangs can't be stopped."""
+    responses: SimpleQueue[Response | NoResponse] = SimpleQueue()
+    Thread(target=lambda: responses.put(request()), name="configure_auth request", daemon=True).start()
     try:
-        return answers.get(timeout=_PATIENCE)
+        return responses.get(timeout=_TIMEOUT)
     except Empty:
-        return Unvisited(f"it took more than {_PATIENCE:g} s")
+        return NoResponse(f"it took more than {_TIMEOUT:g} s")
 
 
-def _visit(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
-    answer = _asked(app, home, method, path, headers)
+def _request(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+    response = _open(app, home, method, path, headers)
     parts = urlsplit(home)
-    if parts.path and isinstance(answer, Visited) and answer.status == 404:
-        # A middleware of the app's may take the prefix off, and not the server.
-        whole = _asked(app, f"{parts.scheme}://{parts.netloc}", method, f"{parts.path}{path}", headers)
-        return whole if isinstance(whole, Visited) and whole.status != 404 else answer
-    return answer
+    if parts.path and isinstance(response, Response) and response.status == 404:
+        # The prefix may be removed by middleware of the app instead of the server.
+        whole = _open(app, f"{parts.scheme}://{parts.netloc}", method, f"{parts.path}{path}", headers)
+        return whole if isinstance(whole, Response) and whole.status != 404 else response
+    return response
 
 
-def _asked(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
+def _open(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
     try:
-        # Not the app's own test client, which may sign somebody in.
-        answer = Client(app, use_cookies=False).open(
+        # Not the app's own test client, which may sign a user in.
+        response = Client(app, use_cookies=False).open(
             path, method=method, headers=dict(headers), base_url=home, environ_base={"REMOTE_ADDR": "127.0.0.1"}
         )
-        with answer:
-            first = next(iter(answer.iter_encoded()), b"")
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # a page of the app's fails as it likes, as in debug mode
-        return Unvisited(f"it raised {type(error).__name__}")
-    return Visited(
-        status=answer.status_code,
-        headers=tuple((name.lower(), value) for name, value in answer.headers.items()),
+        with response:
+            first = next(iter(response.iter_encoded()), b"")
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # pages of the app may raise anything
+        return NoResponse(f"it raised {type(error).__name__}")
+    return Response(
+        status=response.status_code,
+        headers=tuple((name.lower(), value) for name, value in response.headers.items()),
         body=first,
     )

@@ -1,4 +1,4 @@
-"""What this process shares with the app's code and with a browser: its standard output, and its environment."""
+"""Standard output and the environment, which this process shares with the app and a browser."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from typing import TextIO
 
-__all__ = ["browser_opened", "output_kept"]
+__all__ = ["open_browser", "reserved_stdout"]
 
 _STDOUT, _STDERR = 1, 2
 
 
 @contextmanager
-def output_kept() -> Iterator[TextIO]:
-    """Keep standard output for a report: what the app, a library or a child prints goes to standard error.
+def reserved_stdout() -> Iterator[TextIO]:
+    """Reserve standard output for the report: what the app, a library or a child prints goes to standard error.
 
-    A program's own stays turned aside to its end, when an app may print too.
+    In a program it stays redirected until exit, because the app may print then too.
 
     Yields:
-        what the report is written to.
+        the stream for the report.
     """
-    ours, is_program = sys.stdout, _number(sys.stdout) == _STDOUT
+    ours, is_program = sys.stdout, _descriptor(sys.stdout) == _STDOUT
     ours.flush()
     kept = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
     if is_program:
-        # Whatever a finding quotes can be told, if need be by its number.
+        # A finding may quote characters that the encoding lacks.
         ours = open(kept, "w", encoding=ours.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         with redirect_stdout(sys.stderr):
@@ -43,7 +43,7 @@ def output_kept() -> Iterator[TextIO]:
             os.close(kept)
 
 
-def _number(stream: TextIO) -> int | None:
+def _descriptor(stream: TextIO) -> int | None:
     try:
         return stream.fileno()
     except (io.UnsupportedOperation, ValueError):
@@ -51,27 +51,27 @@ def _number(stream: TextIO) -> int | None:
 
 
 @contextmanager
-def browser_opened(url: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Open a browser at a URL, and wait neither for it nor for its end, as a browser in a terminal has one.
+def open_browser(url: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Open a browser in a thread, because a terminal browser blocks until it is closed.
 
     Args:
-        environment: what it is started with, and BROWSER is read from, but for our own variables.
+        environment: the browser's environment, from which our own variables are removed. BROWSER is read from it.
     """
-    present = dict(os.environ)
-    _become({name: value for name, value in environment.items() if not name.startswith("CONFIGURE_")})
+    saved = dict(os.environ)
+    _set_environment({name: value for name, value in environment.items() if not name.startswith("CONFIGURE_")})
     try:
         threading.Thread(target=partial(_open, url), name="configure_auth browser", daemon=True).start()
         yield
     finally:
-        _become(present)
+        _set_environment(saved)
 
 
 def _open(url: str) -> None:
-    # Where none can be opened, a person goes to the address that was shown.
+    # Without a browser, the user opens the URL that was printed.
     with suppress(webbrowser.Error, OSError, ValueError):
         webbrowser.open(url)
 
 
-def _become(environment: Mapping[str, str]) -> None:
+def _set_environment(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)

@@ -1,4 +1,4 @@
-"""Where a sign-in ends that no app takes: the callback's own address on this machine, for one answer."""
+"""A server at the callback's address on this machine, which receives one callback in place of the app."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from socketserver import TCPServer
 from urllib.parse import parse_qsl, urlsplit
 
 from ... import ui
-from .sign_in import Begun
+from .sign_in import StartedSignIn
 
 __all__ = ["Receiver", "receiving"]
 
@@ -28,21 +28,21 @@ _HEADERS = {
 
 
 class Receiver:
-    """Waits for the one request that ends a sign-in."""
+    """Waits for the callback of a sign-in."""
 
-    def __init__(self, answers: queue.Queue[Mapping[str, str]], strangers: threading.Event) -> None:
-        self._answers = answers
-        self._strangers = strangers
+    def __init__(self, callbacks: queue.Queue[Mapping[str, str]], foreign: threading.Event) -> None:
+        self._callbacks = callbacks
+        self._foreign = foreign
 
     @property
-    def met_strangers(self) -> bool:
-        """Whether somebody came to the callback with what is not the end of this sign-in."""
-        return self._strangers.is_set()
+    def got_foreign_callback(self) -> bool:
+        """Whether there was a callback that doesn't belong to this sign-in."""
+        return self._foreign.is_set()
 
     def wait(self, seconds: float) -> Mapping[str, str] | None:
-        """The parameters of the callback; None where nobody came back in time."""
+        """Return the callback's parameters; None if there was none in time."""
         try:
-            return self._answers.get(timeout=seconds)
+            return self._callbacks.get(timeout=seconds)
         except queue.Empty:
             return None
 
@@ -52,41 +52,45 @@ class _Handler(BaseHTTPRequestHandler):
     """Seconds that a connection may be silent."""
 
     def __init__(
-        self, begun: Begun, answers: queue.Queue[Mapping[str, str]], strangers: threading.Event, *given: object
+        self,
+        started: StartedSignIn,
+        callbacks: queue.Queue[Mapping[str, str]],
+        foreign: threading.Event,
+        *given: object,
     ) -> None:
-        self._begun = begun
-        self._answers = answers
-        self._strangers = strangers
+        self._started = started
+        self._callbacks = callbacks
+        self._foreign = foreign
         super().__init__(*given)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        returned = self._returned()
-        if returned is None:
-            self._answer(404, b"")
+        parameters = self._callback()
+        if parameters is None:
+            self._respond(404, b"")
         else:
             try:
-                self._answer(200, _PAGE)
+                self._respond(200, _PAGE)
             finally:
-                # Whoever closed the window already has signed in all the same.
-                self._answers.put(returned)
+                # The sign-in counts even if the window was closed meanwhile.
+                self._callbacks.put(parameters)
 
-    def _returned(self) -> Mapping[str, str] | None:
-        """The end of this sign-in; None for whatever else asks here, a favicon or a page that guesses."""
+    def _callback(self) -> Mapping[str, str] | None:
+        """Return the parameters of this sign-in's callback; None for any other request."""
         try:
             parts = urlsplit(self.path)
             pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)
         except ValueError:
             return None
-        if parts.path != urlsplit(self._begun.callback).path:
+        if parts.path != urlsplit(self._started.callback).path:
             return None
-        returned = dict(pairs)
-        state = returned.get("state", "").encode()
-        if len(returned) == len(pairs) and secrets.compare_digest(state, self._begun.state.reveal().encode()):
-            return returned
-        self._strangers.set()
+        parameters = dict(pairs)
+        state = parameters.get("state", "").encode()
+        if len(parameters) == len(pairs) and secrets.compare_digest(state, self._started.state.reveal().encode()):
+            return parameters
+        self._foreign.set()
         return None
 
-    def _answer(self, status: int, page: bytes) -> None:
+    def _respond(self, status: int, page: bytes) -> None:
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
@@ -95,21 +99,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(page)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """A refusal; the library's own page quotes the request."""
-        self._answer(code, b"")
+        """Respond without the library's page, which quotes the request."""
+        self._respond(code, b"")
 
     def version_string(self) -> str:
         return "configure_auth"
 
     def log_message(self, format: str, *args: object) -> None:
-        """The request line has the code in it."""
+        """Log nothing: the request line contains the code."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
-    """Browsers open connections ahead of time; the library's five make the next one wait for seconds."""
+    """Browsers open spare connections; with the library's default of 5 the next one waits for seconds."""
 
     def __init__(self, family: socket.AddressFamily, *given: object) -> None:
         self.address_family = family
@@ -118,41 +122,41 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Not HTTPServer's, which asks the network for the name of this machine.
+        # HTTPServer's looks the host name up in the network.
         TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever hangs up is no trouble, and the library prints a traceback."""
+        """Ignore clients that disconnect; the library prints a traceback."""
 
 
 @contextmanager
-def receiving(begun: Begun) -> Iterator[Receiver]:
-    """Listen where the sign-in ends, on both addresses of `localhost`.
+def receiving(started: StartedSignIn) -> Iterator[Receiver]:
+    """Listen at the callback's address, for `localhost` on IPv4 and IPv6.
 
     Raises:
-        OSError: another program, most often the app itself, listens there.
+        OSError: the port is in use, most often by the app itself.
     """
-    parts = urlsplit(begun.callback)
+    parts = urlsplit(started.callback)
     port = parts.port or 80
-    answers: queue.Queue[Mapping[str, str]] = queue.Queue()
-    strangers = threading.Event()
-    handler = partial(_Handler, begun, answers, strangers)
+    callbacks: queue.Queue[Mapping[str, str]] = queue.Queue()
+    foreign = threading.Event()
+    handler = partial(_Handler, started, callbacks, foreign)
     with ExitStack() as stack:
         for family, host in _addresses(parts.hostname or ""):
             server = stack.enter_context(_Server(family, (host, port), handler))
-            # The time between two looks at whether to end, which the command waits for.
+            # The command waits up to this interval for the server's shutdown.
             listen = partial(server.serve_forever, poll_interval=0.05)
             thread = threading.Thread(target=listen, name="configure_auth verify", daemon=True)
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.shutdown)
-        yield Receiver(answers, strangers)
+        yield Receiver(callbacks, foreign)
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     if host != "localhost":
         return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
-    # Browsers try ::1 first: another program must not be there.
+    # Browsers try ::1 first: another program there would get the code.
     found = [(socket.AF_INET, "127.0.0.1")]
     return [*found, (socket.AF_INET6, "::1")] if _has_ipv6() else found
 

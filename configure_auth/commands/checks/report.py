@@ -1,4 +1,4 @@
-"""How results are told: on a terminal, in plain lines, or as JSON."""
+"""Output of results: on a terminal, in plain lines, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TextIO
 
 import click
 
-from .check import End, Result, Watch
+from .check import Progress
+from .findings import End, Result
 
 __all__ = ["JsonReport", "LineReport", "Report", "TerminalReport", "exit_code", "report_for"]
 
@@ -24,60 +25,60 @@ _LOOK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Report(Watch):
-    """A watch that also says how it all ended, and asks a person to sign in. `out` is standard output otherwise."""
+class Report(Progress):
+    """Output of the results as they come, of the sign-in's URL, and of a summary. `out` defaults to standard output."""
 
     out: TextIO | None = None
 
-    def asks(self, url: str) -> None:
-        """Show where to sign in."""
+    def show_sign_in(self, url: str) -> None:
+        """Show the URL at which to sign in."""
 
-    def summed_up(self, results: Sequence[Result]) -> None:
-        """Say how it all ended."""
+    def summarize(self, results: Sequence[Result]) -> None:
+        """Write the end of the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineReport(Report):
-    """A line for each check, and what to do below it; for logs and pipes."""
+    """A line for each check, and its remedy below it; for logs and pipes."""
 
-    def begins(self, title: str) -> None:
-        """Nothing: a log shows what ended."""
+    def started(self, title: str) -> None:
+        """Write nothing: a log has results only."""
 
     def ended(self, result: Result) -> None:
         finding = result.finding
-        click.echo(_visible(f"{finding.end.value:8}{result.title}: {finding.found}"), self.out)
+        click.echo(_escaped(f"{finding.end.value:8}{result.title}: {finding.found}"), self.out)
         if finding.remedy is not None:
-            click.echo(_visible(f"        do: {finding.remedy}"), self.out)
+            click.echo(_escaped(f"        do: {finding.remedy}"), self.out)
 
-    def asks(self, url: str) -> None:
+    def show_sign_in(self, url: str) -> None:
         click.echo(f"sign in: {url}", self.out)
 
-    def summed_up(self, results: Sequence[Result]) -> None:
+    def summarize(self, results: Sequence[Result]) -> None:
         click.echo(_summary(results), self.out)
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalReport(Report):
-    """Marks and colours, and a line about what is going on that goes when it ends. `colour` is off by NO_COLOR."""
+    """Marks and colours, and a progress line that the result replaces. `colour` is disabled by NO_COLOR."""
 
     colour: bool = False
 
-    def begins(self, title: str) -> None:
-        # What wraps can't be cleared: only the line with the cursor is.
+    def started(self, title: str) -> None:
+        # Only the cursor's line can be cleared, so it must not wrap.
         room = _columns(self.out) - 1
-        self._rewrite(self._styled(_visible(f"  … {title}")[:room], "bright_black"), end=False)
+        self._rewrite(self._styled(_escaped(f"  … {title}")[:room], "bright_black"), end=False)
 
     def ended(self, result: Result) -> None:
         finding = result.finding
         mark, colour = _LOOK[finding.end]
-        self._rewrite(f"{self._styled(mark, colour)} {_visible(f'{result.title}: {finding.found}')}", end=True)
+        self._rewrite(f"{self._styled(mark, colour)} {_escaped(f'{result.title}: {finding.found}')}", end=True)
         if finding.remedy is not None:
-            click.echo(self._styled(_visible(f"  → {finding.remedy}"), colour), self.out)
+            click.echo(self._styled(_escaped(f"  → {finding.remedy}"), colour), self.out)
 
-    def asks(self, url: str) -> None:
-        self._rewrite(f"  Sign in here; your browser should have it open:\n  {url}", end=True)
+    def show_sign_in(self, url: str) -> None:
+        self._rewrite(f"  Sign in in your browser, at:\n  {url}", end=True)
 
-    def summed_up(self, results: Sequence[Result]) -> None:
+    def summarize(self, results: Sequence[Result]) -> None:
         end = {0: End.PASSED, 3: End.UNKNOWN}.get(exit_code(results), End.FAILED)
         click.echo(f"\n{self._styled(_summary(results), _LOOK[end][1])}", self.out)
 
@@ -90,19 +91,19 @@ class TerminalReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class JsonReport(Report):
-    """One JSON object at the end; where to sign in goes to standard error."""
+    """One JSON object at the end; the sign-in's URL goes to standard error."""
 
-    def begins(self, title: str) -> None:
-        """Nothing until the end."""
+    def started(self, title: str) -> None:
+        """Write nothing until the end."""
 
     def ended(self, result: Result) -> None:
-        """Nothing until the end."""
+        """Write nothing until the end."""
 
-    def asks(self, url: str) -> None:
+    def show_sign_in(self, url: str) -> None:
         click.echo(f"sign in: {url}", err=True)
 
-    def summed_up(self, results: Sequence[Result]) -> None:
-        told = [
+    def summarize(self, results: Sequence[Result]) -> None:
+        checks = [
             {
                 "name": result.name,
                 "title": result.title,
@@ -112,11 +113,11 @@ class JsonReport(Report):
             }
             for result in results
         ]
-        click.echo(json.dumps({"exit_code": exit_code(results), "checks": told}, indent=2), self.out)
+        click.echo(json.dumps({"exit_code": exit_code(results), "checks": checks}, indent=2), self.out)
 
 
 def report_for(out: TextIO, *, as_json: bool) -> Report:
-    """The report that fits what it is written to."""
+    """Choose the report for a stream."""
     if as_json:
         return JsonReport(out)
     if out.isatty() and os.environ.get("TERM") != "dumb" and _has_marks(out.encoding):
@@ -124,8 +125,8 @@ def report_for(out: TextIO, *, as_json: bool) -> Report:
     return LineReport(out)
 
 
-def _visible(text: str) -> str:
-    """With escapes for what a terminal would obey, or show in another order: others' words may be in it."""
+def _escaped(text: str) -> str:
+    """Escape control and format characters: text of third parties may contain them."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -145,7 +146,7 @@ def _has_marks(encoding: str) -> bool:
 
 
 def exit_code(results: Sequence[Result]) -> int:
-    """0: nothing is wrong. 1: something is. 3: nothing seems wrong, but somebody who was asked didn't answer."""
+    """Return 0 if nothing is wrong, 1 if something is, 3 if a response was missing or inconclusive."""
     ends = {result.finding.end for result in results}
     if End.FAILED in ends:
         return 1

@@ -1,4 +1,4 @@
-"""A real sign-in: a person in a browser, the exchange of the code, and one read of the profile."""
+"""A real sign-in in a browser: the exchange of its code, and one read of the profile."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ...flows.sign_in.link import check_grant, is_over
 from ...flows.sign_in.login import fetch_identity
 from ...settings import is_loopback
 from ...values import Secret
-from .check import Finding, failed, passed, skipped, unanswered
-from .subject import NOWHERE, Subject
+from .deployment import NO_APP_URL, Deployment
+from .findings import Finding, failed, no_answer, passed, skipped
 
-__all__ = ["Begun", "Exchanged", "begin", "code_of", "exchange", "hindrance", "read"]
+__all__ = ["ExchangedToken", "StartedSignIn", "code_of", "exchange", "read", "start", "why_impossible"]
 
 _WORD = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A sign-in that a person is to finish: the page to open, and where it ends. `verifier` is the login's."""
+class StartedSignIn:
+    """A sign-in to finish in the browser: the page to open, and its callback. Only a login has a PKCE `verifier`."""
 
     url: str = field(repr=False)
     callback: str
@@ -37,134 +37,134 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchanged:
-    """What the code was worth. `scopes` are the login's; None for an agent token, which has none."""
+class ExchangedToken:
+    """The token for a code. `scopes` is None for the link's agent token."""
 
     token: Secret
     scopes: tuple[str, ...] | None
 
 
-def hindrance(subject: Subject) -> Finding | None:
-    """Why there can be no sign-in here, though nothing is wrong."""
-    callback = _callback(subject)
-    if subject.is_test_key:
-        return skipped("a test-mode key (sk_test_) signs nobody in")
-    if not subject.has_login and subject.has_link is not True and subject.features is not None:
+def why_impossible(deployment: Deployment) -> Finding | None:
+    """Return why no sign-in can be tried although nothing is wrong; None if it can."""
+    callback = _callback(deployment)
+    if deployment.is_test_key:
+        return skipped("a test-mode key (sk_test_) can't sign in")
+    if not deployment.has_login and deployment.has_link is not True and deployment.features is not None:
         return skipped("the app has neither login(...) nor account_link(...)")
-    if subject.settings.app_url is None:
-        return NOWHERE
+    if deployment.settings.app_url is None:
+        return NO_APP_URL
     if not is_loopback(urlsplit(callback).hostname) or not callback.startswith("http:"):
         return skipped(
-            f"it would end at {callback}, which isn't on this machine; with CONFIGURE_APP_URL=http://localhost:3000, "
-            "and register-callback for it, it can be made"
+            f"its callback {callback} isn't on this machine; to try one, set CONFIGURE_APP_URL=http://localhost:3000 "
+            "and run register-callback"
         )
     return None
 
 
-def begin(subject: Subject) -> Begun:
-    """The sign-in of the login, or of the link where there is no login."""
-    callback = _callback(subject)
+def start(deployment: Deployment) -> StartedSignIn:
+    """Start the login's sign-in, or the link's if there is no login."""
+    callback = _callback(deployment)
     state, verifier = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
-    if subject.has_login:
-        url = subject.client.authorize(redirect_uri=callback, state=state, verifier=verifier)
-        return Begun(url=url, callback=callback, state=Secret(state), verifier=verifier)
-    url = sign_in_url(subject.settings, return_to=callback, state=state)
-    return Begun(url=url, callback=callback, state=Secret(state), verifier=None)
+    if deployment.has_login:
+        url = deployment.client.authorize(redirect_uri=callback, state=state, verifier=verifier)
+        return StartedSignIn(url=url, callback=callback, state=Secret(state), verifier=verifier)
+    url = sign_in_url(deployment.settings, return_to=callback, state=state)
+    return StartedSignIn(url=url, callback=callback, state=Secret(state), verifier=None)
 
 
-def _callback(subject: Subject) -> str:
-    return subject.redirect_uri if subject.has_login else subject.return_to
+def _callback(deployment: Deployment) -> str:
+    return deployment.redirect_uri if deployment.has_login else deployment.return_to
 
 
-def code_of(begun: Begun, returned: Mapping[str, str]) -> Secret | Finding:
-    """The code that a person came back with, or why there is none."""
-    if not secrets.compare_digest(returned.get("state", "").encode(), begun.state.reveal().encode()):
-        return failed("the state that came back is another one", "start again, in one window only")
+def code_of(started: StartedSignIn, returned: Mapping[str, str]) -> Secret | Finding:
+    """Return the code in the callback's parameters, or why there is none."""
+    if not secrets.compare_digest(returned.get("state", "").encode(), started.state.reveal().encode()):
+        return failed("the callback has another state", "run it again, in one window only")
     if "error" in returned or not returned.get("code"):
-        # The address is of whoever knows the state: a word of its error is told, and nothing else.
+        # Any page that knows the state may have made the parameters: only a plain error code is shown.
         word = returned.get("error", "")
         why = f" ({word})" if _WORD.fullmatch(word) else ""
-        return failed(f"Configure sent the person back without a code{why}", "start again, and press Allow")
+        return failed(f"Configure redirected back without a code{why}", "run it again, and press Allow")
     return Secret(returned["code"])
 
 
-async def exchange(subject: Subject, begun: Begun, code: Secret) -> Finding | Exchanged:
-    """Exchange the code: the token, or why there is none that the app would take."""
+async def exchange(deployment: Deployment, started: StartedSignIn, code: Secret) -> Finding | ExchangedToken:
+    """Exchange the code for a token, or return why the app wouldn't accept it."""
     try:
-        if begun.verifier is None:
-            grant = await exchange_sign_in_code(subject.settings, code)
-            check_grant(grant, subject.settings.required_agent)
-            return Exchanged(token=grant.token, scopes=None)
+        if started.verifier is None:
+            grant = await exchange_sign_in_code(deployment.settings, code)
+            check_grant(grant, deployment.settings.required_agent)
+            return ExchangedToken(token=grant.token, scopes=None)
         tokens = await exchange_authorization_code(
-            subject.settings,
+            deployment.settings,
             code=code,
-            redirect_uri=begun.callback,
-            code_verifier=begun.verifier,
-            resource=subject.client.resource,
-            scopes=subject.client.scopes,
+            redirect_uri=started.callback,
+            code_verifier=started.verifier,
+            resource=deployment.client.resource,
+            scopes=deployment.client.scopes,
         )
     except SignInError as error:
-        return _not_taken(error)
+        return _rejected(error)
     except ConfigureError as error:
-        return _refused(error, is_link=begun.verifier is None)
-    missing = sorted(set(subject.client.scopes) - set(tokens.scopes))
+        return _refused(error, is_link=started.verifier is None)
+    missing = sorted(set(deployment.client.scopes) - set(tokens.scopes))
     if missing:
         return failed(
-            f"Configure granted less than was asked for: {' '.join(missing)} is missing",
-            "the person took it away, or the client isn't registered for it at configure.dev/sso",
+            f"Configure granted fewer scopes than requested: {' '.join(missing)} is missing",
+            "the user removed it, or the client isn't registered for it at configure.dev/sso",
         )
-    return Exchanged(token=tokens.access_token, scopes=tokens.scopes)
+    return ExchangedToken(token=tokens.access_token, scopes=tokens.scopes)
 
 
-def _not_taken(error: SignInError) -> Finding:
-    """What the app would refuse, by the same judgement."""
+def _rejected(error: SignInError) -> Finding:
+    """Return the finding for a grant that the app would reject."""
     if error.code is Code.NOT_APPROVED:
         return failed(str(error), "run it again, and press Allow")
     return failed(
         str(error),
-        "take all values of one and the same agent, and run it again; if it stays so, only Configure can mend it",
+        "use the credentials of one agent for all settings and run it again; if it persists, only Configure can fix it",
     )
 
 
 def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
     if error.backend_code == "invalid_client":
         return failed(
-            "Configure refuses the client's secret: it is wrong, or was rotated since",
-            "copy the present one into CONFIGURE_OAUTH_CLIENT_SECRET; running Configure's set-up again makes a new one",
+            "Configure rejects the client secret: it is wrong, or was rotated",
+            "set CONFIGURE_OAUTH_CLIENT_SECRET to the current one; each run of Configure's setup creates a new one",
         )
     if error.backend_code == "invalid_grant" or (is_link and is_over(error)):
-        return failed("Configure no longer takes the code", "run it again, and don't wait between Allow and the end")
-    return unanswered(error)
+        return failed("Configure says that the code has expired", "run it again without a pause after Allow")
+    return no_answer(error)
 
 
-async def read(subject: Subject, exchanged: Exchanged) -> Finding:
-    """Read the profile once, in a scope of its own, so that nothing is owed for it; for a login, ask whose it is."""
-    settings, token = subject.settings, exchanged.token
+async def read(deployment: Deployment, exchanged: ExchangedToken) -> Finding:
+    """Read the profile once, without a pending commit; for a login, introspect the token too (RFC 7662)."""
+    settings, token = deployment.settings, exchanged.token
     answer: ProfileResponse | None
     try:
         if exchanged.scopes is None:
             reading = read_profile(settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
             answer = await reading
         else:
-            clock = time.time if subject.features is None else subject.features.site.clock
+            clock = time.time if deployment.features is None else deployment.features.site.clock
             _, answer = await fetch_identity(settings, token, exchanged.scopes, clock)
     except SignInError as error:
-        return _not_taken(error)
+        return _rejected(error)
     except ConfigureError as error:
         if error.code is ApiCode.SERVER_ERROR and error.status_code is not None and error.status_code < 300:
-            # A sign-in in the app ends at the same sentence.
-            return failed(str(error), "run it again; if it stays so, only Configure can mend it")
+            # A sign-in in the app fails with the same message.
+            return failed(str(error), "run it again; if it persists, only Configure can fix it")
         if error.backend_code == "insufficient_scope":
             return failed(
                 "the token may not read the profile",
-                "ask for profile.read with login(scopes=...), and register it at the client",
+                "request profile.read with login(scopes=...), and register it for the client",
             )
         if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED):
             return failed(
-                "the key may not read with this token: key and OAuth client are of two agents",
-                "take the five values of one and the same agent",
+                "the key may not use this token: key and OAuth client belong to different agents",
+                "use the credentials of one agent for all settings",
             )
-        return unanswered(error)
+        return no_answer(error)
     if answer is None:
-        return skipped("login(scopes=...) doesn't ask for profile.read")
-    return passed("read" if answer.identity.name is None else "read, with a name in it")
+        return skipped("login(scopes=...) doesn't include profile.read")
+    return passed("read" if answer.identity.name is None else "read, with a name")

@@ -1,4 +1,4 @@
-"""What Starlette says of an app's set-up, for `verify`. It judges nothing."""
+"""A Starlette or FastAPI app's own configuration, and requests to its pages."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...flows import Site
 from ...starlette.extension import mounts_in
 from ...values import Secret
-from .facts import Application, Session, Unvisited, Visited
-from .tables import table_of
+from .application import Application, NoResponse, Response, Session, table_of
 
 __all__ = ["application_of"]
 
-_PATIENCE = 10.0
-"""Seconds that a page may take, as far as it awaits something."""
+_TIMEOUT = 10.0
+"""Seconds that a page may take, if it awaits."""
 
 
 def application_of(app: Any, site: Site, users: object | None = None) -> Application | None:
-    """An app as it is set; its lifespan isn't started. None where the routes are in no app.
+    """Describe an app without running its lifespan; None if our routes are in no app.
 
     Args:
-        app: Starlette, FastAPI, or what is wrapped around one.
-        site: of the `ConfigureAuth` that it is about.
-        users: the mapped class or table of the app's people. They can't be looked for here.
+        app: Starlette, FastAPI, or middleware around one.
+        site: of the `ConfigureAuth` that is checked.
+        users: the mapped class or table of the app's users; they aren't searched here.
     """
     around = next((around for mount, around in mounts_in(app) if mount.owner._site is site), None)
     if around is None:
@@ -42,8 +41,8 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
     home = site.settings.app_url or "http://localhost"
     table = None if users is None else table_of(users, None)
 
-    async def visit(method: str, path: str, headers: Mapping[str, str]) -> Visited | Unvisited:
-        return await _visit(app, home, inner, method, path, headers)
+    async def request(method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+        return await _request(app, home, inner, method, path, headers)
 
     return Application(
         framework="Starlette",
@@ -52,12 +51,12 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
         mount_by="root_path" if told else "the Mount around our routes",
         tables=() if table is None else (table,),
         users="unseen" if users is None else "named",
-        visit=visit,
+        request=request,
     )
 
 
 def _session(around: Iterable[object]) -> Session | None:
-    """That of the innermost `SessionMiddleware` around our routes."""
+    """Describe the innermost `SessionMiddleware` around our routes."""
     found = [middleware for one in around for middleware in _session_middleware(one)]
     if not found:
         return None
@@ -78,15 +77,15 @@ def _session_middleware(part: object) -> Iterator[SessionMiddleware]:
         yield part
     for named in getattr(part, "user_middleware", ()):
         if inspect.isclass(named.cls) and issubclass(named.cls, SessionMiddleware):
-            # What a class of the app's own takes besides is its own affair.
+            # A subclass may have more parameters.
             known = inspect.signature(SessionMiddleware).parameters
             given = {name: value for name, value in named.kwargs.items() if name in known}
             with suppress(TypeError):
-                yield SessionMiddleware(_nowhere, *named.args, **given)
+                yield SessionMiddleware(_no_app, *named.args, **given)
 
 
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    """Around nothing, to have its settings read."""
+async def _no_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app for a middleware of which only the settings are read."""
 
 
 def _flag(part: str) -> tuple[str, str]:
@@ -94,9 +93,9 @@ def _flag(part: str) -> tuple[str, str]:
     return name.lower(), value
 
 
-async def _visit(
+async def _request(
     app: ASGIApp, home: str, inner: str, method: str, path: str, headers: Mapping[str, str]
-) -> Visited | Unvisited:
+) -> Response | NoResponse:
     url, (plain, _, query) = urlsplit(home), path.partition("?")
     sent = {"host": url.netloc, **headers}
     scope: Scope = {
@@ -114,26 +113,26 @@ async def _visit(
         "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),
         "state": {},
     }
-    why = f"it took more than {_PATIENCE:g} s"
-    with anyio.move_on_after(_PATIENCE) as listening:
-        answer = _Answer(listening)
+    why = f"it took more than {_TIMEOUT:g} s"
+    with anyio.move_on_after(_TIMEOUT) as deadline:
+        client = _Client(deadline)
         try:
-            await app(scope, answer.receive, answer.send)
-            why = "it ended without one"
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # it fails as it likes; Starlette raises what it answered
+            await app(scope, client.receive, client.send)
+            why = "it ended without a response"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # pages of the app may raise anything
             why = f"it raised {type(error).__name__}"
-    if answer.status is None:
-        return Unvisited(why)
-    return Visited(
-        status=answer.status, headers=tuple(answer.headers), body=answer.body, has_session="session" in scope
+    if client.status is None:
+        return NoResponse(why)
+    return Response(
+        status=client.status, headers=tuple(client.headers), body=client.body, has_session="session" in scope
     )
 
 
-class _Answer:
-    """A client that sends nothing more, keeps the first part of what comes, and goes when there is a second one."""
+class _Client:
+    """The other side of a request without a body: keeps the first chunk of the response, and cancels at the second."""
 
-    def __init__(self, listening: anyio.CancelScope) -> None:
-        self._listening = listening
+    def __init__(self, deadline: anyio.CancelScope) -> None:
+        self._deadline = deadline
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
         self.body = b""
@@ -141,7 +140,7 @@ class _Answer:
 
     async def receive(self) -> Message:
         if self._has_asked:
-            # It stays until the app has ended.
+            # The client stays connected until the app has ended.
             await anyio.sleep_forever()
         self._has_asked = True
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -154,8 +153,8 @@ class _Answer:
             ]
         elif message["type"] == "http.response.body" and message.get("body"):
             if self.body:
-                self._listening.cancel()
+                self._deadline.cancel()
             else:
                 self.body = message["body"]
-        # What never waits would never hear that nobody listens any longer.
+        # A stream that never awaits could not be cancelled.
         await anyio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""What is verified: settings alone, or those of an app that was loaded, with its features."""
+"""What `verify` checks: settings alone, or an app with its features."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import TypeVar
 
 from ...flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthClient
 from ...settings import Settings
-from .check import skipped
-from .facts import Application
+from .application import Application
+from .findings import skipped
 
-__all__ = ["NOWHERE", "Subject"]
+__all__ = ["NO_APP_URL", "Deployment"]
 
 F = TypeVar("F", bound=Feature)
 
-NOWHERE = skipped("needs: CONFIGURE_APP_URL, below which the callbacks lie")
-"""Of a callback while nothing says where the app is; on localhost the app itself takes what a request says."""
+NO_APP_URL = skipped("needs: CONFIGURE_APP_URL, which the callbacks are below")
+"""For checks of a callback. On localhost the app can do without the setting: it takes the URL of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
-    """
+class Deployment:
+    """Settings, and the app that has them if one was loaded.
+
     Args:
-        settings: what of the settings is well-formed.
-        features: of the app; None where only its settings are known.
-        application: what the app's framework says of its set-up.
-        environment: of the process, for what a server is told there.
-        login_path, link_path: where the routes lie if `features` doesn't say.
+        settings: the settings that are well-formed.
+        features: of the app; None if only settings are known.
+        application: the app's own configuration.
+        environment: of the process; servers read the number of workers from it.
+        login_path, link_path: paths of the routes, used without `features`.
     """
 
     settings: Settings
@@ -38,25 +39,25 @@ class Subject:
     link_path: str = LINK_PATH
 
     def feature(self, kind: type[F]) -> F | None:
-        """The app's first feature of a kind."""
+        """Return the app's first feature of a kind."""
         known = () if self.features is None else self.features.registered.values()
         return next((feature for feature in known if isinstance(feature, kind)), None)
 
     @property
     def has_login(self) -> bool:
-        """Whether people sign in with Configure; by its credentials where no app says."""
+        """Whether there is a login; without an app, whether it has credentials."""
         if self.features is not None:
             return self.feature(Login) is not None
         return self.settings.oauth_client_id is not None or self.settings.oauth_client_secret is not None
 
     @property
     def has_link(self) -> bool | None:
-        """Whether accounts are connected; None where no app says."""
+        """Whether there is an account link; None without an app."""
         return None if self.features is None else self.feature(AccountLink) is not None
 
     @property
     def is_test_key(self) -> bool:
-        """Whether the key is one of Configure's test mode, which has no OAuth client."""
+        """Whether the API key is one of Configure's test mode, which has no OAuth client."""
         key = self.settings.api_key
         return key is not None and key.reveal().startswith("sk_test_")
 
@@ -74,6 +75,7 @@ class Subject:
 
     @property
     def client(self) -> OAuthClient:
+        """The login's OAuth client."""
         login = self.feature(Login)
         return OAuthClient.of(self.settings) if login is None else login.sign_in.client
 

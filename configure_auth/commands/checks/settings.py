@@ -1,4 +1,4 @@
-"""The settings themselves: whether each is there, and whether it is what it should be."""
+"""The settings themselves: whether each is set and well-formed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...errors import SettingsError
 from ...keys import MAKE_KEY, key_weakness
 from ...settings import Settings
 from ...values import Secret
-from .check import End, Finding, Result, failed, passed, skipped, warned
+from .findings import End, Finding, Result, failed, passed, skipped, warned
 
 __all__ = ["configuration_of", "read_settings"]
 
 _OURS = tuple(f"CONFIGURE_{field.name.upper()}" for field in fields(Settings))
-# Configure's own programs read these from the same file.
+# Variables of Configure's own programs.
 _THEIRS = ("CONFIGURE_REDIRECT_URI", "CONFIGURE_DEVELOPER_TOKEN")
 _PREFIXES = {
     "ocs_": "CONFIGURE_OAUTH_CLIENT_SECRET",
@@ -32,22 +32,22 @@ _FROM_DASHBOARD = "copy it from Configure's dashboard (configure.dev/login)"
 
 
 def configuration_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
-    """An app's settings as the mapping that they could have been read from, with what `environment` has beside them."""
+    """Return an app's settings as variables, together with all other variables of the environment."""
     beside = {name: value for name, value in environment.items() if name not in _OURS}
     return beside | {name: getattr(settings, field.name) for name, field in zip(_OURS, fields(Settings), strict=True)}
 
 
 def read_settings(configuration: Mapping[str, Any]) -> tuple[Settings, list[Result]]:
-    """Judge each variable by itself, so that one mistake hides no other.
+    """Judge each variable by itself, so that one mistake doesn't hide another.
 
     Returns:
-        the settings that are well-formed, without the rest, and a result for each variable that matters.
+        the well-formed settings, and a result for each relevant variable.
     """
     good: dict[str, Any] = {}
     results = []
     is_test = str(_plain(configuration.get("CONFIGURE_API_KEY")) or "").startswith("sk_test_")
     for name in _OURS:
-        finding = _judge(name, configuration, is_test)
+        finding = _check(name, configuration, is_test)
         if finding is None:
             continue
         if finding.end in (End.PASSED, End.WARNED) and configuration.get(name):
@@ -61,12 +61,12 @@ def read_settings(configuration: Mapping[str, Any]) -> tuple[Settings, list[Resu
     return Settings.from_mapping(good), results
 
 
-def _judge(name: str, configuration: Mapping[str, Any], is_test: bool) -> Finding | None:
+def _check(name: str, configuration: Mapping[str, Any], is_test: bool) -> Finding | None:
     value = configuration.get(name)
     try:
         alone = Settings.from_mapping({name: value})
     except SettingsError as error:
-        return failed(f"it isn't what it should be{_mixed_up(name, value)}", str(error))
+        return failed(f"its value is invalid{_mixed_up(name, value)}", str(error))
     read = getattr(alone, name.removeprefix("CONFIGURE_").lower())
     if value and read:
         return _set(name, read, configuration)
@@ -79,9 +79,9 @@ def _set(name: str, read: Any, configuration: Mapping[str, Any]) -> Finding | No
     if name == "CONFIGURE_TOKEN_KEYS":
         weakness = next(filter(None, map(key_weakness, read)), None)
         if weakness is not None:
-            judge = warned if _is_local(configuration) else failed
-            return judge(f"a key {weakness}: with a copy of the store it can be guessed", MAKE_KEY)
-        return passed("1 key" if len(read) == 1 else f"{len(read)} keys; the first one seals")
+            report = warned if _is_local(configuration) else failed
+            return report(f"a key {weakness}: with a copy of the store it can be guessed", MAKE_KEY)
+        return passed("1 key" if len(read) == 1 else f"{len(read)} keys; the first one encrypts")
     if name == "CONFIGURE_API_KEY":
         prefix = next(prefix for prefix in ("sk_test_", "sk_", "cfg_") if read.reveal().startswith(prefix))
         return passed(f"is set ({prefix}...)")
@@ -93,16 +93,16 @@ def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findi
         if is_test:
             return skipped("a test-mode key (sk_test_) has no OAuth client")
         if configuration.get(_HALVES[name]):
-            return failed("it isn't set, and the other half of the OAuth client is", _FROM_DASHBOARD)
-        return skipped("it isn't set; only the login needs it")
+            return failed(f"it isn't set, but {_HALVES[name]} is", _FROM_DASHBOARD)
+        return skipped("it isn't set; only a login needs it")
     if name == "CONFIGURE_PUBLISHABLE_KEY":
         return skipped("it isn't set; only Configure's element in a page needs it")
     if name in ("CONFIGURE_API_KEY", "CONFIGURE_AGENT"):
         return failed("it isn't set", f"{_FROM_DASHBOARD}, and set {name}")
     if name == "CONFIGURE_APP_URL":
         return warned(
-            "it isn't set, so the app works on localhost only, and no callback can be looked for",
-            "set it to the https URL at which people reach the app; on localhost to its URL there, with the port",
+            "it isn't set, so the app works on localhost only, and callbacks can't be checked",
+            "set it to the app's public https URL; on localhost to its URL there, with the port",
         )
     if name == "CONFIGURE_TOKEN_KEYS":
         return _no_keys(configuration)
@@ -111,8 +111,10 @@ def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findi
 
 def _no_keys(configuration: Mapping[str, Any]) -> Finding:
     if _is_local(configuration):
-        return warned("it isn't set; Flask's SECRET_KEY replaces it on localhost only", MAKE_KEY)
-    return failed("it isn't set, and seals the stored tokens", MAKE_KEY)
+        return warned(
+            "it isn't set; on localhost Flask's SECRET_KEY is used instead, elsewhere it's required", MAKE_KEY
+        )
+    return failed("it isn't set, but is required to encrypt the stored tokens", MAKE_KEY)
 
 
 def _is_local(configuration: Mapping[str, Any]) -> bool:
@@ -128,7 +130,7 @@ def _mixed_up(name: str, value: object) -> str:
         return ""
     plain = plain.strip()
     if plain[:1] in "\"'" and plain:
-        return ": it begins with a quotation mark, which is part of it where it was set"
+        return ": it begins with a quotation mark, which became part of the value"
     for prefix, owner in _PREFIXES.items():
         if plain.startswith(prefix):
             return "" if owner == name else f": it begins with {prefix}, as {owner} does; were the two mixed up?"
@@ -139,7 +141,7 @@ def _unknown_name(name: str) -> Finding | None:
     near = difflib.get_close_matches(name, _OURS, 1, cutoff=0.75)
     if not near:
         return None
-    return warned("nothing reads a variable of this name", f"did you mean {near[0]}?")
+    return warned("unknown variable", f"did you mean {near[0]}?")
 
 
 def _plain(value: object) -> object:

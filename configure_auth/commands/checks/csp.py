@@ -1,22 +1,20 @@
-"""The Content-Security-Policy of a page of the app: whether it leaves our forms and Configure's element to work.
+"""The Content-Security-Policy of an app's page: whether it allows our forms and Configure's element.
 
-CSP Level 3, as browsers read it: every policy must allow a thing, a directive that is missing falls back, the first of
-a name counts.
+CSP Level 3, as browsers apply it: every policy must allow a request, a missing directive falls back to another one,
+and of a repeated directive the first counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from ...flows import AccountLink
-from .check import Finding, passed, skipped, warned, worst
-from .facts import Application, Unvisited
-from .visits import asked
-
-if TYPE_CHECKING:
-    from .subject import Subject
+from .application import Application, NoResponse
+from .deployment import Deployment
+from .findings import Finding, passed, skipped, warned, worst
+from .routes import request
 
 __all__ = ["Policy", "allows", "csp", "policies_of"]
 
@@ -31,37 +29,35 @@ _FALLBACKS = {
 _PORTS = {"http": 80, "https": 443}
 
 
-async def csp(subject: Subject, application: Application) -> Finding:
-    """The policy of the app's first page. Its code runs for it, as for whoever else visits."""
-    assert subject.features is not None
-    answer = await asked(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
-    if isinstance(answer, Unvisited):
-        return skipped(f"/ gave no answer: {answer.why}")
-    if answer.status != 200:
-        return skipped(f"/ has no page for who is signed out (HTTP {answer.status})")
-    policies = policies_of(answer.all("content-security-policy"))
+async def csp(deployment: Deployment, application: Application) -> Finding:
+    """Judge the policy of the app's home page, which is requested for it."""
+    assert deployment.features is not None
+    response = await request(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
+    if isinstance(response, NoResponse):
+        return skipped(f"no response from /: {response.why}")
+    if response.status != 200:
+        return skipped(f"/ has no page for signed-out users (HTTP {response.status})")
+    policies = policies_of(response.all("content-security-policy"))
     if not policies:
-        return passed("/ has none")
-    home = subject.settings.app_url or "http://localhost"
+        return passed("/ has no policy")
+    home = deployment.settings.app_url or "http://localhost"
     found = []
     if not all(allows(policy, "form-action", f"{home}/", home) for policy in policies):
-        found.append(
-            warned("form-action of / keeps our forms from being sent, such as Disconnect", "add to form-action: 'self'")
-        )
-    changes = dict.fromkeys(_for_element(subject, policies, home))
+        found.append(warned("form-action of / blocks our forms, such as Disconnect", "add to form-action: 'self'"))
+    changes = dict.fromkeys(_for_element(deployment, policies, home))
     if changes:
         found.append(
             warned(
-                "the policy of / would keep Configure's element from working",
-                f"where a page shows configure_auth_element(), {'; '.join(changes)}",
+                "the policy of / blocks Configure's element",
+                f"for pages with configure_auth_element(), {'; '.join(changes)}",
             )
         )
-    return worst(found) if found else passed("the policy of / lets our forms and Configure's element work")
+    return worst(found) if found else passed("the policy of / allows our forms and Configure's element")
 
 
-def _for_element(subject: Subject, policies: list[Policy], home: str) -> Iterator[str]:
-    """What must change for Configure's element, where the app could show it."""
-    link, settings = subject.feature(AccountLink), subject.settings
+def _for_element(deployment: Deployment, policies: list[Policy], home: str) -> Iterator[str]:
+    """Yield the changes that Configure's element needs, if the app can show it."""
+    link, settings = deployment.feature(AccountLink), deployment.settings
     if link is None or settings.publishable_key is None:
         return
     wanted = {
@@ -76,9 +72,9 @@ def _for_element(subject: Subject, policies: list[Policy], home: str) -> Iterato
 
 
 def _to_add(policy: Policy, name: str, sources: list[str]) -> str:
-    """The change of a directive; what stood for it so far must be repeated in it."""
+    """Describe the change of a directive. One that replaces default-src must repeat its sources."""
     if _strict(policy, name):
-        return f"leave 'strict-dynamic' out of {name}, beside which no origin counts, and add: {' '.join(sources)}"
+        return f"remove 'strict-dynamic', which disables origins, from {name} and add: {' '.join(sources)}"
     key, now = _directive(policy, name)
     if key != "default-src":
         return f"add to {key}: {' '.join(sources)}"
@@ -92,7 +88,7 @@ def _source(url: str, home: str) -> str:
 
 
 def policies_of(headers: list[str]) -> list[Policy]:
-    """Every policy of a page: one header may have several, with commas between them."""
+    """Parse the policies of a page; one header may have several, separated by commas."""
     return [policy for header in headers for text in header.split(",") if (policy := dict(_directives(text)))]
 
 
@@ -106,7 +102,7 @@ def _directives(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _directive(policy: Policy, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """The directive that decides, and its sources; None where nothing is said."""
+    """Return the directive that applies and its sources; None if the policy has none."""
     key = next((one for one in _FALLBACKS[name] if one in policy), None)
     return key, () if key is None else policy[key]
 
@@ -116,11 +112,11 @@ def _strict(policy: Policy, name: str) -> bool:
 
 
 def allows(policy: Policy, name: str, url: str, home: str) -> bool:
-    """Whether a policy of a page on `home` lets it load, ask or send to a URL."""
+    """Whether a policy lets a page at `home` load, fetch or submit to a URL."""
     key, sources = _directive(policy, name)
     if key is None:
         return True
-    # Hosts and schemes count for nothing beside it; our script tags bring no nonce.
+    # It disables hosts and schemes, and our script tags have no nonce.
     if _strict(policy, name):
         return False
     parts, own = urlsplit(url), urlsplit(home)

@@ -1,0 +1,150 @@
+"""Each `ConfigureAuth` of an app, whatever its framework, as commands use it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from ...client.client import Configure
+from ...errors import SettingsError
+from ...flows import Features, Flow, Performer, run
+from ...flows.verbs import UserVerbs
+from ...settings import Settings
+from ...stores.memory import memory_stores
+from .loading import import_object, looking_at
+
+if TYPE_CHECKING:
+    from ... import starlette as on_starlette
+    from ...flask.extension import Installed
+
+__all__ = ["Target", "at_least_one", "load_targets", "perform_without_app", "targets_in"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One `ConfigureAuth` of an app.
+
+    Args:
+        framework: Starlette includes FastAPI.
+        app: the Flask app, or what was named: a Starlette app, middleware around one, or the `ConfigureAuth` itself.
+        features: what the app has registered; its settings are `features.site.settings`.
+        perform: performs a flow; `run` is the same with types.
+    """
+
+    framework: Literal["Flask", "Starlette"]
+    app: Any = field(repr=False)
+    features: Features
+    perform: Callable[[Flow[Any]], Any]
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow with the app's client and store, on Starlette in an event loop of its own."""
+        with closing(flow):  # the app may fail before it starts the flow
+            return cast(T, self.perform(flow))
+
+
+def perform_without_app(settings: Settings, flow: Flow[T]) -> T:
+    """Perform a flow that only calls Configure."""
+    with closing(flow), Configure(settings) as client:
+        return run(flow, Performer(client, memory_stores(), None, lambda event: None))
+
+
+def load_targets(name: str, environment: Mapping[str, str]) -> tuple[Target, ...]:
+    """Import an app and find each `ConfigureAuth` in it.
+
+    Args:
+        name: `module:attribute` of a Flask, Starlette or FastAPI app, of an app factory without arguments, or of a
+            `ConfigureAuth`. The working directory is searched first.
+        environment: set in this process before the app is imported.
+
+    Raises:
+        SettingsError: there is no such object, its import fails, or it has no `ConfigureAuth`.
+    """
+    os.environ.update(environment)
+    app = import_object(name)
+    if inspect.isfunction(app):
+        app = _call_factory(name, app)
+    targets = targets_in(app)
+    if not targets and isinstance(app, UserVerbs):
+        raise SettingsError(f"{name} is not installed in an app: call init_app(app) where the module is imported")
+    return at_least_one(targets, name)
+
+
+def targets_in(app: object) -> tuple[Target, ...]:
+    """Find each `ConfigureAuth` of an app; none in anything else."""
+    return (*_on_flask(app), *_on_starlette(app))
+
+
+def at_least_one(targets: tuple[Target, ...], where: str) -> tuple[Target, ...]:
+    """Return what `targets_in` found.
+
+    Raises:
+        SettingsError: it found nothing.
+    """
+    if not targets:
+        raise SettingsError(f"{where} has no ConfigureAuth: install one and register its routes first")
+    return targets
+
+
+def _call_factory(name: str, factory: Callable[..., object]) -> object:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        raise SettingsError(f"{name} is a function that needs arguments; name an app, or a factory without") from None
+    module, _, attributes = name.partition(":")
+    with looking_at(f"{name}()", by=f"python -c 'import {module}; {module}.{attributes}()'"):
+        return factory()
+
+
+def _on_flask(app: object) -> Iterator[Target]:
+    # An app can't use an adapter that it hasn't imported.
+    if "configure_auth.flask" not in sys.modules:
+        return
+    from flask import Flask
+
+    from ...flask import ConfigureAuth
+    from ...flask.extension import installations
+
+    if isinstance(app, Flask | ConfigureAuth):
+        for installed in installations(app):
+            yield Target(
+                framework="Flask",
+                app=installed.app,
+                features=installed.all_features,
+                perform=_in_app_context(installed),
+            )
+
+
+def _in_app_context(installed: Installed) -> Callable[[Flow[Any]], Any]:
+    def perform(flow: Flow[Any]) -> Any:
+        with installed.app.app_context():
+            return installed.run(flow)
+
+    return perform
+
+
+def _on_starlette(app: object) -> Iterator[Target]:
+    if "configure_auth.starlette" not in sys.modules:
+        return
+    from ...starlette import ConfigureAuth
+    from ...starlette.extension import installations
+
+    for one in (app,) if isinstance(app, ConfigureAuth) else installations(app):
+        yield Target(framework="Starlette", app=app, features=one._features, perform=_in_event_loop(one))
+
+
+def _in_event_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any]], Any]:
+    async def perform(flow: Flow[Any]) -> Any:
+        try:
+            return await configure_auth._run(flow)
+        finally:
+            await configure_auth.aclose()
+
+    return lambda flow: asyncio.run(perform(flow))

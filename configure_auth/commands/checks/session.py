@@ -1,0 +1,144 @@
+"""The app's session: the key that signs it, and its cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from ...flows import Login, Messages
+from ...flows.sign_in.routes import SignInFeature
+from ...keys import MAKE_KEY, key_weakness
+from .application import Application, Response, Session
+from .deployment import Deployment
+from .findings import End, Finding, failed, passed, skipped, warned, worst
+from .routes import prefetch
+
+__all__ = ["secret_key", "session_cookie"]
+
+_LEAST = 16
+"""Characters of the shortest key that sessions are signed with."""
+
+_OURS = ("__Host-configure", "configure_dev")
+
+
+async def secret_key(deployment: Deployment, application: Application) -> Finding:
+    session = await _session(deployment, application)
+    if isinstance(session, Finding):
+        return session
+    if not session.is_signed:
+        return skipped("the app has its own session implementation")
+    where = "SECRET_KEY" if application.framework == "Flask" else "SessionMiddleware(secret_key=...)"
+    if not session.secret_key:
+        return failed(f"{where} isn't set, so the app has no sessions", f"{MAKE_KEY}, and set it")
+    weakness = key_weakness(session.secret_key, _LEAST)
+    if weakness is None:
+        return passed("is set, and long enough")
+    report = warned if deployment.settings.is_local else failed
+    return report(f"{where} {weakness}: sessions can be forged with it", f"{MAKE_KEY}; all users are signed out once")
+
+
+async def _session(deployment: Deployment, application: Application) -> Session | Finding:
+    """Return the app's session, or why there is none to judge."""
+    assert deployment.features is not None
+    if not deployment.features.site.session:
+        return skipped("the app has no session: session=False")
+    if application.session is not None:
+        return application.session
+    # Another middleware may provide one: our own routes tell.
+    for feature in deployment.features.registered.values():
+        if isinstance(feature, SignInFeature):
+            response = await prefetch(application, feature)
+            if isinstance(response, Response) and response.has_session:
+                return skipped("the session is not Starlette's own, so its settings are unknown")
+            if isinstance(response, Response) and response.has_session is False:
+                return failed(
+                    "our routes have no session",
+                    "add Middleware(SessionMiddleware, secret_key=...) from starlette.middleware.sessions to the app, "
+                    "or pass session=False to ConfigureAuth",
+                )
+            return skipped("found no SessionMiddleware of Starlette, and our routes gave no response")
+    return skipped("found no SessionMiddleware of Starlette")
+
+
+async def session_cookie(deployment: Deployment, application: Application) -> Finding:
+    session = await _session(deployment, application)
+    if isinstance(session, Finding):
+        # The check of the key has reported that there is none.
+        return session if session.end is End.SKIPPED else skipped("needs: the session key")
+    names = _NAMES[application.framework]
+    found = list(_faults(deployment, session, names))
+    if found:
+        return worst(found)
+    strict = (session.same_site or "").lower() == "strict"
+    return passed(f"{session.name}{', SameSite=Strict, which our callbacks handle' if strict else ''}")
+
+
+_NAMES = {
+    "Flask": {
+        "secure": "SESSION_COOKIE_SECURE=True",
+        "insecure": "SESSION_COOKIE_SECURE=False",
+        "same_site": 'SESSION_COOKIE_SAMESITE="Lax"',
+        "http_only": "SESSION_COOKIE_HTTPONLY=True",
+        "domain": "SESSION_COOKIE_DOMAIN",
+        "name": "SESSION_COOKIE_NAME",
+        "path": "SESSION_COOKIE_PATH",
+    },
+    "Starlette": {
+        "secure": "SessionMiddleware(https_only=True)",
+        "insecure": "SessionMiddleware(https_only=False)",
+        "same_site": 'SessionMiddleware(same_site="lax")',
+        "http_only": "HttpOnly for the session cookie",
+        "domain": "SessionMiddleware(domain=...)",
+        "name": "SessionMiddleware(session_cookie=...)",
+        "path": "SessionMiddleware(path=...)",
+    },
+}
+
+
+def _faults(deployment: Deployment, session: Session, names: dict[str, str]) -> Iterator[Finding]:
+    app_url = urlsplit(deployment.settings.app_url or "http://localhost")
+    if session.name in _OURS:
+        yield failed(
+            f"its name {session.name} is that of our own cookie: they overwrite each other",
+            f"set another name with {names['name']}",
+        )
+    if (session.same_site or "").lower() == "none" and not session.is_secure:
+        yield failed(
+            "it is SameSite=None without Secure, which browsers reject",
+            f"set {names['same_site']}; a sign-in needs nothing weaker",
+        )
+    elif app_url.scheme == "https" and not session.is_secure:
+        yield failed(
+            "it isn't Secure, so that a request over http discloses the session to an eavesdropper",
+            f"set {names['secure']}",
+        )
+    elif app_url.scheme == "http" and session.is_secure:
+        yield warned(
+            "it is Secure, but the app is on http: Safari rejects such a cookie, even on localhost",
+            f"set {names['insecure']} on localhost",
+        )
+    missing = _not_covered(deployment, session.path, app_url.path)
+    if missing:
+        yield failed(
+            f"its path {session.path} doesn't include {missing}: no user is signed in there",
+            f'set {names["path"]} to "{app_url.path or "/"}"',
+        )
+    if not session.is_http_only:
+        yield warned("it isn't HttpOnly: scripts in a page can read it", f"set {names['http_only']}")
+    if session.domain:
+        yield warned(
+            f"it is sent to {session.domain} and all its subdomains, each of which can read and overwrite it",
+            f"remove {names['domain']}, unless several hosts must share the session",
+        )
+
+
+def _not_covered(deployment: Deployment, cookie_path: str, mount: str) -> str | None:
+    """Return a route of ours that needs a user but doesn't get the cookie (RFC 6265, section 5.1.4); None if all do."""
+    assert deployment.features is not None
+    for feature in deployment.features.registered.values():
+        if isinstance(feature, Login | Messages):
+            continue
+        path = f"{mount}{feature.path}/"
+        if not path.startswith(f"{cookie_path.rstrip('/')}/"):
+            return path
+    return None

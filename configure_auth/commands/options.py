@@ -1,0 +1,97 @@
+"""Options and error messages that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from ..errors import ConfigureAuthError
+
+__all__ = ["app_options", "error_messages", "option_errors", "path_options", "require_no_paths", "store_option"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class OptionError(click.ClickException):
+    """An invalid option, as one sentence; exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def option_errors(name: str) -> Iterator[None]:
+    """Report an error of ours as an invalid value of an option; exit code 2."""
+    try:
+        yield
+    except ConfigureAuthError as error:
+        raise OptionError(f"{name}: {error}") from error
+
+
+@contextmanager
+def error_messages() -> Iterator[None]:
+    """Report an error of ours as one sentence without a traceback; exit code 1."""
+    try:
+        yield
+    except ConfigureAuthError as error:
+        raise click.ClickException(str(error)) from error
+
+
+store_option = click.option(
+    "--store",
+    envvar="CONFIGURE_STORE",
+    show_envvar=True,
+    required=True,
+    help="URL of the store, as for ConfigureAuth(store=...).",
+)
+
+
+def app_options(command: F) -> F:
+    """Add --env-file and --app."""
+    for option in (
+        click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app, from which the routes are read."),
+        click.option(
+            "--env-file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A .env file; its variables override the environment's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def path_options(command: F) -> F:
+    """Add --link-path and --login-path, for use without --app."""
+    for option in (
+        click.option(
+            "--login-path", callback=_path, help="path= of login(...), without --app.  [default: /auth/configure]"
+        ),
+        click.option(
+            "--link-path", callback=_path, help="path= of account_link(...), without --app.  [default: /configure]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _path(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    from ..errors import SettingsError
+    from ..flows import require_path
+
+    if value is not None:
+        try:
+            require_path(value)
+        except SettingsError as error:
+            raise click.BadParameter(str(error)) from error
+        if value.endswith("/callback"):
+            raise click.BadParameter("this is a callback; give the value of path=, without /callback")
+    return value
+
+
+def require_no_paths(app_name: str | None, *paths: str | None) -> None:
+    """Refuse --link-path and --login-path beside --app."""
+    if app_name is not None and any(paths):
+        raise click.UsageError("the routes are read from --app; remove --link-path and --login-path")

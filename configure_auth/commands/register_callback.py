@@ -1,0 +1,54 @@
+"""`register-callback`: the app's callbacks at Configure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import app_options, error_messages, path_options, require_no_paths
+
+if TYPE_CHECKING:
+    from ..flows import Registration
+
+__all__ = ["register_callback", "report_registrations"]
+
+
+@click.command("register-callback")
+@path_options
+@app_options
+def register_callback(
+    env_file: Path | None, app_name: str | None, link_path: str | None, login_path: str | None
+) -> None:
+    """Register your callbacks at Configure: the link's return_to and the login's redirect_uri."""
+    from .. import flows
+    from ..settings import Settings
+    from .apps.loading import read_environment
+    from .apps.targets import load_targets, perform_without_app
+
+    require_no_paths(app_name, link_path, login_path)
+    with error_messages():
+        environment = read_environment(env_file)
+        if app_name is not None:
+            found = load_targets(app_name, environment)
+            done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
+        else:
+            settings = Settings.from_mapping(environment)
+            # Without a client there is no login, unless its path is given.
+            usual = flows.LOGIN_PATH if settings.oauth_client_id is not None else None
+            link, login = link_path or flows.LINK_PATH, login_path or usual
+            done = [*perform_without_app(settings, flows.register_paths(settings, link=link, login=login))]
+    report_registrations(done)
+
+
+def report_registrations(done: Sequence[Registration]) -> None:
+    """Print each result; exit code 1 if a registration failed or lacks a setting."""
+    if all(one.end == "skipped" for one in done):
+        raise click.ClickException("; ".join(dict.fromkeys(one.why for one in done if one.why)))
+    undone = [one for one in done if one.end == "failed" or one.needs_setting]
+    for one in done:
+        click.echo(str(one), err=one in undone)
+    if undone:
+        raise click.exceptions.Exit(1)
