@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import Code, SignInError
 
@@ -91,16 +91,35 @@ class Visit:
     def is_cross_site(self) -> bool:
         return self.headers.get("sec-fetch-site") == "cross-site"
 
+    @property
+    def may_lack_strict_cookies(self) -> bool:
+        """Whether a reload, which is a same-origin request, could bring SameSite=Strict cookies that this one lacks.
+
+        Not "cross-site" alone: Firefox sends "none" after a page with `Referrer-Policy: no-referrer`.
+        """
+        return self.headers.get("sec-fetch-site", "same-origin") != "same-origin"
+
     def is_from(self, origin: str, trusted: tuple[str, ...] = ()) -> bool:
         """Whether a page of `origin` sent this, or a page of a trusted origin.
 
-        Fetch Metadata decides where the browser sends it, else the Origin header; a script can set neither.
+        Fetch Metadata decides if the browser sends it, else `Origin`, else `Referer`; a script can set none of them.
+        On GET a `Referer` of `origin` always counts: WebKit calls a link of ours "cross-site" if it opens a new tab.
         """
         came_from = self.headers.get("origin")
         if came_from in trusted:
             return True
         site = self.headers.get("sec-fetch-site")
-        return site == "same-origin" if site is not None else came_from == origin
+        if site is None:
+            return (self._referer_origin if came_from is None else came_from) == origin
+        return site == "same-origin" or (self.method == "GET" and self._referer_origin == origin)
+
+    @property
+    def _referer_origin(self) -> str | None:
+        try:
+            parts = urlsplit(self.headers.get("referer", ""))
+        except ValueError:
+            return None
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def wants_json(self) -> bool:

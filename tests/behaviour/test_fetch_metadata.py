@@ -48,6 +48,60 @@ def test_without_any_header_the_confirm_link_works_by_its_own_proof(web: Web, br
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("site", [None, "cross-site", "none"])
+def test_a_link_of_the_apps_own_page_goes_straight_on(web: Web, browser: Browser, flow: Flow, site: str | None) -> None:
+    """`Referer` shows it: to browsers without Fetch Metadata, and to WebKit, where a new tab is "cross-site"."""
+    if flow == "link":
+        browser.sign_in_locally("u1")
+    answer = browser.get(start_path(flow), site=site, referer=f"{web.url}/settings?x=1")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith((web.sandbox.accounts_url, web.sandbox.sign_in_url))
+
+
+@pytest.mark.parametrize("site", [None, "cross-site"])
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "https://evil.example/",
+        "{own}.evil.example/",
+        "https://evil.example/{own}/",
+        "http://localhost/",
+        "http://localhost:1/",
+        "//localhost",
+        "http://[",
+        "null",
+        "",
+    ],
+)
+def test_a_link_of_another_page_asks_first(web: Web, browser: Browser, site: str | None, referer: str) -> None:
+    answer = browser.get(start_path("login"), site=site, referer=referer.replace("{own}", web.url))
+
+    assert answer.status_code == 200
+    assert links_of(answer)
+    assert web.people.events == []
+
+
+def test_a_referer_does_not_outweigh_an_origin(web: Web, browser: Browser) -> None:
+    own = f"{web.url}/settings"
+    assert browser.get(start_path("login"), site=None, referer=own, origin="https://evil.example").status_code == 200
+    assert web.people.events == []
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "status"), [(None, None, 303), (None, "null", 403), ("cross-site", None, 403)]
+)
+def test_a_posts_referer_counts_only_without_the_newer_headers(
+    web: Web, browser: Browser, site: str | None, origin: str | None, status: int
+) -> None:
+    headers = {} if origin is None else {"origin": origin}
+
+    answer = browser.post(start_path("login"), site=site, referer=f"{web.url}/settings", **headers)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("flow", FLOWS)
 def test_another_browsers_confirm_link_asks_again(web: Web, browser: Browser, flow: Flow) -> None:
     with web.browser() as attacker:
         attacker.sign_in_locally("attacker")

@@ -16,17 +16,19 @@ def web(adapter: Adapter, make_web: MakeWeb) -> Web:
     return make_web(samesite="Strict", guard=adapter == "flask")
 
 
-def come_back_without_session(browser: Browser, callback: str) -> tuple[int, str]:
+def come_back_without_session(browser: Browser, callback: str, site: str = "cross-site") -> tuple[int, str]:
     """As a browser does: a strict cookie is left out of what another site made it send."""
     with browser.copy(without=("session",)) as crossing:
-        answer = crossing.come_back(callback)
+        answer = crossing.get(callback, site=site)
         return answer.status_code, answer.text
 
 
-def test_the_first_callback_is_a_page_that_reloads_itself(web: Web, browser: Browser) -> None:
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_the_first_callback_is_a_page_that_reloads_itself(web: Web, browser: Browser, site: str) -> None:
+    """Firefox sends `Sec-Fetch-Site: none` after a page with `Referrer-Policy: no-referrer`."""
     callback = browser.at_configure(browser.begin("link"))
     with no_calls(web.sandbox):
-        status, text = come_back_without_session(browser, callback)
+        status, text = come_back_without_session(browser, callback, site)
 
     assert status == 200
     assert '<meta http-equiv="refresh" content="0">' in text
@@ -69,12 +71,13 @@ def test_a_login_that_keeps_something_of_the_session_waits_for_it(make_web: Make
         assert browser.get("/session").json() == {"cart": "book"}
 
 
-def test_a_login_waits_for_the_reload_too(make_web: MakeWeb) -> None:
+@pytest.mark.parametrize("site", ["cross-site", "none"])
+def test_a_login_waits_for_the_reload_too(make_web: MakeWeb, site: str) -> None:
     web = make_web(samesite="Strict")
     with web.browser() as browser:
         callback = browser.at_configure(browser.start("login"))
         with no_calls(web.sandbox):
-            status, _ = come_back_without_session(browser, callback)
+            status, _ = come_back_without_session(browser, callback, site)
         assert status == 200
         assert browser.get(callback).status_code == 303
         assert browser.who() is not None

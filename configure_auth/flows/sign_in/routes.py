@@ -137,7 +137,7 @@ def reload_first(route: Route, visit: Visit) -> Answer | None:
     """
     if route.endpoint != "callback" or visit.touches_nothing or not visit.lacks_strict_session:
         return None
-    return Answer(status=200, page=ui.ReloadPage()) if visit.is_cross_site else None
+    return Answer(status=200, page=ui.ReloadPage()) if visit.may_lack_strict_cookies else None
 
 
 async def callback(feature: SignInFeature, visit: Visit) -> Answer:
@@ -148,7 +148,7 @@ async def callback(feature: SignInFeature, visit: Visit) -> Answer:
         return Answer.untouched(visit)
     cookie = _require_cookie(feature, visit)
     user_id = await current_user(site)
-    if visit.is_cross_site and (visit.lacks_strict_session or (user_id is None and kind.needs_session())):
+    if visit.may_lack_strict_cookies and (visit.lacks_strict_session or (user_id is None and kind.needs_session())):
         return Answer(status=200, page=ui.ReloadPage())
     completed = await complete_sign_in(kind, returned, cookie, user_id)
     if completed is None:
