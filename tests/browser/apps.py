@@ -89,12 +89,13 @@ class Served:
     port: int
     folder: Path
     variation: Variation
+    proxy_url: str | None = None
     referrers: list[str] = field(default_factory=list)
     """The Referer headers that the app was sent."""
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return self.proxy_url or f"http://localhost:{self.port}"
 
     @property
     def other_url(self) -> str:
@@ -113,14 +114,26 @@ class Served:
 
 
 @contextmanager
-def serving(example: ExampleApp, sandbox: Sandbox, folder: Path, variation: Variation) -> Iterator[Served]:
+def serving(
+    example: ExampleApp,
+    sandbox: Sandbox,
+    folder: Path,
+    variation: Variation,
+    *,
+    proxy_url: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
+    """Serve an app on http://localhost:PORT; `proxy_url` is its address for browsers if a proxy is in front."""
     listeners = free_listeners()
     port = listeners[0].getsockname()[1]
-    served = Served(example=example, sandbox=sandbox, port=port, folder=folder, variation=variation)
+    served = Served(
+        example=example, sandbox=sandbox, port=port, folder=folder, variation=variation, proxy_url=proxy_url
+    )
     sandbox.register_return_to(f"{served.url}/configure/callback")
     sandbox.register_redirect_uri(f"{served.url}/auth/configure/callback")
     try:
-        with example.serve(listeners, sandbox.environment(served.url), folder, variation, served.referrers):
+        environment = {**sandbox.environment(served.url), **(settings or {})}
+        with example.serve(listeners, environment, folder, variation, served.referrers):
             yield served
     finally:
         for listener in listeners:
