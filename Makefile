@@ -4,7 +4,7 @@
 # make test-fast      a part of it, for the minute after an edit
 # make test-all       every test there is, with branch coverage
 # make test-extended  the tests that make test-all runs and make test doesn't
-# make test-browsers  the journeys in other browsers
+# make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
 # make test-wheel     the built wheel without the checkout, and each extra alone
@@ -68,6 +68,7 @@ coverage: # of the runs with COVERAGE=1
 	@$(BIN)/coverage report --skip-covered --fail-under=$(COVERED)
 
 test-browsers: $(VENV)/test.stamp
+	@$(PYTEST) tests/browsers
 
 test-lowest:
 	@$(PYTHON) tests/support/lowest.py >.venv-lowest.txt
