@@ -10,20 +10,24 @@ thousand, and may be 1.5 at most.
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import click
-from sqlalchemy import create_engine, insert, make_url
+import psycopg
 
 from configure_auth.stores import StoredAccount, Stores
+from configure_auth.stores.databases import POSTGRESQL, SQLITE
 from configure_auth.stores.opening import make_tables, open_stores
-from configure_auth.stores.schema import accounts, owners, states, users
+from configure_auth.stores.statements import KEEP_VERSION, PUT_ATTEMPT, SAVE_ACCOUNT, TAKE_OWNERSHIP
 from configure_auth.values import PendingSignIn
 
 NOW = time.time()
@@ -65,30 +69,36 @@ def connection_of(number: int) -> StoredAccount:
 
 def fill(stores: Stores, url: str, numbers: range, *, redis: bool, ended: bool) -> None:
     """Straight into the tables; into Redis by the store itself."""
-    driver = make_url(url)
-    if driver.drivername == "postgresql":
-        driver = driver.set(drivername="postgresql+psycopg")
-    engine = create_engine(driver)
     for start in range(numbers.start, numbers.stop, BATCH):
         some = range(start, min(start + BATCH, numbers.stop))
-        with engine.begin() as connection:
-            if not redis:
-                connection.execute(insert(states), [asdict(pending(n, ended=ended)) for n in some])
-            if ended:
-                continue
-            kept = [{**asdict(connection_of(n)), "scopes": "profile.read"} for n in some]
-            connection.execute(insert(users), [{"agent": "bench", "user_id": a["user_id"], "version": 1} for a in kept])
-            connection.execute(
-                insert(owners), [{name: a[name] for name in ("agent", "configure_user_id", "user_id")} for a in kept]
-            )
-            connection.execute(insert(accounts), kept)
+        attempts = [] if redis else [pending(n, ended=ended) for n in some]
+        kept = [] if ended else [connection_of(n) for n in some]
+        rows: list[tuple[str, list[dict[str, Any]]]] = [
+            (PUT_ATTEMPT, [asdict(one) for one in attempts]),
+            (KEEP_VERSION, [{"agent": "bench", "user_id": one.user_id, "version": 1} for one in kept]),
+            (TAKE_OWNERSHIP, [asdict(one) for one in kept]),
+            (SAVE_ACCOUNT, [asdict(one) | {"scopes": "profile.read"} for one in kept]),
+        ]
+        write(url, rows)
         if redis and not ended:
             for n in some:
                 stores.states.put(pending(n), limit=10, now=NOW)
-    if engine.dialect.name == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
-    engine.dispose()
+    if url.startswith("postgresql"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+
+
+def write(url: str, rows: list[tuple[str, list[dict[str, Any]]]]) -> None:
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
+            for statement, values in rows:
+                for row in values:
+                    file.execute(SQLITE.text(statement), row)
+    else:
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            for statement, values in rows:
+                if values:
+                    cursor.executemany(POSTGRESQL.text(statement), values)
 
 
 fresh = count(10**9)

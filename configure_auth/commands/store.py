@@ -27,9 +27,9 @@ def tables(store: str, sql: bool) -> None:
 
     with error_messages():
         if sql:
-            click.echo("\n\n".join(table_statements(store)))
+            click.echo("\n\n".join(table_statements()))
         else:
-            report_tables(make_tables(_blocking(store), Path.cwd()))
+            report_tables(make_tables(store, Path.cwd()))
 
 
 @click.command()
@@ -79,11 +79,6 @@ def report_reseal(done: Resealed) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _blocking(url: str) -> str:
-    """Remove an asynchronous driver from a URL, because commands have no event loop."""
-    return url.replace("+aiosqlite:", ":").replace("+psycopg_async:", ":")
-
-
 @contextmanager
 def _opened(store: str, states: str | None, site: Site | None = None) -> Iterator[Performer]:
     from ..client.client import Configure
@@ -92,7 +87,7 @@ def _opened(store: str, states: str | None, site: Site | None = None) -> Iterato
     from ..stores.opening import open_stores
 
     stores = open_stores(
-        _blocking(store),
+        store,
         states,
         agent="" if site is None else site.agent,
         fingerprints=() if site is None else site.sealer.fingerprints,

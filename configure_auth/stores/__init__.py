@@ -6,10 +6,11 @@ An asynchronous store has the same methods, awaited. `agent` keeps two agents, o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ..values import ClaimedAgent, Intent, Journey, Kind, LinkedAccount, PendingSignIn
 
@@ -270,7 +271,10 @@ class ParameterStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores of one app. `close` gives back what they hold open."""
+    """The stores of one app.
+
+    `close` closes every connection that they opened, and may be called again; where the stores are awaited it is too.
+    """
 
     states: StateStore
     accounts: AccountStore
@@ -279,3 +283,15 @@ class Stores:
     agents: AgentStore
     parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    @classmethod
+    def of_attempts(cls, states: StateStore, close: Callable[[], object] = lambda: None) -> Stores:
+        """Return stores for what keeps attempts alone."""
+        missing: Any = None
+        return cls(states, missing, missing, missing, missing, missing, close)
+
+    async def aclose(self) -> None:
+        """`close`, whichever kind of stores these are."""
+        closed = self.close()
+        if inspect.isawaitable(closed):
+            await closed

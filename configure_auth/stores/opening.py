@@ -1,24 +1,42 @@
-"""From what an app names as its store to the store."""
+"""From what an app names as its store to the store.
+
+An app's own engine is never used itself, only its address: a request may hold one of its connections while we ask for
+another, and as many such requests as the pool has connections would wait for each other.
+"""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
+from urllib.parse import parse_qsl, quote, urlencode
 
 from ..errors import SettingsError
 from ..settings import Settings
 from . import StateStore, Stores
-from .memory import memory_stores, warn_of_others
+from .databases import (
+    BUSY_SECONDS,
+    POSTGRESQL,
+    SQLITE,
+    AsyncPostgresql,
+    Database,
+    Postgresql,
+    Sqlite,
+    Threaded,
+    patience,
+)
+from .memory import memory_database, warn_of_other_processes
+from .schema import Preparation, statements, upgrade
+from .sql import sql_stores
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
-    from sqlalchemy import URL, Engine
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = [
     "AttemptSource",
@@ -34,6 +52,23 @@ __all__ = [
 log = logging.getLogger("configure_auth")
 
 
+class EngineLike(Protocol):
+    """SQLAlchemy's Engine."""
+
+    @property
+    def dialect(self) -> Any: ...
+
+    @property
+    def url(self) -> Any: ...
+
+
+class AsyncEngineLike(Protocol):
+    """SQLAlchemy's AsyncEngine."""
+
+    @property
+    def sync_engine(self) -> Any: ...
+
+
 class Db(Protocol):
     """Flask-SQLAlchemy's `db`."""
 
@@ -44,7 +79,7 @@ class Db(Protocol):
     def engines(self) -> Any: ...
 
 
-StoreSource: TypeAlias = Union[str, Stores, "URL", "Engine", "AsyncEngine", Db, Callable[[], Any]]
+StoreSource: TypeAlias = str | Stores | EngineLike | AsyncEngineLike | Db | Callable[[], Any]
 """What can be given as `store=`."""
 
 StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
@@ -55,6 +90,12 @@ AttemptSource: TypeAlias = StoreSource | StateSource
 
 _REDIS = ("redis", "rediss", "unix")
 
+_KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
+
+_KINDS = (
+    f"{_KNOWN}, or on PostgreSQL an Engine, a Flask-SQLAlchemy db, a Session factory or a function that opens a "
+    "psycopg connection"
+)
 
 DEFAULT = "sqlite:///configure.db"
 
@@ -80,27 +121,26 @@ def open_stores(
     extra: str,
     awaited: bool,
     local: bool,
+    busy: float = BUSY_SECONDS,
 ) -> Stores:
-    """Open a store, with the attempts in a second one where `states` is given.
+    """Open a store, with the attempts in a second one where `states` is given. Nothing is connected to or created yet.
 
     Args:
-        store: "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://...", an Engine,
-            a Flask-SQLAlchemy `db`, a Session factory, or a `Stores`. On an event loop also
-            "sqlite+aiosqlite:///configure.db", "postgresql+psycopg_async://..." and an AsyncEngine.
+        store: "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://..." (with or
+            without a driver of SQLAlchemy's), on PostgreSQL an Engine, an AsyncEngine, a Flask-SQLAlchemy `db`, a
+            Session factory or a function that opens a psycopg connection, or a `Stores`.
         states: "redis://...", a redis-py client, or a `StateStore`.
         agent: whose records these are.
         fingerprints: of the keys that seal, so that a wrong key is noticed before it does harm.
-        folder: the app's own folder for such files; made if it isn't there.
-        extra: what to install where SQLAlchemy is missing.
+        folder: the app's own folder for such files; created if it isn't there.
         awaited: whether the app runs on an event loop, where the store must not block.
         local: whether the app runs on loopback.
+        busy: seconds that a lock, a writer's turn or a connection is waited for.
 
     Raises:
         SettingsError: it is no store that is known here, or can't be one for this app; the message says what can.
     """
-    main = _main(
-        store, agent=agent, fingerprints=fingerprints, folder=folder, extra=extra, awaited=awaited, local=local
-    )
+    main = _main(store, agent=agent, fingerprints=fingerprints, folder=folder, awaited=awaited, local=local, busy=busy)
     if states is None:
         return main
     # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
@@ -111,12 +151,12 @@ def open_stores(
 def open_attempts(store: AttemptSource, **options: Any) -> Stores:
     """`open_stores` for what keeps attempts only, where Redis is enough."""
     if _is_for_states(store):
-        return open_stores(memory_stores(), cast(StateSource, store), **options)
+        return Stores.of_attempts(*_second(cast(StateSource, store), awaited=options["awaited"]))
     return open_stores(cast(StoreSource, store), **options)
 
 
 def make_tables(store: StoreSource, folder: Path) -> int:
-    """Make or change the tables of an SQL store; the schema number that they had, 0 where there were none.
+    """Create or change the tables of an SQL store; return the schema number that they had, 0 where there were none.
 
     Raises:
         SettingsError: it isn't an SQL store.
@@ -124,20 +164,18 @@ def make_tables(store: StoreSource, folder: Path) -> int:
     """
     if isinstance(store, Stores) or store == "memory://":
         raise SettingsError("this store has no tables")
-    from .engines import open_blocking
-
-    database = open_blocking(store, agent="", fingerprints=(), folder=folder)
+    database = _database(store, agent="", fingerprints=(), folder=folder, awaited=False, busy=BUSY_SECONDS)
+    assert isinstance(database, Sqlite | Postgresql)
+    dialect = SQLITE if isinstance(database, Sqlite) else POSTGRESQL
     try:
-        return database.upgrade()
+        return database.perform(lambda run: upgrade(run, dialect), "prepare")
     finally:
         database.close()
 
 
-def table_statements(store: str) -> list[str]:
-    """What `make_tables` would do in an empty database, as SQL."""
-    from .schema import statements
-
-    return statements("sqlite" if store.startswith("sqlite") else "postgresql+psycopg")
+def table_statements() -> list[str]:
+    """What `make_tables` does in an empty database, as SQL."""
+    return [f"{statement};" for statement in statements()]
 
 
 def _is_for_states(source: object) -> bool:
@@ -146,25 +184,206 @@ def _is_for_states(source: object) -> bool:
     return hasattr(source, "claim") or hasattr(source, "register_script")
 
 
-def _main(store: StoreSource, *, extra: str, local: bool, **options: Any) -> Stores:
+def _main(store: StoreSource, *, local: bool, **options: Any) -> Stores:
     if isinstance(store, Stores):
         return store
+    if _is_for_states(store):
+        raise SettingsError(
+            "Redis keeps the attempts to sign in only, because the accounts must never expire: give "
+            'store="postgresql://..." (or another SQL store) and states="redis://..." beside it'
+        )
     if store == "memory://":
         if not local:
             log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
-        warn_of_others(f"{options['agent']} {options['folder']}")
-        return memory_stores()
-    if _is_for_states(store):
-        raise SettingsError(
-            "Redis keeps the attempts to sign in only, for the accounts must never expire: give "
-            'store="postgresql://..." (or another SQL store) and states="redis://..." beside it'
-        )
+        warn_of_other_processes(f"{options['agent']} {options['folder']}")
+    return sql_stores(_database(store, **options), in_memory=store == "memory://")
+
+
+def _database(
+    store: object, *, agent: str, fingerprints: tuple[str, ...], folder: Path, awaited: bool, busy: float
+) -> Database:
+    url = store.render_as_string(hide_password=False) if hasattr(store, "render_as_string") else store
+    if isinstance(url, str):
+        scheme, is_url, rest = url.partition("://")
+        scheme = scheme.partition("+")[0]
+        if not is_url:
+            raise SettingsError(f"store= is not a URL; it looks like {_KNOWN}")
+        if scheme in ("sqlite", "memory"):
+            if scheme == "memory":
+                database = memory_database(agent, fingerprints)
+            else:
+                prepare = Preparation(SQLITE, agent, fingerprints, makes_tables=True)
+                database = Sqlite(folder / _sqlite_path(rest), prepare, busy=busy)
+            return Threaded(database, busy=busy) if awaited else database
+        if scheme not in ("postgresql", "postgres"):
+            raise SettingsError(f"store={scheme!a}:... can't be used; use {_KNOWN}")
+    prepare = Preparation(POSTGRESQL, agent, fingerprints, makes_tables=False)
     try:
-        from .engines import open_database
-        from .sql import sql_stores
+        blocking, waiting = _connects(rest if isinstance(url, str) else url, busy)
     except ImportError as error:
-        raise SettingsError(f"the store needs SQLAlchemy: pip install 'configure_auth[{extra}]'") from error
-    return sql_stores(open_database(store, **options))
+        raise SettingsError("the store needs psycopg: pip install 'configure_auth[postgresql]'") from error
+    if not awaited:
+        if blocking is None:
+            raise SettingsError("store= opens asynchronous connections; give a function that opens blocking ones here")
+        return Postgresql(blocking, prepare, busy=busy)
+    if waiting is None:
+        assert blocking is not None
+        return Threaded(Postgresql(blocking, prepare, busy=busy), busy=busy)
+    return AsyncPostgresql(waiting, blocking, prepare, busy=busy)
+
+
+def _sqlite_path(rest: str) -> str:
+    path = rest.removeprefix("/")
+    if "?" in path and not path.startswith("file:"):
+        raise SettingsError("an SQLite store's URL has no options; leave out what follows the question mark")
+    if path == rest or path in ("", ":memory:") or path.startswith("file:"):
+        raise SettingsError("an SQLite store needs a file: sqlite:///configure.db; without one it is memory://")
+    return path
+
+
+Connects = tuple[Callable[[], Any] | None, Callable[[], Any] | None]
+"""What opens a blocking connection of psycopg's, and what opens an asynchronous one."""
+
+
+def _connects(store: object, busy: float) -> Connects:
+    import psycopg
+    import psycopg_pool  # noqa: F401  # asked for here, where its absence can be explained
+
+    if isinstance(store, str):
+        return _to_address(_address_of_url(store), busy)
+    engine = _engine_of(store)
+    if engine is not None:
+        return _to_address(_address_of_engine(engine), busy)
+    if not callable(store):
+        raise SettingsError(f"store= got {_article(store)}; expected {_KINDS}")
+    if inspect.iscoroutinefunction(store) or inspect.iscoroutinefunction(type(store).__call__):
+        return None, store
+    try:
+        made = store()
+    except psycopg.Error:
+        return store, None  # it opens connections, and can't now
+    if inspect.iscoroutine(made):
+        made.close()
+        return None, store
+    if isinstance(made, psycopg.Connection):
+        made.close()
+        return store, None
+    engine = _engine_of_session(made, store)
+    if engine is None:
+        raise SettingsError(f"store= got {_article(store)} that returns {_article(made)}; expected {_KINDS}")
+    return _to_address(_address_of_engine(engine), busy)
+
+
+def _to_address(address: Mapping[str, Any], busy: float) -> Connects:
+    import psycopg
+
+    given = {**patience(busy), **address}
+    return partial(psycopg.Connection.connect, **given), partial(psycopg.AsyncConnection.connect, **given)
+
+
+def _address_of_url(rest: str) -> dict[str, Any]:
+    """The libpq parameters of what follows `postgresql://` in a URL."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    place, _, query = rest.partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    _refuse_unknown({name for name, _ in given})
+    try:
+        # A plus sign in the query is a space, as SQLAlchemy writes it; libpq reads %20 alone as one.
+        address = conninfo_to_dict(f"postgresql://{place}?{urlencode(given, quote_via=quote)}".rstrip("?"))
+        [int(port) for port in str(address.get("port") or 0).split(",")]
+    except (psycopg.ProgrammingError, ValueError):
+        # libpq's own text quotes the part that it can't read, which may be a password.
+        raise SettingsError(f"store= is not a valid URL; it looks like {_KNOWN}") from None
+    return dict(address)
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    from psycopg import pq
+
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    if unknown := sorted(names - known):
+        raise SettingsError(
+            f"the store's PostgreSQL connection doesn't know {', '.join(unknown)}; it takes libpq's parameters, "
+            'such as sslmode and application_name: give them in store="postgresql://...?sslmode=require"'
+        )
+
+
+_OURS = {"autocommit", "prepare_threshold", "row_factory", "cursor_factory", "context"}
+"""Arguments of psycopg's own connect() that every connection of the store has in its own way."""
+
+
+def _address_of_engine(engine: Any) -> dict[str, Any]:
+    """The libpq parameters that an engine connects with."""
+    if engine.dialect.name == "sqlite":
+        raise SettingsError(
+            "the app's own SQLite engine can't be the store: a transaction that the app has open would lock it; give "
+            'the store a file of its own by its URL: store="sqlite:///configure.db"'
+        )
+    if engine.dialect.name != "postgresql":
+        raise SettingsError(
+            f"store= is an Engine on {engine.dialect.name}; the store works on PostgreSQL; or use {_KNOWN}"
+        )
+    # SQLAlchemy's own function that connects keeps the arguments it was made with; an app's `creator` has none of them.
+    held = inspect.getclosurevars(getattr(engine.pool, "_creator", len)).nonlocals if _is_plain(engine) else {}
+    arguments = held.get("cparams")
+    if arguments is None or held.get("cargs") or list(engine.dialect.dispatch.do_connect):
+        raise SettingsError(
+            "store= is an Engine with a creator or a do_connect listener, which opens connections of SQLAlchemy's; "
+            "give a function that opens a psycopg connection instead"
+        )
+    if engine.get_execution_options().get("schema_translate_map"):
+        raise SettingsError(
+            "store= is an Engine with a schema_translate_map; give the schema in a URL instead: "
+            'store="postgresql://...?options=-csearch_path=name"'
+        )
+    renamed = {"database": "dbname", "username": "user"}
+    address = {renamed.get(name, name): value for name, value in arguments.items() if name not in _OURS}
+    _refuse_unknown(set(address))
+    return address
+
+
+def _is_plain(engine: Any) -> bool:
+    return inspect.isfunction(getattr(engine.pool, "_creator", None))
+
+
+def _engine_of(store: Any) -> Any:
+    """The Engine that an object is or has; None where it has none."""
+    if hasattr(type(store), "engines") and hasattr(type(store), "engine"):
+        try:
+            return store.engine  # Flask-SQLAlchemy's `db`
+        except _not_yet() as error:
+            raise _unbound(store) from error
+    engine = getattr(store, "sync_engine", store)  # what is in an AsyncEngine
+    return engine if hasattr(engine, "dialect") and hasattr(engine, "pool") else None
+
+
+def _engine_of_session(made: Any, factory: object) -> Any:
+    session = getattr(made, "sync_session", made)  # what is in an AsyncSession
+    if not hasattr(session, "get_bind"):
+        return None
+    try:
+        # Not closed: it may be the thread's own, with a transaction of the app's in it.
+        return session.get_bind().engine
+    except _not_yet() as error:
+        raise _unbound(factory) from error
+
+
+def _not_yet() -> tuple[type[Exception], ...]:
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return (RuntimeError,) if loaded is None else (RuntimeError, loaded.SQLAlchemyError)
+
+
+def _unbound(store: object) -> SettingsError:
+    return SettingsError(
+        f"store={type(store).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
+    )
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable[[], object]]:

@@ -1,243 +1,176 @@
-"""The tables of the SQL store, and how they come to be.
-
-`metadata` can stand in an app's own Alembic environment; `upgrade` is the operation for its migrations, and what
-`configure_auth tables` does.
-"""
+"""The tables of the SQL store, how they are made and changed, and what is checked before they are used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_mock_engine,
-    insert,
-    inspect,
-    select,
-    update,
-)
+from typing import Any, Protocol
 
 from ..errors import SettingsError
+from .statements import ANYTHING_SEALED, KEEP_PARAMETER, PARAMETERS_WITH_PREFIX, READ_PARAMETER, REMOVE_PARAMETER
 
-__all__ = [
-    "SCHEMA",
-    "accounts",
-    "agents",
-    "journeys",
-    "leases",
-    "metadata",
-    "number",
-    "owners",
-    "parameters",
-    "statements",
-    "states",
-    "subjects",
-    "upgrade",
-    "users",
-]
+__all__ = ["CHANGES", "SCHEMA", "TABLES", "Preparation", "Run", "SchemaQuestions", "number", "statements", "upgrade"]
 
-metadata = MetaData()
+# `owners` has one row for a Configure user: the constraint that gives it one local user, whatever the kind of token.
+_FIRST = """
+CREATE TABLE configure_parameters (
+    name VARCHAR(255) NOT NULL, value VARCHAR(255) NOT NULL,
+    PRIMARY KEY (name));
+CREATE TABLE configure_states (
+    state_hash VARCHAR(64) NOT NULL, browser_hash VARCHAR(64) NOT NULL, intent VARCHAR(8) NOT NULL,
+    agent VARCHAR(63) NOT NULL, user_id VARCHAR(255), next TEXT, verifier TEXT, code TEXT, redirect_uri TEXT NOT NULL,
+    version BIGINT, replace BOOLEAN NOT NULL, created_at FLOAT(53) NOT NULL, expires_at FLOAT(53) NOT NULL,
+    claimed_at FLOAT(53), finished_at FLOAT(53), outcome TEXT, replay TEXT, replay_until FLOAT(53),
+    PRIMARY KEY (state_hash));
+CREATE INDEX configure_states_browser ON configure_states (browser_hash, agent, created_at);
+CREATE INDEX configure_states_user ON configure_states (agent, user_id);
+CREATE INDEX configure_states_end ON configure_states (expires_at);
+CREATE INDEX configure_states_replay ON configure_states (replay_until);
+CREATE TABLE configure_users (
+    agent VARCHAR(63) NOT NULL, user_id VARCHAR(255) NOT NULL, version BIGINT NOT NULL,
+    PRIMARY KEY (agent, user_id));
+CREATE TABLE configure_owners (
+    agent VARCHAR(63) NOT NULL, configure_user_id VARCHAR(255) NOT NULL, user_id VARCHAR(255) NOT NULL,
+    PRIMARY KEY (agent, configure_user_id));
+CREATE TABLE configure_accounts (
+    agent VARCHAR(63) NOT NULL, user_id VARCHAR(255) NOT NULL, kind VARCHAR(8) NOT NULL,
+    configure_user_id VARCHAR(255) NOT NULL, token TEXT NOT NULL, expires_at FLOAT(53), scopes TEXT NOT NULL,
+    linked_at FLOAT(53) NOT NULL, needs_reconnect BOOLEAN NOT NULL, refresh_sent_at FLOAT(53),
+    refresh_sends INTEGER NOT NULL, serial VARCHAR(32) NOT NULL,
+    PRIMARY KEY (agent, user_id, kind),
+    CONSTRAINT configure_accounts_identity UNIQUE (agent, configure_user_id, kind));
+CREATE TABLE configure_leases (
+    name VARCHAR(400) NOT NULL, owner VARCHAR(64) NOT NULL, until FLOAT(53) NOT NULL,
+    PRIMARY KEY (name));
+"""
 
-_id = String(255)
+# Several senders may be one Configure user: one person has a phone and a Slack account. `app` is the agent at
+# Configure, as `agent` is elsewhere.
+_MESSAGES_AND_CLAIMS = """
+CREATE TABLE configure_journeys (
+    journey_hash VARCHAR(64) NOT NULL, agent VARCHAR(63) NOT NULL, subject VARCHAR(255) NOT NULL, sender TEXT,
+    created_at FLOAT(53) NOT NULL, expires_at FLOAT(53) NOT NULL, tries INTEGER NOT NULL, token_hash VARCHAR(64),
+    PRIMARY KEY (journey_hash));
+CREATE INDEX configure_journeys_subject ON configure_journeys (agent, subject, created_at);
+CREATE INDEX configure_journeys_end ON configure_journeys (expires_at);
+CREATE TABLE configure_subjects (
+    agent VARCHAR(63) NOT NULL, subject VARCHAR(255) NOT NULL, configure_user_id VARCHAR(255) NOT NULL,
+    token TEXT NOT NULL, linked_at FLOAT(53) NOT NULL, proven BOOLEAN NOT NULL, serial VARCHAR(32) NOT NULL,
+    PRIMARY KEY (agent, subject));
+CREATE TABLE configure_agents (
+    app VARCHAR(63) NOT NULL, agent_id VARCHAR(255) NOT NULL, claim_hash VARCHAR(64) NOT NULL,
+    claim_until FLOAT(53) NOT NULL, owner_user_id VARCHAR(255),
+    PRIMARY KEY (app, agent_id), UNIQUE (claim_hash));
+CREATE INDEX configure_agents_owner ON configure_agents (app, owner_user_id);
+"""
 
-parameters = Table(
-    "configure_parameters",
-    metadata,
-    Column("name", _id, primary_key=True),
-    Column("value", _id, nullable=False),
-)
+CHANGES: tuple[str, ...] = (_FIRST, _MESSAGES_AND_CLAIMS)
+"""The statements that lead from each schema number to the next; the first ones from an empty database to 1.
 
-states = Table(
-    "configure_states",
-    metadata,
-    Column("state_hash", String(64), primary_key=True),
-    Column("browser_hash", String(64), nullable=False),
-    Column("intent", String(8), nullable=False),
-    Column("agent", String(63), nullable=False),
-    Column("user_id", _id),
-    Column("next", Text),
-    Column("verifier", Text),
-    Column("code", Text),
-    Column("redirect_uri", Text, nullable=False),
-    Column("version", BigInteger),
-    Column("replace", Boolean, nullable=False),
-    Column("created_at", Float(53), nullable=False),
-    Column("expires_at", Float(53), nullable=False),
-    Column("claimed_at", Float(53)),
-    Column("finished_at", Float(53)),
-    Column("outcome", Text),
-    Column("replay", Text),
-    Column("replay_until", Float(53)),
-    Index("configure_states_browser", "browser_hash", "agent", "created_at"),
-    Index("configure_states_user", "agent", "user_id"),
-    Index("configure_states_end", "expires_at"),
-    Index("configure_states_replay", "replay_until"),
-)
+Both databases understand the types; SQLite ignores lengths and precision.
+"""
 
-users = Table(
-    "configure_users",
-    metadata,
-    Column("agent", String(63), primary_key=True),
-    Column("user_id", _id, primary_key=True),
-    Column("version", BigInteger, nullable=False),
-)
-
-# One row a Configure user: the constraint that gives it one local user, whatever the kind of token.
-owners = Table(
-    "configure_owners",
-    metadata,
-    Column("agent", String(63), primary_key=True),
-    Column("configure_user_id", _id, primary_key=True),
-    Column("user_id", _id, nullable=False),
-)
-
-accounts = Table(
-    "configure_accounts",
-    metadata,
-    Column("agent", String(63), primary_key=True),
-    # In this order: most look-ups are of a user, whatever the kind.
-    Column("user_id", _id, primary_key=True),
-    Column("kind", String(8), primary_key=True),
-    Column("configure_user_id", _id, nullable=False),
-    Column("token", Text, nullable=False),
-    Column("expires_at", Float(53)),
-    Column("scopes", Text, nullable=False),
-    Column("linked_at", Float(53), nullable=False),
-    Column("needs_reconnect", Boolean, nullable=False),
-    Column("refresh_sent_at", Float(53)),
-    Column("refresh_sends", Integer, nullable=False),
-    Column("serial", String(32), nullable=False),
-    UniqueConstraint("agent", "configure_user_id", "kind", name="configure_accounts_identity"),
-)
-
-leases = Table(
-    "configure_leases",
-    metadata,
-    Column("name", String(400), primary_key=True),
-    Column("owner", String(64), nullable=False),
-    Column("until", Float(53), nullable=False),
-)
-
-journeys = Table(
-    "configure_journeys",
-    metadata,
-    Column("journey_hash", String(64), primary_key=True),
-    Column("agent", String(63), nullable=False),
-    Column("subject", _id, nullable=False),
-    Column("sender", Text),
-    Column("created_at", Float(53), nullable=False),
-    Column("expires_at", Float(53), nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("token_hash", String(64)),
-    Index("configure_journeys_subject", "agent", "subject", "created_at"),
-    Index("configure_journeys_end", "expires_at"),
-)
-
-# Nothing keeps a Configure user from being several senders: one person has a phone and a Slack account.
-subjects = Table(
-    "configure_subjects",
-    metadata,
-    Column("agent", String(63), primary_key=True),
-    Column("subject", _id, primary_key=True),
-    Column("configure_user_id", _id, nullable=False),
-    Column("token", Text, nullable=False),
-    Column("linked_at", Float(53), nullable=False),
-    Column("proven", Boolean, nullable=False),
-    Column("serial", String(32), nullable=False),
-)
-
-
-# What an app's users claim. `app` is the agent at Configure, as `agent` is elsewhere.
-agents = Table(
-    "configure_agents",
-    metadata,
-    Column("app", String(63), primary_key=True),
-    Column("agent_id", _id, primary_key=True),
-    Column("claim_hash", String(64), nullable=False, unique=True),
-    Column("claim_until", Float(53), nullable=False),
-    Column("owner_user_id", _id),
-    Index("configure_agents_owner", "app", "owner_user_id"),
-)
-
-
-def _add_messages_and_claims(connection: Connection) -> None:
-    metadata.create_all(connection, tables=[journeys, subjects, agents])
-
-
-CHANGES: tuple[Callable[[Connection], None], ...] = (_add_messages_and_claims,)
-"""What leads from each schema number to the next; the first from 1 to 2."""
-
-SCHEMA = 1 + len(CHANGES)
+SCHEMA = len(CHANGES)
 """The number of the tables above. It counts up with every change to them."""
 
+TABLES = frozenset(word for change in CHANGES for word in change.split() if f"CREATE TABLE {word} (" in change)
 
-def number(connection: Connection) -> int | None:
-    """The schema number of the tables that are there; None where there are none.
+
+class Run(Protocol):
+    """Runs one statement in a transaction and returns its rows."""
+
+    async def __call__(self, statement: str, /, **values: Any) -> list[tuple[Any, ...]]: ...
+
+
+class SchemaQuestions(Protocol):
+    """How the two databases are asked about tables."""
+
+    @property
+    def has_parameters(self) -> str:
+        """One row if `configure_parameters` exists."""
+
+    @property
+    def lock_schema(self) -> str | None:
+        """Makes a second upgrade at the same time wait."""
+
+
+async def number(run: Run, dialect: SchemaQuestions) -> int | None:
+    """Return the schema number of the tables that exist; None where there are none.
 
     Raises:
-        SettingsError: the tables say something else than a number.
+        SettingsError: what the tables have for a number is not one.
     """
-    if not inspect(connection).has_table(parameters.name):
+    if not await run(dialect.has_parameters):
         return None
-    found = connection.execute(select(parameters.c.value).where(parameters.c.name == "schema")).scalar_one_or_none()
-    if found is not None and not (found.isascii() and found.isdecimal()):
-        raise SettingsError(f"the store's tables are of schema {found[:8]!a}, which is none of configure_auth's")
-    return None if found is None else int(found)
+    found = await run(READ_PARAMETER.replace(":name", "'schema'"))
+    if found and not (found[0][0].isascii() and found[0][0].isdecimal()):
+        raise SettingsError(f"the store's tables are of schema {found[0][0][:8]!a}, which is not configure_auth's")
+    return int(found[0][0]) if found else None
 
 
-def upgrade(connection: Connection) -> int:
-    """Make the tables, or change older ones, in the caller's transaction; nothing where they are up to date.
-
-    Args:
-        connection: one that may define tables; in an Alembic migration `op.get_bind()`.
-
-    Returns:
-        the schema number that was found; 0 where there were no tables.
+async def upgrade(run: Run, dialect: SchemaQuestions) -> int:
+    """Create the tables or change older ones, in the caller's transaction; return the number that was found, or 0.
 
     Raises:
         SettingsError: the tables are newer than this version of the package.
     """
-    if connection.dialect.name == "postgresql":
-        # Two deployments at once: the second one waits, and finds the tables. The number is only ours.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7235427114909)")
-    found = number(connection)
-    if found is None:
-        metadata.create_all(connection)
-        connection.execute(insert(parameters).values(name="schema", value=str(SCHEMA)))
-        return 0
+    if dialect.lock_schema is not None:
+        await run(dialect.lock_schema)
+    found = await number(run, dialect) or 0
     if found > SCHEMA:
         raise SettingsError(
-            f"the store's tables are of schema {found}, made by a newer configure_auth; this knows {SCHEMA}"
+            f"the store's tables are of schema {found}, made by a newer configure_auth; this version knows {SCHEMA}"
         )
-    if found == SCHEMA:
-        return found
-    for change in CHANGES[found - 1 :]:
-        change(connection)
-    connection.execute(update(parameters).where(parameters.c.name == "schema").values(value=str(SCHEMA)))
+    for statement in statements(found):
+        await run(statement)
     return found
 
 
-def statements(driver: str) -> list[str]:
-    """The statements that `upgrade` makes in an empty database, for whoever may define tables where we may not."""
-    said: list[str] = []
+def statements(since: int = 0) -> list[str]:
+    """Return the statements that lead from a schema number (0: an empty database) to the present one."""
+    if since == SCHEMA:
+        return []
+    note = f"UPDATE configure_parameters SET value = '{SCHEMA}' WHERE name = 'schema'"
+    if since == 0:
+        note = f"INSERT INTO configure_parameters (name, value) VALUES ('schema', '{SCHEMA}')"
+    return [*(one.strip() for change in CHANGES[since:] for one in change.split(";") if one.strip()), note]
 
-    def collect(statement: Any, *_: object) -> None:
-        compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-        said.append(f"{str(compiled).strip()};")
 
-    engine = create_mock_engine(f"{driver}://", collect)
-    metadata.create_all(engine, checkfirst=False)
-    collect(insert(parameters).values(name="schema", value=str(SCHEMA)))
-    return said
+class Preparation:
+    """Checks tables, schema number and keys once, before the first operation.
+
+    Args:
+        makes_tables: whether they are created or changed here, as an SQLite file's are.
+    """
+
+    def __init__(
+        self, dialect: SchemaQuestions, agent: str, fingerprints: tuple[str, ...], *, makes_tables: bool
+    ) -> None:
+        self.done = False
+        self._dialect = dialect
+        self._agent = agent
+        self._fingerprints = fingerprints
+        self._makes_tables = makes_tables
+
+    async def __call__(self, run: Run) -> None:
+        if self._makes_tables:
+            await upgrade(run, self._dialect)
+        found = await number(run, self._dialect)
+        if found != SCHEMA:
+            state = "no tables yet" if found is None else f"tables of schema {found}, and {SCHEMA} is needed"
+            raise SettingsError(f"the store has {state}: run `configure_auth tables`, or your migration")
+        await self._check_keys(run)
+
+    async def _check_keys(self, run: Run) -> None:
+        prefix = f"key {self._agent} "
+        unknown = [one for one in self._fingerprints if not await run(READ_PARAMETER, name=prefix + one)]
+        if unknown and len(unknown) == len(self._fingerprints):
+            others = await run(PARAMETERS_WITH_PREFIX, prefix=prefix, length=len(prefix))
+            if others and await run(ANYTHING_SEALED, agent=self._agent, id_key=f"id {self._agent}"):
+                raise SettingsError(
+                    "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is "
+                    "in the store; add the key that did to the list"
+                )
+            # Nothing is lost: a first start before the keys were set is no reason to refuse them.
+            for (name,) in others:
+                await run(REMOVE_PARAMETER, name=name)
+        for one in unknown:
+            await run(KEEP_PARAMETER, name=prefix + one, value="")

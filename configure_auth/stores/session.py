@@ -13,7 +13,6 @@ from typing import Any
 from ..errors import SettingsError
 from ..values import Intent, PendingSignIn
 from . import LINGER, Stores
-from .memory import memory_stores
 from .sealing import Sealer
 
 __all__ = ["session_stores"]
@@ -81,4 +80,4 @@ class SessionStates:
 
 def session_stores(session: MutableMapping[str, Any], name: str, sealer: Sealer) -> Stores:
     """For one request: its states in the session, and no accounts."""
-    return replace(memory_stores(), states=SessionStates(session, f"_{name}_sign_ins", sealer))
+    return Stores.of_attempts(SessionStates(session, f"_{name}_sign_ins", sealer))

@@ -1,135 +1,147 @@
-"""The stores in SQL: each method is one transaction; `transaction` hands it a connection, blocking or awaited."""
+"""The stores in SQL. Each method is one operation of `databases`: blocking or awaited, as its database is."""
 
 from __future__ import annotations
 
+import logging
+import os
 import secrets
-from dataclasses import asdict, fields, replace
-from typing import Any
+from collections.abc import Callable, Coroutine
+from dataclasses import fields
+from functools import cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, tuple_, update
+from ..values import ClaimedAgent, Journey, PendingSignIn
+from . import LINGER, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
+from . import statements as sql
+from .databases import Database, Kind, RepeatTransaction
+from .schema import Run
 
-from ..values import Intent, PendingSignIn
-from . import LINGER, REPLAY, Saved, StoredAccount, Stores
-from .database import AnyDatabase
-from .schema import accounts, leases, owners, parameters, states, users
-from .sql_agents import SqlAgents
-from .sql_journeys import SqlJourneys
-from .statements import PURGE, SWEEP, SqlStore, reading, transaction
+__all__ = ["SEVERAL_PROCESSES", "sql_stores"]
 
-__all__ = ["sql_stores"]
+log = logging.getLogger("configure_auth")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+Rows = list[tuple[Any, ...]]
+Method = Callable[Concatenate[Any, Run, P], Coroutine[Any, Any, T]]
 
-class SqlStates(SqlStore):
-    @transaction
-    def put(self, connection: Connection, record: PendingSignIn, *, limit: int, now: float) -> None:
-        _play_out(connection, now, SWEEP)
-        _sweep(connection, now, SWEEP)
-        mine = and_(
-            states.c.browser_hash == record.browser_hash,
-            states.c.agent == record.agent,
-            states.c.claimed_at.is_(None),
-        )
-        newest_first = select(states.c.state_hash).where(mine).order_by(states.c.created_at.desc())
-        surplus = connection.execute(newest_first.offset(limit - 1)).scalars().all()
-        if surplus:
-            # One that was claimed meanwhile keeps its end.
-            connection.execute(delete(states).where(states.c.state_hash.in_(surplus), states.c.claimed_at.is_(None)))
-        connection.execute(insert(states).values(**asdict(record)))
+SWEEP = 20
+"""How many ended records a new one takes with it, so that the table stays small without a job."""
 
-    @transaction
-    def claim(
-        self,
-        connection: Connection,
-        state_hash: str,
-        *,
-        browser_hash: str,
-        intent: Intent,
-        agent: str,
-        now: float,
-    ) -> PendingSignIn | None:
-        mine = _mine(state_hash, browser_hash, intent, agent)
-        taken = connection.execute(
-            update(states).where(mine, states.c.claimed_at.is_(None), states.c.expires_at > now).values(claimed_at=now)
-        )
-        if taken.rowcount != 1:
-            return None
-        return _record(connection.execute(select(states).where(mine)).one())
+SWEEP_PAUSE = 1.0
+"""Seconds until the next sweep after one that found nothing more to do."""
 
-    @reading
-    def read(
-        self, connection: Connection, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
-    ) -> PendingSignIn | None:
-        known = and_(_mine(state_hash, browser_hash, intent, agent), states.c.expires_at > now - LINGER)
-        row = connection.execute(select(states).where(known)).one_or_none()
-        return None if row is None else _record(row)
+PURGE = 1000
+"""How many go in one step of a purge, so that others don't wait long."""
 
-    @transaction
-    def finish(
-        self,
-        connection: Connection,
-        state_hash: str,
-        *,
-        outcome: str,
-        replay: str | None,
-        user_id: str | None,
-        now: float,
-    ) -> None:
-        _play_out(connection, now, SWEEP)
-        connection.execute(
-            update(states)
-            .where(states.c.state_hash == state_hash, states.c.claimed_at.is_not(None))
-            .values(
-                outcome=outcome,
-                finished_at=now,
-                replay=replay,
-                replay_until=None if replay is None else now + REPLAY,
-                user_id=func.coalesce(user_id, states.c.user_id),
-            )
-        )
-
-    @transaction
-    def forget(self, connection: Connection, agent: str, user_id: str) -> None:
-        connection.execute(delete(states).where(states.c.agent == agent, states.c.user_id == user_id))
-
-    @transaction
-    def purge(self, connection: Connection, *, now: float) -> int:
-        # All of them, for only what is deleted counts as a step; whoever signs in wipes more of them than they leave.
-        _play_out(connection, now, None)
-        return _sweep(connection, now, PURGE)
+SEVERAL_PROCESSES = (
+    "store=memory:// in more than one process: a sign-in that starts in one of them is unknown to the others; it is "
+    'for development. Give the workers a store that they share, such as store="sqlite:///configure.db"'
+)
 
 
-class SqlAccounts(SqlStore):
-    @transaction
-    def version(self, connection: Connection, agent: str, user_id: str) -> int:
-        return _version(connection, agent, user_id)
+def _operation(kind: Kind) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
+    """Make a coroutine method of `run` a method of the store. On an asynchronous database it is awaited."""
 
-    @reading
-    def owner(self, connection: Connection, agent: str, configure_user_id: str) -> tuple[str, int] | None:
-        found = connection.execute(
-            select(owners.c.user_id, users.c.version)
-            .join(users, and_(users.c.agent == owners.c.agent, users.c.user_id == owners.c.user_id))
-            .where(owners.c.agent == agent, owners.c.configure_user_id == configure_user_id)
-        ).one_or_none()
-        return None if found is None else (found.user_id, found.version)
+    def decorate(method: Method[P, T]) -> Callable[Concatenate[Any, P], T]:
+        @wraps(method)
+        def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return cast(T, self._database.perform(lambda run: method(self, run, *args, **kwargs), kind))
 
-    @reading
-    def find(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        return _of(connection, agent, user_id)
+        return perform
 
-    @reading
-    def page(
-        self, connection: Connection, agent: str, *, after: tuple[str, str] | None, limit: int
+    return decorate
+
+
+_reads, _writes, _erases = _operation("read"), _operation("write"), _operation("erase")
+
+
+class _SqlStore:
+    """A store in one database. `in_memory`: another process knows nothing of it."""
+
+    def __init__(self, database: Database, *, in_memory: bool) -> None:
+        self._database = database
+        self.in_memory = in_memory
+        self._process = os.getpid()
+        self._swept_at, self._sweep_due = 0.0, 0.0
+
+    async def _sweep(self, run: Run, now: float, *sweeps: tuple[str, float]) -> None:
+        """Run each statement for some of what is over, if anything can be."""
+        if self._swept_at <= now < self._sweep_due:
+            return
+        full = False
+        for statement, until in sweeps:
+            full |= len(await run(statement, until=until, limit=SWEEP)) == SWEEP
+        self._swept_at, self._sweep_due = now, now if full else now + SWEEP_PAUSE
+
+
+class SqlStates(_SqlStore):
+    @_writes
+    async def put(self, run: Run, record: PendingSignIn, *, limit: int, now: float) -> None:
+        if self.in_memory and self._process != os.getpid():
+            self._process = os.getpid()
+            log.error("%s", SEVERAL_PROCESSES)
+        await self._tidy(run, now)
+        await run(sql.DROP_SURPLUS_ATTEMPTS, browser_hash=record.browser_hash, agent=record.agent, kept=limit - 1)
+        await run(sql.PUT_ATTEMPT, **_values(record))
+
+    @_writes
+    async def claim(self, run: Run, /, state_hash: str, **given: Any) -> PendingSignIn | None:
+        return _first(PendingSignIn, await run(sql.CLAIM_ATTEMPT, state_hash=state_hash, **given))
+
+    @_reads
+    async def read(self, run: Run, /, state_hash: str, *, now: float, **given: Any) -> PendingSignIn | None:
+        rows = await run(sql.READ_ATTEMPT, state_hash=state_hash, ended=now - LINGER, **given)
+        return _first(PendingSignIn, rows)
+
+    @_writes
+    async def finish(self, run: Run, /, state_hash: str, *, replay: str | None, now: float, **given: Any) -> None:
+        await self._tidy(run, now)
+        until = None if replay is None else now + REPLAY
+        await run(sql.FINISH_ATTEMPT, state_hash=state_hash, replay=replay, replay_until=until, now=now, **given)
+        self._sweep_due = min(self._sweep_due, until or self._sweep_due)
+
+    @_erases
+    async def forget(self, run: Run, agent: str, user_id: str) -> None:
+        await run(sql.FORGET_ATTEMPTS, agent=agent, user_id=user_id)
+
+    @_writes
+    async def purge(self, run: Run, *, now: float) -> int:
+        # All replays at once, because only what is deleted counts as a step; there are few.
+        await run(sql.WIPE_REPLAYS, until=now, limit=1_000_000)
+        return len(await run(sql.SWEEP_ATTEMPTS, until=now - LINGER, limit=PURGE))
+
+    async def _tidy(self, run: Run, now: float) -> None:
+        await self._sweep(run, now, (sql.WIPE_REPLAYS, now), (sql.SWEEP_ATTEMPTS, now - LINGER))
+
+
+class SqlAccounts(_SqlStore):
+    @_writes
+    async def version(self, run: Run, agent: str, user_id: str) -> int:
+        return await _kept_version(run, agent, user_id)
+
+    @_reads
+    async def owner(self, run: Run, agent: str, configure_user_id: str) -> tuple[str, int] | None:
+        rows = await run(sql.OWNER_AND_VERSION, agent=agent, configure_user_id=configure_user_id)
+        return cast("tuple[str, int]", rows[0]) if rows else None
+
+    @_reads
+    async def find(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return _records(StoredAccount, await run(sql.FIND_ACCOUNTS, agent=agent, user_id=user_id))
+
+    @_reads
+    async def page(
+        self, run: Run, agent: str, *, after: tuple[str, str] | None, limit: int
     ) -> tuple[StoredAccount, ...]:
-        place = (accounts.c.user_id, accounts.c.kind)
-        mine = select(accounts).where(accounts.c.agent == agent).order_by(*place)
-        if after is not None:
-            mine = mine.where(tuple_(*place) > after)
-        return tuple(map(_account, connection.execute(mine.limit(limit))))
+        user_id, kind = after or ("", "")
+        rows = await run(sql.PAGE_OF_ACCOUNTS, agent=agent, user_id=user_id, kind=kind, limit=limit)
+        return _records(StoredAccount, rows)
 
-    @transaction
-    def save(
+    @_writes
+    async def save(
         self,
-        connection: Connection,
+        run: Run,
         account: StoredAccount,
         *,
         version: int | None,
@@ -137,201 +149,235 @@ class SqlAccounts(SqlStore):
         move_from: str | None = None,
     ) -> Saved:
         agent, user_id, identity = account.agent, account.user_id, account.configure_user_id
-        if version is None:
-            _version(connection, agent, user_id)
+        this = {"agent": agent, "configure_user_id": identity}
         # Locked until the commit: an unlink, or a second save for this user, waits or comes first.
-        held = select(users.c.version).where(users.c.agent == agent, users.c.user_id == user_id).with_for_update()
-        present_version = connection.execute(held).scalar_one_or_none()
-        if present_version is None or version not in (None, present_version):
+        if version is None:
+            await _kept_version(run, agent, user_id)
+        elif await run(sql.LOCK_VERSION, agent=agent, user_id=user_id) != [(version,)]:
             return Saved("stale")
-        owner = _owner(connection, agent, identity)
+        found = _records(StoredAccount, await run(sql.FIND_ACCOUNTS, agent=agent, user_id=user_id))
+        present = {one.configure_user_id for one in found}
+        is_connected = bool(present - {identity})
+        if identity in present:
+            owner: str | None = user_id
+        elif is_connected and not replace:
+            owner = _value(await run(sql.OWNER, **this))
+        else:
+            owner = _value(await run(sql.TAKE_OWNERSHIP, **this, user_id=user_id) or await run(sql.OWNER, **this))
         if owner not in (None, user_id, move_from):
             return Saved("taken", owner=owner)
-        present = _of(connection, agent, user_id)
-        others = tuple(a for a in present if a.configure_user_id != identity)
-        if others and not replace:
+        if is_connected and not replace:
             return Saved("connected")
         unlinked: tuple[StoredAccount, ...] = ()
-        if owner is not None and owner != user_id:
-            unlinked = _unlink(connection, agent, owner, identity)
-        for other in others:
-            _delete(connection, other)
         if owner != user_id:
-            connection.execute(insert(owners).values(agent=agent, configure_user_id=identity, user_id=user_id))
-        for same in present:
-            if (same.kind, same.configure_user_id) == (account.kind, identity):
-                _delete(connection, same, keep_owner=True)
-        _insert(connection, account)
-        return Saved("saved", unlinked=unlinked + others)
+            if owner is not None:
+                unlinked = await _unlinked(run, sql.DELETE_ACCOUNTS_OF_IDENTITY, **this, user_id=owner)
+            if not await run(sql.TAKE_OWNERSHIP, **this, user_id=user_id):
+                raise RepeatTransaction  # a third user took it meanwhile
+        if is_connected:
+            unlinked += await _deleted(run, sql.DELETE_OTHER_ACCOUNTS, **this, user_id=user_id)
+        await run(sql.SAVE_ACCOUNT, **_values(account) | {"serial": secrets.token_hex(8)})
+        return Saved("saved", unlinked=unlinked)
 
-    @transaction
-    def update(self, connection: Connection, account: StoredAccount, *, serial: str) -> bool:
-        changed = connection.execute(
-            update(accounts).where(_row(account), accounts.c.serial == serial).values(**_columns(account))
-        )
-        return changed.rowcount == 1
+    @_writes
+    async def update(self, run: Run, account: StoredAccount, *, serial: str) -> bool:
+        return bool(await run(sql.UPDATE_ACCOUNT, **_values(account), old_serial=serial))
 
-    @transaction
-    def unlink(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        return _unlink(connection, agent, user_id, None)
+    @_writes
+    async def unlink(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        return await _unlinked(run, sql.DELETE_ACCOUNTS, agent=agent, user_id=user_id)
 
-    @transaction
-    def forget(self, connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        gone = _unlink(connection, agent, user_id, None)
-        connection.execute(delete(users).where(users.c.agent == agent, users.c.user_id == user_id))
+    @_erases
+    async def forget(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        gone = await _unlinked(run, sql.DELETE_ACCOUNTS, agent=agent, user_id=user_id)
+        await run(sql.FORGET_VERSION, agent=agent, user_id=user_id)
         return gone
 
 
-class SqlLeases(SqlStore):
-    @transaction
-    def acquire(self, connection: Connection, name: str, *, owner: str, until: float, now: float) -> bool:
-        # Those of workers that were killed go along.
-        over = select(leases.c.name).where(leases.c.until <= now).with_for_update(skip_locked=True)
-        connection.execute(delete(leases).where(leases.c.name.in_(over)))
-        if connection.execute(select(leases.c.name).where(leases.c.name == name)).first() is not None:
-            return False
-        connection.execute(insert(leases).values(name=name, owner=owner, until=until))
-        return True
+class SqlLeases(_SqlStore):
+    @_writes
+    async def acquire(self, run: Run, name: str, *, owner: str, until: float, now: float) -> bool:
+        await self._sweep(run, now, (sql.SWEEP_LEASES, now))
+        return bool(await run(sql.ACQUIRE_LEASE, name=name, owner=owner, until=until, now=now))
 
-    @transaction
-    def release(self, connection: Connection, name: str, *, owner: str) -> None:
-        connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
+    @_writes
+    async def release(self, run: Run, name: str, *, owner: str) -> None:
+        await run(sql.RELEASE_LEASE, name=name, owner=owner)
 
 
-class SqlParameters(SqlStore):
-    @reading
-    def read(self, connection: Connection, name: str) -> str | None:
-        return _parameter(connection, name)
+class SqlJourneys(_SqlStore):
+    @_writes
+    async def put(self, run: Run, journey: Journey, *, limit: int, now: float) -> None:
+        await self._sweep(run, now, (sql.SWEEP_JOURNEYS, now))
+        await run(sql.DROP_SURPLUS_JOURNEYS, agent=journey.agent, subject=journey.subject, kept=limit - 1)
+        await run(sql.PUT_JOURNEY, **_values(journey))
 
-    @transaction
-    def keep(self, connection: Connection, name: str, value: str) -> str:
-        found = _parameter(connection, name)
-        if found is None:
-            connection.execute(insert(parameters).values(name=name, value=value))
-        return value if found is None else found
+    @_reads
+    async def read(self, run: Run, journey_hash: str, *, agent: str, now: float) -> Journey | None:
+        return _first(Journey, await run(sql.READ_JOURNEY, journey_hash=journey_hash, agent=agent, now=now))
 
-    @transaction
-    def replace(self, connection: Connection, name: str, *, old: str, new: str) -> bool:
-        changed = connection.execute(
-            update(parameters).where(parameters.c.name == name, parameters.c.value == old).values(value=new)
-        )
-        return changed.rowcount == 1
+    @_writes
+    async def attempt(self, run: Run, /, journey_hash: str, **given: Any) -> bool:
+        return bool(await run(sql.COUNT_TRY, journey_hash=journey_hash, **given))
 
-    @transaction
-    def remove(self, connection: Connection, name: str) -> None:
-        connection.execute(delete(parameters).where(parameters.c.name == name))
+    @_writes
+    async def complete(
+        self, run: Run, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float
+    ) -> Completed:
+        this = {"journey_hash": journey_hash, "agent": link.agent, "subject": link.subject}
+        rows = await run(sql.LOCK_JOURNEY, **this, now=now)
+        if not rows:
+            return "over"
+        used_by = _value(rows)
+        if used_by is not None:
+            return "repeated" if used_by == token_hash else "over"
+        if not await run(sql.RENEW_LINK, **_values(link)):
+            return "taken"
+        await run(sql.COMPLETE_JOURNEY, journey_hash=journey_hash, token_hash=token_hash)
+        return "linked"
 
+    @_reads
+    async def find(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
+        return _first(StoredSubject, await run(sql.FIND_LINK, agent=agent, subject=subject))
 
-def _parameter(connection: Connection, name: str) -> str | None:
-    return connection.execute(select(parameters.c.value).where(parameters.c.name == name)).scalar_one_or_none()
+    @_writes
+    async def save(self, run: Run, link: StoredSubject, *, serial: str | None) -> bool:
+        if serial is None:
+            return bool(await run(sql.ADD_LINK, **_values(link)))
+        return bool(await run(sql.UPDATE_LINK, **_values(link), old_serial=serial))
 
+    @_writes
+    async def remove(self, run: Run, agent: str, subject: str, *, serial: str) -> bool:
+        return bool(await run(sql.REMOVE_LINK, agent=agent, subject=subject, serial=serial))
 
-def sql_stores(database: AnyDatabase) -> Stores:
-    """The stores in one database. On a `ThreadedDatabase` or an `AsyncDatabase` each method is awaited."""
-    return Stores(
-        SqlStates(database),
-        SqlAccounts(database),
-        SqlLeases(database),
-        SqlJourneys(database),
-        SqlAgents(database),
-        SqlParameters(database),
-        close=database.close,
-    )
+    @_writes
+    async def unlink(self, run: Run, wish: StoredSubject) -> StoredSubject | None:
+        gone = await _forgotten(run, wish.agent, wish.subject)
+        await run(sql.REPLACE_LINK, **_values(wish))
+        return gone
 
+    @_erases
+    async def forget(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
+        return await _forgotten(run, agent, subject)
 
-def _mine(state_hash: str, browser_hash: str, intent: Intent, agent: str) -> Any:
-    return and_(
-        states.c.state_hash == state_hash,
-        states.c.browser_hash == browser_hash,
-        states.c.intent == intent,
-        states.c.agent == agent,
-    )
+    @_reads
+    async def page(self, run: Run, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
+        return _records(StoredSubject, await run(sql.PAGE_OF_LINKS, agent=agent, subject=after or "", limit=limit))
 
-
-def _sweep(connection: Connection, now: float, limit: int) -> int:
-    """Delete attempts that have ended, so many at most; how many it were."""
-    # What another transaction deletes already is left to it: to wait for it would be to wait for nothing.
-    ended = select(states.c.state_hash).where(states.c.expires_at <= now - LINGER).limit(limit)
-    return connection.execute(
-        delete(states).where(states.c.state_hash.in_(ended.with_for_update(skip_locked=True)))
-    ).rowcount
-
-
-def _play_out(connection: Connection, now: float, limit: int | None) -> None:
-    """Wipe the replays that are over, so many at most."""
-    played = select(states.c.state_hash).where(states.c.replay_until <= now).limit(limit)
-    connection.execute(
-        update(states)
-        .where(states.c.state_hash.in_(played.with_for_update(skip_locked=True)))
-        .values(replay=None, replay_until=None)
-    )
+    @_writes
+    async def purge(self, run: Run, *, now: float) -> int:
+        return len(await run(sql.SWEEP_JOURNEYS, until=now, limit=PURGE))
 
 
-def _record(row: Row[Any]) -> PendingSignIn:
-    return PendingSignIn(**{name: value for name, value in row._mapping.items() if name != "replay_until"})
+class SqlAgents(_SqlStore):
+    @_writes
+    async def register(self, run: Run, agent_id: str, claim_hash: str, *, app: str, until: float, now: float) -> bool:
+        claim = {"claim_hash": claim_hash, "claim_until": until}
+        return bool(await run(sql.REGISTER_AGENT, app=app, agent_id=agent_id, **claim))
+
+    @_writes
+    async def claim(self, run: Run, claim_hash: str, user_id: str, *, app: str, now: float) -> ClaimedAgent | None:
+        this = {"app": app, "claim_hash": claim_hash, "now": now}
+        claimed = await run(sql.CLAIM_AGENT, **this, user_id=user_id)
+        rows = claimed or await run(sql.CLAIMED_AGENT, **this)
+        return ClaimedAgent(agent_id=rows[0][0], owner_user_id=rows[0][1], is_new=bool(claimed)) if rows else None
+
+    @_reads
+    async def owner(self, run: Run, agent_id: str, *, app: str) -> str | None:
+        return _value(await run(sql.OWNER_OF_AGENT, app=app, agent_id=agent_id))
+
+    @_reads
+    async def owned_by(self, run: Run, user_id: str, *, app: str) -> tuple[str, ...]:
+        # In Python's order: a database has its own idea of the alphabet.
+        return tuple(sorted(agent_id for (agent_id,) in await run(sql.AGENTS_OF_OWNER, app=app, user_id=user_id)))
+
+    @_erases
+    async def forget(self, run: Run, app: str, user_id: str) -> None:
+        await run(sql.FORGET_AGENTS, app=app, user_id=user_id)
 
 
-def _version(connection: Connection, agent: str, user_id: str) -> int:
-    mine = and_(users.c.agent == agent, users.c.user_id == user_id)
-    version = connection.execute(select(users.c.version).where(mine)).scalar_one_or_none()
-    if version is None:
-        version = secrets.randbits(62)
-        connection.execute(insert(users).values(agent=agent, user_id=user_id, version=version))
-    return version
+class SqlParameters(_SqlStore):
+    @_reads
+    async def read(self, run: Run, name: str) -> str | None:
+        return _value(await run(sql.READ_PARAMETER, name=name))
+
+    @_writes
+    async def keep(self, run: Run, name: str, value: str) -> str:
+        return cast(str, _value(await run(sql.KEEP_PARAMETER, name=name, value=value)))
+
+    @_writes
+    async def replace(self, run: Run, name: str, *, old: str, new: str) -> bool:
+        return bool(await run(sql.REPLACE_PARAMETER, name=name, old=old, new=new))
+
+    @_erases
+    async def remove(self, run: Run, name: str) -> None:
+        await run(sql.REMOVE_PARAMETER, name=name)
 
 
-def _owner(connection: Connection, agent: str, configure_user_id: str) -> str | None:
-    found = select(owners.c.user_id).where(owners.c.agent == agent, owners.c.configure_user_id == configure_user_id)
-    return connection.execute(found).scalar_one_or_none()
+def sql_stores(database: Database, *, in_memory: bool = False) -> Stores:
+    """Return the stores in one database. On an asynchronous one each method, and `close`, is awaited."""
+    kinds: tuple[Any, ...] = (SqlStates, SqlAccounts, SqlLeases, SqlJourneys, SqlAgents, SqlParameters)
+    stores: list[Any] = [kind(database, in_memory=in_memory) for kind in kinds]
+    return Stores(*[*stores, database.close])
 
 
-def _of(connection: Connection, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-    rows = connection.execute(
-        select(accounts).where(accounts.c.agent == agent, accounts.c.user_id == user_id).order_by(accounts.c.kind)
-    )
-    return tuple(map(_account, rows))
+async def _kept_version(run: Run, agent: str, user_id: str) -> int:
+    rows = await run(sql.KEEP_VERSION, agent=agent, user_id=user_id, version=secrets.randbits(62))
+    return cast(int, rows[0][0])
 
 
-def _account(row: Row[Any]) -> StoredAccount:
-    return StoredAccount(**{**row._mapping, "scopes": tuple(row.scopes.split())})
-
-
-def _row(account: StoredAccount) -> Any:
-    return and_(
-        accounts.c.agent == account.agent, accounts.c.kind == account.kind, accounts.c.user_id == account.user_id
-    )
-
-
-def _columns(account: StoredAccount) -> dict[str, Any]:
-    values = {f.name: getattr(account, f.name) for f in fields(account)}
-    return {**values, "scopes": " ".join(account.scopes)}
-
-
-def _insert(connection: Connection, account: StoredAccount) -> None:
-    connection.execute(insert(accounts).values(**_columns(replace(account, serial=secrets.token_hex(8)))))
-
-
-def _delete(connection: Connection, account: StoredAccount, *, keep_owner: bool = False) -> None:
-    connection.execute(delete(accounts).where(_row(account)))
-    left = select(accounts.c.kind).where(
-        accounts.c.agent == account.agent, accounts.c.configure_user_id == account.configure_user_id
-    )
-    if not keep_owner and connection.execute(left).first() is None:
-        connection.execute(
-            delete(owners).where(
-                owners.c.agent == account.agent, owners.c.configure_user_id == account.configure_user_id
-            )
-        )
-
-
-def _unlink(
-    connection: Connection, agent: str, user_id: str, configure_user_id: str | None
-) -> tuple[StoredAccount, ...]:
+async def _unlinked(run: Run, deletion: str, *, agent: str, user_id: str, **given: str) -> tuple[StoredAccount, ...]:
+    """Delete a user's accounts and raise the version."""
     # The version first: it's the row that a save in flight holds or waits for.
-    connection.execute(
-        update(users).where(users.c.agent == agent, users.c.user_id == user_id).values(version=secrets.randbits(62))
-    )
-    gone = tuple(a for a in _of(connection, agent, user_id) if configure_user_id in (None, a.configure_user_id))
-    for account in gone:
-        _delete(connection, account)
-    return gone
+    await run(sql.RAISE_VERSION, agent=agent, user_id=user_id, version=secrets.randbits(62))
+    return await _deleted(run, deletion, agent=agent, user_id=user_id, **given)
+
+
+async def _deleted(run: Run, deletion: str, **given: str) -> tuple[StoredAccount, ...]:
+    """Delete accounts, with the ownership of their Configure users."""
+    gone = sorted(_records(StoredAccount, await run(deletion, **given)), key=lambda account: account.kind)
+    for agent, user_id, identity in {(one.agent, one.user_id, one.configure_user_id) for one in gone}:
+        await run(sql.DROP_OWNERSHIP, agent=agent, user_id=user_id, configure_user_id=identity)
+    return tuple(gone)
+
+
+async def _forgotten(run: Run, agent: str, subject: str) -> StoredSubject | None:
+    # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
+    await run(sql.FORGET_JOURNEYS, agent=agent, subject=subject)
+    return _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))
+
+
+def _value(rows: Rows) -> str | None:
+    return rows[0][0] if rows else None
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _values(record: Any) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in _names(cast(Any, type(record)))}
+    return values if "scopes" not in values else values | {"scopes": " ".join(record.scopes)}
+
+
+# SQLite gives 0 and 1 where PostgreSQL gives False and True.
+_READ_AS: dict[str, Callable[[Any], object]] = {
+    "replace": bool,
+    "needs_reconnect": bool,
+    "proven": bool,
+    "scopes": lambda text: tuple(text.split()),
+}
+
+
+def _records(kind: type[R], rows: Rows) -> tuple[R, ...]:
+    named = (zip(_names(cast(Any, kind)), row, strict=True) for row in rows)
+    return tuple(kind(**{name: _READ_AS.get(name, _same)(value) for name, value in row}) for row in named)
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _first(kind: type[R], rows: Rows) -> R | None:
+    return next(iter(_records(kind, rows)), None)

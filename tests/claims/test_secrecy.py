@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from configure_auth.stores import schema
+from configure_auth.stores.schema import TABLES
 
 from ..secrecy.conftest import Ear, Evidence, listening_to_everything, see_files
 from ..support.stores import StoresAt
@@ -31,9 +31,7 @@ def dump(store: str) -> dict[str, str]:
     """The rows of every table of ours, as text."""
     engine = create_engine(store.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
     with engine.connect() as connection:
-        return {
-            name: repr(connection.execute(text(f"SELECT * FROM {name}")).fetchall()) for name in schema.metadata.tables
-        }
+        return {name: repr(connection.execute(text(f"SELECT * FROM {name}")).fetchall()) for name in TABLES}
 
 
 def in_every_way(people: People, evidence: Evidence) -> None:

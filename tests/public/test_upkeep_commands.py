@@ -6,21 +6,22 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy import Engine, create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
+from configure_auth.alembic import upgrade
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores import REPLAY
-from configure_auth.stores.schema import SCHEMA, metadata, number, states, upgrade
-from configure_auth.stores.statements import PURGE
+from configure_auth.stores.schema import SCHEMA, TABLES
+from configure_auth.stores.sql import PURGE
 from configure_auth.testing.conformance.records import attempt
 
 from ..support.servers import PostgreSQL, RedisServer
@@ -106,26 +107,49 @@ def test_two_deployments_at_once_make_the_tables_once(run: Run, postgresql: Post
             (0, f"the tables of schema {SCHEMA} were made\n"),
         ]
         with engine.connect() as connection:
-            assert number(connection) == SCHEMA
-            assert sorted(inspect(connection).get_table_names()) == sorted(metadata.tables)
+            assert upgrade(connection) == SCHEMA
+            assert sorted(inspect(connection).get_table_names()) == sorted(TABLES)
 
 
-def test_the_printed_statements_make_the_same_tables(run: Run, postgresql: PostgreSQL) -> None:
-    from alembic.migration import MigrationContext
-
-    from configure_auth.stores import schema
-
-    printed = run("tables", "--sql", "--store", "postgresql://nowhere/nothing")
+@pytest.mark.parametrize("store", ["postgresql", "sqlite"])
+def test_the_printed_statements_make_the_same_tables(
+    run: Run, postgresql: PostgreSQL, tmp_path: Path, store: str
+) -> None:
+    printed = run("tables", "--sql", "--store", f"{store}://nowhere/nothing")
     assert printed.returncode == 0, printed.stderr
-    with postgresql.schema(tables=False) as url, postgresql.engine(url) as engine:
-        with engine.begin() as connection:
-            connection.execute(text(printed.stdout.replace(":", r"\:")))
-        from alembic.autogenerate import compare_metadata
+    with ExitStack() as stack:
+        if store == "postgresql":
+            ours, theirs = (stack.enter_context(postgresql.schema(tables=False)) for _ in range(2))
+            open_engine = postgresql.engine
+        else:
+            ours, theirs = (f"sqlite:///{tmp_path / name}" for name in ("ours.db", "theirs.db"))
+            open_engine = plain_engine
+        assert run("tables", "--store", ours).returncode == 0
+        made, pasted = (stack.enter_context(open_engine(url)) for url in (ours, theirs))
+        with pasted.begin() as connection:
+            for statement in printed.stdout.split(";"):
+                if statement.strip():
+                    connection.exec_driver_sql(statement)
 
-        with engine.connect() as connection:
-            context = MigrationContext.configure(connection)
-            assert compare_metadata(context, schema.metadata) == []
-            assert schema.number(connection) == schema.SCHEMA
+        assert shape(made) == shape(pasted)
+
+
+@contextmanager
+def plain_engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+def shape(engine: Engine) -> object:
+    """All that an inspector knows of the tables, and the schema number."""
+    with engine.connect() as connection:
+        found = inspect(connection)
+        parts = []
+        for table in sorted(found.get_table_names()):
+            parts += [table, repr(found.get_columns(table)), *sorted(map(repr, found.get_indexes(table)))]
+            parts += [repr(found.get_pk_constraint(table)), repr(found.get_unique_constraints(table))]
+        return parts, connection.exec_driver_sql("SELECT * FROM configure_parameters").fetchall()
 
 
 def test_sqlite_tables_from_before_are_found(run: Run, tmp_path: Path) -> None:
@@ -145,7 +169,7 @@ def test_tables_of_a_newer_version_are_left_alone(run: Run, tmp_path: Path) -> N
 
     assert said(ended) == (
         1,
-        f"Error: the store's tables are of schema 99, made by a newer configure_auth; this knows {SCHEMA}\n",
+        f"Error: the store's tables are of schema 99, made by a newer configure_auth; this version knows {SCHEMA}\n",
     )
 
 
@@ -176,12 +200,13 @@ def test_purge_wipes_every_replay_that_is_over(run: Run, stores_at: StoresAt, tm
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
     with engine.begin() as connection:
         upgrade(connection)
-        connection.execute(states.insert(), [*logins, fresh])
+        insert = f"INSERT INTO configure_states ({', '.join(fresh)}) VALUES ({', '.join(f':{name}' for name in fresh)})"
+        connection.execute(text(insert), [*logins, fresh])
 
     assert said(run("purge", "--store", url)) == (0, "deleted 0 ended attempts\n")
 
     with engine.connect() as connection:
-        left = connection.execute(select(states.c.replay, states.c.replay_until, states.c.outcome)).all()
+        left = connection.execute(text("SELECT replay, replay_until, outcome FROM configure_states")).all()
     assert sorted(left, key=lambda row: row.replay is None) == [
         (fresh["replay"], fresh["replay_until"], "sealed"),
         *[(None, None, "sealed")] * many,

@@ -13,12 +13,11 @@ from ..support.servers import PostgreSQL, RedisServer
 FORK = """
 import os, sys
 from pathlib import Path
-from configure_auth.stores.engines import open_database
-from configure_auth.stores.sql import sql_stores
+from configure_auth.stores.opening import open_stores
 
 file = sys.argv[1]
-database = open_database(f"sqlite:///{file}", agent="a", fingerprints=("f",), folder=Path(), awaited=False)
-stores = sql_stores(database)
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+stores = open_stores(f"sqlite:///{file}", **options)
 version = stores.accounts.version("a", "u1")
 
 def opened():
@@ -41,7 +40,7 @@ assert opened() == [], opened()
 _, status = os.waitpid(child, 0)
 assert stores.accounts.version("a", "u1") == version
 assert stores.accounts.unlink("a", "u1") == ()
-database.close()
+stores.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -49,8 +48,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
 FORK_IN_THE_MIDDLE = """
 import os, subprocess, sys, threading
 from pathlib import Path
-from configure_auth.stores.engines import open_database
-from configure_auth.stores.sql import sql_stores
+from configure_auth.stores import databases
+from configure_auth.stores.opening import open_stores
 
 OTHER = '''
 import sqlite3, sys
@@ -61,13 +60,13 @@ print("locked", flush=True)
 sys.stdin.readline()
 '''
 file = sys.argv[1]
-database = open_database(f"sqlite:///{file}", agent="a", fingerprints=("f",), folder=Path(), awaited=False)
-stores = sql_stores(database)
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+stores = open_stores(f"sqlite:///{file}", **options)
 other = subprocess.Popen([sys.executable, "-c", OTHER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 other.stdout.readline()
 first = threading.Thread(target=lambda: stores.accounts.version("a", "u1"))
 first.start()
-while not database._prepare.lock.locked():
+while not (databases._queues and all(queue.locked() for queue in databases._queues.values())):
     pass
 child = os.fork()
 if child == 0:
@@ -76,7 +75,7 @@ if child == 0:
 other.communicate(b"go on\\n")
 first.join()
 _, status = os.waitpid(child, 0)
-database.close()
+stores.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -84,35 +83,34 @@ sys.exit(os.waitstatus_to_exitcode(status))
 FORK_WITH_POSTGRESQL = """
 import gc, os, sys, threading, warnings
 from pathlib import Path
-from sqlalchemy import text
-from configure_auth.stores.engines import open_database
-from configure_auth.stores.sql import sql_stores
+from configure_auth.stores.opening import open_stores
 
-database = open_database(sys.argv[1], agent="a", fingerprints=("f",), folder=Path(), awaited=False)
-stores = sql_stores(database)
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+stores = open_stores(sys.argv[1], **options)
+database = stores.accounts._database
 version = stores.accounts.version("a", "u1")
 
-def session(connection):
-    return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+async def session(run):
+    return (await run("SELECT pg_backend_pid()"))[0][0]
 
 begun, go_on, kept = threading.Event(), threading.Event(), []
 
-def in_use(connection):
-    kept.append(session(connection))
+async def in_use(run):
+    kept.append(await session(run))
     begun.set()
     go_on.wait()
-    kept.append(session(connection))
+    kept.append(await session(run))
 
 thread = threading.Thread(target=database.perform, args=(in_use,))
 thread.start()
 begun.wait()
-idle = database.read(session)
+idle = database.perform(session, "read")
 # What the thread has in use is let go in the child without being closed, which psycopg warns of.
 warnings.simplefilter("ignore", ResourceWarning)
 child = os.fork()
 if child == 0:
     try:
-        assert database.read(session) not in (idle, kept[0]), "a connection of the parent"
+        assert database.perform(session, "read") not in (idle, kept[0]), "a connection of the parent"
         assert stores.accounts.version("a", "u1") == version
         assert stores.accounts.unlink("a", "u1") == ()
         gc.collect()
@@ -126,7 +124,7 @@ thread.join()
 # What was in use during the fork was neither closed by the child nor taken by it.
 assert len(kept) == 2 and kept[0] == kept[1], kept
 assert stores.accounts.version("a", "u1") != version
-database.close()
+stores.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 

@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from configure_auth.stores import Saved, StoredAccount, Stores
-from configure_auth.stores.memory import MemoryAccounts, MemoryLeases, MemoryStates, memory_stores
 from configure_auth.testing.conformance.records import NOW, attempt
 from configure_auth.values import Intent, PendingSignIn
 
 from ..support.wrapping import wrapped
 from .broken_agents import AGENTS
 from .broken_journeys import JOURNEYS, PARAMETERS
+from .model import MemoryAccounts, MemoryLeases, MemoryStates, memory_stores
 from .two_at_once import TwoAtOnce
 
 __all__ = ["BROKEN", "awaited"]

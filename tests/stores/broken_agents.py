@@ -6,9 +6,9 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from configure_auth.stores.memory import MemoryAgents
 from configure_auth.values import ClaimedAgent
 
+from .model import MemoryAgents
 from .two_at_once import TwoAtOnce
 
 __all__ = ["AGENTS"]

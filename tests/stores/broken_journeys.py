@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from configure_auth.stores import Completed, StoredSubject
-from configure_auth.stores.memory import MemoryJourneys, MemoryParameters
 from configure_auth.values import Journey
 
+from .model import MemoryJourneys, MemoryParameters
 from .two_at_once import TwoAtOnce
 
 __all__ = ["JOURNEYS", "PARAMETERS"]

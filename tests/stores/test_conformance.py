@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import dict_row
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import create_engine
@@ -33,25 +36,36 @@ def redis_url(redis_server: RedisServer) -> Iterator[str]:
 
 
 class TestMemory(StoreConformance):
-    @pytest.fixture
-    def stores(self, tmp_path: Path) -> Stores:
-        return opened("memory://", tmp_path)
+    @pytest.fixture(params=["plain", "in-threads"])
+    def stores(self, request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+        return opened("memory://", tmp_path, awaited=request.param != "plain")
 
 
 class TestSqlite(StoreConformance):
-    @pytest.fixture(params=["plain", "in-threads", "aiosqlite"])
+    @pytest.fixture(params=["plain", "in-threads"])
     def stores(self, request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
-        url = "sqlite+aiosqlite:///x.db" if request.param == "aiosqlite" else "sqlite:///x.db"
-        return opened(url, tmp_path, awaited=request.param != "plain")
+        return opened("sqlite:///x.db", tmp_path, awaited=request.param != "plain")
 
 
 class TestPostgresql(StoreConformance):
+    @pytest.fixture(params=["plain", "awaited"])
+    def stores(self, request: pytest.FixtureRequest, postgresql_url: str, tmp_path: Path) -> Stores:
+        return opened(postgresql_url, tmp_path, awaited=request.param != "plain")
+
+
+class TestPostgresqlByAFunction(StoreConformance):
+    """On connections that an app opens, whose own statements are in a transaction and give dicts."""
+
     @pytest.fixture(params=["plain", "in-threads", "awaited"])
     def stores(self, request: pytest.FixtureRequest, postgresql_url: str, tmp_path: Path) -> Stores:
-        url = postgresql_url
-        if request.param == "awaited":
-            url = url.replace("postgresql:", "postgresql+psycopg_async:", 1)
-        return opened(url, tmp_path, awaited=request.param != "plain")
+        def connect() -> Connection[Any]:
+            return Connection.connect(postgresql_url, row_factory=dict_row)
+
+        async def connect_awaited() -> AsyncConnection[Any]:
+            return await AsyncConnection.connect(postgresql_url, row_factory=dict_row)
+
+        function = connect_awaited if request.param == "awaited" else connect
+        return opened(function, tmp_path, awaited=request.param != "plain")
 
 
 class TestPostgresqlOfAnApp(StoreConformance):

@@ -12,13 +12,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import trio
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
@@ -92,20 +93,104 @@ def test_an_absolute_file_lies_where_it_says(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_an_engine_on_a_file_is_taken(tmp_path: Path) -> None:
-    path = tmp_path / "x.db"
-    works(opened(create_engine(f"sqlite:///{path}"), tmp_path))
-    works_awaited(opened(create_async_engine(f"sqlite+aiosqlite:///{path}"), tmp_path, awaited=True))
-    works_awaited(opened(create_engine(f"sqlite:///{path}"), tmp_path, awaited=True))
+def test_a_store_that_is_opened_creates_nothing_before_it_is_used(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no store for states"):
+        opened("sqlite:///not/yet/x.db", tmp_path, "nonsense://")
+    with pytest.raises(SettingsError, match="no options"):
+        opened("sqlite:///not/yet/x.db?mode=ro", tmp_path)
+    opened("sqlite:///not/yet/x.db", tmp_path).close()
+
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg_async"])
+def test_a_folder_that_cant_be_created_is_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    stores = opened("sqlite:///file/x.db", tmp_path)
+
+    with pytest.raises(SettingsError, match=r"the store's file can't be opened .*; set CONFIGURE_STORE"):
+        stores.accounts.version("a", "u1")
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"])
+def test_a_url_of_sqlite_is_taken_by_each_of_its_names(tmp_path: Path, scheme: str) -> None:
+    works(opened(f"{scheme}:///x.db", tmp_path))
+    works_awaited(opened(f"{scheme}:///x.db", tmp_path, awaited=True))
+
+
+POSTGRESQL = [
+    "postgresql",
+    "postgres",
+    *(f"postgresql+{one}" for one in ("psycopg", "psycopg_async", "psycopg2", "asyncpg")),
+]
+
+
+@pytest.mark.parametrize("scheme", POSTGRESQL)
 def test_a_url_of_postgresql_is_taken_by_each_of_its_names(postgresql_url: str, tmp_path: Path, scheme: str) -> None:
     url = postgresql_url.replace("postgresql+psycopg:", f"{scheme}:", 1)
 
     works_awaited(opened(url, tmp_path, awaited=True))
-    if not scheme.endswith("async"):
-        works(opened(url, tmp_path))
+    works(opened(url, tmp_path))
+    works(opened(make_url(url), tmp_path))
+
+
+@pytest.mark.parametrize("given", ["url", "engine", "connect_args"])
+def test_libpqs_parameters_are_used(postgresql_url: str, postgresql: PostgreSQL, tmp_path: Path, given: str) -> None:
+    name = f"it's named by {given} %25"
+    url = make_url(postgresql_url).update_query_dict({"sslmode": "prefer", "connect_timeout": "3"})
+    named = url.update_query_dict({"application_name": name})
+    source: Any = named.render_as_string(hide_password=False)
+    if given == "engine":
+        source = create_engine(named)
+    elif given == "connect_args":
+        source = create_engine(url, connect_args={"application_name": name, "prepare_threshold": 0})
+    stores = opened(source, tmp_path)
+    stores.accounts.find("a", "u1")
+
+    with postgresql.engine(postgresql_url) as engine, engine.connect() as watcher:
+        names = watcher.execute(text("SELECT application_name FROM pg_stat_activity")).scalars().all()
+    stores.close()
+    assert name in names
+
+
+def test_a_function_that_opens_connections_is_taken(postgresql_url: str, tmp_path: Path) -> None:
+    url, opens = postgresql_url.replace("+psycopg", "", 1), []
+
+    def connect() -> Any:
+        opens.append("blocking")
+        return psycopg.connect(url, autocommit=len(opens) > 1)
+
+    async def connect_awaited() -> Any:
+        opens.append("awaited")
+        return await psycopg.AsyncConnection.connect(url)
+
+    works(opened(connect, tmp_path))
+    works_awaited(opened(connect, tmp_path, awaited=True))
+    works_awaited(opened(connect_awaited, tmp_path, awaited=True))
+    works_awaited(opened(lambda: connect_awaited(), tmp_path, awaited=True))
+    assert {"blocking", "awaited"} == set(opens)
+
+
+def test_a_function_whose_database_is_down_is_taken(tmp_path: Path) -> None:
+    stores = opened(lambda: psycopg.connect("postgresql://hunter2@127.0.0.1:1/d"), tmp_path)
+
+    with pytest.raises(StoreError, match="could not do its work now"):
+        stores.accounts.version("a", "u1")
+    stores.close()
+
+
+def test_a_function_that_fails_in_its_own_way_is_a_store_error(postgresql_url: str, tmp_path: Path) -> None:
+    async def no_password() -> Any:
+        raise LookupError("hunter2")
+
+    stores = opened(no_password, tmp_path, awaited=True)
+
+    async def use() -> None:
+        with pytest.raises(StoreError, match="LookupError") as raised:
+            await awaitable(stores.accounts.version("a", "u1"))
+        assert SECRET not in "".join(traceback.format_exception(raised.value))
+        await stores.aclose()
+
+    asyncio.run(use())
 
 
 def test_a_flask_sqlalchemy_db_is_taken(postgresql_url: str, tmp_path: Path) -> None:
@@ -145,21 +230,33 @@ def test_attempts_alone_may_be_kept_in_redis_and_elsewhere(redis_server: RedisSe
 
 # What is refused, and what is said
 
-NO_SQLITE = "the app's own SQLite file can't be the store.*store=\"sqlite:///configure.db\""
-NO_WAITING = "an asynchronous engine can't be waited for here; give a blocking one, or its URL"
+NO_SQLITE = "the app's own SQLite engine can't be the store.*by its URL: store=\"sqlite:///configure.db\""
+NO_CREATOR = "an Engine with a creator or a do_connect listener.*a function that opens a psycopg connection instead"
 ONLY_STATES = 'Redis keeps the attempts to sign in only.*store="postgresql://...".*states="redis://..."'
+
+
+TRANSLATED = {"schema_translate_map": {None: "theirs"}}
+
+
+def listened_to(engine: Engine) -> Engine:
+    event.listen(engine, "do_connect", lambda *_: None)
+    return engine
+
+
+async def opens_awaited() -> Any:
+    raise AssertionError("nothing connects")
 
 
 @pytest.mark.parametrize(
     ("store", "said"),
     [
-        ("mysql://u:hunter2@h/d", "'mysql':... is no store for this app; use sqlite:///configure.db"),
-        ("mysql+pymysql://u:hunter2@h/d", r"'mysql\+pymysql':... is no store for this app"),
-        ("postgresql+psycopg2://u:hunter2@h/d", r"'postgresql\+psycopg2':... is no store for this app"),
-        ("nonsense://u:hunter2@h/d", "'nonsense':... is no store for this app.*or memory://"),
-        ("u:hunter2@h/d", "store= is no URL of a store; it looks like sqlite:///configure.db"),
-        ("postgresql://u:hunter2@h:port/d", "store= is no URL of a store"),
-        ("", "store= is no URL of a store"),
+        ("mysql://u:hunter2@h/d", "store='mysql':... can't be used; use sqlite:///configure.db"),
+        ("mysql+pymysql://u:hunter2@h/d", "store='mysql':... can't be used"),
+        ("nonsense://u:hunter2@h/d", "store='nonsense':... can't be used.*or memory://"),
+        ("u:hunter2@h/d", "store= is not a URL; it looks like sqlite:///configure.db"),
+        ("postgresql://u@h:hunter2/d?sslmode=require", "store= is not a valid URL; it looks like"),
+        ("postgresql://u:hunter2@h/d?ssl=on&no_such=hunter2", "doesn't know no_such, ssl; it takes libpq's parameters"),
+        ("", "store= is not a URL"),
         ("sqlite://", "needs a file: sqlite:///configure.db; without one it is memory://"),
         ("sqlite:///:memory:", "needs a file"),
         ("sqlite+aiosqlite://", "needs a file"),
@@ -168,16 +265,24 @@ ONLY_STATES = 'Redis keeps the attempts to sign in only.*store="postgresql://...
         ("rediss://u:hunter2@h/0", ONLY_STATES),
         ("unix:///x?password=hunter2", ONLY_STATES),
         (Redis(password=SECRET), ONLY_STATES),
-        (create_engine("sqlite://"), "needs a file"),
-        (7, "store=int is no store; give sqlite:///configure.db"),
-        (None, "store=NoneType is no store"),
-        (lambda: None, "store=function is no store.*or a Session factory"),
+        ("sqlite:///x.db?timeout=5", "has no options; leave out what follows the question mark"),
+        (create_engine("sqlite://"), NO_SQLITE),
+        (7, "store= got an int; expected sqlite:///configure.db, .*or a function that opens a psycopg connection"),
+        (None, "store= got a NoneType; expected"),
+        (lambda: None, "store= got a function that returns a NoneType; expected .*a Session factory"),
+        (create_engine("postgresql+psycopg://h/d", creator=lambda: None), NO_CREATOR),
+        (listened_to(create_engine("postgresql+psycopg://h/d")), NO_CREATOR),
+        (
+            create_engine("postgresql+psycopg://h/d", connect_args={"server_settings": {}, "ssl": SECRET}),
+            "server_settings, ssl",
+        ),
+        (
+            create_engine("postgresql+psycopg://h/d", execution_options=TRANSLATED),
+            "schema_translate_map; give .*search_path",
+        ),
+        (opens_awaited, "store= opens asynchronous connections; give a function that opens blocking ones here"),
         (sessionmaker(create_engine("sqlite:///x.db")), NO_SQLITE),
-        (create_async_engine("sqlite+aiosqlite:///x.db"), NO_WAITING),
-        (async_sessionmaker(create_async_engine("postgresql+psycopg://u:hunter2@h/d")), NO_WAITING),
-        (create_async_engine("postgresql+psycopg://u:hunter2@h/d"), NO_WAITING),
-        ("postgresql+psycopg_async://u:hunter2@h/d", NO_WAITING),
-        ("sqlite+aiosqlite:///x.db", NO_WAITING),
+        (create_async_engine("sqlite+aiosqlite:///x.db"), NO_SQLITE),
     ],
 )
 def test_what_is_no_store_is_told_what_is(tmp_path: Path, store: object, said: str) -> None:
@@ -240,26 +345,34 @@ def test_an_engine_on_another_database_is_told_which_work(tmp_path: Path) -> Non
     engine = create_engine("sqlite:///x.db")
     engine.dialect.name = Dialect.name
 
-    with pytest.raises(SettingsError, match="store= is an engine on mysql; the store works on PostgreSQL and SQLite"):
+    with pytest.raises(
+        SettingsError,
+        match=r"store= is an Engine on mysql; the store works on PostgreSQL; or use sqlite:///configure.db",
+    ):
         opened(engine, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("store", "named"),
-    [
-        ("sqlite+aiosqlite:///x.db", "aiosqlite runs on asyncio only.*sqlite:///configure.db or postgresql://"),
-        ("postgresql+psycopg_async://u:hunter2@127.0.0.1:1/d", "psycopg.* runs on asyncio only"),
-    ],
-)
-def test_under_trio_a_driver_of_asyncio_is_refused_by_name(tmp_path: Path, store: str, named: str) -> None:
-    stores = opened(store, tmp_path, awaited=True)
+@pytest.mark.parametrize("given", ["url", "engine"])
+def test_under_trio_postgresql_works_in_threads(postgresql_url: str, tmp_path: Path, given: str) -> None:
+    stores = opened(postgresql_url if given == "url" else create_async_engine(postgresql_url), tmp_path, awaited=True)
+
+    async def use() -> None:
+        version = await awaitable(stores.accounts.version("a", "u1"))
+        assert await awaitable(stores.accounts.version("a", "u1")) == version
+        await stores.aclose()
+
+    trio.run(use)
+
+
+def test_under_trio_asynchronous_connections_are_refused_by_name(tmp_path: Path) -> None:
+    stores = opened(opens_awaited, tmp_path, awaited=True)
 
     for step in (lambda: stores.accounts.version("a", "u1"), lambda: stores.accounts.find("a", "u1")):
 
         async def use(step: Any = step) -> None:
             await step()
 
-        with pytest.raises(SettingsError, match=named):
+        with pytest.raises(SettingsError, match="asynchronous connections need asyncio"):
             trio.run(use)
 
 
@@ -306,20 +419,15 @@ except SettingsError as error:
 @pytest.mark.parametrize(
     ("module", "store", "states", "awaited", "said"),
     [
-        ("sqlalchemy", "sqlite:///x.db", None, False, "the store needs SQLAlchemy: pip install '{}[flask]'"),
         ("psycopg", "postgresql://h/d", None, False, "the store needs psycopg: pip install '{}[postgresql]'"),
         ("psycopg", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
-        ("psycopg", "postgresql+psycopg_async://h/d", None, True, "needs psycopg: pip install '{}[postgresql]'"),
-        ("aiosqlite", "sqlite+aiosqlite:///x.db", None, True, "needs aiosqlite: pip install '{}[starlette]'"),
-        ("greenlet", "sqlite+aiosqlite:///x.db", None, True, "needs greenlet: pip install 'sqlalchemy[asyncio]'"),
+        ("psycopg_pool", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
         ("redis", "memory://", "redis://h", False, "states= needs redis-py: pip install '{}[redis]'"),
         # What is there does without what isn't.
         ("redis", "sqlite:///x.db", None, False, "opened"),
         ("psycopg", "sqlite:///x.db", None, True, "opened"),
-        ("aiosqlite", "sqlite:///x.db", None, True, "opened"),
-        ("greenlet", "sqlite:///x.db", None, False, "opened"),
-        ("greenlet", "postgresql://h/d", None, False, "opened"),
-        ("sqlalchemy", "memory://", "redis://h", False, "opened"),
+        ("sqlalchemy", "sqlite:///x.db", None, True, "opened"),
+        ("sqlalchemy", "postgresql://h/d", "redis://h", False, "opened"),
     ],
 )
 def test_what_is_missing_is_told_how_to_install(

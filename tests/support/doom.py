@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Engine, event
-
 from configure_auth.stores import Stores
 from configure_auth.stores.opening import open_stores
 
+from .statements import each_statement
 from .wrapping import wrapped
 
 __all__ = ["Doom", "Steps", "When", "doomed_stores", "doomed_transport"]
@@ -54,14 +53,8 @@ class Steps:
         return taken
 
     def _statement_by_statement(self, step: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        def after(*_: object) -> None:
-            self._count("inside")
-
-        event.listen(Engine, "after_cursor_execute", after)
-        try:
+        with each_statement(lambda _: self._count("inside")):
             return step(*args, **kwargs)
-        finally:
-            event.remove(Engine, "after_cursor_execute", after)
 
     def _count(self, when: When) -> None:
         if when == self._doom.when:

@@ -19,7 +19,8 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from configure_auth.stores import schema
+from configure_auth.stores.opening import make_tables
+from configure_auth.stores.schema import TABLES
 
 __all__ = ["PostgreSQL", "RedisServer", "postgresql_here", "redis_here"]
 
@@ -59,9 +60,9 @@ class PostgreSQL:
                 if tables:
                     # What a broken test left open would wait for ever.
                     connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-                    for table in reversed(schema.metadata.sorted_tables):
-                        keep_number = "WHERE name <> 'schema'" if table is schema.parameters else ""
-                        connection.execute(text(f"DELETE FROM {table.name} {keep_number}"))
+                    for table in TABLES:
+                        keep_number = "WHERE name <> 'schema'" if table == "configure_parameters" else ""
+                        connection.execute(text(f"DELETE FROM {table} {keep_number}"))
                 else:
                     connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
             if tables:
@@ -79,8 +80,7 @@ class PostgreSQL:
         with self._engine.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA {name}"))
         if tables:
-            with self.engine(self._url_of(name)) as engine, engine.begin() as connection:
-                schema.upgrade(connection)
+            make_tables(self._url_of(name), Path.cwd())
         return name
 
     def _url_of(self, name: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from configure_auth.commands.checks.findings import End
 from configure_auth.commands.checks.store import workers_of
 from configure_auth.errors import StoreError
-from configure_auth.stores.memory import MemoryStates, memory_stores
+from configure_auth.stores.memory import memory_stores
 
 from ..support.flask_sessions import ServerSessions
 from .apps import LIVE, SECRET_KEY, Adapter, Judge
@@ -245,13 +245,19 @@ def test_a_middleware_of_the_app_may_take_the_prefix_off(on_flask: Judge) -> Non
 # The store and the workers.
 
 
-class _Broken(MemoryStates):
+class _States:
+    """Whatever has a store's methods is one."""
+
+    def claim(self, *_: Any, **__: Any) -> Any: ...
+
+
+class _Broken(_States):
     def read(self, *_: Any, **__: Any) -> Any:
         raise StoreError("the store could not do its work now")
 
 
 def test_a_store_out_of_reach_is_said(judge: Judge) -> None:
-    found = judge(constructor={"store": replace(memory_stores(), states=_Broken())})["store"]
+    found = judge(constructor={"store": replace(memory_stores(), states=cast(Any, _Broken()))})["store"]
 
     assert found.end is End.FAILED
     assert "could not do its work" in (found.remedy or "")
@@ -259,11 +265,11 @@ def test_a_store_out_of_reach_is_said(judge: Judge) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("planted: a password"), SystemExit("planted: a password")])
 def test_a_check_that_breaks_off_is_a_finding_without_words(judge: Judge, error: BaseException) -> None:
-    class Breaking(MemoryStates):
+    class Breaking(_States):
         def read(self, *_: Any, **__: Any) -> Any:
             raise error
 
-    found = judge(constructor={"store": replace(memory_stores(), states=Breaking())})
+    found = judge(constructor={"store": replace(memory_stores(), states=cast(Any, Breaking()))})
 
     assert found["store"].end is End.FAILED
     assert type(error).__name__ in found["store"].found
@@ -284,21 +290,13 @@ def test_a_store_that_other_keys_sealed_is_said(judge: Judge, tmp_path: Path) ->
 
 
 def test_the_checks_leave_no_attempt_in_the_store(judge: Judge, tmp_path: Path) -> None:
-    from sqlalchemy import create_engine, func
-
-    from configure_auth.stores import schema
+    from configure_auth.stores.schema import TABLES
 
     assert judge(messages=True)["login_guard"].end is End.PASSED
-    engine = create_engine(f"sqlite:///{tmp_path / 'configure.db'}")
-    with engine.connect() as connection:
-        kept = [
-            connection.execute(select(func.count()).select_from(table)).scalar()
-            for table in schema.metadata.sorted_tables
-            if table is not schema.parameters
-        ]
-        names = connection.execute(select(schema.parameters.c.name)).scalars().all()
-    engine.dispose()
-    assert set(kept) == {0}
+    with closing(sqlite3.connect(tmp_path / "configure.db")) as file:
+        kept = [file.execute(f"SELECT count(*) FROM {table}").fetchone() for table in TABLES - {"configure_parameters"}]
+        names = [name for (name,) in file.execute("SELECT name FROM configure_parameters")]
+    assert set(kept) == {(0,)}
     assert [name for name in names if not name.startswith(("key ", "schema"))] == []
 
 
@@ -326,7 +324,7 @@ def test_how_many_workers_a_server_is_told_of(environment: dict[str, str], numbe
 
 @pytest.mark.parametrize("part", ["the store", "the attempts"])
 def test_memory_is_for_one_process_on_localhost(judge: Judge, part: str) -> None:
-    store = {"store": "memory://"} if part == "the store" else {"states": MemoryStates()}
+    store = {"store": "memory://"} if part == "the store" else {"states": memory_stores().states}
     several = {"WEB_CONCURRENCY": "4"}
 
     assert judge(constructor=store)["workers"].end is End.PASSED

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 from ...flows.effects import UseStore
-from ...stores.memory import MemoryAccounts, MemoryStates
 from .application import Application, Table
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, warned
@@ -37,7 +36,7 @@ async def store(deployment: Deployment, application: Application) -> Finding:
 async def workers(deployment: Deployment, application: Application) -> Finding:
     """Whether a store in memory is used by several processes, as far as the environment tells."""
     states, accounts = await UseStore(
-        lambda stores: (isinstance(stores.states, MemoryStates), isinstance(stores.accounts, MemoryAccounts))
+        lambda stores: (getattr(stores.states, "in_memory", False), getattr(stores.accounts, "in_memory", False))
     )
     if not states and not accounts:
         return passed("they share the store")

@@ -1,0 +1,32 @@
+"""Every SQL statement that a store runs, seen from below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from configure_auth.stores import databases
+
+__all__ = ["each_statement"]
+
+
+@contextmanager
+def each_statement(after: Callable[[str], object]) -> Iterator[None]:
+    """Call `after` with each statement that was run, BEGIN and COMMIT too."""
+    to_sqlite, to_postgresql = databases._on_sqlite, databases._Pool._on
+
+    def told(run: Any) -> Any:
+        async def running(statement: str, /, **values: Any) -> Any:
+            rows = await run(statement, **values)
+            after(statement.strip())
+            return rows
+
+        return running
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(databases, "_on_sqlite", lambda connection: told(to_sqlite(connection)))
+        patch.setattr(databases._Pool, "_on", lambda pool, connection: told(to_postgresql(pool, connection)))
+        yield
