@@ -97,8 +97,8 @@ class ConfigureAuth(UserVerbs, Awaited):
         settings: the credentials; by default read from the environment, now.
         store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
             "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
-            connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. What blocks
-            works in threads; "postgresql+psycopg_async://..." and "sqlite+aiosqlite:///..." run on asyncio's loop.
+            connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
+            works in threads; PostgreSQL on asyncio's loop, and on trio in threads.
             Unless given, it is the setting CONFIGURE_STORE, or the file.
         states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
             accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.

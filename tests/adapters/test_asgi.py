@@ -137,29 +137,7 @@ def test_both_flows_on_either_loop_with_a_store_that_blocks_nobody(
     on(backend, link_then_login, make_app(store.format(tmp_path)), configure_sandbox)
 
 
-def test_aiosqlite_serves_asyncio(make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path) -> None:
-    configure_sandbox.add_person("+15550100001", name="Ada")
-
-    on("asyncio", link_then_login, make_app(f"sqlite+aiosqlite:///{tmp_path}/configure.db"), configure_sandbox)
-
-
-def test_aiosqlite_is_refused_under_trio_by_name(
-    make_app: MakeApp, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = make_app(f"sqlite+aiosqlite:///{tmp_path}/configure.db")
-
-    async def main() -> None:
-        async with browser(app) as client:
-            await client.post("/in/u1")
-            answer = await client.get("/configure/sign-in", headers=SAME)
-            assert answer.status_code == 500
-            assert "misconfigured" in answer.text
-
-    on("trio", main)
-    assert "aiosqlite runs on asyncio only" in caplog.text
-
-
-@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db", "sqlite+aiosqlite:///{}/b.db"])
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db"])
 def test_nothing_blocks_the_loop(make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, store: str) -> None:
     configure_sandbox.add_person("+15550100001", name="Ada")
     app = make_app(store.format(tmp_path))
@@ -190,7 +168,7 @@ async def login_refresh_and_fail(app: Starlette, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("flow", ["link", "login"])
-@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db", "sqlite+aiosqlite:///{}/b.db"])
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db"])
 def test_64_tasks_with_one_callback_make_one_exchange(
     make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, store: str, flow: str
 ) -> None:
@@ -330,7 +308,7 @@ def test_a_test_client_that_has_a_loop_for_each_request(
     make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     configure_sandbox.add_person("+15550100001", name="Ada")
-    for store in ("memory://", f"sqlite:///{tmp_path}/a.db", f"sqlite+aiosqlite:///{tmp_path}/b.db"):
+    for store in ("memory://", f"sqlite:///{tmp_path}/a.db"):
         client = TestClient(make_app(store), base_url=APP_URL, follow_redirects=False)
         client.post("/in/u1")
         hosted = client.get("/configure/sign-in", headers=SAME).headers["location"]

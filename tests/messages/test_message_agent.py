@@ -300,27 +300,19 @@ def test_tasks_may_share_a_bot(platform: Platform, bot: Bot) -> None:
     assert len({one.external_id for one in got}) == 13
 
 
-@pytest.mark.parametrize("kind", ["asyncio"])
+@pytest.mark.parametrize("kind", ["plain", "asyncio", "trio"])
 @one_app
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_a_bot_on_asyncio_may_use_a_driver_of_asyncios(
-    platform: Platform, make_bot: MakeBot, shared: Mapping[str, Any]
+def test_a_bot_may_name_a_driver_of_asyncios(
+    platform: Platform, make_bot: MakeBot, shared: Mapping[str, Any], kind: Literal["plain", "asyncio", "trio"]
 ) -> None:
-    url = _of_asyncio(shared["store"])
-    bot = make_bot(platform.web, store=url)
+    url: str = shared["store"]
+    url = url.replace("sqlite:", "sqlite+aiosqlite:", 1).replace("postgresql:", "postgresql+asyncpg:", 1)
+    bot = make_bot(platform.web, store=url, kind=kind)
 
     platform.follow(bot.connect())
     assert bot.message(KEY, ADA).linked
     assert bot.forget() is True
-
-    with pytest.raises(SettingsError, match="runs on asyncio only; under trio give"):
-        make_bot(platform.web, store=url, kind="trio").message()
-    with pytest.raises(SettingsError, match="an asynchronous engine can't be waited for here"):
-        make_bot(platform.web, store=url, kind="plain")
-
-
-def _of_asyncio(url: str) -> str:
-    return url.replace("sqlite:", "sqlite+aiosqlite:", 1).replace("postgresql:", "postgresql+psycopg_async:", 1)
 
 
 # Events

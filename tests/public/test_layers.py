@@ -158,7 +158,7 @@ def test_flows_know_no_adapter_and_no_particular_database() -> None:
         "configure_auth.sandbox",
         "configure_auth.commands.main",
     )
-    kept = ("configure_auth.stores.sql", "configure_auth.stores.database", "configure_auth.stores.schema")
+    kept = ("configure_auth.stores.sql", "configure_auth.stores.databases", "configure_auth.stores.schema")
 
     assert offences("flows", *adapters, *kept) == []
 
