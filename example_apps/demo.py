@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = "bearer,flask,starlette,messages,sandbox"
-PACKAGES = ("flask-login", "flask-sqlalchemy", "flask-wtf", "fastapi")
-MODULES = ("configure_auth", "fastapi", "flask_sqlalchemy", "flask_wtf", "jwt", "phonenumbers", "uvicorn")
+PACKAGES = ("aiosqlite", "flask-login", "flask-sqlalchemy", "flask-wtf", "fastapi", "sqlalchemy[asyncio]")
+MODULES = ("aiosqlite", "configure_auth", "fastapi", "flask_sqlalchemy", "flask_wtf", "jwt", "phonenumbers", "uvicorn")
 """Some modules of these, by which an environment that has them is recognised."""
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
