@@ -28,9 +28,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate
 
-from ..client.call import Call, Reply
+from ..client.call import Call, Response
 from ..client.transport import Transport
-from ..client.wire import read_answer
+from ..client.wire import read_response
 from ..errors import ConfigureError, SettingsError
 from ..runtime.forks import reset_after_fork
 from ..values import Secret
@@ -239,19 +239,19 @@ class KeySet(SigningKeys):
     def look(self) -> Call[Published]:
         return Call(method="GET", url=self._url, parse=self._published)
 
-    def _published(self, reply: Reply) -> Published:
+    def _published(self, reply: Response) -> Published:
         good = {algorithm for _kid, algorithm in self._read(reply)}
-        every = read_answer(reply, "a key set").objects("keys", _MOST_KEYS) or ()
+        every = read_response(reply, "a key set").objects("keys", _MOST_KEYS) or ()
         # By its algorithm, else by its kind; of a shape that needn't be believed.
         names = (one.fields.get("alg", one.fields.get("kty")) for one in every)
         others = {name for name in names if isinstance(name, str) and _is_kid(name)}
         return Published(tuple(one for one in self._algorithms if one in good), tuple(sorted(others)))
 
-    def _read(self, reply: Reply) -> Mapping[KeyId, jwt.PyJWK]:
+    def _read(self, reply: Response) -> Mapping[KeyId, jwt.PyJWK]:
         """The keys that are good for us. Two under one name are none: which of them is meant?"""
         found: dict[KeyId, jwt.PyJWK] = {}
         twice: set[KeyId] = set()
-        for answer in read_answer(reply, "a key set").objects("keys", _MOST_KEYS) or ():
+        for answer in read_response(reply, "a key set").objects("keys", _MOST_KEYS) or ():
             for key_id, key in _keys(answer.fields, self._algorithms):
                 if key_id in found:
                     twice.add(key_id)

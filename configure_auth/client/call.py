@@ -1,4 +1,4 @@
-"""One request to Configure and the reader of its answer, as a value: whoever holds a client can send it."""
+"""One request to Configure and the reader of its body, as a value: whoever holds a client can send it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 from ..runtime.effects import Effect
 from ..values import Secret
 
-__all__ = ["Call", "Reply", "is_header_value"]
+__all__ = ["Call", "Response", "is_header_value"]
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer as it came: at most 256 KiB, not yet believed. `headers` has lower-case names."""
+class Response:
+    """A response as it came: at most 256 KiB, not validated. `headers` has lower-case names."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -30,12 +30,12 @@ class Call(Effect[T_co]):
 
     `headers` and `content` contain keys and tokens and stay out of the repr.
 
-    `parse` returns the value of a good answer, or raises `ConfigureError`.
+    `parse` returns the value of a good body, or raises `ConfigureError`.
     """
 
     method: str
     url: str = field(repr=False)
-    parse: Callable[[Reply], T_co] = field(repr=False)
+    parse: Callable[[Response], T_co] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
 

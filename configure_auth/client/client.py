@@ -22,10 +22,10 @@ from ..runtime.forks import reset_after_fork
 from ..runtime.verbs import Awaited, Blocking, verb
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
-from . import commits, connect, conversation, memories, messages, sign_in
+from . import commits, connect, memories, message_identity, message_lines, message_sign_in, profile_session, sign_in
 from .call import Call
-from .conversation import Conversation
 from .profile import Subject
+from .profile_session import ProfileSession
 from .transport import CALL_TIMEOUT, AsyncTransport, Transport
 
 __all__ = ["AsyncAuth", "AsyncConfigure", "AsyncPerform", "AsyncProfile", "Auth", "Configure", "Perform", "Profile"]
@@ -106,12 +106,12 @@ class _AuthVerbs:
     allow_sign_in_return_to = _verb(sign_in.allow_sign_in_return_to)
     list_sign_in_return_destinations = _verb(sign_in.list_sign_in_return_destinations)
     remove_sign_in_return_to = _verb(sign_in.remove_sign_in_return_to)
-    recognize_phone = _verb(messages.recognize_phone)
-    resolve_message_identity = _verb(messages.resolve_message_identity)
-    create_message_sign_in_url = _verb(messages.create_message_sign_in_url)
-    register_message_line = _verb(messages.register_message_line)
-    list_message_lines = _verb(messages.list_message_lines)
-    revoke_message_line = _verb(messages.revoke_message_line)
+    recognize_phone = _verb(message_identity.recognize_phone)
+    resolve_message_identity = _verb(message_identity.resolve_message_identity)
+    create_message_sign_in_url = _verb(message_sign_in.create_message_sign_in_url)
+    register_message_line = _verb(message_lines.register_message_line)
+    list_message_lines = _verb(message_lines.list_message_lines)
+    revoke_message_line = _verb(message_lines.revoke_message_line)
 
 
 class Auth(_AuthVerbs, _Blocking[Settings]):
@@ -123,17 +123,17 @@ class AsyncAuth(_AuthVerbs, _Awaited[Settings]):
 
 
 class _ProfileVerbs:
-    read = _verb(conversation.read)
+    read = _verb(profile_session.read)
     search = _verb(memories.search)
     remember = _verb(memories.remember)
     forget = _verb(memories.forget)
     commit = _verb(commits.commit)
     note = _method(commits.note)
-    owes_commit = _method(conversation.owes_commit)
+    owes_commit = _method(profile_session.owes_commit)
     connect = _verb(connect.connect)
 
 
-class Profile(_ProfileVerbs, _Blocking[Conversation]):
+class Profile(_ProfileVerbs, _Blocking[ProfileSession]):
     """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
 
     As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
@@ -150,7 +150,7 @@ class Profile(_ProfileVerbs, _Blocking[Conversation]):
     """
 
     def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
-        super().__init__(Conversation(settings, subject), perform)
+        super().__init__(ProfileSession(settings, subject), perform)
 
     def __enter__(self) -> Self:
         self._binding.open()
@@ -162,11 +162,11 @@ class Profile(_ProfileVerbs, _Blocking[Conversation]):
         run(commits.leave(self._binding, failed=kind is not None), self._perform)
 
 
-class AsyncProfile(_ProfileVerbs, _Awaited[Conversation]):
+class AsyncProfile(_ProfileVerbs, _Awaited[ProfileSession]):
     """`Profile`, awaited."""
 
     def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
-        super().__init__(Conversation(settings, subject), perform)
+        super().__init__(ProfileSession(settings, subject), perform)
 
     async def __aenter__(self) -> Self:
         self._binding.open()
@@ -249,7 +249,7 @@ class Configure:
         return Profile(self.send, self.settings, _subject(identity, token, external_id))
 
     def send(self, call: Call[T], /) -> T:
-        """Send one call and read its answer.
+        """Send one call and read its body.
 
         Raises:
             ConfigureError: whatever went wrong.
@@ -340,7 +340,7 @@ class AsyncConfigure:
         return AsyncProfile(self.send, self.settings, _subject(identity, token, external_id))
 
     async def send(self, call: Call[T], /) -> T:
-        """Send one call and read its answer.
+        """Send one call and read its body.
 
         Raises:
             ConfigureError: whatever went wrong.

@@ -1,4 +1,4 @@
-"""The commit: what is kept of a turn, and the settling of what its reads owe."""
+"""Commits: what is kept of a turn, which reads of a linked profile must be followed by."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import ApiCode, ConfigureError
-from .call import Call, Reply
-from .conversation import Conversation, OwedCommit
-from .packet import Packet, pack, require_said
+from .call import Call, Response
+from .commit_content import CommitContent, pack, require_multiline_text
+from .profile_session import CommitObligation, ProfileSession
 from .texts import first, found, names, objects, whole
-from .wire import Answer, api_headers, json_body, read_answer
+from .wire import ResponseBody, api_headers, json_body, read_response
 
 __all__ = ["CommitResponse", "RejectedMemory", "WrittenMemory", "commit", "leave", "note"]
 
@@ -27,7 +27,7 @@ of the person, so that nothing can be made of it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenMemory:
-    """A memory that a commit left. What Configure leaves out is None; `saved_on` is a date or a time."""
+    """A memory that a commit wrote. What Configure leaves out is None; `saved_on` is a date or a time."""
 
     id: str | None = None
     path: str | None = None
@@ -48,10 +48,17 @@ class RejectedMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitResponse:
-    """What became of a commit.
+    """Response to a commit.
 
-    `status` is "processing", or "completed" for one with `sync=True`; while it's being processed the rest may be empty.
-    `obligations_committed` are the ids of the reads that it settled.
+    Attributes:
+        status: "completed", or "processing": then Configure has accepted the commit and writes it later. The reads are
+            committed in both cases, so that the next one isn't refused; with "processing" the memories of this
+            commit may not be found by a search yet, and the fields below may be empty.
+        facts_written: what Configure found in the messages.
+        memories_written: the memories that were given.
+        obligations_committed: ids of the reads that are committed by it.
+        rejected_memories: the memories that Configure didn't keep.
+        user_summary: Configure's new summary of the user.
     """
 
     status: str
@@ -63,7 +70,7 @@ class CommitResponse:
 
 
 def commit(
-    conversation: Conversation,
+    session: ProfileSession,
     *,
     messages: Sequence[Mapping[str, str]] | None = None,
     memories: Sequence[str] | None = None,
@@ -71,10 +78,11 @@ def commit(
     sync: bool | None = None,
     memory_criteria: str | None = None,
 ) -> Call[CommitResponse]:
-    """Hand over what happened in a turn, and settle the oldest read that owes a commit.
+    """Commit what happened in a turn, and with it the oldest read that isn't committed yet.
 
-    At most 50 000 characters in all, and not nothing. Messages or results of tools are what settles a read; memories
-    alone may not.
+    At most 50 000 characters in all, and not nothing. Give messages or results of tools: a commit with memories alone
+    may leave the read uncommitted at Configure. With `status="processing"` the read counts as committed, though the
+    memories are still to be written.
 
     Args:
         messages: up to 20, each with a `role` (user, assistant or tool), a `content` of up to 16 000 characters, and
@@ -88,62 +96,60 @@ def commit(
         ConfigureError: INVALID_INPUT before anything is sent, for something beyond these limits; later Configure's
             refusal (`insufficient_scope` in `backend_code` for an OAuth token without `profile.commit`).
     """
-    packet = pack(messages, memories, tool_results)
-    if not packet:
+    content = pack(messages, memories, tool_results)
+    if not content:
         raise ConfigureError(ApiCode.INVALID_INPUT, "a commit needs messages, memories or tool_results")
     if sync is not None and not isinstance(sync, bool):
         raise ConfigureError(ApiCode.INVALID_INPUT, "sync must be true or false")
     if memory_criteria is not None:
-        require_said("memory_criteria", memory_criteria, 1000)
-    return _call(conversation, packet, next(iter(conversation.owed), None), sync, memory_criteria)
+        require_multiline_text("memory_criteria", memory_criteria, 1000)
+    return _call(session, content, next(iter(session.owed), None), sync, memory_criteria)
 
 
 def note(
-    conversation: Conversation,
+    session: ProfileSession,
     *,
     messages: Sequence[Mapping[str, str]] | None = None,
     memories: Sequence[str] | None = None,
     tool_results: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Keep something for the commit at the end of the profile's `with` block. Nothing is sent yet.
+    """Add something to the commit at the end of the profile's `with` block. Nothing is sent yet.
 
     The arguments, and the limits of all that is noted in one block, are those of `commit`.
 
     Raises:
         ConfigureError: INVALID_INPUT for something beyond these limits, which isn't kept then, and outside of a block.
     """
-    conversation.add_notes(pack(messages, memories, tool_results))
+    session.add_notes(pack(messages, memories, tool_results))
 
 
-async def leave(conversation: Conversation, *, failed: bool) -> None:
-    """The calls at the end of a block: one with what was noted, and one for each read that is owed a commit after it.
+async def leave(session: ProfileSession, *, failed: bool) -> None:
+    """Commit at the end of a block: once with what was noted, and once for each read that is still uncommitted.
 
-    None where nothing is owed and nothing was noted, and none after a failure: then the notes are dropped, and what is
-    owed stays so.
+    Nothing is sent where every read is committed and nothing was noted, and after a failure: then the notes are
+    dropped.
     """
-    packet = conversation.close()
+    content = session.close()
     if failed:
         return
-    oldest, *others = conversation.owed or (None,)
-    if oldest is not None and not (packet.messages or packet.tool_results):
-        packet += _CLOSING
-    if packet:
-        await _call(conversation, packet, oldest)
+    oldest, *others = session.owed or (None,)
+    if oldest is not None and not (content.messages or content.tool_results):
+        content += _CLOSING
+    if content:
+        await _call(session, content, oldest)
     for owed in others:
-        if owed in conversation.owed:
-            await _call(conversation, _CLOSING, owed)
+        if owed in session.owed:
+            await _call(session, _CLOSING, owed)
 
 
 def _call(
-    conversation: Conversation,
-    packet: Packet,
-    owed: OwedCommit | None,
+    session: ProfileSession,
+    content: CommitContent,
+    owed: CommitObligation | None,
     sync: bool | None = None,
     memory_criteria: str | None = None,
 ) -> Call[CommitResponse]:
-    settles = owed or OwedCommit(scope=conversation.scope)
-    # Without the id of a read, a commit is for all of its scope.
-    settled = [settles] if settles.read_id else [one for one in conversation.owed if one.scope == settles.scope]
+    settles = owed or CommitObligation(scope=session.scope)
     named = {
         "read_id": settles.read_id,
         "session_id": settles.scope.session_id,
@@ -151,15 +157,16 @@ def _call(
         "memory_criteria": memory_criteria or _CRITERIA,
         "sync": sync,
     }
-    body = packet.fields | {name: value for name, value in named.items() if value is not None}
-    settings, subject = conversation.settings, conversation.subject
+    covered = session.covered_by(settles)
+    body = content.fields | {name: value for name, value in named.items() if value is not None}
+    settings, subject = session.settings, session.subject
 
-    def parse(reply: Reply) -> CommitResponse:
-        committed = _committed(read_answer(reply, "the commit"))
-        conversation.settle(settled, committed.obligations_committed)
+    def parse(response: Response) -> CommitResponse:
+        committed = _committed(read_response(response, "the commit"))
+        session.mark_committed(covered, committed)
         return committed
 
-    return conversation.speaking(
+    return session.explaining(
         Call(
             method="POST",
             url=f"{settings.base_url}/v1/profile/commit",
@@ -170,10 +177,10 @@ def _call(
     )
 
 
-def _committed(answer: Answer) -> CommitResponse:
+def _committed(body: ResponseBody) -> CommitResponse:
     # First what may be refused, so that no frame of the error has a memory in it.
-    status = answer.required_text("status", 64)
-    fields = answer.fields
+    status = body.required_text("status", 64)
+    fields = body.fields
     return CommitResponse(
         status=status,
         facts_written=names(found(fields, "facts_written", "factsWritten"), read=whole),

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias, cast
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call
-from .conversation import Conversation
+from .profile_session import ProfileSession
 from .sign_in import leads_to, web_origin
 from .texts import first, whole
-from .wire import Answer, api_headers, json_body, read_answer, require_text
+from .wire import ResponseBody, api_headers, json_body, read_response, require_text
 
 __all__ = ["ConnectResponse", "ConnectStatus", "connect"]
 
@@ -40,7 +40,7 @@ class ConnectResponse:
     instructions: str | None = None
 
 
-def connect(conversation: Conversation, *, return_url: str | None = None) -> Call[ConnectResponse]:
+def connect(session: ProfileSession, *, return_url: str | None = None) -> Call[ConnectResponse]:
     """Have Configure create the link with which the user of this profile signs in and approves our agent.
 
     Links for connectors and imports are left to Configure's own SDK, `configure-ai`.
@@ -58,28 +58,30 @@ def connect(conversation: Conversation, *, return_url: str | None = None) -> Cal
             raise ConfigureError(
                 ApiCode.INVALID_INPUT, "return_url must be an absolute URL: https, or http on loopback"
             )
-    settings = conversation.settings
-    return conversation.speaking(
+    settings = session.settings
+    return session.explaining(
         Call(
             method="POST",
             url=f"{settings.base_url}/v1/profile/connect",
-            headers=api_headers(settings) | conversation.subject.headers,
+            headers=api_headers(settings) | session.subject.headers,
             content=json_body({} if return_url is None else {"return_url": return_url}),
-            parse=lambda reply: _connect_response(read_answer(reply, "the request for a sign-in link"), settings),
+            parse=lambda response: _connect_response(
+                read_response(response, "the request for a sign-in link"), settings
+            ),
         )
     )
 
 
-def _connect_response(answer: Answer, settings: Settings) -> ConnectResponse:
-    status = cast(ConnectStatus, answer.required_choice("status", _STATUSES))
+def _connect_response(body: ResponseBody, settings: Settings) -> ConnectResponse:
+    status = cast(ConnectStatus, body.required_choice("status", _STATUSES))
     name = "import_url" if status == "import_ready" else "connect_url"
-    if not leads_to(settings.sign_in_url, answer.required_secret(name)):
-        answer.refuse(name)
-    link = answer.required_secret(name).reveal()
+    if not leads_to(settings.sign_in_url, body.required_secret(name)):
+        body.refuse(name)
+    link = body.required_secret(name).reveal()
     return ConnectResponse(
         status=status,
         connect_url=None if status == "import_ready" else link,
         import_url=link if status == "import_ready" else None,
-        expires_at=answer.optional(lambda name: answer.text(name, 64), "expires_at"),
-        instructions=first(answer.fields, "instructions", read=whole),
+        expires_at=body.optional(lambda name: body.text(name, 64), "expires_at"),
+        instructions=first(body.fields, "instructions", read=whole),
     )

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from ..errors import ApiCode, ConfigureError
 from .call import Call
-from .conversation import Conversation
-from .packet import require_said
+from .commit_content import require_multiline_text
+from .profile_session import ProfileSession
 from .texts import first, found, names, objects, whole
-from .wire import Answer, api_headers, form, json_body, read_answer, require_text
+from .wire import ResponseBody, api_headers, form, json_body, read_response, require_text
 
 __all__ = [
     "ForgetResponse",
@@ -140,7 +140,7 @@ class ForgetResponse:
 
 
 def search(
-    conversation: Conversation,
+    session: ProfileSession,
     query: str = "*",
     *,
     source: str | None = None,
@@ -165,7 +165,7 @@ def search(
         ConfigureError: INVALID_INPUT before anything is sent; COMMIT_REQUIRED where an earlier read still owes a
             commit; else Configure's refusal.
     """
-    require_said("query", query, _LONGEST_QUERY)
+    require_multiline_text("query", query, _LONGEST_QUERY)
     _require_texts(source=source, box=box)
     _require_one_of("detail", detail, _DETAILS)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_RESULTS):
@@ -179,19 +179,19 @@ def search(
         "limit": None if limit is None else str(limit),
         "detail": detail,
     }
-    scope = conversation.scope
+    scope = session.scope
     call = Call(
         method="GET",
-        url=f"{conversation.settings.base_url}/v1/profile/search?"
+        url=f"{session.settings.base_url}/v1/profile/search?"
         + form((name, value) for name, value in parameters.items() if value is not None),
-        headers=api_headers(conversation.settings) | conversation.subject.headers | scope.headers,
-        parse=lambda reply: _found(read_answer(reply, "the profile search")),
+        headers=api_headers(session.settings) | session.subject.headers | scope.headers,
+        parse=lambda response: _found(read_response(response, "the profile search")),
     )
-    return conversation.reading(call, scope)
+    return session.tracking(call, scope)
 
 
-def _found(answer: Answer) -> SearchResponse:
-    fields = answer.fields
+def _found(body: ResponseBody) -> SearchResponse:
+    fields = body.fields
     guidance = found(fields, "guidance", "diagnostic")
     counts = found(fields, "source_counts", "sourceCounts")
     told = guidance if isinstance(guidance, dict) else {"message": guidance}
@@ -206,7 +206,7 @@ def _found(answer: Answer) -> SearchResponse:
 
 
 def remember(
-    conversation: Conversation,
+    session: ProfileSession,
     fact: str,
     *,
     box: str | None = None,
@@ -226,15 +226,15 @@ def remember(
     Raises:
         ConfigureError: INVALID_INPUT for what can't be sent; later Configure's refusal.
     """
-    require_said("fact", fact, _LONGEST_FACT)
+    require_multiline_text("fact", fact, _LONGEST_FACT)
     _require_texts(box=box, kind=kind, reply_to=reply_to, resolves=resolves)
     body = {"fact": fact, "box": box, "kind": kind, "reply_to": reply_to, "resolves": resolves}
-    return _write(conversation, "remember", body, _remembered)
+    return _write(session, "remember", body, _remembered)
 
 
-def _remembered(answer: Answer) -> RememberResponse:
-    saved = answer.required_boolean("saved")
-    fields = answer.fields
+def _remembered(body: ResponseBody) -> RememberResponse:
+    saved = body.required_boolean("saved")
+    fields = body.fields
     memory = fields.get("memory")
     return RememberResponse(
         saved=saved,
@@ -246,7 +246,7 @@ def _remembered(answer: Answer) -> RememberResponse:
 
 
 def forget(
-    conversation: Conversation,
+    session: ProfileSession,
     *,
     id: str | None = None,
     match: str | None = None,
@@ -278,7 +278,7 @@ def forget(
     _require_one_of("scope", scope, _SCOPES)
     _require_one_of("reason", reason, _REASONS)
     if match is not None:
-        require_said("match", match, _LONGEST_QUERY)
+        require_multiline_text("match", match, _LONGEST_QUERY)
     if confirm is not None and (match is None or not isinstance(confirm, bool)):
         raise _refused("confirm is true or false, and only for match=")
     body = {
@@ -290,16 +290,16 @@ def forget(
         "date": _day("date", date),
         "reason": reason,
     }
-    return _write(conversation, "forget", body, _forgotten)
+    return _write(session, "forget", body, _forgotten)
 
 
-def _forgotten(answer: Answer) -> ForgetResponse:
-    deleted = answer.boolean("deleted")
-    matched = answer.number("matched")
-    count = answer.number("deleted_count")
+def _forgotten(body: ResponseBody) -> ForgetResponse:
+    deleted = body.boolean("deleted")
+    matched = body.number("matched")
+    count = body.number("deleted_count")
     if deleted is None and matched is None:
-        answer.refuse("deleted")
-    fields = answer.fields
+        body.refuse("deleted")
+    fields = body.fields
     one = first(fields, "id")
     ids = names(found(fields, "deleted_ids", "deletedIds"), 1000) or ((one,) if deleted and one else ())
     copies = _number(found(fields, "suppressed_copies", "suppressedCopies"))
@@ -318,15 +318,17 @@ def _forgotten(answer: Answer) -> ForgetResponse:
     )
 
 
-def _write(conversation: Conversation, path: str, body: Mapping[str, object], read: Callable[[Answer], T]) -> Call[T]:
-    settings = conversation.settings
-    return conversation.speaking(
+def _write(
+    session: ProfileSession, path: str, body: Mapping[str, object], read: Callable[[ResponseBody], T]
+) -> Call[T]:
+    settings = session.settings
+    return session.explaining(
         Call(
             method="POST",
             url=f"{settings.base_url}/v1/profile/{path}",
-            headers=api_headers(settings) | conversation.subject.headers,
+            headers=api_headers(settings) | session.subject.headers,
             content=json_body({name: value for name, value in body.items() if value is not None}),
-            parse=lambda reply: read(read_answer(reply, f"the call to {path}")),
+            parse=lambda response: read(read_response(response, f"the call to {path}")),
         )
     )
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ..settings import Settings
 from ..values import Secret
 from . import oauth_messages as oauth
-from .call import Call, Reply
-from .wire import Answer, json_body, plain, read_answer, require_text, require_token
+from .call import Call, Response
+from .wire import ResponseBody, json_body, plain, read_response, require_text, require_token
 
-__all__ = ["Introspection", "TokenAnswer", "exchange_authorization_code", "introspect", "refresh_tokens"]
+__all__ = ["Introspection", "TokenResponse", "exchange_authorization_code", "introspect", "refresh_tokens"]
 
 # RFC 6749 section 3.3, with more than one space between two allowed.
 _SCOPES = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
@@ -22,7 +22,7 @@ _USUAL_LIFE = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAnswer:
+class TokenResponse:
     """The tokens of a code exchange or a refresh.
 
     `expires_in` is in seconds from the response, None where Configure doesn't say. `scopes` are those granted.
@@ -57,7 +57,7 @@ def exchange_authorization_code(
     code_verifier: str | Secret,
     resource: str | None,
     scopes: Sequence[str] = (),
-) -> Call[TokenAnswer]:
+) -> Call[TokenResponse]:
     """Exchange the code of an authorization for tokens. A code is good once; the call is never repeated.
 
     Args:
@@ -89,7 +89,7 @@ def exchange_authorization_code(
 
 def refresh_tokens(
     settings: Settings, *, refresh_token: str | Secret, resource: str | None, scopes: Sequence[str] = ()
-) -> Call[TokenAnswer]:
+) -> Call[TokenResponse]:
     """Renew tokens. Configure's refresh tokens rotate, and a second use of one revokes the whole family.
 
     Args:
@@ -107,11 +107,11 @@ def refresh_tokens(
     return _token_call(settings, body, "the refresh", scopes)
 
 
-def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> Call[TokenAnswer]:
+def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> Call[TokenResponse]:
     asked = tuple(scopes)
 
-    def parse(reply: Reply) -> TokenAnswer:
-        return _tokens(read_answer(reply, what, statuses=(200,)), asked)
+    def parse(response: Response) -> TokenResponse:
+        return _tokens(read_response(response, what, statuses=(200,)), asked)
 
     return Call(
         method="POST",
@@ -127,36 +127,36 @@ def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str
     )
 
 
-def _tokens(answer: Answer, asked: tuple[str, ...]) -> TokenAnswer:
+def _tokens(body: ResponseBody, asked: tuple[str, ...]) -> TokenResponse:
     # The wire's only known readers never look at token_type; absent is taken for Bearer, another word is not.
-    if (answer.text("token_type") or "Bearer").lower() != "bearer":
-        answer.refuse("token_type")
-    return TokenAnswer(
-        access_token=answer.required_secret("access_token"),
+    if (body.text("token_type") or "Bearer").lower() != "bearer":
+        body.refuse("token_type")
+    return TokenResponse(
+        access_token=body.required_secret("access_token"),
         # The code or the refresh token is used up: what isn't needed for the sign-in must not end it.
-        refresh_token=answer.optional(answer.secret, "refresh_token"),
-        expires_in=_lifetime(answer),
-        scopes=_scopes(answer, asked),
+        refresh_token=body.optional(body.secret, "refresh_token"),
+        expires_in=_lifetime(body),
+        scopes=_scopes(body, asked),
     )
 
 
-def _lifetime(answer: Answer) -> float | None:
-    if not answer.has("expires_in"):
+def _lifetime(body: ResponseBody) -> float | None:
+    if not body.has("expires_in"):
         return None
-    told = answer.fields.get("expires_in", answer.fields.get("expiresIn"))
+    told = body.fields.get("expires_in", body.fields.get("expiresIn"))
     if isinstance(told, str) and _SECONDS.fullmatch(told):
         return min(float(told), _LONGEST_LIFE)
-    seconds = answer.optional(lambda name: answer.number(name, most=_LONGEST_LIFE), "expires_in")
+    seconds = body.optional(lambda name: body.number(name, most=_LONGEST_LIFE), "expires_in")
     return _USUAL_LIFE if seconds is None else seconds
 
 
-def _scopes(answer: Answer, asked: tuple[str, ...]) -> tuple[str, ...]:
-    if not answer.has("scope"):
+def _scopes(body: ResponseBody, asked: tuple[str, ...]) -> tuple[str, ...]:
+    if not body.has("scope"):
         return asked
-    if not _SCOPES.fullmatch(answer.text("scope", 8192) or ""):
-        answer.refuse("scope")
+    if not _SCOPES.fullmatch(body.text("scope", 8192) or ""):
+        body.refuse("scope")
     # A blank scope is no scope, not those asked for.
-    return tuple(scope for scope in (answer.text("scope", 8192) or "").split(" ") if scope)
+    return tuple(scope for scope in (body.text("scope", 8192) or "").split(" ") if scope)
 
 
 def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
@@ -176,17 +176,17 @@ def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
         url=f"{settings.base_url}/oauth/introspect",
         headers={"Content-Type": "application/json"},
         content=json_body({"token": plain(token)}),
-        parse=lambda reply: _introspection(read_answer(reply, "the introspection")),
+        parse=lambda response: _introspection(read_response(response, "the introspection")),
     )
 
 
-def _introspection(answer: Answer) -> Introspection:
-    if not answer.required_boolean("active"):
+def _introspection(body: ResponseBody) -> Introspection:
+    if not body.required_boolean("active"):
         return Introspection(active=False)
     return Introspection(
         active=True,
-        sub=answer.required_text("sub"),
-        client_id=answer.optional(answer.text, "client_id"),
-        agent=answer.text("agent"),
-        expires_at=answer.optional(answer.number, "exp"),
+        sub=body.required_text("sub"),
+        client_id=body.optional(body.text, "client_id"),
+        agent=body.text("agent"),
+        expires_at=body.optional(body.number, "exp"),
     )

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
-from .call import Call, Reply
+from .call import Call, Response
 from .wire import error_from, json_object
 
 __all__ = [
@@ -72,7 +72,7 @@ def probe_page(url: str) -> Call[PageFault | None]:
     Raises:
         ConfigureError: with the `status_code` of a refusal.
     """
-    return _probe(url, lambda reply: None if _error_in_location(reply) is None else "turned_back")
+    return _probe(url, lambda response: None if _error_in_location(response) is None else "turned_back")
 
 
 def probe_script(url: str) -> Call[PageFault | None]:
@@ -82,33 +82,35 @@ def probe_script(url: str) -> Call[PageFault | None]:
         ConfigureError: with the `status_code` of a refusal.
     """
 
-    def fault(reply: Reply) -> PageFault | None:
-        media_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return None if reply.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
+    def fault(response: Response) -> PageFault | None:
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return None if response.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
 
     return _probe(url, fault)
 
 
-def _probe(url: str, fault: Callable[[Reply], PageFault | None]) -> Call[PageFault | None]:
-    def parse(reply: Reply) -> PageFault | None:
-        if reply.status >= 400:
-            raise error_from(reply)
-        return fault(reply)
+def _probe(url: str, fault: Callable[[Response], PageFault | None]) -> Call[PageFault | None]:
+    def parse(response: Response) -> PageFault | None:
+        if response.status >= 400:
+            raise error_from(response)
+        return fault(response)
 
     return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
 
 
-def _key_fault(reply: Reply) -> KeyFault | None:
-    error = error_from(reply)
+def _key_fault(response: Response) -> KeyFault | None:
+    error = error_from(response)
     if error.backend_code in ("api_key_invalid", "api_key_missing"):
         return "unknown"
     if error.backend_code == "secret_key_required":
         return "publishable"
-    if reply.status >= 500 or reply.status == 429:
+    if response.status >= 500 or response.status == 429:
         raise error
     # Configure always refuses this read, in one of its envelopes; whatever else it says, the key is one.
-    told = (json_object(reply.content) or {}).get("error")
-    if reply.status < 400 or (reply.status == 404 and (not _is_structured(told) or error.backend_code == "not_found")):
+    told = (json_object(response.content) or {}).get("error")
+    if response.status < 400 or (
+        response.status == 404 and (not _is_structured(told) or error.backend_code == "not_found")
+    ):
         return "elsewhere"
     if told is None:
         raise error
@@ -119,10 +121,10 @@ def _is_structured(told: Any) -> bool:
     return isinstance(told, dict) and all(isinstance(told.get(name), str) for name in ("type", "code"))
 
 
-def _fault(reply: Reply) -> AuthorizeFault | None:
-    if reply.status >= 500 or reply.status == 429:
-        raise error_from(reply)
-    kind, told = _error_in_location(reply) or _error_in_body(reply)
+def _fault(response: Response) -> AuthorizeFault | None:
+    if response.status >= 500 or response.status == 429:
+        raise error_from(response)
+    kind, told = _error_in_location(response) or _error_in_body(response)
     if kind == "invalid_client":
         return "client"
     if kind == "invalid_scope":
@@ -131,19 +133,19 @@ def _fault(reply: Reply) -> AuthorizeFault | None:
     if _REDIRECT_URI.search(kind) or _REDIRECT_URI.search(told):
         return "redirect_uri"
     if kind in ("rate_limited", "server_error", "temporarily_unavailable"):
-        raise error_from(reply)
-    if reply.status < 300:
+        raise error_from(response)
+    if response.status < 300:
         return "request" if kind else None
-    if reply.status < 400:
+    if response.status < 400:
         return "turned_back" if kind else "moved"
-    if not kind or reply.status in (401, 403, 404, 405, 406, 410):
-        raise error_from(reply)
+    if not kind or response.status in (401, 403, 404, 405, 406, 410):
+        raise error_from(response)
     return "request"
 
 
-def _error_in_body(reply: Reply) -> tuple[str, str]:
+def _error_in_body(response: Response) -> tuple[str, str]:
     """The code of an error and what is said of it, each blank where it isn't there."""
-    body = json_object(reply.content) or {}
+    body = json_object(response.content) or {}
     error: Any = body.get("error")
     kind, told = (
         (error.get("code"), error.get("message")) if isinstance(error, dict) else (error, body.get("error_description"))
@@ -151,12 +153,12 @@ def _error_in_body(reply: Reply) -> tuple[str, str]:
     return kind if isinstance(kind, str) else "", told if isinstance(told, str) else ""
 
 
-def _error_in_location(reply: Reply) -> tuple[str, str] | None:
+def _error_in_location(response: Response) -> tuple[str, str] | None:
     """The same of a redirect, which OAuth's errors may come with; None where there is none."""
-    if not 300 <= reply.status < 400:
+    if not 300 <= response.status < 400:
         return None
     try:
-        parts = urlsplit(reply.headers.get("location", ""))
+        parts = urlsplit(response.headers.get("location", ""))
         given = dict(parse_qsl(f"{parts.query}&{parts.fragment}"))
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..values import Secret
 from .call import Call, is_header_value
 from .texts import first, found, line, names, paragraph
-from .wire import Answer, api_headers, form, plain, read_answer, require_text, require_token
+from .wire import ResponseBody, api_headers, form, plain, read_response, require_text, require_token
 
 __all__ = ["ProfileIdentity", "ProfileResponse", "RuntimeScope", "Subject", "read_profile"]
 
@@ -103,7 +103,7 @@ class ProfileIdentity:
 class ProfileResponse:
     """A profile as read: the identity section typed, and every section as it came in `sections`.
 
-    `hidden_sources` are those the person keeps from our agent. `user_id` is the id at the top of the answer, if any.
+    `hidden_sources` are those the person keeps from our agent. `user_id` is the id at the top of the body, if any.
     """
 
     identity: ProfileIdentity
@@ -140,14 +140,14 @@ def read_profile(
         method="GET",
         url=f"{settings.base_url}/v1/profile{query}",
         headers=headers,
-        parse=lambda reply: _profile(read_answer(reply, "the profile read"), linked=subject.token is not None),
+        parse=lambda response: _profile(read_response(response, "the profile read"), linked=subject.token is not None),
     )
 
 
-def _profile(answer: Answer, *, linked: bool) -> ProfileResponse:
+def _profile(body: ResponseBody, *, linked: bool) -> ProfileResponse:
     # First what may be refused, so that no frame of the error has the profile in it.
-    user_id = answer.text("user_id")
-    fields = answer.fields
+    user_id = body.text("user_id")
+    fields = body.fields
     identity = fields.get("identity")
     portable = found(fields, "portable", "linked")
     return ProfileResponse(

@@ -11,14 +11,23 @@ from ..errors import ApiCode, ConfigureError, SettingsError
 from ..settings import Settings, require_origin
 from ..values import Secret, SignInGrant, TokenValidation
 from .call import Call
-from .wire import Answer, api_headers, form, json_body, plain, read_answer, require_text, require_token
+from .wire import (
+    ResponseBody,
+    api_headers,
+    form,
+    given_text,
+    json_body,
+    plain,
+    read_response,
+    require_text,
+    require_token,
+)
 
 __all__ = [
     "ReturnDestination",
     "allow_sign_in_return_to",
     "connector_names",
     "exchange_sign_in_code",
-    "given_text",
     "is_agent_token",
     "leads_to",
     "list_sign_in_return_destinations",
@@ -137,17 +146,17 @@ def exchange_sign_in_code(settings: Settings, code: str | Secret) -> Call[SignIn
         url=f"{settings.base_url}/v1/auth/sign-in/exchange",
         headers=api_headers(settings),
         content=json_body({"code": plain(code)}),
-        parse=lambda reply: _grant(read_answer(reply, "the code exchange")),
+        parse=lambda response: _grant(read_response(response, "the code exchange")),
     )
 
 
-def _grant(answer: Answer) -> SignInGrant:
+def _grant(body: ResponseBody) -> SignInGrant:
     return SignInGrant(
-        token=answer.required_secret("token"),
-        user_id=answer.required_text("user_id"),
-        agent=answer.required_text("agent"),
-        token_use=answer.text("token_use"),
-        approved=answer.boolean("approved"),
+        token=body.required_secret("token"),
+        user_id=body.required_text("user_id"),
+        agent=body.required_text("agent"),
+        token_use=body.text("token_use"),
+        approved=body.boolean("approved"),
     )
 
 
@@ -167,17 +176,17 @@ def validate_sign_in_token(settings: Settings, token: str | Secret) -> Call[Toke
         url=f"{settings.base_url}/v1/auth/sign-in/validate",
         headers=api_headers(settings),
         content=json_body({"token": plain(token)}),
-        parse=lambda reply: _validation(read_answer(reply, "the token validation")),
+        parse=lambda response: _validation(read_response(response, "the token validation")),
     )
 
 
-def _validation(answer: Answer) -> TokenValidation:
+def _validation(body: ResponseBody) -> TokenValidation:
     return TokenValidation(
-        valid=answer.required_boolean("valid"),
-        user_id=answer.text("user_id"),
-        token_use=answer.text("token_use"),
-        approved=answer.boolean("approved"),
-        agent=answer.text("agent"),
+        valid=body.required_boolean("valid"),
+        user_id=body.text("user_id"),
+        token_use=body.text("token_use"),
+        approved=body.boolean("approved"),
+        agent=body.text("agent"),
     )
 
 
@@ -221,9 +230,9 @@ def list_sign_in_return_destinations(settings: Settings) -> Call[tuple[ReturnDes
         method="GET",
         url=f"{settings.base_url}/v1/auth/sign-in/return-destinations",
         headers=api_headers(settings, content=False),
-        parse=lambda reply: tuple(
+        parse=lambda response: tuple(
             _destination(item)
-            for item in read_answer(reply, "the list of return destinations").objects("destinations") or ()
+            for item in read_response(response, "the list of return destinations").objects("destinations") or ()
         ),
     )
 
@@ -234,15 +243,15 @@ def _return_destination_call(settings: Settings, method: str, return_to: str) ->
         url=f"{settings.base_url}/v1/auth/sign-in/return-destinations",
         headers=api_headers(settings),
         content=json_body({"return_to": return_to}),
-        parse=lambda reply: _destination(read_answer(reply, "the change of return destinations")),
+        parse=lambda response: _destination(read_response(response, "the change of return destinations")),
     )
 
 
-def _destination(answer: Answer) -> ReturnDestination:
+def _destination(body: ResponseBody) -> ReturnDestination:
     return ReturnDestination(
-        destination=answer.required_text("destination", 2048),
-        created_at=answer.text("created_at", 64),
-        deleted=answer.boolean("deleted"),
+        destination=body.required_text("destination", 2048),
+        created_at=body.text("created_at", 64),
+        deleted=body.boolean("deleted"),
     )
 
 
@@ -285,17 +294,6 @@ def require_theme(theme: str | None) -> None:
     """Refuse, before anything is sent, a look that the hosted pages don't have."""
     if theme not in ("light", "dark"):
         raise _refused('theme must be "light" or "dark"')
-
-
-def given_text(name: str, value: object) -> str | None:
-    """Return a string that may be left out; None where it is None or empty.
-
-    Raises:
-        ConfigureError: INVALID_INPUT for another type, naming the argument.
-    """
-    if value is not None and not isinstance(value, str):
-        raise _refused(f"{name} must be a string, not {type(value).__name__}")
-    return value or None
 
 
 def connector_names(connectors: str | Sequence[str] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Texts of others, made fit to be shown: cut, cleaned or dropped, and never an error."""
+"""Text fields of a response, sanitized for display: truncated, cleaned or dropped, and never an error."""
 
 from __future__ import annotations
 

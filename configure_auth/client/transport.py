@@ -27,7 +27,7 @@ import httpcore2
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..runtime.forks import abandon, reset_after_fork
 from ..runtime.loops import PerLoop
-from .call import Call, Reply, is_header_value
+from .call import Call, Response, is_header_value
 
 __all__ = ["ANSWER_LIMIT", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "AsyncTransport", "Transport"]
 
@@ -95,7 +95,7 @@ class Transport:
                 self._closer = weakref.finalize(self, self._pool.close)
             return self._pool
 
-    def send(self, call: Call[Any], *, deadline: float | None = None) -> Reply:
+    def send(self, call: Call[Any], *, deadline: float | None = None) -> Response:
         """Send one request and read its answer whole.
 
         Args:
@@ -122,7 +122,7 @@ class Transport:
             _deadline.reset(token)
         raise failure
 
-    def _attempt(self, request: _Request) -> Reply:
+    def _attempt(self, request: _Request) -> Response:
         timeouts = request.timeouts(_remaining(None))
         with self._opened().stream(**request.begin(request.trace, timeouts)) as response:
             body = request.begin_body(response)
@@ -153,7 +153,7 @@ class AsyncTransport:
         _ssl_lock = threading.Lock()
         self._pools.abandon()
 
-    async def send(self, call: Call[Any]) -> Reply:
+    async def send(self, call: Call[Any]) -> Response:
         """`Transport.send`, awaited; a cancelled call gives its connection up."""
         request = _Request(call)
         ends = time.monotonic() + self.timeout
@@ -169,7 +169,7 @@ class AsyncTransport:
                 break
         raise failure
 
-    async def _attempt(self, request: _Request, ends: float) -> Reply:
+    async def _attempt(self, request: _Request, ends: float) -> Response:
         pool = await self._pools.get()
         timeouts = request.timeouts(max(ends - time.monotonic(), 0.0))
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
@@ -194,7 +194,7 @@ class _Request:
         self._connected = False
         self._answered = False
         self.sent = False
-        self.refusal: Reply | None = None
+        self.refusal: Response | None = None
         """The response without its body, once its status says that the call failed; for a body that breaks off."""
         if not all(is_header_value(value) for value in call.headers.values()):
             raise ConfigureError(
@@ -283,22 +283,22 @@ class _Body:
         self._wanted = len(self._content) <= ANSWER_LIMIT
         return self._wanted
 
-    def reply(self) -> Reply:
+    def reply(self) -> Response:
         if not self._wanted:
             if 200 <= self._status < 300:
                 raise ConfigureError(
                     ApiCode.SERVER_ERROR,
-                    "Configure's answer is compressed, or larger than 256 KiB",
+                    "Configure's response is compressed, or larger than 256 KiB",
                     status_code=self._status,
                 )
             # The status of a refusal says enough without its body.
             self._content.clear()
-        return Reply(status=self._status, headers=self._headers, content=bytes(self._content))
+        return Response(status=self._status, headers=self._headers, content=bytes(self._content))
 
-    def refusal(self) -> Reply | None:
+    def refusal(self) -> Response | None:
         """The response without its body, unless its status is a good one."""
         good = 200 <= self._status < 300
-        return None if good else Reply(status=self._status, headers=self._headers, content=b"")
+        return None if good else Response(status=self._status, headers=self._headers, content=b"")
 
 
 _TIMEOUTS = (httpcore2.TimeoutException, TimeoutError)

@@ -1,4 +1,4 @@
-"""How an answer is read: strictly, field by field, and without believing a word of it."""
+"""Reading and writing of JSON bodies: responses are validated strictly, field by field."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from urllib.parse import quote_plus
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
-from .call import Reply
+from .call import Response
 
 __all__ = [
-    "Answer",
+    "ResponseBody",
     "api_headers",
     "error_from",
     "form",
+    "given_text",
     "is_token",
     "json_body",
     "json_object",
+    "optional_text",
     "plain",
-    "read_answer",
+    "read_response",
     "require_text",
     "require_token",
+    "without_blanks",
 ]
 
 T = TypeVar("T")
@@ -76,6 +79,29 @@ def require_text(name: str, value: object, limit: int = 2048) -> None:
         )
 
 
+def given_text(name: str, value: object) -> str | None:
+    """Return a string that may be left out; None where it is None or empty.
+
+    Raises:
+        ConfigureError: INVALID_INPUT for another type, naming the argument.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ConfigureError(ApiCode.INVALID_INPUT, f"{name} must be a string, not {type(value).__name__}")
+    return value or None
+
+
+def optional_text(name: str, value: str | None, limit: int = 2048) -> str | None:
+    """Return a string of up to `limit` characters that may be left out; None where it is None or empty."""
+    if given_text(name, value) is not None:
+        require_text(name, value, limit)
+    return value or None
+
+
+def without_blanks(**fields: Any) -> dict[str, Any]:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value}
+
+
 def api_headers(settings: Settings, *, content: bool = True) -> dict[str, str]:
     """The headers of every call that the secret key vouches for."""
     headers = {"Content-Type": "application/json"} if content else {}
@@ -112,19 +138,19 @@ def _encode(text: str) -> bytes:
 # What comes back.
 
 
-class Answer:
-    """The JSON object of an answer. Its getters give a field of the right shape, or raise SERVER_ERROR.
+class ResponseBody:
+    """The JSON object of an body. Its getters give a field of the right shape, or raise SERVER_ERROR.
 
     Configure writes some fields in camelCase and some in snake_case. Every getter takes the snake_case name and reads
     both; where both are there they must agree. null and blank strings count as absent.
     """
 
-    __slots__ = ("_fields", "_reply", "_what")
+    __slots__ = ("_fields", "_response", "_what")
 
-    def __init__(self, fields: Mapping[str, Any], what: str, reply: Reply) -> None:
+    def __init__(self, fields: Mapping[str, Any], what: str, response: Response) -> None:
         self._fields = fields
         self._what = what
-        self._reply = reply
+        self._response = response
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -190,15 +216,15 @@ class Answer:
         items = self._fitting(name, lambda value: _is_list(value, most, lambda item: _is_text(item, limit)))
         return None if items is None else tuple(items)
 
-    def objects(self, name: str, most: int = 1000) -> tuple[Answer, ...] | None:
+    def objects(self, name: str, most: int = 1000) -> tuple[ResponseBody, ...] | None:
         """A list of at most `most` objects, each to be read the same way."""
         items = self._fitting(name, lambda value: _is_list(value, most, lambda item: isinstance(item, dict)))
-        return None if items is None else tuple(Answer(item, self._what, self._reply) for item in items)
+        return None if items is None else tuple(ResponseBody(item, self._what, self._response) for item in items)
 
-    def required_object(self, name: str) -> Answer:
+    def required_object(self, name: str) -> ResponseBody:
         """An object, to be read the same way."""
         fields = self._fitting(name, lambda value: isinstance(value, dict))
-        return self.refuse(name) if fields is None else Answer(fields, self._what, self._reply)
+        return self.refuse(name) if fields is None else ResponseBody(fields, self._what, self._response)
 
     def optional(self, read: Callable[[str], T | None], name: str) -> T | None:
         """A field that no sign-in may fail for: None, and a line in the log, where `read` refuses it.
@@ -216,8 +242,8 @@ class Answer:
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
             f"Configure's response to {self._what}: missing or invalid {name}",
-            status_code=self._reply.status,
-            request_id=_request_id(None, self._reply),
+            status_code=self._response.status,
+            request_id=_request_id(None, self._response),
         )
 
 
@@ -246,8 +272,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
-def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200, 300)) -> Answer:
-    """Read a good answer.
+def read_response(response: Response, what: str, *, statuses: Iterable[int] = range(200, 300)) -> ResponseBody:
+    """Read a good body.
 
     Args:
         what: what was asked, for the error's sentence, such as "the code exchange".
@@ -258,21 +284,21 @@ def read_answer(reply: Reply, what: str, *, statuses: Iterable[int] = range(200,
             that isn't one JSON object under a JSON content type, in UTF-8, without duplicate keys, NaN, a byte order
             mark or more than 64 levels.
     """
-    if not 200 <= reply.status < 300:
-        raise error_from(reply)
-    fields = json_object(reply.content) if reply.status in statuses and _is_json(reply) else None
+    if not 200 <= response.status < 300:
+        raise error_from(response)
+    fields = json_object(response.content) if response.status in statuses and _is_json(response) else None
     if fields is None:
         raise ConfigureError(
             ApiCode.SERVER_ERROR,
             f"Configure's response to {what}: not a valid JSON object",
-            status_code=reply.status,
-            request_id=_request_id(None, reply),
+            status_code=response.status,
+            request_id=_request_id(None, response),
         )
-    return Answer(fields, what, reply)
+    return ResponseBody(fields, what, response)
 
 
-def _is_json(reply: Reply) -> bool:
-    media_type, *parameters = (part.strip().lower() for part in reply.headers.get("content-type", "").split(";"))
+def _is_json(response: Response) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in response.headers.get("content-type", "").split(";"))
     charsets = (parameter for parameter in parameters if parameter.startswith("charset"))
     return _JSON_TYPE.fullmatch(media_type) is not None and all(_UTF8.fullmatch(charset) for charset in charsets)
 
@@ -327,7 +353,7 @@ _BY_TYPE_AND_CODE = {
 }
 
 
-def error_from(reply: Reply) -> ConfigureError:
+def error_from(response: Response) -> ConfigureError:
     """The error that a refusal means, in any of the envelopes that Configure is known to send.
 
     The structured one counts as such only with both `type` and `code` as strings; all others go by the status, as in
@@ -336,7 +362,7 @@ def error_from(reply: Reply) -> ConfigureError:
     `Retry-After` header.
     """
     # The label isn't looked at here: nothing of a refusal is believed but the kind of error that it is.
-    body = json_object(reply.content) or {}
+    body = json_object(response.content) or {}
     envelope = body.get("error")
     nested: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
     kind, backend_code = nested.get("type"), nested.get("code")
@@ -344,20 +370,20 @@ def error_from(reply: Reply) -> ConfigureError:
         code = _BY_TYPE_AND_CODE.get((kind, backend_code)) or _BY_TYPE.get(kind, ApiCode.SERVER_ERROR)
     else:
         told = envelope if isinstance(envelope, str) else body.get("message")
-        code = _by_status(reply.status, told if isinstance(told, str) else "")
+        code = _by_status(response.status, told if isinstance(told, str) else "")
         backend_code = _first_code(backend_code, body.get("code"), envelope)
-    if 300 <= reply.status < 400:
+    if 300 <= response.status < 400:
         code = ApiCode.SERVER_ERROR
     retryable = nested.get("retryable")
     if not isinstance(retryable, bool):
-        retryable = code is ApiCode.RATE_LIMITED or reply.status >= 500
-    request_id = _request_id(body, reply)
+        retryable = code is ApiCode.RATE_LIMITED or response.status >= 500
+    request_id = _request_id(body, response)
     return ConfigureError(
         code,
-        f"{code.sentence} ({code}, HTTP {reply.status}{f', request {request_id}' if request_id else ''})",
-        status_code=reply.status,
+        f"{code.sentence} ({code}, HTTP {response.status}{f', request {request_id}' if request_id else ''})",
+        status_code=response.status,
         retryable=retryable,
-        retry_after=_retry_after(nested.get("retry_after"), reply.headers.get("retry-after")),
+        retry_after=_retry_after(nested.get("retry_after"), response.headers.get("retry-after")),
         request_id=request_id,
         suggested_action=_action(nested.get("suggested_action")) or _action(body.get("suggested_action")),
         doc_url=_doc_url(nested.get("doc_url")),
@@ -400,8 +426,8 @@ def _retry_after(told: object, header: str | None) -> float | None:
     return max(seconds, 0.0)
 
 
-def _request_id(body: Mapping[str, Any] | None, reply: Reply) -> str | None:
-    for candidate in ((body or {}).get("request_id"), reply.headers.get("x-request-id")):
+def _request_id(body: Mapping[str, Any] | None, response: Response) -> str | None:
+    for candidate in ((body or {}).get("request_id"), response.headers.get("x-request-id")):
         if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
             return candidate
     return None

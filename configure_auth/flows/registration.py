@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, overload
 
-from ..client.developer import add_redirect_uris
+from ..client.oauth_clients import add_redirect_uris
 from ..client.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
 from ..settings import Settings

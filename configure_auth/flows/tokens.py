@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..client.call import Call
-from ..client.oauth import TokenAnswer, introspect, refresh_tokens
+from ..client.oauth import TokenResponse, introspect, refresh_tokens
 from ..client.sign_in import validate_sign_in_token
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
@@ -273,7 +273,7 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
             return await _kept(site, present, answer, token)
 
 
-async def _kept(site: Site, present: StoredAccount, answer: TokenAnswer, old: Secret) -> StoredAccount:
+async def _kept(site: Site, present: StoredAccount, answer: TokenResponse, old: Secret) -> StoredAccount:
     # RFC 6749 section 6: without a new refresh token the old one stays.
     pair = {
         "access_token": answer.access_token.reveal(),

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Reply
-from configure_auth.client.messages import (
-    create_message_sign_in_url,
-    list_message_lines,
-    recognize_phone,
-    register_message_line,
-    revoke_message_line,
-)
+from configure_auth.client.call import Response
+from configure_auth.client.message_identity import recognize_phone
+from configure_auth.client.message_lines import list_message_lines, register_message_line, revoke_message_line
+from configure_auth.client.message_sign_in import create_message_sign_in_url
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -51,9 +47,9 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 
 
-def reply(body: object, *, status: int = 200) -> Reply:
+def reply(body: object, *, status: int = 200) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status=status, headers={"content-type": "application/json"}, content=content)
+    return Response(status=status, headers={"content-type": "application/json"}, content=content)
 
 
 def refused(act: Callable[[], object]) -> ConfigureError:

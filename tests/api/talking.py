@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from configure_auth.client.call import Reply
-from configure_auth.client.conversation import Conversation
+from configure_auth.client.call import Response
 from configure_auth.client.profile import Subject
+from configure_auth.client.profile_session import ProfileSession
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -24,13 +24,13 @@ UNLINKED = Subject(external_id="e1")
 SCOPE = {"type": "permission_error", "code": "insufficient_permissions", "message": "m"}
 
 
-def talk(subject: Subject = LINKED) -> Conversation:
-    return Conversation(SETTINGS, subject)
+def talk(subject: Subject = LINKED) -> ProfileSession:
+    return ProfileSession(SETTINGS, subject)
 
 
-def reply(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+def reply(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status=status, headers={"content-type": "application/json", **(headers or {})}, content=content)
+    return Response(status=status, headers={"content-type": "application/json", **(headers or {})}, content=content)
 
 
 def refused(act: Callable[[], object]) -> ConfigureError:

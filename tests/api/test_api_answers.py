@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call, Reply
+from configure_auth.client.call import Call, Response
 from configure_auth.client.client import Configure
-from configure_auth.client.developer import add_redirect_uris, list_oauth_clients
 from configure_auth.client.oauth import (
     Introspection,
-    TokenAnswer,
+    TokenResponse,
     exchange_authorization_code,
     introspect,
     refresh_tokens,
 )
+from configure_auth.client.oauth_clients import add_redirect_uris, list_oauth_clients
 from configure_auth.client.profile import ProfileIdentity, Subject, read_profile
 from configure_auth.client.sign_in import (
     ReturnDestination,
@@ -66,12 +66,12 @@ CALLS: list[Call[Any]] = [
 GRANT = {"token": "tok", "userId": "u1", "agent": "acme"}
 
 
-def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
+    return Response(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
 
 
-def refused(call: Call[Any], answer: Reply) -> ConfigureError:
+def refused(call: Call[Any], answer: Response) -> ConfigureError:
     with pytest.raises(ConfigureError) as caught:
         call.parse(answer)
     return caught.value
@@ -114,7 +114,7 @@ class TestStrictJson:
         assert refused(EXCHANGE, reply(GRANT, headers={"content-type": label})).code is ApiCode.SERVER_ERROR
 
     def test_json_without_a_label_is_refused(self) -> None:
-        unlabelled = Reply(status=200, headers={}, content=json.dumps(GRANT).encode())
+        unlabelled = Response(status=200, headers={}, content=json.dumps(GRANT).encode())
         assert refused(EXCHANGE, unlabelled).code is ApiCode.SERVER_ERROR
 
     @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ class TestFields:
 
 class TestTokens:
     def test_the_least_that_counts(self) -> None:
-        assert TOKENS.parse(reply({"access_token": "at"})) == TokenAnswer(
+        assert TOKENS.parse(reply({"access_token": "at"})) == TokenResponse(
             access_token=Secret("at"), refresh_token=None, expires_in=None, scopes=("profile.read", "profile.search")
         )
 
@@ -206,7 +206,7 @@ class TestTokens:
             "scope": "profile.read",
             "token_type": "bEaReR",
         }
-        assert TOKENS.parse(reply(body)) == TokenAnswer(
+        assert TOKENS.parse(reply(body)) == TokenResponse(
             access_token=Secret("at"), refresh_token=Secret("rt"), expires_in=3600.0, scopes=("profile.read",)
         )
 

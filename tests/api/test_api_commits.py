@@ -15,8 +15,8 @@ import pytest
 
 from configure_auth.client.call import Call
 from configure_auth.client.client import AsyncConfigure, Configure, Profile
-from configure_auth.client.conversation import Conversation
 from configure_auth.client.profile import Subject
+from configure_auth.client.profile_session import ProfileSession
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.sandbox import Sandbox
 from configure_auth.sandbox.values import Call as Received
@@ -737,7 +737,7 @@ def test_the_profile_of_an_app_renews_its_token_within_a_block(
 
 
 def test_a_conversation_shows_nothing_of_whom_it_is_about() -> None:
-    talking = Conversation(Settings(api_key=Secret("sk_CANARY"), agent="acme"), Subject(token="CANARY"))
+    talking = ProfileSession(Settings(api_key=Secret("sk_CANARY"), agent="acme"), Subject(token="CANARY"))
     talking.open()
     Profile(lambda call: call, talking.settings, talking.subject)
     assert "CANARY" not in repr(talking) + repr(vars(talking))

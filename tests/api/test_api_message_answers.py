@@ -11,13 +11,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call, Reply
-from configure_auth.client.messages import (
-    MessageLine,
-    MessageSignInUrl,
-    RevokedLine,
-    create_message_sign_in_url,
-)
+from configure_auth.client.call import Call, Response
+from configure_auth.client.message_lines import MessageLine, RevokedLine
+from configure_auth.client.message_sign_in import MessageSignInUrl, create_message_sign_in_url
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import PhoneRecognition, Secret
@@ -402,7 +398,7 @@ class TestLines:
 
 @examples(max_examples=500)
 @given(st.sampled_from([RECOGNITION, URL, REGISTRATION, LISTING, REVOCATION]), replies)
-def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], answer: Reply) -> None:
+def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], answer: Response) -> None:
     value, sentence = None, ""
     try:
         value = call.parse(answer)

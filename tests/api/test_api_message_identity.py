@@ -14,9 +14,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from configure_auth import MessageIdentity
-from configure_auth.client.call import Call, Reply
+from configure_auth.client.call import Call, Response
 from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.client.messages import resolve_message_identity
+from configure_auth.client.message_identity import resolve_message_identity
 from configure_auth.client.sign_in import is_agent_token
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.runtime.drivers import run
@@ -328,7 +328,7 @@ class TestAgainstTheSandbox:
 @examples(max_examples=500)
 @given(replies, replies, st.booleans(), st.booleans())
 def test_whatever_configure_answers_a_sender_is_somebody(
-    validation: Reply, recognition: Reply, validate: bool, raises: bool
+    validation: Response, recognition: Response, validate: bool, raises: bool
 ) -> None:
     answers = {VALIDATE: validation, RECOGNIZE: recognition}
 

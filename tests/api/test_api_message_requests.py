@@ -11,13 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Call
-from configure_auth.client.messages import (
-    create_message_sign_in_url,
-    list_message_lines,
-    recognize_phone,
-    register_message_line,
-    revoke_message_line,
-)
+from configure_auth.client.message_identity import recognize_phone
+from configure_auth.client.message_lines import list_message_lines, register_message_line, revoke_message_line
+from configure_auth.client.message_sign_in import create_message_sign_in_url
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret

@@ -13,15 +13,9 @@ import pytest
 
 from configure_auth import MessageIdentity
 from configure_auth.client.client import AsyncConfigure, Configure
-from configure_auth.client.messages import (
-    MessageLine,
-    MessageSignInUrl,
-    RevokedLine,
-    create_message_sign_in_url,
-    recognize_phone,
-    register_message_line,
-    revoke_message_line,
-)
+from configure_auth.client.message_identity import recognize_phone
+from configure_auth.client.message_lines import MessageLine, RevokedLine, register_message_line, revoke_message_line
+from configure_auth.client.message_sign_in import MessageSignInUrl, create_message_sign_in_url
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings

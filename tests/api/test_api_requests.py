@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 import pytest
 
 from configure_auth.client.call import Call
-from configure_auth.client.developer import add_redirect_uris, list_oauth_clients
-from configure_auth.client.messages import create_message_sign_in_url
+from configure_auth.client.message_sign_in import create_message_sign_in_url
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
+from configure_auth.client.oauth_clients import add_redirect_uris, list_oauth_clients
 from configure_auth.client.oauth_messages import authorization_url, code_challenge
 from configure_auth.client.profile import RuntimeScope, Subject, read_profile
 from configure_auth.client.sign_in import (

@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from configure_auth.client.call import Call, Reply
+from configure_auth.client.call import Call, Response
 from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.client.sign_in import list_sign_in_return_destinations, validate_sign_in_token
 from configure_auth.client.transport import ANSWER_LIMIT, Transport
@@ -41,7 +41,7 @@ VALID = http({"valid": True})
 LISTED = http({"destinations": []})
 
 
-def raw(server: Server, method: str = "POST") -> Call[Reply]:
+def raw(server: Server, method: str = "POST") -> Call[Response]:
     """A call whose value is the answer itself."""
     return Call(method=method, url=f"{server.url}/somewhere", parse=lambda reply: reply, content=b"{}")
 
@@ -102,7 +102,7 @@ class TestDeadline:
     def test_a_tls_handshake_counts(self, send: Send) -> None:
         # The system takes the connection, and nobody ever greets back.
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            call: Call[Reply] = Call(
+            call: Call[Response] = Call(
                 method="GET", url=f"https://127.0.0.1:{silent.getsockname()[1]}/", parse=lambda reply: reply
             )
             with pytest.raises(ConfigureError) as caught:
@@ -600,7 +600,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(tmp_path))
     server = new_server(context)
-    call: Call[Reply] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
+    call: Call[Response] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
     with pytest.raises(ConfigureError) as caught:
         send(call)
     assert caught.value.code is ApiCode.NETWORK_ERROR

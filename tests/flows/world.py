@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 
 from configure_auth import Settings
-from configure_auth.client.call import Call, Reply
+from configure_auth.client.call import Call, Response
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
@@ -87,7 +87,7 @@ class Wire:
             "/v1/auth/sign-in/recognize-phone": self._recognize,
         }[path](call)
         status = 400 if "error" in body else 200
-        return call.parse(Reply(status=status, headers={"content-type": "application/json"}, content=_json(body)))
+        return call.parse(Response(status=status, headers={"content-type": "application/json"}, content=_json(body)))
 
     def _use(self, code: str) -> dict[str, str] | None:
         assert code not in self.used, "a code was sent twice"

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from configure_auth import Configure, Settings, sandbox
-from configure_auth.client import developer, oauth
+from configure_auth.client import oauth, oauth_clients
 from configure_auth.sandbox import Call, Person, Sandbox
 
 from .sdk import Sdk
@@ -56,7 +56,7 @@ def sdk_callback(sdk: Sdk, desk: Desk) -> object:
 
 def our_callback(configure: Configure, desk: Desk) -> object:
     return configure.send(
-        developer.add_redirect_uris(configure.settings, desk.sandbox.credentials.client_id, [CALLBACK])
+        oauth_clients.add_redirect_uris(configure.settings, desk.sandbox.credentials.client_id, [CALLBACK])
     )
 
 

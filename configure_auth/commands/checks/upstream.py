@@ -7,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from ...client.call import Call
-from ...client.developer import list_oauth_clients
+from ...client.oauth_clients import list_oauth_clients
 from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.probes import AuthorizeFault, is_page, probe_authorize, probe_key, probe_page, probe_script
 from ...client.sign_in import list_sign_in_return_destinations

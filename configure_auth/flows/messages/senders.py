@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Literal
 
 from ...client.connect import ConnectResponse, connect
-from ...client.conversation import Conversation
-from ...client.messages import recognize_phone
+from ...client.message_identity import recognize_phone
 from ...client.profile import Subject
+from ...client.profile_session import ProfileSession
 from ...client.sign_in import is_agent_token
 from ...errors import ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
@@ -65,7 +65,7 @@ async def connect_sender(messages: Messages, subject_key: str | int) -> ConnectR
     """Have Configure create a sign-in link for a sender, who has the profile of `message_identity`'s external id."""
     sender = await named(messages, subject_key)
     external_id = await salted_id(messages.site, "sender", sender.name)
-    return await connect(Conversation(messages.site.settings, Subject(external_id=external_id)))
+    return await connect(ProfileSession(messages.site.settings, Subject(external_id=external_id)))
 
 
 async def _identified(

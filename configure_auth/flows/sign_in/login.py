@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
-from ...client.oauth import Introspection, TokenAnswer, exchange_authorization_code, introspect
+from ...client.oauth import Introspection, TokenResponse, exchange_authorization_code, introspect
 from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreError
@@ -168,7 +168,7 @@ def _check_same_subject(
     return introspection.sub
 
 
-def grant_of(tokens: TokenAnswer, now: float) -> TokenGrant:
+def grant_of(tokens: TokenResponse, now: float) -> TokenGrant:
     ends = None if tokens.expires_in is None else datetime.fromtimestamp(now + tokens.expires_in, UTC)
     return TokenGrant(
         access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_at=ends, scopes=tokens.scopes

@@ -1,20 +1,20 @@
-"""One conversation about one profile: its scope, the commits that its reads owe, and what was noted for the next."""
+"""The session of one profile client: its scope, the reads that aren't committed yet, and the notes for the next commit."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
-from .call import Call, Reply
-from .packet import Packet
+from .call import Call, Response
+from .commit_content import CommitContent
 from .profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from .wire import is_token
 
-__all__ = ["Conversation", "OwedCommit", "owes_commit", "read"]
+__all__ = ["CommitObligation", "ProfileSession", "owes_commit", "read"]
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ _FOR_THE_LINKED: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwedCommit:
-    """A commit that a read left owed, as Configure counts it. Not every read is given an id."""
+class CommitObligation:
+    """A read that must be followed by a commit, as Configure counts it. Not every read is given an id."""
 
     scope: RuntimeScope
     read_id: str | None = None
@@ -47,8 +47,15 @@ class OwedCommit:
         return self.scope.headers | ({"X-Configure-Read-Id": self.read_id} if self.read_id else {})
 
 
-class Conversation:
-    """What the calls of one profile client have in common. Threads and tasks may share it.
+class Committed(Protocol):
+    """What is looked at of the response to a commit."""
+
+    @property
+    def obligations_committed(self) -> tuple[str, ...]: ...
+
+
+class ProfileSession:
+    """State shared by the calls of one profile client: its scope, uncommitted reads and notes. It is thread-safe.
 
     The values in it are frozen; only which of them hold changes, under a lock that is never held during a call.
     """
@@ -58,8 +65,8 @@ class Conversation:
         self.subject = subject
         self._lock = threading.Lock()
         self._scope = RuntimeScope()
-        self._owed: tuple[OwedCommit, ...] = ()
-        self._notes: Packet | None = None
+        self._owed: tuple[CommitObligation, ...] = ()
+        self._notes: CommitContent | None = None
 
     @property
     def linked(self) -> bool:
@@ -72,69 +79,78 @@ class Conversation:
         return self._scope
 
     @property
-    def owed(self) -> tuple[OwedCommit, ...]:
+    def owed(self) -> tuple[CommitObligation, ...]:
         """The commits that are owed, the oldest first."""
         return self._owed
 
     # What calls leave behind.
 
-    def speaking(self, call: Call[T]) -> Call[T]:
+    def explaining(self, call: Call[T]) -> Call[T]:
         """A call whose refusals say what an unlinked profile lacks."""
 
-        def parse(reply: Reply) -> T:
+        def parse(response: Response) -> T:
             try:
-                return call.parse(reply)
+                return call.parse(response)
             except ConfigureError as error:
                 self._explain(error)
                 raise
 
         return replace(call, parse=parse)
 
-    def reading(self, call: Call[T], scope: RuntimeScope) -> Call[T]:
+    def tracking(self, call: Call[T], scope: RuntimeScope) -> Call[T]:
         """A call that may leave a commit owed in a scope. An earlier read that is still open is named with it."""
         read_id = next((one.read_id for one in self._owed if one.read_id and one.scope == scope), None)
         headers = {**call.headers, "X-Configure-Read-Id": read_id} if read_id else call.headers
 
-        def parse(reply: Reply) -> T:
-            if 200 <= reply.status < 300:
+        def parse(response: Response) -> T:
+            if 200 <= response.status < 300:
                 # Before the answer is believed: what is owed is owed for a broken one too.
-                self._owe(reply, scope)
+                self._owe(response, scope)
             try:
-                return call.parse(reply)
+                return call.parse(response)
             except ConfigureError as error:
                 if error.code is ApiCode.COMMIT_REQUIRED:
                     self._find_blocked(scope)
                 raise
 
-        return self.speaking(replace(call, headers=headers, parse=parse))
+        return self.explaining(replace(call, headers=headers, parse=parse))
 
-    def settle(self, settled: Collection[OwedCommit], read_ids: Collection[str] = ()) -> None:
-        """Take what a commit settled off the list. Once nothing is owed, the scope is given up for a new one."""
+    def covered_by(self, obligation: CommitObligation) -> Collection[CommitObligation]:
+        """Return the obligations that a commit for one of them covers: without a read's id, all of its scope."""
+        return [obligation] if obligation.read_id else [one for one in self._owed if one.scope == obligation.scope]
+
+    def mark_committed(self, covered: Collection[CommitObligation], response: Committed) -> None:
+        """Remove the obligations that an accepted commit covers, and those whose ids the response names.
+
+        The one place that decides it: a commit that Configure accepted, be it "processing" or "completed", commits its
+        reads. Once none is left, the next read has a new scope.
+        """
+        named = response.obligations_committed
         with self._lock:
-            self._owed = tuple(one for one in self._owed if one not in settled and one.read_id not in read_ids)
+            self._owed = tuple(one for one in self._owed if one not in covered and one.read_id not in named)
             if not self._owed:
                 self._scope = replace(self._scope, runtime_scope_id=RuntimeScope().runtime_scope_id)
 
-    def _owe(self, reply: Reply, scope: RuntimeScope) -> None:
+    def _owe(self, response: Response, scope: RuntimeScope) -> None:
         # A linked read that is given an id owes a commit, whether Configure says so or not; an unlinked one only if it
         # says so.
-        told = reply.headers.get("x-configure-read-id") or reply.headers.get("x-configure-read-ids") or ""
+        told = response.headers.get("x-configure-read-id") or response.headers.get("x-configure-read-ids") or ""
         ids = [one for part in told.split(",") if is_token(one := part.strip(), _LONGEST_ID)][:_MOST_IDS]
-        if reply.headers.get("x-configure-commit-required") != "1" and not (self.linked and ids):
+        if response.headers.get("x-configure-commit-required") != "1" and not (self.linked and ids):
             return
         counted = RuntimeScope(
-            session_id=_id(reply, "x-configure-session-id") or scope.session_id,
-            runtime_scope_id=_id(reply, "x-configure-runtime-scope-id") or scope.runtime_scope_id,
+            session_id=_id(response, "x-configure-session-id") or scope.session_id,
+            runtime_scope_id=_id(response, "x-configure-runtime-scope-id") or scope.runtime_scope_id,
         )
-        self._add([OwedCommit(scope=counted, read_id=one) for one in ids] or [OwedCommit(scope=counted)])
+        self._add([CommitObligation(scope=counted, read_id=one) for one in ids] or [CommitObligation(scope=counted)])
 
     def _find_blocked(self, scope: RuntimeScope) -> None:
         # Where nothing is owed that we know of, a read's answer was lost, or is on its way. A commit for all of the
         # scope settles it, without its id.
         with self._lock:
-            self._owed = self._owed or (OwedCommit(scope=scope),)
+            self._owed = self._owed or (CommitObligation(scope=scope),)
 
-    def _add(self, owed: list[OwedCommit]) -> None:
+    def _add(self, owed: list[CommitObligation]) -> None:
         with self._lock:
             known = self._owed
             self._owed = (*known, *(one for one in dict.fromkeys(owed) if one not in known))[-_MOST_OWED:]
@@ -158,17 +174,17 @@ class Conversation:
         with self._lock:
             opened = self._notes is None
             if opened:
-                self._notes = Packet()
+                self._notes = CommitContent()
         if not opened:
             raise ConfigureError(ApiCode.INVALID_INPUT, "a block of this profile is open; make a profile for each")
 
-    def close(self) -> Packet:
+    def close(self) -> CommitContent:
         """End the block; its notes."""
         with self._lock:
-            notes, self._notes = self._notes or Packet(), None
+            notes, self._notes = self._notes or CommitContent(), None
         return notes
 
-    def add_notes(self, notes: Packet) -> None:
+    def add_notes(self, notes: CommitContent) -> None:
         """Keep more for the end of the block.
 
         Raises:
@@ -184,12 +200,12 @@ class Conversation:
             )
 
 
-def _id(reply: Reply, name: str) -> str | None:
-    value = reply.headers.get(name)
+def _id(response: Response, name: str) -> str | None:
+    value = response.headers.get(name)
     return value if is_token(value, _LONGEST_ID) else None
 
 
-def read(conversation: Conversation, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
+def read(session: ProfileSession, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
     """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
 
     Args:
@@ -201,11 +217,11 @@ def read(conversation: Conversation, *, sections: Sequence[str] | None = None) -
             owes a commit; else Configure's refusal (`insufficient_scope` in `backend_code` where the person didn't
             grant `profile.read`).
     """
-    scope = conversation.scope
-    call = read_profile(conversation.settings, conversation.subject, sections=sections, scope=scope)
-    return conversation.reading(call, scope)
+    scope = session.scope
+    call = read_profile(session.settings, session.subject, sections=sections, scope=scope)
+    return session.tracking(call, scope)
 
 
-def owes_commit(conversation: Conversation) -> bool:
+def owes_commit(session: ProfileSession) -> bool:
     """Whether Configure waits for a commit after what was read here; the next read may be refused until then."""
-    return bool(conversation.owed)
+    return bool(session.owed)

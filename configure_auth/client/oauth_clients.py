@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call
-from .wire import Answer, is_token, json_body, read_answer, require_text, require_token
+from .wire import ResponseBody, is_token, json_body, read_response, require_text, require_token
 
 __all__ = ["OAuthClient", "RegisteredCallbacks", "add_redirect_uris", "list_oauth_clients"]
 
@@ -42,8 +42,8 @@ def list_oauth_clients(settings: Settings) -> Call[tuple[OAuthClient, ...]]:
         method="GET",
         url=f"{settings.base_url}/v1/developer/oauth/clients",
         headers={"X-API-Key": settings.required_api_key.reveal()},
-        parse=lambda reply: tuple(
-            _client(item) for item in read_answer(reply, "the list of OAuth clients").objects("clients") or ()
+        parse=lambda response: tuple(
+            _client(item) for item in read_response(response, "the list of OAuth clients").objects("clients") or ()
         ),
     )
 
@@ -69,7 +69,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
         url=f"{settings.base_url}/v1/developer/oauth/clients/{quote(client_id, safe='')}",
         headers={"Content-Type": "application/json", "X-API-Key": settings.required_api_key.reveal()},
         content=json_body({"add_redirect_uris": list(redirect_uris)}),
-        parse=lambda reply: _callbacks(read_answer(reply, "the registration of callbacks")),
+        parse=lambda response: _callbacks(read_response(response, "the registration of callbacks")),
     )
 
 
@@ -94,18 +94,18 @@ def _refused(why: str) -> ConfigureError:
     return ConfigureError(ApiCode.INVALID_INPUT, f"the redirect_uri {why}; CONFIGURE_APP_URL and path= make it")
 
 
-def _client(answer: Answer) -> OAuthClient:
+def _client(body: ResponseBody) -> OAuthClient:
     return OAuthClient(
-        client_id=answer.required_text("client_id"),
-        client_name=answer.text("client_name"),
-        agent=answer.text("agent"),
-        redirect_uris=answer.texts("redirect_uris") or (),
+        client_id=body.required_text("client_id"),
+        client_name=body.text("client_name"),
+        agent=body.text("agent"),
+        redirect_uris=body.texts("redirect_uris") or (),
     )
 
 
-def _callbacks(answer: Answer) -> RegisteredCallbacks:
-    redirect_uris = answer.texts("redirect_uris")
+def _callbacks(body: ResponseBody) -> RegisteredCallbacks:
+    redirect_uris = body.texts("redirect_uris")
     if redirect_uris is None:
-        answer.refuse("redirect_uris")
+        body.refuse("redirect_uris")
     # Configure's own client takes anything but false for a change.
-    return RegisteredCallbacks(redirect_uris=redirect_uris, changed=answer.boolean("changed") is not False)
+    return RegisteredCallbacks(redirect_uris=redirect_uris, changed=body.boolean("changed") is not False)

@@ -1,4 +1,4 @@
-"""What one commit carries: the messages of a turn, memories and results of tools, within Configure's limits."""
+"""The content of one commit: messages of a turn, memories and results of tools, within Configure's limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from ..errors import ApiCode, ConfigureError
 from .wire import json_body
 
-__all__ = ["Packet", "pack", "require_said"]
+__all__ = ["CommitContent", "pack", "require_multiline_text"]
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _LONGEST_TOOL_NAME: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
+class CommitContent:
     """Parts of a commit as they are sent. Lengths are in UTF-16 units, which is how Configure's own client counts.
 
     Raises:
@@ -46,8 +46,8 @@ class Packet:
         if spoken + kept + told > LONGEST_IN_ALL:
             _refuse(f"a commit holds at most {LONGEST_IN_ALL} characters in all")
 
-    def __add__(self, other: Packet) -> Packet:
-        return Packet(
+    def __add__(self, other: CommitContent) -> CommitContent:
+        return CommitContent(
             messages=self.messages + other.messages,
             memories=self.memories + other.memories,
             tool_results=self.tool_results + other.tool_results,
@@ -67,16 +67,17 @@ def pack(
     messages: Sequence[Mapping[str, str]] | None = None,
     memories: Sequence[str] | None = None,
     tool_results: Sequence[Mapping[str, Any]] | None = None,
-) -> Packet:
+) -> CommitContent:
     """Check the parts of a commit one by one, and copy them.
 
     Raises:
         ConfigureError: INVALID_INPUT for a part that can't be sent; nothing of its text is in the message.
     """
-    return Packet(
+    return CommitContent(
         messages=tuple(_message(message) for message in _items("messages", messages)),
         memories=tuple(
-            require_said("a memory", memory, LONGEST_MEMORY).strip() for memory in _items("memories", memories)
+            require_multiline_text("a memory", memory, LONGEST_MEMORY).strip()
+            for memory in _items("memories", memories)
         ),
         tool_results=tuple(_tool_result(result) for result in _items("tool_results", tool_results)),
     )
@@ -91,18 +92,25 @@ def _items(name: str, items: Sequence[T] | None) -> Sequence[T]:
 def _message(message: Mapping[str, str]) -> Mapping[str, str]:
     if not isinstance(message, Mapping) or message.get("role") not in ROLES:
         _refuse(f"a message must have a content, and as its role one of {', '.join(ROLES)}")
-    told = {"role": message["role"], "content": require_said("a message", message.get("content"), LONGEST_MESSAGE)}
+    told = {
+        "role": message["role"],
+        "content": require_multiline_text("a message", message.get("content"), LONGEST_MESSAGE),
+    }
     tool = message.get("tool_name", message.get("toolName"))
-    return told if tool is None else {**told, "toolName": require_said("a tool's name", tool, _LONGEST_TOOL_NAME)}
+    return (
+        told
+        if tool is None
+        else {**told, "toolName": require_multiline_text("a tool's name", tool, _LONGEST_TOOL_NAME)}
+    )
 
 
 def _tool_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(result, Mapping):
         _refuse("a tool's result must have a tool_name and a content")
-    name = require_said("a tool's name", result.get("tool_name", result.get("toolName")), _LONGEST_TOOL_NAME)
+    name = require_multiline_text("a tool's name", result.get("tool_name", result.get("toolName")), _LONGEST_TOOL_NAME)
     content = result.get("content")
     if isinstance(content, str):
-        return {"toolName": name, "content": require_said("a tool's result", content, LONGEST_IN_ALL)}
+        return {"toolName": name, "content": require_multiline_text("a tool's result", content, LONGEST_IN_ALL)}
     copied = _copied(content) if isinstance(content, dict | list) else None
     if copied is None:
         _refuse("the content of a tool's result must be a string, or an object or list that JSON can carry")
@@ -116,7 +124,7 @@ def _copied(content: Any) -> Any:
         return None
 
 
-def require_said(what: str, text: object, longest: int) -> str:
+def require_multiline_text(what: str, text: object, longest: int) -> str:
     """Refuse, before anything is sent, what is no text, blank or too long. Line breaks are fine."""
     if not isinstance(text, str) or not text.strip() or not 0 < _units(text) <= longest:
         _refuse(f"{what} must be a text of 1 to {longest} characters")
