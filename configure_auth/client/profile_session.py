@@ -1,4 +1,4 @@
-"""The session of one profile client: its scope, the reads that aren't committed yet, and the notes for the next commit."""
+"""The session of one profile client: its scope, its uncommitted reads, and the notes for the next commit."""
 
 from __future__ import annotations
 
