@@ -1,4 +1,4 @@
-"""One request to Configure and the reader of its body, as a value: whoever holds a client can send it."""
+"""A request to Configure with the parser of its response, as a value: whatever holds a client can send it."""
 
 from __future__ import annotations
 
