@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -137,6 +136,8 @@ def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:
         # PostgreSQL refuses root.
+        import pwd  # there is none on Windows
+
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
         as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
