@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 USES = {
     "": "import configure_auth; configure_auth.Settings()",
-    "bearer": "from configure_auth import BearerUser; BearerUser.supabase('https://project.example', audience='a')",
+    "bearer": "from configure_auth import BearerUser; BearerUser.supabase('https://project.example')",
     "flask": "from configure_auth.flask import ConfigureAuth; ConfigureAuth(store='memory://', user_id=lambda: None)",
     "starlette": (
         "from configure_auth.starlette import ConfigureAuth;"
@@ -35,8 +35,11 @@ ENVIRONMENT = {
 }
 
 
-def run(*command: str | Path, cwd: Path) -> None:
-    subprocess.run([str(part) for part in command], cwd=cwd, env=ENVIRONMENT, check=True)
+SETTINGS = {"CONFIGURE_AGENT": "acme", "CONFIGURE_TOKEN_KEYS": "a-key-of-43-characters-for-an-app-on-the-web"}
+
+
+def run(*command: str | Path, cwd: Path, **more: str) -> None:
+    subprocess.run([str(part) for part in command], cwd=cwd, env=ENVIRONMENT | more, check=True)
 
 
 def environment(folder: Path, *wanted: str) -> Path:
@@ -61,7 +64,7 @@ def main() -> None:
             name = f"configure_auth[{extra}]" if extra else "configure_auth"
             print(f"{name} alone", flush=True)
             python = environment(folder / f"with-{extra}", f"{name} @ {wheel.as_uri()}")
-            run(python, "-W", "error", "-c", program, cwd=folder)
+            run(python, "-W", "error", "-c", program, cwd=folder, **SETTINGS)
         every = f"configure_auth[{','.join(extras)}] @ {wheel.as_uri()}"
         test = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["test"]
         python = environment(folder / "all", every, *test)
