@@ -7,6 +7,7 @@
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
+# make docs           the documentation's pages, in docs/_build/html
 # make test-wheel     the built wheel without the checkout, and each extra alone
 #
 # PYTHON, VENV, WORKERS, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
@@ -33,7 +34,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel clean
+.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel docs clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -63,6 +64,9 @@ test-all: $(VENV)/test.stamp
 	@$(MAKE) test-browsers
 	@$(MAKE) coverage
 
+docs: $(VENV)/docs.stamp
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 .PHONY: coverage
 coverage: # of the runs with COVERAGE=1
 	@$(BIN)/coverage report --skip-covered --fail-under=$(COVERED)
@@ -81,11 +85,12 @@ test-wheel: $(VENV)/test.stamp
 	@$(BIN)/python tests/support/wheel.py
 
 clean:
-	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
+	rm -rf .venv* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
 
 $(VENV)/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
+$(VENV)/docs.stamp: WHAT := -e . --group docs
 
-$(VENV)/test.stamp: $(INPUTS)
+$(VENV)/test.stamp $(VENV)/docs.stamp: $(INPUTS)
 	$(install)
 
 # Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.
