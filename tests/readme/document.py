@@ -10,9 +10,7 @@ __all__ = ["BLOCKS", "DOCUMENTATION", "PAGES", "README", "ROOT", "Block", "ancho
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))
-}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
 """The text of each page under docs/, by its path."""
 
 DOCUMENTATION = "\n".join([README, *PAGES.values()])
