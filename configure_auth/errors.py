@@ -2,6 +2,7 @@
 
 ConfigureAuthError          has a stable `code`, a fitting HTTP `status`, `blame` and `advice` on what to do
 ├── SettingsError           a setting or option can't work; the message says what to set
+│   └── NotConfigured       a setting that is needed now is not set
 ├── ConfigureError          a call to Configure failed; its codes are in `ApiCode`
 ├── StoreError              the store is locked, full or unreachable
 ├── BearerError             a request's bearer token is invalid, or can't be validated now
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigureAuthError",
     "ConfigureError",
     "LoginRefused",
+    "NotConfigured",
     "SettingsError",
     "SignInError",
     "StoreError",
@@ -111,6 +113,7 @@ class Code(StrEnum):
     UPSTREAM_UNAVAILABLE = "upstream_unavailable", 503, Blame.CONFIGURE, "try again later; the app works on without it"
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, Blame.CONFIGURE, "try again later; the app works on without it"
     STORE_BUSY = "store_busy", 503, Blame.APP, "see the log: the store is locked, full or unreachable"
+    NOT_CONFIGURED = "not_configured", 503, Blame.APP, "set the CONFIGURE_ variables that the log names"
     MISCONFIGURED = (
         "misconfigured",
         500,
@@ -142,6 +145,13 @@ class SettingsError(ConfigureAuthError):
     status = Code.MISCONFIGURED.status
     blame = Code.MISCONFIGURED.blame
     advice = "set what the message names"
+
+
+class NotConfigured(SettingsError):
+    """A setting that is needed now is not set; the message names every one that is missing."""
+
+    code = Code.NOT_CONFIGURED.value
+    status = Code.NOT_CONFIGURED.status
 
 
 class StoreError(ConfigureAuthError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from .errors import SettingsError
+from .errors import NotConfigured, SettingsError
 from .keys import LEAST_KEY_LENGTH, MAKE_KEY, key_weakness, read_key
 from .values import Secret
 
@@ -233,39 +233,53 @@ class Settings:
         del mapping  # neither it nor anything plain of it is alive while the constructor raises
         return cls(**{name: value for name, value in given.items() if value not in (None, _BLANK, ())})
 
-    # What is missing is said by the part that needs it, with the variable to set.
+    # What is missing is said where it is needed, with the variable to set.
 
     @property
     def required_api_key(self) -> Secret:
-        return _require("CONFIGURE_API_KEY", self.api_key, "the secret key (sk_...) of your agent at Configure")
+        return _require("api_key", self.api_key)
 
     @property
     def required_publishable_key(self) -> str:
-        return _require(
-            "CONFIGURE_PUBLISHABLE_KEY", self.publishable_key, "the key (pk_...) that a page of yours may show"
-        )
+        return _require("publishable_key", self.publishable_key)
 
     @property
     def required_agent(self) -> str:
-        return _require("CONFIGURE_AGENT", self.agent, "the handle of your agent at Configure")
+        return _require("agent", self.agent)
 
     @property
     def required_oauth_client_id(self) -> str:
-        return _require("CONFIGURE_OAUTH_CLIENT_ID", self.oauth_client_id, "the OAuth client (oc_...) of your agent")
+        return _require("oauth_client_id", self.oauth_client_id)
 
     @property
     def required_oauth_client_secret(self) -> Secret:
-        return _require(
-            "CONFIGURE_OAUTH_CLIENT_SECRET", self.oauth_client_secret, "the OAuth client's secret (ocs_...)"
-        )
+        return _require("oauth_client_secret", self.oauth_client_secret)
 
     @property
     def required_token_keys(self) -> tuple[Secret, ...]:
-        return _require(
-            "CONFIGURE_TOKEN_KEYS",
-            self.token_keys or None,
-            f"what seals the stored tokens; {MAKE_KEY}",
-        )
+        return _require("token_keys", self.token_keys or None)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether any credential is set. Without one the app counts as not yet connected to Configure."""
+        return any(getattr(self, name) for name in _MEANINGS if name != "token_keys")
+
+    def require(self, names: Iterable[str]) -> None:
+        """Check that several settings are set.
+
+        Args:
+            names: attributes that have a `required_` property.
+
+        Raises:
+            NotConfigured: some are not; the message names each of them.
+        """
+        missing = [name for name in names if getattr(self, name) in (None, ())]
+        if missing:
+            listed = ", ".join(f"{_variable(name)} ({_MEANINGS[name]})" for name in missing)
+            raise NotConfigured(
+                f"not set: {listed}. Without an account at Configure, `python -m configure_auth sandbox` prints values "
+                "to begin with"
+            )
 
     @property
     def is_local(self) -> bool:
@@ -273,9 +287,20 @@ class Settings:
         return self.app_url is None or is_loopback(urlsplit(self.app_url).hostname)
 
 
-def _require(variable: str, value: T | None, meaning: str) -> T:
+_MEANINGS = {
+    "api_key": "the secret key (sk_...) of your agent at Configure",
+    "publishable_key": "the key (pk_...) that a page of yours may show",
+    "agent": "the handle of your agent at Configure",
+    "oauth_client_id": "the OAuth client (oc_...) of your agent",
+    "oauth_client_secret": "the OAuth client's secret (ocs_...)",
+    "token_keys": f"what seals the stored tokens; {MAKE_KEY}",
+}
+"""What the settings that something can require are."""
+
+
+def _require(name: str, value: T | None) -> T:
     if value is None:
-        raise SettingsError(f"{variable} is not set: it is {meaning}")
+        raise NotConfigured(f"{_variable(name)} is not set: it is {_MEANINGS[name]}")
     return value
 
 

@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
@@ -59,11 +60,15 @@ class AppOptions:
             raise SettingsError('name must be a plain word, such as "configure"')
         Destinations(self.allowed_next)
 
-    def site(self, settings: Settings, keys: tuple[Secret, ...]) -> Site:
-        """The app with its settings. `keys` seal its tokens."""
+    def site(self, settings: Settings, keys: tuple[Secret, ...] | None = None) -> Site:
+        """Return the app with its settings.
+
+        Args:
+            keys: what encrypts its tokens; the setting's unless given. Without any, what needs them fails at its use.
+        """
         return Site(
             settings=settings,
-            sealer=Sealer(keys),
+            keys=settings.token_keys if keys is None else keys,
             destinations=Destinations(self.allowed_next),
             user_id=self.user_id,
             session=self.session,
@@ -82,7 +87,7 @@ class Site:
     """
 
     settings: Settings
-    sealer: Sealer = field(repr=False)
+    keys: tuple[Secret, ...] = field(repr=False)
     destinations: Destinations = field(default_factory=Destinations)
     clock: Clock = time.time
     user_id: Callable[..., object]
@@ -94,6 +99,23 @@ class Site:
     @property
     def agent(self) -> str:
         return self.settings.required_agent
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        return Sealer(self.keys or self.settings.required_token_keys)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Fingerprints of the keys; none where no key is set yet."""
+        return self.sealer.fingerprints if self.keys else ()
+
+    def require(self, names: Iterable[str]) -> None:
+        """`Settings.require`, where the keys may be the app's own.
+
+        Raises:
+            NotConfigured: some of the settings are not set.
+        """
+        self.settings.require(name for name in names if name != "token_keys" or not self.keys)
 
     @property
     def mount(self) -> str:

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001  # pages for people have typographic apostrophes
-"""What a person reads when a sign-in ends without success."""
+"""Texts of the error pages, one for each code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Text", "texts"]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The words for one code.
+    """Text of the error page for one code.
 
     Args:
         heading: what happened, in a few words.
-        sentence: the same in a sentence or two, and what it means for the person's things.
-        way_on: what to do now.
+        sentence: what happened, in one or two sentences, and what it means for the user's data.
+        way_on: what to do next.
     """
 
     heading: str
@@ -35,36 +35,36 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "Try again whenever you like, or go back to where you were.",
         ),
         Code.EXPIRED: Text(
-            "That took a little too long",
-            "To keep you safe, each try has to be finished within 15 minutes. "
+            "This sign-in took too long",
+            "For your security, it has to be finished within 15 minutes. "
             "Nothing was changed, and nothing is lost.",
-            "Start again, and go through it in one go.",
+            "Please start again.",
         ),
         Code.ALREADY_USED: Text(
-            "This link has done its work",
-            "It works one time only, and it was opened before. Nothing was changed just now, and nothing is lost.",
-            "Go back and look: you may be done already. If not, start again.",
+            "This link was used already",
+            "It works once only, and it was opened before. Nothing was changed just now, and nothing is lost.",
+            "Go back and look: you may be signed in already. If not, start again.",
         ),
         Code.INTERRUPTED: Text(
-            "We were cut off halfway",
-            "Something stopped on this site before we had finished. Nothing you had here is lost.",
-            "Please start again. Doing it twice does no harm.",
+            "This sign-in was interrupted",
+            "Something stopped on this site before it was finished. Nothing you had here is lost.",
+            "Please start again. Doing this twice does no harm.",
         ),
         Code.COOKIE_MISSING: Text(
-            "Your browser didn’t remember this try",
-            "While you were away at Configure, your browser dropped the cookie that leads you back. "
+            "Your browser lost this sign-in",
+            "While you were at Configure, your browser dropped the cookie that this site recognises you by. "
             "Nothing was changed, and nothing is lost.",
             "Allow cookies for this site, then start again in the same window. A private window may be the reason too.",
         ),
         Code.WRONG_BROWSER: Text(
-            "This began in another browser",
-            "For your safety, it has to end in the same browser, on the same device, where it began. "
+            "This sign-in began in another browser",
+            "For your security, it has to end in the same browser, on the same device, where it began. "
             "Nothing was changed, and nothing is lost.",
             "Go back to that browser to finish, or start again in this one.",
         ),
         Code.WRONG_USER: Text(
-            "You’re signed in as somebody else now",
-            "This was begun from another account on this site, so we stopped. Neither account was changed.",
+            "You’re signed in with another account now",
+            "This began from another account on this site, so we stopped. Neither account was changed.",
             "Sign in to the account you want to connect, then start again.",
         ),
         Code.SIGNED_OUT: Text(
@@ -74,30 +74,30 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.WRONG_HOST: Text(
             "This site has another address",
-            "You opened it under an address where this can’t be finished. Nothing was changed, and nothing is lost.",
+            "You opened it at an address where this can’t be finished. Nothing was changed, and nothing is lost.",
             "Go back to the site’s usual address and start again there.",
         ),
         Code.CROSS_SITE: Text(
-            "That didn’t come from this site",
-            "It looks as if another site asked us to do this in your name, so we didn’t. "
+            "This didn’t come from this site",
+            "It looks as if another site asked for this in your name, so we stopped. "
             "Nothing was changed, and nothing is lost.",
-            "If it was you who wanted it, go back and do it from here.",
+            "If you meant to do this, go back and do it from this site.",
         ),
         Code.INVALID_REQUEST: Text(
             "This address isn’t complete",
-            "Part of it is missing or garbled; it may have been cut off when it was copied. "
+            "Part of it is missing or wrong; it may have been cut off when it was copied. "
             "Nothing was changed, and nothing is lost.",
             "Go back and start again with the button.",
         ),
         Code.NOT_APPROVED: Text(
-            "Configure didn’t get your yes",
+            "You didn’t approve this at Configure",
             "You were recognised, but sharing with this site wasn’t approved. "
             "Nothing was shared, and nothing was changed.",
             "If you’d like to go on, start again and approve it when Configure asks.",
         ),
         Code.NOT_AN_AGENT_TOKEN: Text(
-            "This site got the wrong kind of answer",
-            "It was an answer from Configure that this site can’t use to know you. "
+            "This site can’t use that response",
+            "Configure sent something that this site can’t recognise you by. "
             "This isn’t your fault; nothing was changed, and nothing is lost.",
             "Please start again. If it happens once more, tell the people who run this site.",
         ),
@@ -112,42 +112,48 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "To change it, disconnect the one you have, then start again.",
         ),
         Code.LAST_SIGN_IN: Text(
-            "This is your only way in",
+            "This is your only way to sign in",
             "Without Configure you couldn’t sign in to this account any more, so we left it connected. "
             "Nothing was changed.",
             "Add another way to sign in first, then disconnect.",
         ),
         Code.LOGIN_REFUSED: Text(
             "You can’t sign in here",
-            "This site decided not to let you in. Your Configure profile is as it was.",
+            "This site didn’t let you in. Your Configure profile is as it was.",
             "If you think that’s a mistake, tell the people who run this site.",
         ),
         Code.UPSTREAM_REJECTED: Text(
             "Configure didn’t accept that",
-            "It answered, but wouldn’t let us finish. Nothing was changed here, and nothing is lost.",
+            "It responded, but this couldn’t be finished. Nothing was changed here, and nothing is lost.",
             "Please start again. If it happens once more, tell the people who run this site.",
         ),
         Code.UPSTREAM_UNAVAILABLE: Text(
             "Configure can’t be reached right now",
-            "The trouble isn’t on your side. The rest of this site works as usual, and nothing you had is lost.",
+            "This isn’t your fault. The rest of this site works as usual, and nothing you had is lost.",
             "Please try again in a few minutes.",
         ),
         Code.UPSTREAM_TIMEOUT: Text(
-            "Configure took too long to answer",
-            "We waited, and then stopped. Nothing you had here is lost.",
+            "Configure took too long to respond",
+            "We waited, then stopped. Nothing you had here is lost.",
             "Please try again in a minute.",
         ),
         Code.STORE_BUSY: Text(
-            "We’re a little too busy",
+            "This site is too busy right now",
             "This site couldn’t save what it needed just now. Nothing was half done, and nothing is lost.",
             "Please try again in a moment.",
         ),
         Code.MISCONFIGURED: Text(
-            "This isn’t set up yet",
-            "The people who run this site still have something to put right before this can work. "
+            "This isn’t set up correctly",
+            "The people who run this site have to change something before this can work. "
             "It isn’t your fault, and nothing is lost.",
             "Please let them know. Trying again won’t help until then.",
         ),
+        Code.NOT_CONFIGURED: Text(
+            "Configure isn’t available here yet",
+            "The people who run this site haven’t finished setting it up. "
+            "The rest of this site works as usual, and nothing is lost.",
+            "Please use another way to sign in, if there is one, or come back later.",
+        ),
     }
 )
-"""The words for every code. Plain ones: no word in them needs a developer to explain it."""
+"""The text for every code, without technical terms."""
