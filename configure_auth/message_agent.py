@@ -46,7 +46,7 @@ class _Agent(SubjectVerbs):
     ) -> None:
         settings = settings or Settings.from_env()
         self._settings = settings
-        site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings, settings.required_token_keys)
+        site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings)
         messages = Messages(
             site=site,
             path=path,
@@ -62,8 +62,8 @@ class _Agent(SubjectVerbs):
         self._registered = Features(site, {"messages": messages})
         self._stores: Stores = open_stores(
             *chosen(store, None, settings),
-            agent=site.agent,
-            fingerprints=site.sealer.fingerprints,
+            agent=settings.agent or "",
+            fingerprints=site.fingerprints,
             folder=Path.cwd(),
             extra="messages",
             awaited=self._awaited,

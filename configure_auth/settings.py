@@ -262,7 +262,7 @@ class Settings:
     @property
     def has_credentials(self) -> bool:
         """Whether any credential is set. Without one the app counts as not yet connected to Configure."""
-        return any(getattr(self, name) for name in _MEANINGS if name != "token_keys")
+        return any(getattr(self, name) for name in _CREDENTIALS)
 
     def require(self, names: Iterable[str]) -> None:
         """Check that several settings are set.
@@ -296,6 +296,8 @@ _MEANINGS = {
     "token_keys": f"what seals the stored tokens; {MAKE_KEY}",
 }
 """What the settings that something can require are."""
+
+_CREDENTIALS = ("api_key", "publishable_key", "agent", "oauth_client_id", "oauth_client_secret")
 
 
 def _require(name: str, value: T | None) -> T:

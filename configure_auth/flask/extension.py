@@ -101,6 +101,7 @@ class ConfigureAuth(UserVerbs, Blocking):
 
     Args:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
+            What is missing is said where it is first needed.
         store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "postgresql://..." for several
             machines, or "memory://" for development; also an Engine, a Flask-SQLAlchemy `db` or a Session factory on
             PostgreSQL, from which connections of our own are made, or a `Stores` of your own. Unless given, it is the
@@ -150,7 +151,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         """Install into an app, before or after its blueprints are registered.
 
         Raises:
-            SettingsError: something needed is missing or contradictory; the message names it.
+            SettingsError: something is malformed or contradictory; the message names it.
         """
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
         site = self._options.site(settings, _keys(app, settings))
@@ -465,7 +466,8 @@ class ConfigureAuth(UserVerbs, Blocking):
         def view(**_parameters: str) -> Response:
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
-            return respond(installed.run(flows.serve(feature, route, visit(installed.site.session))))
+            seen = visit(installed.site.session)
+            return respond(installed.run(flows.serve(feature, route, seen, installed.all_features.require)))
 
         # Other extensions tell views apart by these, so each has a name of its own.
         view.__name__ = view.__qualname__ = f"{name}_{route.endpoint}"
@@ -476,8 +478,8 @@ class ConfigureAuth(UserVerbs, Blocking):
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
             return open_stores(
                 *chosen(self._store, self._states, site.settings),
-                agent=site.agent,
-                fingerprints=site.sealer.fingerprints,
+                agent=site.settings.agent or "",
+                fingerprints=site.fingerprints,
                 folder=Path(app.instance_path),
                 extra="flask",
                 awaited=False,
@@ -503,13 +505,12 @@ def _configuration(app: Flask) -> dict[str, Any]:
 
 
 def _keys(app: Flask, settings: Settings) -> tuple[Secret, ...]:
-    if settings.token_keys or not settings.is_local:
-        return settings.required_token_keys
+    if settings.token_keys or not settings.is_local or not settings.has_credentials:
+        return settings.token_keys
     plain = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
     keys = tuple(
         Secret(key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key) for key in plain if key
     )
-    if not keys:
-        raise SettingsError("set SECRET_KEY before init_app, or CONFIGURE_TOKEN_KEYS; nothing can be sealed without")
-    log.warning("CONFIGURE_TOKEN_KEYS is not set: tokens are sealed with a key derived from SECRET_KEY")
+    if keys:
+        log.warning("CONFIGURE_TOKEN_KEYS is not set: tokens are sealed with a key derived from SECRET_KEY")
     return keys

@@ -80,6 +80,7 @@ class OAuthProvider:
 
     def _run(self, flow: Flow[T]) -> T:
         with provider.in_authlib_terms(), closing(flow):  # closed, for the store may fail to open before it runs
+            self._flow.require_settings()
             return run(flow, Performer(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
 
     def _stores(self) -> Stores:
@@ -90,7 +91,7 @@ class OAuthProvider:
         if app not in self._opened:
             made = open_attempts(
                 self._store,
-                agent=site.agent,
+                agent=site.settings.agent or "",
                 fingerprints=(),
                 folder=Path(app.instance_path),
                 extra="flask",
@@ -128,7 +129,7 @@ def register_oauth(
         clock: Unix seconds, for tests.
 
     Raises:
-        SettingsError: a credential is missing.
+        SettingsError: an option can't work. What is missing is said where it is first needed.
     """
     flow = provider.Provider.of(settings, scopes, resource, clock)
     client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)

@@ -19,8 +19,8 @@ def as_sign_in_error(error: Exception) -> SignInError:
         log.warning("Configure failed a sign-in: %s", error)
         return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
     if isinstance(error, SettingsError):
-        log.error("misconfigured: %s", error)
-        return SignInError(Code.MISCONFIGURED, str(error))
+        log.error("%s: %s", error.code, error)
+        return SignInError(Code(error.code), str(error))
     if isinstance(error, StoreError):
         log.error("%s: %s", error.code, error)
         return SignInError(Code.STORE_BUSY, str(error), retry_after=2)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from markupsafe import Markup
 
 from .. import ui
-from ..errors import ConfigureAuthError, SettingsError
+from ..errors import ConfigureAuthError, NotConfigured, SettingsError
 from .agent_claims import Claims
 from .keyed_ids import external_id
 from .messages.journeys import Messages
@@ -39,8 +39,24 @@ class Features:
         login = self._first(Login)
         return self.site.settings.base_url if login is None else login.sign_in.client.resource
 
+    def require(self, needed: Iterable[str] = Feature.needs) -> None:
+        """Check that some settings are set.
+
+        Raises:
+            NotConfigured: one of them isn't; the message names all that is missing for what the app has registered.
+        """
+        needed = tuple(needed)
+        try:
+            self.site.require(needed)
+        except NotConfigured:
+            others = (name for feature in self.registered.values() for name in feature.needs)
+            self.site.require(dict.fromkeys((*needed, *others)))
+            raise
+
     async def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Markup:
         """The button for whoever asks: the link for a signed-in user, the login otherwise, unless told."""
+        if not self.site.settings.has_credentials:
+            return Markup()
         user_id = await current_user(self.site)
         look = dict(look)
         if "label" not in look and user_id is not None and flow != "login" and self._first(AccountLink) is not None:
@@ -57,6 +73,8 @@ class Features:
         self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any], *, signed_in: bool
     ) -> Markup:
         """The same where it's known whether somebody is signed in, and the connection isn't looked at."""
+        if not self.site.settings.has_credentials:
+            return Markup()
         link, login = self._first(AccountLink), self._first(Login)
         by_flow: dict[str | None, SignInFeature | None] = {
             "link": link,
@@ -75,6 +93,12 @@ class Features:
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
+        try:
+            self.require((*AccountLink.needs, "publishable_key"))
+        except NotConfigured as error:
+            if self.site.settings.has_credentials:
+                log.error("%s: %s", error.code, error)
+            return Markup()
         user_id = await current_user(self.site)
         if user_id is None:
             return Markup()
@@ -102,6 +126,7 @@ class Features:
         found: Messages | None = self._first(Messages)
         if found is None:
             raise SettingsError("register configure_auth.messages(...) first: a journey's end is reported to its route")
+        self.require(found.needs)
         return found
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
@@ -23,6 +23,9 @@ __all__ = ["METHODS", "Feature", "Route", "current_user", "serve"]
 @dataclass(frozen=True, kw_only=True)
 class Feature(ABC):
     """A part of the app with routes of ours, under `path`."""
+
+    needs: ClassVar[tuple[str, ...]] = ("agent", "token_keys")
+    """Settings without which its routes answer `not_configured`."""
 
     site: Site
     path: str
@@ -56,9 +59,17 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Adapters register every route for all of these, so that a wrong method gets a response with a code as well."""
 
 
-async def serve(feature: Feature, route: Route, visit: Visit) -> Answer:
-    """Serve a request to one of the feature's routes. Every failure becomes a response, never a bare 500."""
+async def serve(
+    feature: Feature, route: Route, visit: Visit, require: Callable[[Iterable[str]], None] | None = None
+) -> Answer:
+    """Serve a request to one of the feature's routes. Every failure becomes a response, never a bare 500.
+
+    Args:
+        require: raises `NotConfigured` if one of these settings is missing: `Features.require`, which names what the
+            other features lack as well.
+    """
     try:
+        (require or feature.site.require)(feature.needs)
         if visit.method not in route.methods and not (visit.method == "HEAD" and "GET" in route.methods):
             raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {visit.method}", status=405)
         _check_path(feature, visit, route.rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ from .destination import Destinations
 from .visit import Visit
 
 __all__ = ["AppOptions", "Clock", "Site", "digest"]
+
+log = logging.getLogger("configure_auth")
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""
@@ -66,6 +69,11 @@ class AppOptions:
         Args:
             keys: what encrypts its tokens; the setting's unless given. Without any, what needs them fails at its use.
         """
+        if not settings.has_credentials:
+            log.warning(
+                "no credential of Configure is set: the button is empty, and our routes answer 503 not_configured; "
+                "`python -m configure_auth sandbox` prints values to begin with"
+            )
         return Site(
             settings=settings,
             keys=settings.token_keys if keys is None else keys,

@@ -26,6 +26,17 @@ class SubjectVerbs(ABC):
     def _features(self) -> Features:
         """The features of the app that a verb is for."""
 
+    @property
+    def _ready(self) -> Features:
+        """The same, with what every verb needs.
+
+        Raises:
+            NotConfigured: a setting is missing.
+        """
+        features = self._features
+        features.require()
+        return features
+
     @verb
     async def start_journey(self, subject_key: str | int) -> str:
         """Return a sign-in link for one sender, whose sign-in Configure reports to the app; good for 15 minutes, once.
@@ -35,7 +46,7 @@ class SubjectVerbs(ABC):
         Raises:
             SettingsError: CONFIGURE_APP_URL isn't set.
         """
-        return await messages.start_journey(self._features.messages, subject_key)
+        return await messages.start_journey(self._ready.messages, subject_key)
 
     @verb
     async def message_sign_in_url(self) -> str:
@@ -43,7 +54,7 @@ class SubjectVerbs(ABC):
 
         Whoever signs in there is recognized by the phone of a later message, else stays on the external id.
         """
-        return self._features.messages.link()
+        return self._ready.messages.link()
 
     @verb
     async def connect(self, subject_key: str | int) -> ConnectResponse:
@@ -55,7 +66,7 @@ class SubjectVerbs(ABC):
         Raises:
             ConfigureError: Configure's refusal.
         """
-        return await senders.connect_sender(self._features.messages, subject_key)
+        return await senders.connect_sender(self._ready.messages, subject_key)
 
     @verb
     async def message_identity(
@@ -76,7 +87,7 @@ class SubjectVerbs(ABC):
             ConfigureError: only with `raise_on_error`.
         """
         return await senders.message_identity(
-            self._features.messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+            self._ready.messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
         )
 
     @verb
@@ -85,17 +96,17 @@ class SubjectVerbs(ABC):
 
         Until they follow a new link they are nobody, although Configure would recognise their phone.
         """
-        return await senders.unlink_subject(self._features.messages, subject_key)
+        return await senders.unlink_subject(self._ready.messages, subject_key)
 
     @verb
     async def forget_subject(self, subject_key: str | int) -> bool:
         """Delete all there is of a sender, that they disconnected too; whether a link was there."""
-        return await senders.forget_subject(self._features.messages, subject_key)
+        return await senders.forget_subject(self._ready.messages, subject_key)
 
     @verb
     async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
         """All that is kept of a sender, but for the token."""
-        return await senders.export_subject(self._features.messages, subject_key)
+        return await senders.export_subject(self._ready.messages, subject_key)
 
 
 class UserVerbs(SubjectVerbs):
@@ -104,7 +115,9 @@ class UserVerbs(SubjectVerbs):
     @verb
     async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
         """The user's connection, the link's before the login's; None where there is none."""
-        return await tokens.account(self._features.site, local_id(user_id))
+        if not self._features.site.settings.has_credentials:
+            return None
+        return await tokens.account(self._ready.site, local_id(user_id))
 
     @verb
     async def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
@@ -113,27 +126,27 @@ class UserVerbs(SubjectVerbs):
         Raises:
             ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
         """
-        return await tokens.access_token(self._features.site, local_id(user_id), self._features.resource, kind)
+        return await tokens.access_token(self._ready.site, local_id(user_id), self._ready.resource, kind)
 
     @verb
     async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """Delete the user's connections; what was deleted."""
-        return await account_link.unlink(self._features.site, known_id(user_id))
+        return await account_link.unlink(self._ready.site, known_id(user_id))
 
     @verb
     async def external_id_for(self, user_id: str | int) -> str:
         """The user's id at Configure, for `client.profile(external_id=)`: a keyed hash, the same for ever."""
-        return await keyed_ids.external_id(self._features.site, known_id(user_id))
+        return await keyed_ids.external_id(self._ready.site, known_id(user_id))
 
     @verb
     async def forget_user(self, user_id: str | int) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return await tokens.forget_user(self._features.site, known_id(user_id))
+        return await tokens.forget_user(self._ready.site, known_id(user_id))
 
     @verb
     async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
-        return await tokens.export_user(self._features.site, known_id(user_id))
+        return await tokens.export_user(self._ready.site, known_id(user_id))
 
     @verb
     async def register_agent(self, agent_id: str | int) -> Secret:
@@ -142,12 +155,12 @@ class UserVerbs(SubjectVerbs):
         Raises:
             AgentOwned: somebody has.
         """
-        return await self._features.claims.register(agent_id)
+        return await self._ready.claims.register(agent_id)
 
     @verb
     async def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
         """The agents that a user has claimed."""
-        return await self._features.claims.owned_by(local_id(user_id))
+        return await self._ready.claims.owned_by(local_id(user_id))
 
     @verb
     async def agent_owner(self, agent_id: str | int) -> str:
@@ -156,14 +169,14 @@ class UserVerbs(SubjectVerbs):
         Raises:
             AgentNoOwner: nobody has.
         """
-        return await self._features.claims.owner(agent_id)
+        return await self._ready.claims.owner(agent_id)
 
     @verb
     async def purge(self) -> int:
         """Delete what has ended of sign-ins and journeys; how many it were. Each start deletes some too."""
-        return await upkeep.purge(self._features.site.clock)
+        return await upkeep.purge(self._ready.site.clock)
 
     @verb
     async def reseal(self) -> upkeep.Resealed:
         """Seal everything stored with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
-        return await upkeep.reseal(self._features.site)
+        return await upkeep.reseal(self._ready.site)

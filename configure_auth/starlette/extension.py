@@ -94,7 +94,8 @@ class ConfigureAuth(UserVerbs, Awaited):
     """Configure for one Starlette or FastAPI app. Nothing of a request is kept on it.
 
     Args:
-        settings: the credentials; by default read from the environment, now.
+        settings: the credentials; by default read from the environment, now. What is missing is said where it is first
+            needed.
         store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
             "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
             connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
@@ -113,7 +114,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         clock: Unix seconds, for tests.
 
     Raises:
-        SettingsError: something needed is missing or contradictory; the message names it.
+        SettingsError: something is malformed or contradictory; the message names it.
     """
 
     def __init__(
@@ -140,12 +141,12 @@ class ConfigureAuth(UserVerbs, Awaited):
             clock=clock,
         )
         settings = settings or Settings.from_env()
-        self._site = self._options.site(settings, settings.required_token_keys)
+        self._site = self._options.site(settings)
         self._client = AsyncConfigure(settings)
         self._stores: Stores = open_stores(
             *chosen(store, states, settings),
-            agent=self._site.agent,
-            fingerprints=self._site.sealer.fingerprints,
+            agent=settings.agent or "",
+            fingerprints=self._site.fingerprints,
             folder=Path.cwd(),
             extra="starlette",
             awaited=True,
@@ -493,7 +494,7 @@ class ConfigureAuth(UserVerbs, Awaited):
     def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             seen = visit(request, self._options.session)
-            return respond(await self._run(flows.serve(feature, route, seen), request))
+            return respond(await self._run(flows.serve(feature, route, seen, self._features.require), request))
 
         # Other libraries tell endpoints apart by these, so each has a name of its own.
         endpoint.__name__ = endpoint.__qualname__ = f"{name}_{route.endpoint}"

@@ -39,7 +39,7 @@ class OAuthProvider:
         if store is not None:
             self._stores = open_attempts(
                 store,
-                agent=flow.site.agent,
+                agent=flow.site.settings.agent or "",
                 fingerprints=(),
                 folder=Path.cwd(),
                 extra="starlette",
@@ -95,6 +95,7 @@ class OAuthProvider:
 
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
         with provider.in_authlib_terms(), closing(flow):  # closed, for there may be no session to run it with
+            self._flow.require_settings()
             stores = self._stores
             if stores is None:
                 session = {} if request is None else session_of(request)

@@ -36,8 +36,7 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.EXPIRED: Text(
             "This sign-in took too long",
-            "For your security, it has to be finished within 15 minutes. "
-            "Nothing was changed, and nothing is lost.",
+            "For your security, it has to be finished within 15 minutes. Nothing was changed, and nothing is lost.",
             "Please start again.",
         ),
         Code.ALREADY_USED: Text(

@@ -23,7 +23,9 @@ def main(sender: str, folder: Path = INSTANCE) -> None:
     if sender not in PHONES:
         sys.exit(f"Whose thread? Say one of: {', '.join(PHONES)}")
     try:
-        agent = MessageAgent(open_settings(folder=folder), display_name=NAME)
+        settings = open_settings(folder=folder)
+        settings.require(("api_key", "agent", "token_keys"))
+        agent = MessageAgent(settings, display_name=NAME)
     except SettingsError as error:
         sys.exit(f"{error}\n(`make demo APP=message` sets all of them.)")
     threads = Threads(folder)

@@ -18,33 +18,12 @@ def store() -> str:
     return "memory"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "CONFIGURE_API_KEY",
-        "CONFIGURE_AGENT",
-        "CONFIGURE_OAUTH_CLIENT_ID",
-        "CONFIGURE_OAUTH_CLIENT_SECRET",
-    ],
-)
-@pytest.mark.parametrize("value", [None, "", "  "])
-def test_a_login_without_a_credential_is_refused(make_web: MakeWeb, name: str, value: str | None) -> None:
-    with pytest.raises(SettingsError, match=name):
-        make_web(settings={name: value})
-
-
 @pytest.mark.parametrize("name", ["CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"])
 def test_a_link_needs_no_oauth_credentials(make_web: MakeWeb, name: str) -> None:
     web = make_web(settings={name: None}, login=None)
     with web.browser() as browser:
         browser.sign_in_locally("u1")
         assert browser.link().status_code == 303
-
-
-@pytest.mark.parametrize("name", ["CONFIGURE_API_KEY", "CONFIGURE_AGENT"])
-def test_a_link_without_key_or_agent_is_refused(make_web: MakeWeb, name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
-        make_web(settings={name: None}, login=None)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +136,6 @@ def test_an_origin_that_browsers_read_as_another_one(value: str) -> None:
 )
 def test_an_origin_that_looks_like_another_one(value: str) -> None:
     assert Settings(app_url=value).app_url == value
-
-
-def test_off_loopback_the_keys_that_seal_must_be_set(make_web: MakeWeb) -> None:
-    with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
-        make_web(settings={"CONFIGURE_APP_URL": "https://app.example.com", "CONFIGURE_TOKEN_KEYS": None})
 
 
 def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_web: MakeWeb) -> None:

@@ -17,7 +17,7 @@ import anyio
 import pytest
 import trio
 
-from configure_auth import AsyncMessageAgent, ConfigureError, MessageAgent, Settings, SettingsError
+from configure_auth import AsyncMessageAgent, ConfigureError, MessageAgent, NotConfigured, Settings, SettingsError
 from configure_auth.events import Event, JourneyCompleted, SenderLinked, SenderUnlinked
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.memory import memory_stores
@@ -429,9 +429,6 @@ GOOD = {"CONFIGURE_APP_URL": "http://localhost:3000", **KEYS}
     ("settings", "options", "said"),
     [
         ({"CONFIGURE_APP_URL": "http://bot.example.com"}, {}, "CONFIGURE_APP_URL is http, which is for loopback only"),
-        ({"CONFIGURE_API_KEY": None}, {}, "CONFIGURE_API_KEY is not set"),
-        ({"CONFIGURE_AGENT": None}, {}, "CONFIGURE_AGENT is not set"),
-        ({"CONFIGURE_TOKEN_KEYS": None}, {}, "CONFIGURE_TOKEN_KEYS is not set: it is what seals the stored tokens"),
         ({}, {"connectors": "gmail"}, r'connectors is a tuple of tools, such as \("gmail", "calendar"\)'),
         ({}, {"region": "us"}, 'region is the two capital letters of a country, such as "US", or None'),
         ({}, {"region": "USA"}, "region is the two capital letters"),
@@ -464,6 +461,18 @@ def test_what_cannot_work_is_said_when_it_is_made(
         agent(Settings.from_mapping({**configure_sandbox.environment(), **GOOD, **settings}), **options)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_settings_are_named_at_the_first_verb(configure_sandbox: Sandbox, tmp_path: Path) -> None:
+    missing = ("CONFIGURE_API_KEY", "CONFIGURE_AGENT", "CONFIGURE_TOKEN_KEYS")
+    environment = {**configure_sandbox.environment(), **dict.fromkeys(missing)}
+    agent = MessageAgent(Settings.from_mapping(environment), store=f"sqlite:///{tmp_path / 'bot.db'}")
+
+    with pytest.raises(NotConfigured) as refused:
+        agent.start_journey("sender-1")
+
+    assert all(name in str(refused.value) for name in missing)
+    agent.close()
 
 
 @pytest.mark.parametrize("agent", ["MessageAgent", "AsyncMessageAgent"])

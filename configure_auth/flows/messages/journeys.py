@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from ...client.sign_in import is_agent_token, sign_in_url
 from ...client.wire import is_token
@@ -91,6 +91,8 @@ class Messages(Feature):
     `on_unproven` says what becomes of a new link where the next message brings no sign of who sent it.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "token_keys")
+
     on_linked: Hook | None = None
     on_unproven: Literal["accept", "reject"] = "accept"
     region: str | None = None
@@ -106,7 +108,6 @@ class Messages(Feature):
     def __post_init__(self) -> None:
         super().__post_init__()
         settings = self.site.settings
-        settings.required_api_key  # noqa: B018  # said now, not when the first message comes
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if self.on_unproven not in ("accept", "reject"):
@@ -120,7 +121,8 @@ class Messages(Feature):
             # Configure would take a local number for an international one.
             object.__setattr__(self, "message_line_phone", numbers[0])
         try:
-            self.link()
+            if settings.agent is not None:
+                self.link()
         except ConfigureError as error:
             raise SettingsError(f"messages: {error}") from error
 

@@ -148,6 +148,8 @@ class AccountLink(SignInFeature):
     `on_conflict` decides what happens if the Configure user belongs to another user of the app.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "token_keys")
+
     on_conflict: OnConflict | Hook = "reject"
     can_disconnect: Hook | None = None
     connectors: tuple[str, ...] = ()
@@ -156,7 +158,6 @@ class AccountLink(SignInFeature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.site.settings.required_api_key  # noqa: B018  # raise now, not at the first callback
         self.site.destinations.require("after_link", self.after)
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')

@@ -51,6 +51,8 @@ class OAuthClient:
     `resource` (RFC 8707) is the API that the tokens are for; authorize, token and refresh requests have it.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "oauth_client_id", "oauth_client_secret")
+
     settings: Settings
     scopes: tuple[str, ...] = SCOPES
     resource: str
@@ -59,10 +61,8 @@ class OAuthClient:
     def of(cls, settings: Settings, scopes: tuple[str, ...] | None = None, resource: str | None = None) -> OAuthClient:
         """
         Raises:
-            SettingsError: a credential of the login is missing, or a scope isn't one word.
+            SettingsError: a scope isn't one word.
         """
-        settings.required_api_key, settings.required_agent  # noqa: B018  # raise now, not at the first sign-in
-        settings.required_oauth_client_id, settings.required_oauth_client_secret  # noqa: B018
         scopes = SCOPES if scopes is None else scopes
         if isinstance(scopes, str) or not scopes or any(not s.isascii() or s.split() != [s] for s in scopes):
             raise SettingsError('scopes is a tuple of words, such as ("profile.read", "profile.search")')
@@ -300,6 +300,8 @@ class LoginKind(SignInKind):
 @dataclass(frozen=True, kw_only=True)
 class Login(SignInFeature):
     """The routes of the login. `on_login(identity, grant)` signs the app's user in and returns its id."""
+
+    needs: ClassVar[tuple[str, ...]] = (*OAuthClient.needs, "token_keys")
 
     on_login: Hook
     scopes: tuple[str, ...] | None = None

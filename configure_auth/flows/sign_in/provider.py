@@ -12,7 +12,6 @@ from ...client.oauth import refresh_tokens
 from ...client.oauth_messages import ConfigureOAuthError
 from ...errors import Code, SignInError
 from ...settings import Settings, require_origin
-from ...stores.sealing import Sealer
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..answer import Answer
 from ..failures import as_sign_in_error
@@ -39,9 +38,17 @@ class Provider(SignInKind):
         cls, settings: Settings, scopes: tuple[str, ...] | None, resource: str | None, clock: Clock | None
     ) -> Provider:
         # What is sealed here is valid for `STATE_LIFETIME` only, so the client's secret is enough without other keys.
-        keys = settings.token_keys or (settings.required_oauth_client_secret,)
-        site = Site(settings=settings, sealer=Sealer(keys), user_id=lambda: None, clock=clock or time.time)
+        secret = settings.oauth_client_secret
+        keys = settings.token_keys or (() if secret is None else (secret,))
+        site = Site(settings=settings, keys=keys, user_id=lambda: None, clock=clock or time.time)
         return cls(site=site, client=OAuthClient.of(settings, scopes, resource))
+
+    def require_settings(self) -> None:
+        """
+        Raises:
+            NotConfigured: a credential is missing; the message names all that are.
+        """
+        self.site.require(OAuthClient.needs)
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)

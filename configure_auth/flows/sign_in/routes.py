@@ -30,6 +30,7 @@ log = logging.getLogger("configure_auth")
 _FINAL = frozenset(
     {
         Code.MISCONFIGURED,
+        Code.NOT_CONFIGURED,
         Code.SIGNED_OUT,
         Code.WRONG_USER,
         Code.LAST_SIGN_IN,
