@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from configure_auth import Settings, SettingsError
+from configure_auth import Settings
 from configure_auth.events import AccountLinked
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth, authenticated_user, session_user
@@ -394,10 +394,3 @@ def test_the_user_of_the_authentication_middleware(settings: Settings, configure
     hosted = client.get("/configure/sign-in", headers={**SAME, "x-user": "ada"}).headers["location"]
     client.get(configure_sandbox.sign_in(hosted), headers={**CROSS, "x-user": "ada"})
     assert client.get("/account", headers={"x-user": "ada"}).json() == {"user": "ada"}
-
-
-def test_missing_keys_are_said_when_the_object_is_made(configure_sandbox: Sandbox) -> None:
-    settings = Settings.from_mapping(configure_sandbox.environment(app_url=APP_URL))
-
-    with pytest.raises(SettingsError, match="CONFIGURE_TOKEN_KEYS"):
-        ConfigureAuth(settings, store="memory://", user_id=session_user("user_id"))

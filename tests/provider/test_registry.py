@@ -14,7 +14,7 @@ from configure_auth.sandbox import Sandbox
 
 from ..support.web import Adapter, query_of
 from .apps import OTHERS, REGISTER, REGISTRY, Provided
-from .conftest import Person
+from .conftest import Make, Person
 
 
 def registry_of(adapter: Adapter) -> Any:
@@ -105,13 +105,14 @@ def test_a_registry_without_an_app_yet_takes_it_too(settings: Settings) -> None:
         "CONFIGURE_OAUTH_CLIENT_SECRET",
     ],
 )
-def test_a_missing_credential_is_named_at_registration(
-    adapter: Adapter, configure_sandbox: Sandbox, missing: str
-) -> None:
-    settings = Settings.from_mapping(configure_sandbox.environment() | {missing: ""})
+def test_a_missing_credential_is_named_at_the_first_use(make: Make, missing: str) -> None:
+    provided = make(settings={missing: ""})
 
-    with pytest.raises(SettingsError, match=missing):
-        REGISTER[adapter](registry_of(adapter), settings)
+    with Person(provided) as person:
+        response = person.press()
+
+    assert response.json()["error"] == "not_configured"
+    assert missing in response.json()["description"]
 
 
 def test_what_the_login_does_not_need_may_be_missing(adapter: Adapter, configure_sandbox: Sandbox) -> None:
