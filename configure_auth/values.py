@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NoReturn, Self
+from typing import Literal, NoReturn, Self, TypeAlias
 
 __all__ = [
     "STATE_LIFETIME",
@@ -22,7 +22,14 @@ __all__ = [
     "SignInGrant",
     "TokenGrant",
     "TokenValidation",
+    "UserId",
 ]
+
+UserId: TypeAlias = object
+"""A user's id: a string, a whole number, a UUID, or another object whose class writes it by `__str__`, such as a ULID.
+
+It is stored as `str(id)`, of at most 255 characters.
+"""
 
 Kind = Literal["agent", "oauth"]
 """What a stored token is: an agent token of the link, or an OAuth token of the login."""

@@ -43,7 +43,7 @@ from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
-from ..values import Kind, LinkedAccount, Secret
+from ..values import Kind, LinkedAccount, Secret, UserId
 from .request import FlaskApp, keep_headers, respond, visit
 from .signals import emit
 
@@ -339,7 +339,7 @@ class ConfigureAuth(UserVerbs, Blocking):
 
     # For any user, in an application context; more such verbs are in `flows.verbs`.
 
-    def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> Profile:
+    def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> Profile:
         """`profile` of a user by id."""
         installed = self._installed()
         opened = installed.run(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, current_app, make_response, request, session
+from flask import Response, current_app, has_request_context, make_response, request, session
 from werkzeug.exceptions import HTTPException
 
 from ..flows import Answer, AppResponse, Hook, Visit
 from ..flows.answer import Reply
+from ..flows.app import note_hook, reaches_app
 
 __all__ = ["FlaskApp", "keep_headers", "respond", "visit"]
 
@@ -31,12 +33,22 @@ def visit(has_session: bool) -> Visit:
 
 def respond(answer: Answer) -> Response:
     """An answer as a Flask response; the app's own gets our headers where it has none of them."""
-    if isinstance(answer.response, Response):
-        made = answer.response
+    made = answer.response
+    if isinstance(made, Exception):
+        # As Flask does with what a view raised.
+        made = make_response(current_app.handle_user_exception(made))
+    if isinstance(made, Response):
         for name, value in answer.headers.items():
             made.headers.setdefault(name, value)
         return made
     return _Ours(answer.reply())
+
+
+def _handled() -> Iterator[type[Exception]]:
+    """Exception classes that the app, or a blueprint of this request, has a handler for."""
+    scopes = request.blueprints if has_request_context() else []
+    for scope in (*scopes, None):
+        yield from current_app.error_handler_spec.get(scope, {}).get(None, {})
 
 
 _KEPT = frozenset({"content-security-policy", "x-frame-options", "referrer-policy", "cache-control"})
@@ -73,8 +85,12 @@ class FlaskApp:
         try:
             return current_app.ensure_sync(hook)(*args)
         except HTTPException as error:
-            # The app's own page for such an error, where it has one.
-            raise AppResponse(make_response(current_app.handle_http_exception(error))) from error
+            raise AppResponse(error) from error
+        except Exception as error:
+            if reaches_app(error, _handled()):
+                raise AppResponse(error) from error
+            note_hook(error, hook)
+            raise
 
     def body(self, limit: int) -> Any:
         # Not `get_data` first, which keeps a body of any size; a stream may give less at once than was asked for.

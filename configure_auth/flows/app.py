@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from ..errors import SettingsError
+from ..errors import ConfigureAuthError, SettingsError
+from ..values import Secret
 
-__all__ = ["App", "AppResponse", "Hook", "is_keepable", "known_id", "local_id"]
+__all__ = ["App", "AppResponse", "Hook", "is_keepable", "known_id", "local_id", "note_hook", "reaches_app"]
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
@@ -18,7 +19,12 @@ class App(Protocol):
     """The duties of an adapter towards a flow, for one request."""
 
     def call(self, hook: Hook, *args: object) -> Any:
-        """Call a function of the app; a response that it raises (`abort(403)`) comes as `AppResponse`."""
+        """Call a function of the app.
+
+        Raises:
+            AppResponse: it raised what the app responds to by itself: an HTTP error of the framework (`abort(403)`), or
+                an exception that the app registered a handler for, by its own class or a base other than `Exception`.
+        """
 
     def body(self, limit: int) -> Any:
         """What came in the request's body, as bytes: all of it, or one byte more than `limit`.
@@ -40,30 +46,69 @@ class App(Protocol):
 
 
 class AppResponse(Exception):
-    """A response that the app made by raising it; the flow hands it on untouched."""
+    """An exception that the app itself responds to; flows pass it on, and the adapter makes the response.
 
-    def __init__(self, response: object) -> None:
-        super().__init__("the app answered by an exception of its framework")
+    Args:
+        response: the exception.
+    """
+
+    def __init__(self, response: Exception) -> None:
+        super().__init__(f"the app responds to {type(response).__name__} by itself")
         self.response = response
+
+
+def reaches_app(error: Exception, handled: Iterable[object]) -> bool:
+    """Whether an exception of a hook goes to the app's own handler.
+
+    Errors of this package don't: they have a page and a code. Nor does what only a handler for every `Exception` takes,
+    since that is a mistake in the hook: `misconfigured`, with its traceback in the log.
+
+    Args:
+        handled: exception classes that the app registered a handler for.
+    """
+    kinds = set(type(error).__mro__) - {Exception, BaseException, object}
+    return not isinstance(error, ConfigureAuthError) and not kinds.isdisjoint(handled)
+
+
+def note_hook(error: Exception, hook: Hook) -> None:
+    """Name the hook in the traceback of what it raised."""
+    name = getattr(hook, "__qualname__", None) or repr(hook)
+    error.add_note(f"raised by the hook {getattr(hook, '__module__', None)}.{name} of the app")
 
 
 # A NUL and a lone surrogate, which no database keeps.
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
 
+_NO_IDS = (bool, float, complex, bytes, bytearray, list, tuple, dict, set, frozenset, Secret)
+
 
 def local_id(value: object, source: str = "user_id") -> str | None:
-    """A user id as the app gave it, as a string; None where nobody is signed in.
+    """Return a user id of the app as a string; None where no user is signed in.
+
+    Args:
+        value: a string, a whole number, a UUID, or another object whose class says how it is written (`__str__`).
+        source: the function or argument that it is from, for the message.
 
     Raises:
-        SettingsError: it is neither a non-empty string of at most 255 characters nor a whole number.
+        SettingsError: it can't be an id; the message says why.
     """
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not is_keepable(value):
-        raise SettingsError(f"{source} must give the user's id (a string or a whole number), or None for nobody")
-    return value
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        kind = value.__class__  # not `type`, since a proxy such as Flask-Login's `current_user` has a `__str__` itself
+        if kind.__str__ is object.__str__ or isinstance(value, _NO_IDS) or callable(value):
+            raise SettingsError(
+                f"{source}: got a {kind.__name__}; expected a user's id (a string, a whole number or a UUID), or None "
+                "where no user is signed in"
+            )
+    text = str(value)
+    if not text:
+        raise SettingsError(f"{source}: got an empty string; expected None where no user is signed in")
+    if len(text) > 255:
+        raise SettingsError(f"{source}: got an id of {len(text)} characters; at most 255 can be stored")
+    if not is_keepable(text):
+        raise SettingsError(f"{source}: got an id with a NUL or a lone surrogate in it, which no database stores")
+    return text
 
 
 def is_keepable(value: str) -> bool:
@@ -73,7 +118,7 @@ def is_keepable(value: str) -> bool:
 
 def known_id(value: object) -> str:
     """`local_id` where there must be one."""
-    user_id = local_id(value, "this verb's user_id")
+    user_id = local_id(value)
     if user_id is None:
-        raise SettingsError("this verb needs a user's id")
+        raise SettingsError("user_id: got None; expected a user's id")
     return user_id

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..client.connect import ConnectResponse
 from ..runtime.verbs import verb
-from ..values import Kind, LinkedAccount, MessageIdentity, Secret
+from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
 from . import keyed_ids, tokens, upkeep
 from .app import known_id, local_id
 from .features import Features
@@ -113,14 +113,14 @@ class UserVerbs(SubjectVerbs):
     """The verbs of an app that need no request."""
 
     @verb
-    async def account_for(self, user_id: str | int | None) -> LinkedAccount | None:
+    async def account_for(self, user_id: UserId | None) -> LinkedAccount | None:
         """The user's connection, the link's before the login's; None where there is none."""
         if not self._features.site.settings.has_credentials:
             return None
         return await tokens.account(self._ready.site, local_id(user_id))
 
     @verb
-    async def access_token_for(self, user_id: str | int | None, kind: Kind | None = None) -> Secret:
+    async def access_token_for(self, user_id: UserId | None, kind: Kind | None = None) -> Secret:
         """A token of the user that is good now, refreshed if need be.
 
         Raises:
@@ -129,22 +129,22 @@ class UserVerbs(SubjectVerbs):
         return await tokens.access_token(self._ready.site, local_id(user_id), self._ready.resource, kind)
 
     @verb
-    async def unlink_for(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+    async def unlink_for(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
         """Delete the user's connections; what was deleted."""
         return await account_link.unlink(self._ready.site, known_id(user_id))
 
     @verb
-    async def external_id_for(self, user_id: str | int) -> str:
+    async def external_id_for(self, user_id: UserId) -> str:
         """The user's id at Configure, for `client.profile(external_id=)`: a keyed hash, the same for ever."""
         return await keyed_ids.external_id(self._ready.site, known_id(user_id))
 
     @verb
-    async def forget_user(self, user_id: str | int) -> bool:
+    async def forget_user(self, user_id: UserId) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
         return await tokens.forget_user(self._ready.site, known_id(user_id))
 
     @verb
-    async def export_user(self, user_id: str | int) -> tuple[LinkedAccount, ...]:
+    async def export_user(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
         return await tokens.export_user(self._ready.site, known_id(user_id))
 
@@ -158,7 +158,7 @@ class UserVerbs(SubjectVerbs):
         return await self._ready.claims.register(agent_id)
 
     @verb
-    async def agents_owned_by(self, user_id: str | int | None) -> tuple[str, ...]:
+    async def agents_owned_by(self, user_id: UserId | None) -> tuple[str, ...]:
         """The agents that a user has claimed."""
         return await self._ready.claims.owned_by(local_id(user_id))
 

@@ -48,8 +48,8 @@ from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
-from ..values import Kind, LinkedAccount, Secret
-from .request import StarletteApp, is_async, no_session, respond, visit
+from ..values import Kind, LinkedAccount, Secret, UserId
+from .request import StarletteApp, is_async, no_session, respond_by_app, visit
 
 __all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
@@ -332,7 +332,7 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     # For any user; more such verbs are in `flows.verbs`.
 
-    async def profile_for(self, user_id: str | int | None, kind: Kind | None = None) -> AsyncProfile:
+    async def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> AsyncProfile:
         """`profile` of a user by id."""
         opened = await self._run(flows.open_token(self._site, local_id(user_id), self._features.resource, kind))
 
@@ -494,7 +494,8 @@ class ConfigureAuth(UserVerbs, Awaited):
     def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             seen = visit(request, self._options.session)
-            return respond(await self._run(flows.serve(feature, route, seen, self._features.require), request))
+            answer = await self._run(flows.serve(feature, route, seen, self._features.require), request)
+            return await respond_by_app(request, answer)
 
         # Other libraries tell endpoints apart by these, so each has a name of its own.
         endpoint.__name__ = endpoint.__qualname__ = f"{name}_{route.endpoint}"

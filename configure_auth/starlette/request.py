@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ from starlette.responses import Response
 
 from ..errors import SettingsError
 from ..flows import Answer, AppResponse, Hook, Visit
+from ..flows.app import note_hook, reaches_app
 
-__all__ = ["StarletteApp", "is_async", "no_session", "respond", "session_of", "visit"]
+__all__ = ["StarletteApp", "is_async", "no_session", "respond", "respond_by_app", "session_of", "visit"]
 
 
 def visit(request: Request, has_session: bool) -> Visit:
@@ -41,9 +42,6 @@ def visit(request: Request, has_session: bool) -> Visit:
 
 def respond(answer: Answer) -> Response:
     """An answer as a Starlette response; the app's own gets our headers where it has none of them."""
-    if isinstance(answer.response, HTTPException):
-        answer.response.headers = {**answer.headers, **(answer.response.headers or {})}
-        raise answer.response
     if isinstance(answer.response, Response):
         for name, value in answer.headers.items():
             answer.response.headers.setdefault(name, value)
@@ -53,6 +51,27 @@ def respond(answer: Answer) -> Response:
     for name, value in reply.headers:
         response.headers[name] = value
     return response
+
+
+async def respond_by_app(request: Request, answer: Answer) -> Response:
+    """`respond`, where the answer may be an exception that the app has a handler for."""
+    error = answer.response
+    if not isinstance(error, Exception):
+        return respond(answer)
+    handlers, by_status = _handlers(request)
+    handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
+    if handler is None:
+        handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    if handler is None:
+        raise error
+    made = await (handler(request, error) if is_async(handler) else run_in_threadpool(handler, request, error))
+    return respond(replace(answer, response=made))
+
+
+def _handlers(request: Request) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
+    """The app's exception handlers, by class and by status, as its `ExceptionMiddleware` keeps them."""
+    found: tuple[Mapping[Any, Any], Mapping[Any, Any]] = request.scope.get("starlette.exception_handlers", ({}, {}))
+    return found
 
 
 def no_session() -> SettingsError:
@@ -88,6 +107,11 @@ class StarletteApp:
             return await result if inspect.isawaitable(result) else result
         except HTTPException as error:
             raise AppResponse(error) from error
+        except Exception as error:
+            if reaches_app(error, _handlers(self.request)[0]):
+                raise AppResponse(error) from error
+            note_hook(error, hook)
+            raise
 
     async def body(self, limit: int) -> Any:
         body = b""

@@ -40,7 +40,7 @@ def build(
 
     def on_login(identity: Any, grant: Any) -> Any:
         result = (options.on_login or people.sign_in_or_up)(identity, grant)
-        session["user_id"] = result[0] if isinstance(result, tuple) else result
+        session["user_id"] = str(result[0] if isinstance(result, tuple) else result)
         return result
 
     if options.link is not None:

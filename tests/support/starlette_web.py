@@ -42,7 +42,7 @@ def build(
 
     async def on_login(request: Request, identity: Any, grant: Any) -> Any:
         result = (options.on_login or people.sign_in_or_up)(identity, grant)
-        request.session["user_id"] = result[0] if isinstance(result, tuple) else result
+        request.session["user_id"] = str(result[0] if isinstance(result, tuple) else result)
         return (result[0], HTMLResponse(result[1])) if isinstance(result, tuple) else result
 
     for event in EVENTS:
