@@ -20,6 +20,7 @@ from configure_auth.testing import StoreConformance
 from configure_auth.testing.conformance import StateConformance
 
 from ..support.servers import PostgreSQL, RedisServer
+from ..support.stores import first
 from .opened import opened
 
 
@@ -36,7 +37,7 @@ def redis_url(redis_server: RedisServer) -> Iterator[str]:
 
 
 class TestMemory(StoreConformance):
-    @pytest.fixture(params=["plain", "in-threads"])
+    @pytest.fixture(params=first(["plain", "in-threads"]))
     def stores(self, request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
         return opened("memory://", tmp_path, awaited=request.param != "plain")
 
@@ -53,6 +54,7 @@ class TestPostgresql(StoreConformance):
         return opened(postgresql_url, tmp_path, awaited=request.param != "plain")
 
 
+@pytest.mark.extended
 class TestPostgresqlByAFunction(StoreConformance):
     """On connections that an app opens, whose own statements are in a transaction and give dicts."""
 
@@ -68,6 +70,7 @@ class TestPostgresqlByAFunction(StoreConformance):
         return opened(function, tmp_path, awaited=request.param != "plain")
 
 
+@pytest.mark.extended
 class TestPostgresqlOfAnApp(StoreConformance):
     """On an engine that an app made, whose own statements are each a transaction."""
 
@@ -87,6 +90,7 @@ class TestRedis(StoreConformance):
         return opened("sqlite:///x.db", tmp_path, redis_url)
 
 
+@pytest.mark.extended
 class TestRedisInThreads(StateConformance):
     own_clock = True
 
@@ -100,7 +104,7 @@ class TestRedisOfAnApp(StateConformance):
 
     own_clock = True
 
-    @pytest.fixture(params=["plain-texts", "in-threads-bytes", "awaited-texts", "awaited-bytes"])
+    @pytest.fixture(params=first(["plain-texts", "in-threads-bytes", "awaited-texts", "awaited-bytes"]))
     def stores(
         self, request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, store_runner: asyncio.Runner
     ) -> Iterator[Stores]:

@@ -11,11 +11,13 @@ from configure_auth.stores.memory import memory_stores
 from configure_auth.testing import StoreConformance
 
 from ..public.running import environment, python
+from ..support.stores import first
 from .broken import BROKEN, awaited
 
 pytest_plugins = ["pytester"]
 
 
+@pytest.mark.extended
 class TestAwaited(StoreConformance):
     """A sound store whose methods are coroutines."""
 
@@ -36,7 +38,7 @@ class TestBroken(StoreConformance):
 """
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", first(BROKEN, count=20))
 def test_a_broken_store_fails_what_is_about_it(pytester: pytest.Pytester, name: str) -> None:
     module = pytester.makepyfile(SUITE.format(name=name))
     expected = {f"test_{test}" for test in BROKEN[name][1]}

@@ -39,9 +39,11 @@ def first(values: Iterable[Any], *, count: int = 1) -> list[Any]:
 
 
 def parametrize_stores(metafunc: pytest.Metafunc) -> None:
-    """Give the fixture `store` of tests marked `all_stores` each of `STORES`."""
+    """Give the fixture `store` of tests marked `all_stores` each of `STORES`, unless the test names its stores."""
     marker = metafunc.definition.get_closest_marker("all_stores")
     if marker is None or "store" not in metafunc.fixturenames:
+        return
+    if any("store" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")):
         return
     count = len(STORES) if marker.kwargs.get("always") else 1
     metafunc.parametrize("store", first(STORES, count=count), indirect=True)
