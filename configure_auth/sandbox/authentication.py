@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .database import Agent, Database
 from .http_messages import ApiError, ApiRequest, forbidden, invalid, missing, unauthenticated
-from .issuer import Token
+from .issuer import AuthorizationCode, ReturnCode, Token
 from .profiles import Subject
 
 
@@ -58,11 +58,11 @@ def live_token(db: Database, token: str) -> Token:
     raise unauthenticated("token_invalid", "the token is not valid", "reauthenticate")
 
 
-def agent_of_token(db: Database, token: Token) -> str | None:
-    """The agent a token was issued for."""
-    if token.agent is not None:
-        return token.agent
-    client = db.client(token.client_id) if token.client_id is not None else None
+def agent_of_token(db: Database, issued: Token | AuthorizationCode | ReturnCode) -> str | None:
+    """Return the agent that a token or code was issued for."""
+    if (agent := getattr(issued, "agent", None)) is not None:
+        return str(agent)
+    client = db.client(getattr(issued, "client_id", None) or "")
     return client.credentials.agent if client is not None else None
 
 

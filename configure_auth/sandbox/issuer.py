@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from .http_messages import OAuthError
 
@@ -34,6 +34,12 @@ class AuthorizationCode:
     expires_at: float
     family: str | None = None
     """Set once the code is spent."""
+    kind: ClassVar = "authorization code"
+
+    @property
+    def end(self) -> str | None:
+        """Why it isn't valid any more, beside its time."""
+        return None if self.family is None else "used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,12 @@ class ReturnCode:
     agent: str
     expires_at: float
     spent: bool = False
+    kind: ClassVar = "return code"
+
+    @property
+    def end(self) -> str | None:
+        """Why it isn't valid any more, beside its time."""
+        return "used" if self.spent else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,11 @@ class Token:
     rotated_at: float | None = None
     successor: str | None = field(default=None, repr=False)
     revoked: bool = False
+
+    @property
+    def end(self) -> str | None:
+        """Why it isn't valid any more, beside its time."""
+        return "revoked" if self.revoked else None if self.rotated_at is None else "rotated"
 
 
 @dataclass(frozen=True, slots=True)

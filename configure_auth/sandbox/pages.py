@@ -40,6 +40,14 @@ _templates = Environment(
 )
 
 
+def _printable(value: object) -> str:
+    # What came as JSON may have half a surrogate pair in it, which has no bytes.
+    return str(value).encode("utf-8", "replace").decode() if value not in (None, "") else "\u2013"
+
+
+_templates.filters["printable"] = _printable
+
+
 def page(template: str, status: int = 200, *, script: bool = False, **values: object) -> Response:
     """Renders a page. `script` lets the page run its one inline script."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'none'"

@@ -117,11 +117,11 @@ def test_a_sandbox_that_keeps_the_last_calls_still_counts_all() -> None:
         for number in range(5):
             http.get(f"{sandbox.api_url}/v1/{number}")
         assert [call.path for call in sandbox.calls] == ["/v1/2", "/v1/3", "/v1/4"]
-        assert 'href="#calls">Calls <b>5</b>' in http.get(f"{sandbox.api_url}/").text
+        assert 'href="#requests">Requests <b>5</b>' in http.get(f"{sandbox.api_url}/").text
         sandbox.reset()
         http.get(f"{sandbox.api_url}/v1/profile")
         assert [call.path for call in sandbox.calls] == ["/v1/profile"]
-        assert 'href="#calls">Calls <b>1</b>' in http.get(f"{sandbox.api_url}/").text
+        assert 'href="#requests">Requests <b>1</b>' in http.get(f"{sandbox.api_url}/").text
 
 
 def test_a_program_keeps_the_last_calls_and_a_test_keeps_all(

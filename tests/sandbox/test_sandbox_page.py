@@ -181,7 +181,7 @@ def test_at_first_there_is_nothing_but_the_addresses(shown: Callable[[], Tables]
         {"agent": "demo-agent", "kind": "redirect_uri", "address": CALLBACK},
         {"agent": "demo-agent", "kind": "return_to", "address": RETURN_TO},
     ]
-    names = ["people", "grants", "codes", "tokens", "message-lines", "commits-owed", "faults-left", "calls"]
+    names = ["people", "grants", "codes", "tokens", "message-lines", "pending-commits", "faults", "requests"]
     assert tables == {name: [] for name in names}
 
 
@@ -207,8 +207,8 @@ def test_a_grant_with_what_it_is_for(developer: Developer, sandbox: Sandbox, sho
     developer.code(scope="profile.read")
     oauth, agent = shown()["grants"]
 
-    assert (oauth["person"], oauth["for"], oauth["scopes"]) == ("Ada", "OAuth client", "profile.read")
-    assert (agent["person"], agent["for"], agent["agent"], agent["connectors"]) == (
+    assert (oauth["person"], oauth["client"], oauth["scopes"]) == ("Ada", "OAuth client", "profile.read")
+    assert (agent["person"], agent["client"], agent["agent"], agent["connectors"]) == (
         "Ada",
         "agent",
         "demo-agent",
@@ -216,7 +216,7 @@ def test_a_grant_with_what_it_is_for(developer: Developer, sandbox: Sandbox, sho
     )
 
 
-def test_a_code_is_good_then_used_or_expired() -> None:
+def test_a_code_is_valid_then_used_or_expired() -> None:
     with Sandbox(clock=lambda: NOON) as sandbox, httpx2.Client(trust_env=False) as http:
 
         def codes() -> list[tuple[str, str, str]]:
@@ -225,13 +225,13 @@ def test_a_code_is_good_then_used_or_expired() -> None:
 
         ada = sandbox.add_person(name="Ada")
         first = sandbox.issue_return_code(ada)
-        assert codes() == [("return code", "Ada", "good for 5 min 0 s")]
+        assert codes() == [("return code", "Ada", "valid for 5 min 0 s")]
         sandbox.advance(241)
-        assert codes() == [("return code", "Ada", "good for 59 s")]
+        assert codes() == [("return code", "Ada", "valid for 59 s")]
         sandbox.issue_return_code(ada)
         headers = {"X-API-Key": sandbox.credentials.api_key, "X-Agent": sandbox.agent}
         http.post(f"{sandbox.api_url}{EXCHANGE}", json={"code": first}, headers=headers).raise_for_status()
-        assert codes() == [("return code", "Ada", "good for 5 min 0 s"), ("return code", "Ada", "used")]
+        assert codes() == [("return code", "Ada", "valid for 5 min 0 s"), ("return code", "Ada", "used")]
         sandbox.advance(300)
         assert [state for *_, state in codes()] == ["expired", "used"]
 
@@ -242,29 +242,29 @@ def test_an_authorization_code_is_used_once(developer: Developer, shown: Callabl
     developer.exchange(code).raise_for_status()
     (after,) = shown()["codes"]
 
-    assert (before["kind"], before["agent"], before["begins"]) == ("authorization code", "demo-agent", f"{code[:11]}…")
-    assert before["state"].startswith("good for ")
+    assert (before["kind"], before["agent"], before["prefix"]) == ("authorization code", "demo-agent", f"{code[:11]}…")
+    assert before["state"].startswith("valid for ")
     assert after["state"] == "used"
 
 
-def test_a_token_is_good_used_revoked_or_expired(
+def test_a_token_is_valid_rotated_revoked_or_expired(
     developer: Developer, sandbox: Sandbox, shown: Callable[[], Tables]
 ) -> None:
     tokens = developer.tokens()
     developer.refresh(tokens["refresh_token"]).raise_for_status()
     agent_token = developer.agent_token()
     assert [(row["kind"], row["agent"], row["state"].partition(" for ")[0]) for row in shown()["tokens"]] == [
-        ("agent", "demo-agent", "good"),
-        ("refresh", "demo-agent", "good"),
-        ("access", "demo-agent", "good"),
-        ("refresh", "demo-agent", "used,"),
-        ("access", "demo-agent", "good"),
+        ("agent", "demo-agent", "valid"),
+        ("refresh", "demo-agent", "valid"),
+        ("access", "demo-agent", "valid"),
+        ("refresh", "demo-agent", "rotated"),
+        ("access", "demo-agent", "valid"),
     ]
     sandbox.revoke_token(agent_token)
     sandbox.advance(3600)
     states = [row["state"] for row in shown()["tokens"]]
     assert (states[0], states[2], states[4]) == ("revoked", "expired", "expired")
-    assert shown()["tokens"][0]["begins"] == f"{agent_token[:16]}…"
+    assert shown()["tokens"][0]["prefix"] == f"{agent_token[:16]}…"
 
 
 def test_message_lines_without_their_numbers(developer: Developer, shown: Callable[[], Tables]) -> None:
@@ -278,7 +278,7 @@ def test_the_commits_that_reads_owe(developer: Developer, shown: Callable[[], Ta
     developer.get("/v1/profile", developer.as_user(developer.agent_token())).raise_for_status()
     developer.get("/v1/profile", {**developer.headers, "X-User-Id": "guest"}).raise_for_status()
 
-    owed = shown()["commits-owed"]
+    owed = shown()["pending-commits"]
     assert {"person": "Ada Lovelace", "agent": "demo-agent"} in owed
     assert len(owed) == developer.sandbox.commits_owed
 
@@ -286,14 +286,14 @@ def test_the_commits_that_reads_owe(developer: Developer, shown: Callable[[], Ta
 def test_faults_until_they_are_played(developer: Developer, sandbox: Sandbox, shown: Callable[[], Tables]) -> None:
     sandbox.script("GET /v1/profile status=503 times=2")
     sandbox.fault("/oauth/token", drop=True)
-    assert [(row["fault"], row["times"]) for row in shown()["faults-left"]] == [
+    assert [(row["fault"], row["times"]) for row in shown()["faults"]] == [
         ("GET /v1/profile status=503 times=2", "2"),
         ("/oauth/token drop", "until cleared"),
     ]
     developer.get("/v1/profile")
-    assert shown()["faults-left"][0]["times"] == "1"
+    assert shown()["faults"][0]["times"] == "1"
     developer.get("/v1/profile")
-    assert [row["fault"] for row in shown()["faults-left"]] == ["/oauth/token drop"]
+    assert [row["fault"] for row in shown()["faults"]] == ["/oauth/token drop"]
 
 
 def test_the_last_calls_newest_first(developer: Developer, sandbox: Sandbox, http: httpx2.Client) -> None:
@@ -301,7 +301,7 @@ def test_the_last_calls_newest_first(developer: Developer, sandbox: Sandbox, htt
         developer.get(f"/v1/{number}")
     http.get(f"{sandbox.accounts_url}/oauth/authorize")
     page = http.get(f"{sandbox.api_url}/").text
-    rows = read(page).tables["calls"]
+    rows = read(page).tables["requests"]
 
     assert [(row["origin"], row["method"], row["path"], row["status"]) for row in rows[:2]] == [
         ("accounts", "GET", "/oauth/authorize", "400"),
@@ -318,7 +318,7 @@ def test_a_call_without_an_answer_has_no_status(
     with pytest.raises(httpx2.RemoteProtocolError):
         developer.get("/v1/profile")
 
-    assert shown()["calls"][0]["status"] == "\u2013"
+    assert shown()["requests"][0]["status"] == "\u2013"
 
 
 @pytest.mark.parametrize("seconds", [1e15, -1e15])
@@ -326,7 +326,7 @@ def test_a_far_off_time_is_shown_too(sandbox: Sandbox, shown: Callable[[], Table
     sandbox.issue_return_code(sandbox.add_person())
     sandbox.advance(seconds)
 
-    assert shown()["codes"][0]["state"].startswith("expired" if seconds > 0 else "good for 1157407407")
+    assert shown()["codes"][0]["state"].startswith("expired" if seconds > 0 else "valid for 1157407407")
 
 
 def test_half_a_letter_does_not_break_it(developer: Developer, sandbox: Sandbox, shown: Callable[[], Tables]) -> None:
@@ -397,7 +397,7 @@ def test_a_short_secret_is_hidden_wherever_it_was_put(
     }
     http.get(f"{sandbox.api_url}/v1/{secret}/after", params=asked)
 
-    assert shown()["calls"][0]["path"] == (
+    assert shown()["requests"][0]["path"] == (
         f"/v1/{prefix}…/after?scope=profile.read {prefix}…&client_id={prefix}…&{prefix}…=…"
         f"&redirect_uri=https://{prefix}…/{prefix}…/back&agent_name=me:{prefix}…"
     )
@@ -406,7 +406,7 @@ def test_a_short_secret_is_hidden_wherever_it_was_put(
 def test_a_fault_is_shown_without_the_secret_in_its_answer(sandbox: Sandbox, shown: Callable[[], Tables]) -> None:
     sandbox.fault("/v1/profile", body="was agent_local_abc, is sk_live_1")
 
-    assert shown()["faults-left"][0]["fault"] == "/v1/profile body='was agent_local_…, is sk_…"
+    assert shown()["faults"][0]["fault"] == "/v1/profile body='was agent_local_…, is sk_…"
 
 
 def test_what_only_resembles_a_secret_is_shown(
@@ -415,7 +415,7 @@ def test_what_only_resembles_a_secret_is_shown(
     open_ones = {"client_id": "oc_local_1", "agent_name": "risk_1", "scope": "pk_live_public user_1 agent_1"}
     http.get(f"{sandbox.api_url}/v1/task_1/access_token", params=open_ones)
 
-    assert shown()["calls"][0]["path"] == (
+    assert shown()["requests"][0]["path"] == (
         "/v1/task_1/access_token?client_id=oc_local_1&agent_name=risk_1&scope=pk_live_public user_1 agent_1"
     )
 
@@ -432,7 +432,7 @@ def test_the_way_back_is_shown_without_its_query(
     }
     http.get(f"{sandbox.accounts_url}/oauth/authorize", params=query)
 
-    assert shown()["calls"][0]["path"] == (
+    assert shown()["requests"][0]["path"] == (
         f"/oauth/authorize?response_type=code&redirect_uri={CALLBACK}?…&scope=profile.read&state=…&nonce="
     )
 
@@ -449,8 +449,8 @@ def test_everything_is_text(developer: Developer, sandbox: Sandbox, http: httpx2
     assert (tables["people"][0]["name"], tables["people"][0]["email"]) == (HOSTILE, HOSTILE)
     assert tables["message-lines"][0]["label"] == HOSTILE
     assert f"https://app.example.com/{SPACELESS}" in {row["address"] for row in tables["addresses"]}
-    assert any(HOSTILE in row["path"] for row in tables["calls"])
-    assert any("<script>" in row["fault"] for row in tables["faults-left"])
+    assert any(HOSTILE in row["path"] for row in tables["requests"])
+    assert any("<script>" in row["fault"] for row in tables["faults"])
 
 
 SPACELESS = "<script>alert(1)</script>\"'&amp;"
@@ -505,7 +505,7 @@ def test_it_fits_the_window_and_runs_nothing(
     page.on("request", lambda request: said.append(request.url) if request.url != f"{sandbox.api_url}/" else None)
     page.goto(f"{sandbox.api_url}/")
 
-    assert page.title() == "What happens · Configure Sandbox"
+    assert page.title() == "Activity · Configure Sandbox"
     assert page.evaluate("document.documentElement.scrollWidth") == width
     outside = "cells => cells.filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.className)"
     assert page.locator("td:visible").evaluate_all(outside) == []
@@ -517,8 +517,8 @@ def test_it_fits_the_window_and_runs_nothing(
     sandbox.add_person("+15550100004", name="Newcomer")
     page.get_by_role("link", name="Refresh").click()
     page.get_by_role("cell", name="Newcomer").wait_for()
-    page.get_by_role("link", name="Calls").click()
-    assert page.url == f"{sandbox.api_url}/#calls"
+    page.get_by_role("link", name="Requests").click()
+    assert page.url == f"{sandbox.api_url}/#requests"
     assert [text for text in said if not text.startswith(("data:", f"{sandbox.api_url}/#"))] == []
     assert all(call.path != "/" for call in sandbox.calls)
     context.close()
@@ -559,7 +559,7 @@ def test_another_site_can_neither_frame_nor_read_it(browser: Browser, sandbox: S
     fetch = "([url, mode]) => fetch(url, {mode}).then(answer => answer.type, () => 'refused')"
 
     assert len(page.frames) == 2
-    assert "What happens" not in page.frames[1].content()
+    assert "Sandbox activity" not in page.frames[1].content()
     assert page.evaluate(fetch, [f"{sandbox.api_url}/", "cors"]) == "refused"
     assert page.evaluate(fetch, [f"{sandbox.api_url}/", "no-cors"]) == "refused"
     assert answers, "the browser asked for it"
