@@ -128,7 +128,8 @@ def _state(issued: AuthorizationCode | ReturnCode | Token, now: float) -> str:
     seconds = issued.expires_at - now
     if seconds <= 0:
         return "expired"
+    # A number and its unit are kept on one line.
     if seconds >= 86_400:
-        return f"valid for {seconds // 86_400:.0f} d"
+        return f"valid for {seconds // 86_400:.0f}\u00a0d"
     minutes, rest = divmod(int(seconds), 60)
-    return f"valid for {minutes} min {rest} s" if minutes else f"valid for {rest} s"
+    return f"valid for {minutes}\u00a0min {rest}\u00a0s" if minutes else f"valid for {rest}\u00a0s"

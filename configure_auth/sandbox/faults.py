@@ -81,6 +81,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             elif value is True:
                 words.append(name)
             elif value not in (None, False) and (name, value) != ("origin", "api"):
+                value = int(value) if isinstance(value, float) and value.is_integer() else value
                 text = body_bytes(value).decode(errors="replace") if name == "body" else str(value)
                 words.append(f"{name}={shlex.quote(text)}")
         return " ".join(filter(None, words))

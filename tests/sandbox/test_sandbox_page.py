@@ -59,7 +59,7 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._label is not None:
-            self._rows[-1][self._label] += data
+            self._rows[-1][self._label] += data.replace("\u00a0", " ")
 
 
 def read(html: str) -> _Reader:
