@@ -1,4 +1,4 @@
-"""Who calls the API: the key, the agent and the subject of a request."""
+"""Authentication of API requests: the key, the agent and the subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .profiles import Subject
 
 
 def agent_of_key(db: Database, incoming: ApiRequest) -> Agent:
-    """The agent behind `X-API-Key`. A publishable key is refused with 403, anything unknown with 401."""
+    """Return the agent of `X-API-Key`. A publishable key is refused with 403, anything unknown with 401."""
     keys = incoming.headers.getlist("x-api-key")
     if not keys or not keys[0].strip():
         raise unauthenticated("api_key_missing", "X-API-Key is required")
@@ -26,7 +26,7 @@ def agent_of_key(db: Database, incoming: ApiRequest) -> Agent:
 
 
 def acting_agent(db: Database, incoming: ApiRequest) -> Agent:
-    """The agent behind the key, which `X-Agent` must name."""
+    """Return the agent of the key, which `X-Agent` must name."""
     agent = agent_of_key(db, incoming)
     named = incoming.headers.getlist("x-agent")
     if not named or not named[0]:
@@ -37,7 +37,7 @@ def acting_agent(db: Database, incoming: ApiRequest) -> Agent:
 
 
 def bearer(incoming: ApiRequest) -> str | None:
-    """The bearer token of a request, None without one. Raises ApiError for another scheme."""
+    """Return the bearer token of a request, None without one. Raises ApiError for another scheme."""
     values = incoming.headers.getlist("authorization")
     if not values:
         return None
@@ -48,7 +48,7 @@ def bearer(incoming: ApiRequest) -> str | None:
 
 
 def live_token(db: Database, token: str) -> Token:
-    """An agent or OAuth access token that is good. Raises ApiError for any other."""
+    """Return a valid agent or OAuth access token. Raises ApiError for any other."""
     found = db.issuer.live(token, "agent", "access")
     if found is not None:
         return found
@@ -67,7 +67,7 @@ def agent_of_token(db: Database, issued: Token | AuthorizationCode | ReturnCode)
 
 
 def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object], scope: str) -> Subject:
-    """Whose profile a call is about, and whether it may.
+    """Return the subject of a profile request. Raises ApiError where the caller isn't allowed to name it.
 
     Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. `X-Agent` may
     be left out beside an OAuth token only, as Configure's own `verify` does. Strict where nothing is documented:

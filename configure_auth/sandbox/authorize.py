@@ -18,7 +18,7 @@ MAX_STATE: Final = 4096
 
 
 def authorize(db: Database, incoming: ApiRequest) -> Response:
-    """Shows the first page of a sign-in.
+    """Show the first page of a sign-in.
 
     A wrong request is an error body and never a redirect, for every error that precedes the pages: this is what
     Configure's own client reads for client, callback and scope; the rest follows it.

@@ -1,4 +1,4 @@
-"""Everything one sandbox remembers, under one lock."""
+"""The state of one sandbox, in memory, under one lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .variants import Variants
 
 @dataclass(slots=True)
 class OAuthClient:
-    """An agent's OAuth client. `scopes` is what it is registered for."""
+    """An agent's OAuth client. It may ask for `scopes`."""
 
     credentials: Credentials
     name: str
@@ -29,7 +29,7 @@ class OAuthClient:
 
 @dataclass(slots=True)
 class Agent:
-    """A developer's agent: its keys, its OAuth client, where its hosted sign-in may return to, its message lines."""
+    """A developer's agent: its keys, OAuth client, return destinations and message lines."""
 
     credentials: Credentials
     client: OAuthClient
@@ -73,9 +73,9 @@ class Urls:
 
 
 class Database:
-    """The state behind the three origins.
+    """The state of the three origins.
 
-    An endpoint runs as one step under `lock`, so of two requests at once one comes first, as behind a database.
+    An endpoint runs as one step under `lock`, so that concurrent requests are serialized, as by a database.
     """
 
     def __init__(self, agent: str, clock: Callable[[], float]) -> None:
@@ -97,7 +97,7 @@ class Database:
         self.profiles = Profiles(self.now)
         self.interactions: dict[str, Interaction] = {}
         self.browsers: dict[str, str] = {}
-        """The user id behind the cookie of a signed-in browser."""
+        """User ids by the cookie of the signed-in browser."""
         self.minted: dict[str, MintedLink] = {}
         self.minted_for: dict[tuple[str, str], str] = {}
         self.connected_ids: dict[tuple[str, str], str] = {}
@@ -121,7 +121,7 @@ class Database:
         return self.agents[handle]
 
     def rotate(self, agent: Agent, credentials: Credentials) -> None:
-        """Give an agent other credentials; nobody knows the old ones from now on."""
+        """Replace an agent's credentials; the old ones are unknown from now on."""
         agent.credentials = agent.client.credentials = credentials
 
     def client(self, client_id: str) -> OAuthClient | None:
@@ -138,5 +138,5 @@ class Database:
         self.connected_ids[agent, external_id] = user_id
 
     def subject(self, user_id: str) -> str:
-        """OAuth's `sub` for a person."""
+        """Return OAuth's `sub` of a person."""
         return f"sub_{user_id}" if self.variants.sub_differs else user_id

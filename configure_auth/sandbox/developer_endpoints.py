@@ -1,4 +1,4 @@
-"""The developer's view of its OAuth clients."""
+"""The developer's OAuth clients: list and update."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def list_clients(db: Database, incoming: ApiRequest) -> Response:
 
 
 def update_client(db: Database, incoming: ApiRequest) -> Response:
-    """Adds or removes redirect URIs; never replaces the list, never changes the id."""
+    """Add or remove redirect URIs; never replaces the list, never changes the id."""
     agent = agent_of_key(db, incoming)
     client = agent.client
     if incoming.path_params["client_id"] != client.credentials.client_id:

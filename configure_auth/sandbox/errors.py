@@ -2,11 +2,11 @@
 
 
 class SandboxError(Exception):
-    """Root of this package's own errors."""
+    """Base class of the sandbox's own errors."""
 
 
 class PortInUse(SandboxError):
-    """One of the three ports is taken, on 127.0.0.1 or on ::1."""
+    """One of the three ports is in use, on the given address or on ::1."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} on this machine is already in use; choose another one with --port")
@@ -43,7 +43,7 @@ class FaultError(SandboxError):
 
 
 class SignInFailed(SandboxError):
-    """The sandbox showed an error page, or a page that the walk could not pass.
+    """The sandbox showed an error page, or a page that could not be submitted.
 
     Arguments: the page's text, and its HTTP status.
     """

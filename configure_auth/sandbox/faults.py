@@ -80,9 +80,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 words += [f"headers={shlex.quote(f'{header}: {text}')}" for header, text in (value or {}).items()]
             elif value is True:
                 words.append(name)
-            elif value not in (None, False) and (name, value) != ("origin", "api"):
-                value = int(value) if isinstance(value, float) and value.is_integer() else value
+            elif value is not None and value is not False and (name, value) != ("origin", "api"):
                 text = body_bytes(value).decode(errors="replace") if name == "body" else str(value)
+                text = text.removesuffix(".0") if isinstance(value, float) else text
                 words.append(f"{name}={shlex.quote(text)}")
         return " ".join(filter(None, words))
 
@@ -188,7 +188,7 @@ def body_bytes(body: Body) -> bytes:
 
 
 class Arrivals:
-    """Counts the requests that wait at a hold."""
+    """Counter of the requests that wait at a hold."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -200,7 +200,7 @@ class Arrivals:
             return self._count
 
     def wait(self, number: int = 1, timeout: float = WAIT_SECONDS) -> None:
-        """Waits until `number` requests have arrived. Raises TimeoutError after `timeout` seconds."""
+        """Wait until `number` requests have arrived. Raises TimeoutError after `timeout` seconds."""
         with self._condition:
             if not self._condition.wait_for(lambda: self._count >= number, timeout):
                 raise TimeoutError(f"{self._count} of {number} requests arrived within {timeout} s")
@@ -213,7 +213,7 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Hold:
-    """A gate before an endpoint. Requests that come after `release()` pass at once."""
+    """Keeps requests waiting before an endpoint. Those that come after `release()` are not held."""
 
     origin: Origin
     path: str
@@ -224,7 +224,7 @@ class Hold:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def release(self) -> None:
-        """Lets every request go on."""
+        """Let every request go on."""
         with self._lock:
             self.released = True
             waiting, self._waiting = self._waiting, []
@@ -280,16 +280,16 @@ class Faults:
         self._end = Hold("api", "", None)
 
     def begin(self) -> None:
-        """From now on requests may be kept waiting."""
+        """Allow requests to be kept waiting from now on."""
         self._end = Hold("api", "", None)
 
     def end(self) -> None:
-        """Lets every request go on, and keeps none waiting from now on."""
+        """Let every request go on, and keep none waiting from now on."""
         self._end.release()
         self.release_all()
 
     async def pause(self, seconds: float) -> None:
-        """Waits so long, or until `end()`."""
+        """Wait this many seconds, or until `end()`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._end.wait(), seconds)
 
@@ -317,7 +317,7 @@ class Faults:
             hold.release()
 
     def waiting(self) -> list[tuple[str, int | None]]:
-        """The faults that are not over, each as its line and how often it will be applied; None is always."""
+        """Return the faults that are not over, each as its line and how often it will be applied; None is always."""
         with self._lock:
             now = self._now()
             return [(str(one.fault), one.left) for one in self._faults if one.is_waiting(now)]

@@ -18,13 +18,13 @@ from .values import CONNECTORS
 
 
 def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
-    """Shows the first page of a hosted sign-in, for `/{agent}` and `/{agent}/reconnect`.
+    """Show the first page of a hosted sign-in, for `/{agent}` and `/{agent}/reconnect`.
 
     What the real page does with a wrong parameter is unknown; here each of them is an error page.
     """
     agent = db.agents.get(incoming.path_params["agent"])
     if agent is None:
-        return error_page("No such agent", "Nobody has registered this agent.", 404, code="unknown_agent")
+        return error_page("No such agent", "This agent is not registered.", 404, code="unknown_agent")
     try:
         request = _checked(agent, incoming)
     except ApiError as error:
@@ -35,10 +35,10 @@ def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
 
 
 def minted_sign_in(db: Database, incoming: ApiRequest) -> Response:
-    """Shows the first page behind a link that `message-url` minted. The link carries everything; a query is refused."""
+    """Show the first page of a link that `message-url` or `connect` made; it takes no query."""
     link = db.minted.get(incoming.path_params["code"])
     if link is None or link.agent != incoming.path_params["agent"] or incoming.query:
-        return error_page("No such link", "This link is not one of this agent.", 404, code="unknown_link")
+        return error_page("No such link", "This link does not belong to this agent.", 404, code="unknown_link")
     if db.now() >= link.expires_at:
         return error_page("This link has expired", "Ask for a new one in your messages.", 410, code="expired")
     agent = db.agents[link.agent]
@@ -48,7 +48,7 @@ def minted_sign_in(db: Database, incoming: ApiRequest) -> Response:
 
 
 def hosted_step(db: Database, incoming: ApiRequest) -> Response:
-    """Handles a form of the hosted pages."""
+    """Handle a form of the hosted pages."""
     if incoming.path_params["agent"] not in db.agents:
         raise ApiError(404, "invalid_request_error", "not_found", "this origin has no such path")
     return advance(db, incoming)

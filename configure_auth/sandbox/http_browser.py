@@ -1,4 +1,4 @@
-"""Somebody who signs in without a browser: reads the pages' forms and posts them."""
+"""A sign-in by plain HTTP, without a browser: reads the pages' forms and posts them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Page(HTMLParser):
 
     @property
     def completion(self) -> Completion | None:
-        """What the page's script would post to the app."""
+        """The completion that the page's script posts to the app."""
         return Completion(**json.loads("".join(self._data))) if self._data else None
 
     def form_with(self, button: str) -> _Form | None:
@@ -74,7 +74,7 @@ class _Page(HTMLParser):
 
 
 class HttpBrowser:
-    """A visitor with a cookie jar of its own. `completions` are those that the pages had it post."""
+    """An HTTP client with a cookie jar of its own. `completions` are those that pages made it post."""
 
     def __init__(self) -> None:
         self.completions: list[Completion] = []
@@ -87,7 +87,7 @@ class HttpBrowser:
         self._client.close()
 
     def sign_in(self, url: str, phone: str, *, code: str = "000000", cancel: bool = False) -> str:
-        """Walks the pages from `url` and returns the address the person ends at.
+        """Submit the pages from `url` on and return the URL at which the sign-in ends.
 
         That is the redirect to the app, which is not fetched, or the last page's own address when there is none.
         Raises SignInFailed when an error page comes, or the pages don't end.
@@ -105,7 +105,7 @@ class HttpBrowser:
                     self.completions.append(_posted(page.completion, url))
                 return url
             answer = self._client.post(urljoin(url, form.action), data={**form.fields, **extra})
-        raise SignInFailed("the pages did not come to an end", answer.status_code)
+        raise SignInFailed("the sign-in has too many pages", answer.status_code)
 
     @staticmethod
     def _choose(page: _Page, phone: str, code: str, cancel: bool) -> tuple[_Form | None, dict[str, str]]:
@@ -118,14 +118,14 @@ class HttpBrowser:
 
 
 def _posted(completion: Completion, page: str) -> Completion:
-    """Post what a page's script posts, as a browser does: it asks first, and sends no cookies."""
+    """Post what a page's script posts, as a browser does: after a CORS preflight, without cookies."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(page))
     asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     try:
         with _client(headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"}) as client:
             asked = client.options(completion.url, headers=asking)
             if not (asked.is_success and _allows(asked.headers, origin)):
-                refused = f"the preflight was answered with {asked.status_code} and without leave for {origin}"
+                refused = f"the preflight got {asked.status_code} and does not allow {origin}"
                 return replace(completion, error=refused)
             return replace(completion, status=client.post(completion.url, json=dict(completion.body)).status_code)
     except (httpx2.HTTPError, httpx2.InvalidURL) as failure:
@@ -138,6 +138,6 @@ def _allows(headers: Mapping[str, str], origin: str) -> bool:
 
 
 def _client(**options: Any) -> httpx2.Client:
-    # The sandbox speaks plain HTTP; a context without certificates spares the time to load them.
+    # The sandbox is plain HTTP; a context without certificates saves the time to load them.
     no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx2.Client(trust_env=False, timeout=30, verify=no_tls, **options)

@@ -1,4 +1,4 @@
-"""Requests as the endpoints see them, and the shapes of answers and errors."""
+"""Requests as endpoints get them, responses, and the two formats of errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UnregisteredAddress:
 
     @property
     def command(self) -> str:
-        """What a developer types to register it."""
+        """The command that registers it."""
         option, usual = {
             "redirect_uri": ("--login-path", "/auth/configure"),
             "return_to": ("--link-path", "/configure"),
@@ -48,7 +48,7 @@ class UnregisteredAddress:
 
 
 class ApiError(Exception):
-    """An endpoint refuses a request; answered in Configure's structured envelope."""
+    """An endpoint refuses a request: sent in Configure's structured error format."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ApiError(Exception):
 
 
 class OAuthError(Exception):
-    """An OAuth endpoint refuses a request; answered as RFC 6749, section 5.2."""
+    """An OAuth endpoint refuses a request (RFC 6749, section 5.2)."""
 
     def __init__(
         self, error: str, description: str, status: int = 400, *, address: UnregisteredAddress | None = None
@@ -110,12 +110,12 @@ class OAuthError(Exception):
 
 
 def invalid(message: str, param: str | None = None, code: str = "invalid_field") -> ApiError:
-    """A 400 for a request that is wrong in itself."""
+    """Return a 400 for an invalid request."""
     return ApiError(400, "invalid_request_error", code, message, param=param)
 
 
 def missing(param: str) -> ApiError:
-    """A 400 for a field that is absent or blank."""
+    """Return a 400 for a field that is absent or blank."""
     return invalid(f"{param} is required", param, "missing_field")
 
 
@@ -141,7 +141,7 @@ def _no_constant(name: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request with its body, as an endpoint gets it."""
+    """A request with its body, as an endpoint gets it."""
 
     origin: Origin
     method: str
@@ -161,7 +161,7 @@ class ApiRequest:
         return params
 
     def repeated(self) -> str | None:
-        """The name of a repeated query parameter, if there is one."""
+        """Return the name of a repeated query parameter, if there is one."""
         seen: set[str] = set()
         for name, _ in self.query:
             if name in seen:
@@ -178,7 +178,7 @@ class ApiRequest:
         return "text/html" in self.headers.get("accept", "")
 
     def form(self) -> list[tuple[str, str]]:
-        """The form's fields in order, repeated ones included. Raises ApiError for another content type."""
+        """Return the form's fields in order, repeated ones included. Raises ApiError for another content type."""
         if self.content_type != "application/x-www-form-urlencoded":
             raise invalid("the body must be application/x-www-form-urlencoded", code="unsupported_content_type")
         try:
@@ -189,7 +189,7 @@ class ApiRequest:
             raise invalid("the body is not a form") from None
 
     def json(self) -> dict[str, Any]:
-        """The JSON object of the body. Raises ApiError for anything else."""
+        """Return the JSON object of the body. Raises ApiError for anything else."""
         if self.content_type != "application/json":
             raise invalid("the body must be application/json", code="unsupported_content_type")
         try:
@@ -202,7 +202,7 @@ class ApiRequest:
 
 
 def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str:
-    """A required string of a body. Raises ApiError when it is absent, blank, too long or not a string."""
+    """Return a required string of a body. Raises ApiError when it is absent, blank, too long or not a string."""
     value = optional_text(body, name, limit=limit)
     if value is None:
         raise missing(name)
@@ -210,7 +210,7 @@ def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> s
 
 
 def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str | None:
-    """A string of a body, None when absent or blank. Raises ApiError when it is too long or not a string."""
+    """Return a string of a body, None when absent or blank. Raises ApiError when it is too long or not a string."""
     value = body.get(name)
     if value is None:
         return None
@@ -222,6 +222,6 @@ def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -
 
 
 def json_response(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer; members that are None are left out."""
+    """Return a JSON response without the members that are None."""
     members = {name: value for name, value in body.items() if value is not None}
     return JSONResponse(members, status, {**NO_STORE, **(headers or {})})

@@ -1,4 +1,4 @@
-"""One person's way through the pages: phone, code, consent, done."""
+"""Sign-ins in progress: their requests, and the step that each is at (phone, code, consent, done)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Step = Literal["phone", "code", "consent", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class OAuthRequest:
-    """A checked authorization request."""
+    """A validated authorization request."""
 
     client_id: str
     redirect_uri: str
@@ -27,7 +27,7 @@ class OAuthRequest:
 
 @dataclass(frozen=True, slots=True)
 class HostedRequest:
-    """A checked request of the hosted sign-in."""
+    """A validated request of the hosted sign-in."""
 
     agent: str
     reconnect: bool = False
@@ -52,7 +52,7 @@ class HostedRequest:
 
 @dataclass(slots=True)
 class Interaction:
-    """Where a visit stands. `id` is unguessable and travels in the pages' forms."""
+    """A sign-in in progress. `id` is unguessable and travels in the pages' forms."""
 
     request: OAuthRequest | HostedRequest
     agent: str
@@ -65,8 +65,8 @@ class Interaction:
     phone: str | None = None
     user_id: str | None = None
     remembered: bool = False
-    """Whether the person was known from the browser's cookie."""
+    """Whether the browser's cookie named the person."""
     tries: int = 0
     redirect_to: str | None = None
     page_completion: dict[str, str] | None = None
-    """The completion that the last page posts itself, where that reading is played."""
+    """The completion that the last page posts, in the variants in which a page does."""

@@ -1,4 +1,4 @@
-"""Codes and tokens: what is issued, spent, rotated and revoked. Knows nothing of HTTP."""
+"""Codes and tokens: issued, redeemed, rotated and revoked. Has nothing to do with HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AuthorizationCode:
     resource: str | None
     expires_at: float
     family: str | None = None
-    """Set once the code is spent."""
+    """Set when the code is redeemed."""
     kind: ClassVar = "authorization code"
 
     @property
@@ -84,7 +84,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a person agreed to, once: for an OAuth client or for an agent."""
+    """One consent of a person, to an OAuth client or to an agent."""
 
     kind: Literal["oauth", "agent"]
     user_id: str
@@ -102,7 +102,7 @@ class TokenPair:
 
 @dataclass(slots=True)
 class TokenIssuer:
-    """Everything issued. `now` gives Unix seconds."""
+    """Everything that was issued. `now` gives Unix seconds."""
 
     now: Callable[[], float]
     codes: dict[str, AuthorizationCode] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class TokenIssuer:
         return code
 
     def resolve_code(self, code: str) -> AuthorizationCode:
-        """The code, if it can still be exchanged. A second use revokes what the first one gave.
+        """Return the code, if it can still be exchanged. A second use revokes the tokens of the first one.
 
         That happens whoever presents it: the code is resolved before the client is authenticated.
         """
@@ -142,7 +142,7 @@ class TokenIssuer:
         return found
 
     def spend_code(self, code: AuthorizationCode) -> str:
-        """Marks the code used and returns the name of the token family that grows from it."""
+        """Mark the code as used and return the id of the family of its tokens."""
         family = secrets.token_hex(8)
         self.codes[code.code] = replace(code, family=family)
         return family
@@ -153,7 +153,7 @@ class TokenIssuer:
         return TokenPair(access, refresh)
 
     def rotate(self, refresh: Token, scopes: tuple[str, ...], *, grace: float) -> TokenPair:
-        """A new pair for a refresh token.
+        """Return a new pair of tokens for a refresh token.
 
         A token that was rotated already gets another pair within `grace` seconds, as a client whose answer was lost
         needs; the pair that got lost is then as used as the token itself. The strict part: if its successor was
@@ -180,7 +180,7 @@ class TokenIssuer:
         return pair
 
     def reused(self, refresh: Token) -> None:
-        """Revokes the family of a refresh token that came back. Always raises."""
+        """Revoke the family of a refresh token that was used again. Always raises."""
         assert refresh.family is not None
         self.revoke_family(refresh.family)
         raise OAuthError("invalid_grant", "the refresh token was already used; its whole family is revoked")
@@ -191,7 +191,7 @@ class TokenIssuer:
         return code
 
     def spend_return_code(self, code: str, agent: str) -> ReturnCode | None:
-        """The code if this agent may still exchange it, else None."""
+        """Return the code if this agent can still exchange it, else None."""
         found = self.return_codes.get(code)
         if found is None or found.agent != agent or found.spent or self.now() >= found.expires_at:
             return None
@@ -202,25 +202,25 @@ class TokenIssuer:
         return self._issue("agent", user_id, scopes, AGENT_TOKEN_SECONDS, agent=agent)
 
     def issue_user_token(self, user_id: str) -> Token:
-        """The raw token of a one-time password: it proves a phone and is no agent token."""
+        """Return the raw token of a one-time password: it proves a phone and is not an agent token."""
         return self._issue("user", user_id, (), AGENT_TOKEN_SECONDS)
 
     def approve(self, grant: Grant) -> None:
         self.grants.append(grant)
 
     def approved(self, user_id: str, agent: str) -> bool:
-        """Whether this person said yes to this agent on the hosted sign-in."""
+        """Whether this person approved this agent on the hosted sign-in."""
         return any(g.kind == "agent" and g.user_id == user_id and g.agent == agent for g in self.grants)
 
     def live(self, token: str, *kinds: TokenKind) -> Token | None:
-        """The token, if it is one of these kinds and neither expired nor revoked."""
+        """Return the token, if it is one of these kinds and neither expired nor revoked."""
         found = self.tokens.get(token)
         if found is None or found.kind not in kinds or found.revoked or self.now() >= found.expires_at:
             return None
         return found
 
     def revoke(self, token: str) -> bool:
-        """Revokes one token; False when there is no such token."""
+        """Revoke one token; False when it is unknown."""
         found = self.tokens.get(token)
         if found is None:
             return False
@@ -232,7 +232,7 @@ class TokenIssuer:
             self.tokens[token.token] = replace(token, revoked=True)
 
     def revoke_approval(self, user_id: str, agent: str) -> None:
-        """As if the person had removed the agent: its tokens and its approval go."""
+        """Revoke the approval of an agent and its tokens, as when the person removes it."""
         self.grants = [g for g in self.grants if (g.user_id, g.agent, g.kind) != (user_id, agent, "agent")]
         for token in [t for t in self.tokens.values() if t.user_id == user_id and t.agent == agent]:
             self.tokens[token.token] = replace(token, revoked=True)

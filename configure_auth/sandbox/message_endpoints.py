@@ -22,7 +22,7 @@ REASONS: Final = ("signin", "reconnect", "permissions")
 
 
 def add_line(db: Database, incoming: ApiRequest) -> Response:
-    """Registers a phone that the agent writes from; again is no error, and brings a revoked one back."""
+    """Register a phone that the agent writes from. Idempotent; a revoked one becomes active again."""
     agent = acting_agent(db, incoming)
     body = incoming.json()
     key = _line_key(body)
@@ -59,7 +59,7 @@ def revoke_line(db: Database, incoming: ApiRequest) -> Response:
 
 
 def message_url(db: Database, incoming: ApiRequest) -> Response:
-    """A sign-in link for a message's sender: plain, as the service is said to answer always, or minted."""
+    """Return a sign-in link for the sender of a message: plain, as Configure is said to do always, or minted."""
     agent = acting_agent(db, incoming)
     body = incoming.json()
     reason = text_field(body, "reason")
@@ -102,7 +102,7 @@ def message_url(db: Database, incoming: ApiRequest) -> Response:
 
 
 def connect(db: Database, incoming: ApiRequest) -> Response:
-    """Mint the link with which the subject of the call signs in, or connects an app.
+    """Return a link with which the subject of the request signs in, or connects an app.
 
     Guesses: a subject that is linked already gets a link to connect `app`, or without one to change its permissions;
     the sign-in ends at `return_url` with nothing added; the link lasts as long as one of `message-url`.

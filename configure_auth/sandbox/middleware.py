@@ -1,4 +1,4 @@
-"""What every request passes before an endpoint sees it: body limit, log, holds, faults."""
+"""What happens to each request before its endpoint: body limit, request log, holds, faults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SandboxMiddleware:
 
         async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Before the bytes leave, so that a test that has the answer also sees its status here.
+                # Before the response is sent, so that a test that has it also sees its status here.
                 entry.answered(message["status"])
             await send(message)
 
@@ -49,14 +49,14 @@ class SandboxMiddleware:
             await hold.wait()
         fault = self._faults.take(self._origin, scope["method"], scope["path"])
         if fault is None:
-            await self._app(scope, _replay(body), send_and_log)
+            await self._app(scope, _receive_of(body), send_and_log)
             return
-        await self._play(fault, scope, receive, send_and_log, body)
+        await self._apply(fault, scope, receive, send_and_log, body)
 
-    async def _play(self, fault: Fault, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+    async def _apply(self, fault: Fault, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         response: Response | None = None
         if fault.handled or not (fault.drop or fault.replaces):
-            response = await _answer_of(self._app, scope, body)
+            response = await _response_of(self._app, scope, body)
         if fault.delay:
             await self._faults.pause(fault.delay)
         if fault.drop:
@@ -101,7 +101,7 @@ class SandboxMiddleware:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The request's body; None when it is too large, its rest then thrown away."""
+    """Return the request's body; None when it is too large, after reading all of it."""
     body, size = bytearray(), 0
     while True:
         message = await receive()
@@ -118,14 +118,14 @@ def _too_large() -> Response:
     return ApiError(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB").response()
 
 
-def _replay(body: bytes) -> Receive:
+def _receive_of(body: bytes) -> Receive:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
 
 
-async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
+async def _response_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
     status, headers, chunks = 500, list[tuple[bytes, bytes]](), list[bytes]()
 
     async def collect(message: Message) -> None:
@@ -135,7 +135,7 @@ async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
         else:
             chunks.append(message.get("body", b""))
 
-    await app(scope, _replay(body), collect)
+    await app(scope, _receive_of(body), collect)
     response = Response(b"".join(chunks), status)
     response.raw_headers = headers
     return response
@@ -154,7 +154,7 @@ def _forced(fault: Fault) -> Response:
     # Numbers only, as Configure's own clients read it; the header may also be a date.
     after = next((text for name, text in (fault.headers or {}).items() if name.lower() == "retry-after"), "")
     retry_after = int(after) if re.fullmatch("[0-9]{1,9}", after) else None
-    return ApiError(status, kind, code, "a scripted failure", retryable=retryable, retry_after=retry_after).response()
+    return ApiError(status, kind, code, "a scripted fault", retryable=retryable, retry_after=retry_after).response()
 
 
 async def _cut(size: int, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +165,6 @@ async def _cut(size: int, response: Response, scope: Scope, receive: Receive, se
 
 async def _hang_up(scope: Scope, receive: Receive) -> None:
     scope["state"]["hang_up"]()
-    # Returning before the server noticed would make it send an answer after all.
+    # Returning before the server noticed would make it send a response after all.
     while (await receive())["type"] != "http.disconnect":
         pass

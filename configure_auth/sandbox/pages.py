@@ -1,4 +1,4 @@
-"""The HTML that people see."""
+"""The pages of the sign-in, as HTML."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _templates.filters["printable"] = _printable
 
 
 def page(template: str, status: int = 200, *, script: bool = False, **values: object) -> Response:
-    """Renders a page. `script` lets the page run its one inline script."""
+    """Render a page. `script` lets the page run its one inline script."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'none'"
     if script:
         policy += "; script-src 'unsafe-inline'; connect-src *"
@@ -72,7 +72,7 @@ def error_page(
 
 
 def step_page(db: Database, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
-    """The page of the step that a visit stands at. A mistake is shown with 422."""
+    """Return the page of the step that a sign-in is at. With an error its status is 422."""
     hosted = interaction.request if isinstance(interaction.request, HostedRequest) else None
     scopes = () if hosted else interaction.request.scopes  # type: ignore[union-attr]
     person = db.people.get(interaction.user_id) if interaction.user_id else None

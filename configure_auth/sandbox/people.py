@@ -26,7 +26,7 @@ class People:
         return self._by_id.get(user_id)
 
     def sign_up(self, phone: str) -> Person:
-        """The person with this phone, made if there is none."""
+        """Return the person with this phone; add them if there is none."""
         return self._by_phone.get(phone) or self.put(Person(phone=phone))
 
     def all(self) -> tuple[Person, ...]:

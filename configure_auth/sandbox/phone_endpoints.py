@@ -28,14 +28,14 @@ from .values import SCOPES
 
 
 def start(db: Database, incoming: ApiRequest) -> Response:
-    """Pretends to send a code."""
+    """Pretend to send a code."""
     _any_key(db, incoming)
     _phone(incoming)
     return json_response({"ok": True, "mocked": True})
 
 
 def verify(db: Database, incoming: ApiRequest) -> Response:
-    """Gives the raw user token for a right code. It proves the phone and approves no agent.
+    """Return the raw user token for the right code. It proves the phone and approves no agent.
 
     What was kept under an `external_id` moves to the person, once and one way, as the older documents promise.
     """
@@ -55,7 +55,7 @@ def verify(db: Database, incoming: ApiRequest) -> Response:
 
 
 def approve(db: Database, incoming: ApiRequest) -> Response:
-    """Turns a user token into an agent token, as the embedded page does after the person agreed."""
+    """Exchange a user token for an agent token, as the embedded page does after the person agreed."""
     token = bearer(incoming)
     found = db.issuer.live(token, "user") if token is not None else None
     if found is None:
@@ -69,7 +69,7 @@ def approve(db: Database, incoming: ApiRequest) -> Response:
 
 
 def preflight(db: Database, incoming: ApiRequest) -> Response:
-    """Lets a page of any origin call the endpoints of this module, without its cookies. A guess."""
+    """Allow pages of any origin to call the endpoints of this module, without its cookies. A guess."""
     headers = {
         "Access-Control-Allow-Methods": "POST",
         "Access-Control-Allow-Headers": "authorization, content-type, x-api-key",
@@ -79,7 +79,7 @@ def preflight(db: Database, incoming: ApiRequest) -> Response:
 
 
 def for_browsers(endpoint: Callable[[Database, ApiRequest], Response]) -> Callable[[Database, ApiRequest], Response]:
-    """The endpoint with answers, errors too, that a page of any origin may read."""
+    """Return the endpoint with responses, errors included, that pages of any origin can read (CORS)."""
 
     def readable(db: Database, incoming: ApiRequest) -> Response:
         try:
@@ -93,7 +93,7 @@ def for_browsers(endpoint: Callable[[Database, ApiRequest], Response]) -> Callab
 
 
 def _any_key(db: Database, incoming: ApiRequest) -> Agent:
-    """The agent behind a secret or a publishable key: these calls also come from browsers."""
+    """Return the agent of a secret or a publishable key: browsers call these endpoints too."""
     key = incoming.headers.get("x-api-key", "")
     if not key:
         raise unauthenticated("api_key_missing", "X-API-Key is required")

@@ -13,7 +13,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def read_phone(text: str) -> str | None:
-    """What a person typed, as E.164; None when it can't be a phone. Without a country code it is read as a US one."""
+    """Return what a person typed as E.164; None for an invalid number. Without a country code it is a US one."""
     try:
         number = phonenumbers.parse(text, "US")
     except phonenumbers.NumberParseException:
@@ -24,21 +24,21 @@ def read_phone(text: str) -> str | None:
 
 
 def show_phone(phone: str) -> str:
-    """An E.164 number as people write it."""
+    """Return an E.164 number as people write it."""
     number = phonenumbers.parse(phone, None)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def canonical_phone(text: str) -> str | None:
-    """What a program sent, as E.164 by the API's own rule: separators go, a plus comes, no country is inferred."""
+    """Return what a program sent as E.164, by the API's rule: no separators, a plus, no country inferred."""
     digits = _SEPARATORS.sub("", text)
     digits = digits if digits.startswith("+") else f"+{digits}"
     return digits if _E164.fullmatch(digits) else None
 
 
 def user_id_of(phone: str) -> str:
-    """The id of the person with this phone.
+    """Return the id of the person with this phone.
 
-    It follows from the phone, so that the rows in a developer's database stay true when the sandbox starts anew.
+    It follows from the phone, so that rows in a developer's database are still right after the sandbox restarts.
     """
     return str(uuid.uuid5(_NAMESPACE, phone))

@@ -43,7 +43,7 @@ def read(db: Database, incoming: ApiRequest) -> Response:
 
 
 def search(db: Database, incoming: ApiRequest) -> Response:
-    """Guess: a search owes a commit as a read does."""
+    """Search memories. Guess: a search owes a commit as a read does."""
     params = incoming.params
     subject = subject_of(db, incoming, params, "profile.search")
     limit_text = params.get("limit", "10")
@@ -69,7 +69,7 @@ def remember(db: Database, incoming: ApiRequest) -> Response:
 
 
 def forget(db: Database, incoming: ApiRequest) -> Response:
-    """Strict: forgetting needs profile.remember, and a match needs its confirm."""
+    """Delete memories. Strict: it needs profile.remember, and a match needs its confirm."""
     body = incoming.json()
     subject = subject_of(db, incoming, body, "profile.remember")
     ways = [name for name in ("id", "match", "import_id", "scope") if body.get(name) not in (None, "")]
@@ -173,7 +173,7 @@ def _open_read(db: Database, incoming: ApiRequest, subject: Subject) -> Read:
 
 
 def _session_of(token: str | None) -> str | None:
-    """The session of a call that names none: its token's, since each sign-in of Configure's own clients reads anew."""
+    """Return the session of a request that names none: that of its token, because each sign-in reads again."""
     return None if token is None else f"session_{hashlib.sha256(token.encode()).hexdigest()[:32]}"
 
 
@@ -194,7 +194,7 @@ def _person(db: Database, subject: Subject) -> Person | None:
 
 
 def _identity(db: Database, person: Person | None) -> dict[str, object]:
-    """The identity, only with what the person has and shows; never the whole phone number."""
+    """Return the identity: only what the person has and doesn't hide, never the whole phone number."""
     if person is None:
         return {}
     variants = db.variants

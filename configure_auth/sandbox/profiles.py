@@ -1,4 +1,4 @@
-"""Memories of the subjects, and the commits that linked reads owe. Knows nothing of HTTP."""
+"""Memories of the subjects, and the commits that linked reads owe. Has nothing to do with HTTP."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Literal
 
 ScopesBlocking = Literal["none", "same", "other"]
-"""Which scopes a read that names its own waits for: none, that same one, or every other."""
+"""Which pending commits block a read that names its scope: none, those of that scope, or of the others."""
 
 CommitSettles = Literal["scope", "read"]
-"""What a commit settles that names a scope and a read of it."""
+"""What a commit that names a scope and a read of it completes: the whole scope, or that read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose profile it is: a linked person, or an external id within one developer's account."""
+    """The owner of a profile: a linked person, or an external id within one developer's account."""
 
     agent: str
     user_id: str | None
@@ -47,7 +47,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read that a commit is owed for."""
+    """A read that waits for its commit."""
 
     read_id: str
     session_id: str
@@ -76,7 +76,7 @@ class Profiles:
         return gone
 
     def merge(self, unlinked: Subject, linked: Subject) -> None:
-        """Moves the memories of an external id to the person behind it; nothing of it stays."""
+        """Move the memories of an external id to a person."""
         moved = self.memories.pop(unlinked.key, [])
         self.memories.setdefault(linked.key, []).extend(moved)
 
@@ -93,7 +93,7 @@ class Profiles:
     def blocked(
         self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, by: ScopesBlocking
     ) -> bool:
-        """Whether an owed commit stands in the way of another read of the session.
+        """Whether a pending commit blocks another read of the session.
 
         A read that names no scope waits for all of the session; one that does for those of the scopes in `by`.
         """
@@ -124,7 +124,7 @@ class Profiles:
         runtime_scope_id: str | None,
         settles: CommitSettles,
     ) -> list[str]:
-        """Settles the reads that the given ids name, all of this agent's without any. Returns their ids.
+        """Complete the reads that the ids name, all of this agent's without any. Returns their ids.
 
         `settles` says what becomes of the other reads in a scope that is named beside a read of it.
         """

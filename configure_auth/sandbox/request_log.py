@@ -1,4 +1,4 @@
-"""What was asked of a sandbox, in the order it arrived."""
+"""The requests that a sandbox got, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .values import Call
 
 
 class Entry:
-    """A call whose status comes later."""
+    """A request whose status is set later."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -21,7 +21,7 @@ class Entry:
 
 
 class RequestLog:
-    """Safe to use from any thread. `most` is how many calls it keeps, the last ones; None for all."""
+    """Keeps the last `most` requests, all of them for None. Safe to use from any thread."""
 
     def __init__(self, most: int | None = None) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class RequestLog:
             return [entry.call for entry in self._entries]
 
     def latest(self, most: int) -> tuple[list[Call], int]:
-        """The last calls, newest first, and how many there were in all."""
+        """Return the last requests, newest first, and the number of all of them."""
         with self._lock:
             return [entry.call for entry in islice(reversed(self._entries), most)], self._count
 

@@ -1,4 +1,4 @@
-"""The three origins and their paths. Each serves its own and nothing else."""
+"""The routes of the three origins. Each serves its own only."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ class Served:
 
 
 def served_at(origin: Origin, path: str) -> Iterator[Served]:
-    """The endpoints of one path, in the order in which they are asked."""
+    """Return the endpoints of one path, in the order in which they are tried."""
     for method, template, _ in TABLES[origin]:
         if found := _PATTERNS[template].fullmatch(path):
             yield Served(method, template, found.groupdict())
 
 
 def application(db: Database, origin: Origin) -> Starlette:
-    """The ASGI application of one origin."""
+    """Return the ASGI application of one origin."""
 
     async def not_served(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -151,7 +151,7 @@ def _served(db: Database, origin: Origin, endpoint: Endpoint) -> Callable[[Reque
 
 
 async def _deliver(db: Database, completion: Completion) -> None:
-    """Posts a completion, once: whether the service tries again is unknown."""
+    """Post a completion, once: whether Configure retries is unknown."""
     status: int | None = None
     error: str | None = None
     try:

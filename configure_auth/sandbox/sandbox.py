@@ -1,4 +1,4 @@
-"""The sandbox, as a program or a test holds it."""
+"""The sandbox as a Python object."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ORIGINS: tuple[Origin, ...] = ("api", "accounts", "sign-in")
 
 
 class Sandbox:
-    """A local Configure on three loopback ports.
+    """A local Configure on three ports.
 
     Arguments:
         port: the API's port; accounts gets the next, the hosted sign-in the one after. 0 takes three free ones.
         agent: the handle of the one agent that is there from the start.
-        clock: Unix seconds; `advance()` adds to it.
+        clock: returns Unix seconds; `advance()` adds to it.
         calls_kept: how many of the last requests `calls` has; all of them where it's None.
         host: IP address to listen on. Everybody who reaches it can sign in and read what is in the sandbox.
         public_url: URL under which the API is reached, where that isn't `http://127.0.0.1:<port>`. The other two
@@ -72,7 +72,7 @@ class Sandbox:
     # Running
 
     def start(self) -> Sandbox:
-        """Serves until `stop()`. Raises PortInUse."""
+        """Serve until `stop()`. Raises PortInUse."""
         if self._servers is not None:
             return self
         sockets = server.bind(self._port, self._host)
@@ -90,7 +90,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Ends the servers; requests that are held or delayed are let go first."""
+        """Stop the servers; requests that are held or delayed go on first."""
         if self._servers is not None:
             self._faults.end()
             self._servers.stop()
@@ -103,13 +103,13 @@ class Sandbox:
         self.stop()
 
     def reset(self) -> None:
-        """Forgets people, grants, codes, tokens, calls, faults, holds, registered addresses, variants, the offset."""
+        """Remove people, grants, codes, tokens, calls, faults, holds, registered addresses, variants, the offset."""
         self._faults.release_all()
         self._faults.clear()
         self._db.reset()
         self._log.clear()
 
-    # Where it is
+    # URLs and settings
 
     @property
     def api_url(self) -> str:
@@ -142,7 +142,7 @@ class Sandbox:
         return self._db.primary.credentials
 
     def environment(self, app_url: str = "http://localhost:3000", *, agent: str | None = None) -> dict[str, str]:
-        """The variables of an app that uses this sandbox."""
+        """Return the environment variables of an app that uses this sandbox."""
         with self._db.lock:
             credentials = self._db.agents[agent or self.agent].credentials
         variables = {
@@ -163,16 +163,16 @@ class Sandbox:
     # Time
 
     def now(self) -> float:
-        """The sandbox's time in Unix seconds."""
+        """Return the sandbox's time in Unix seconds."""
         return self._db.now()
 
     @property
     def clock(self) -> Callable[[], float]:
-        """`now`, to hand to the app under test."""
+        """`now`, for the `clock=` of the app under test."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Moves the sandbox's time on."""
+        """Move the sandbox's clock forward."""
         with self._db.lock:
             self._db.offset += seconds
 
@@ -251,16 +251,16 @@ class Sandbox:
             return self._db.people.all()
 
     def add_agent(self, handle: str, *, test_mode: bool = False) -> Credentials:
-        """Another agent with keys and an OAuth client of its own; in test mode with `sk_test_` keys and no client."""
+        """Add an agent with keys and an OAuth client of its own; in test mode with `sk_test_` keys and no client."""
         with self._db.lock:
             return self._db.add_agent(handle, test_mode=test_mode).credentials
 
     def rotate_api_key(self, *, agent: str | None = None) -> Credentials:
-        """Another secret key for an agent, as the dashboard makes one; the old one is unknown at once."""
+        """Replace the secret key of an agent; the old one is unknown at once."""
         return self._rotate(agent, api_key=f"sk_local_{secrets.token_hex(16)}")
 
     def rotate_client_secret(self, *, agent: str | None = None) -> Credentials:
-        """Another secret for an agent's OAuth client, as Configure's set-up makes one each time it runs."""
+        """Replace the secret of an agent's OAuth client, as Configure's set-up does each time it runs."""
         return self._rotate(agent, client_secret=f"ocs_local_{secrets.token_hex(16)}")
 
     def _rotate(self, handle: str | None, **changes: str) -> Credentials:
@@ -271,12 +271,12 @@ class Sandbox:
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The handles of all agents, the one from the start first."""
+        """The handles of all agents, the first one of `agent=`."""
         with self._db.lock:
             return tuple(self._db.agents)
 
     def register_redirect_uri(self, uri: str, *, agent: str | None = None) -> None:
-        """Registers a callback of the OAuth client. Raises ValueError for one that Configure refuses."""
+        """Register a callback of the OAuth client. Raises ValueError for one that Configure refuses."""
         if fault := redirect_uri_error(uri):
             raise ValueError(fault)
         with self._db.lock:
@@ -290,7 +290,7 @@ class Sandbox:
             return tuple(self._db.primary.client.redirect_uris)
 
     def register_return_to(self, uri: str, *, agent: str | None = None) -> None:
-        """Allows the hosted sign-in to return there. Raises ValueError for one that Configure refuses."""
+        """Allow the hosted sign-in to return there. Raises ValueError for one that Configure refuses."""
         destination = read_return_destination(uri)
         if destination is None:
             raise ValueError(f"{uri!r} can't be a return destination")
@@ -303,7 +303,7 @@ class Sandbox:
             return tuple(self._db.primary.return_destinations)
 
     def register_scopes(self, *scopes: str) -> None:
-        """What the OAuth client may ask for; all four scopes unless set."""
+        """Set the scopes that the OAuth client may ask for; all four unless set."""
         with self._db.lock:
             self._db.primary.client.scopes = scopes
 
@@ -319,7 +319,7 @@ class Sandbox:
         email: str | None = None,
         code: str = "000000",
     ) -> str:
-        """Walks an authorize or hosted sign-in URL as a fresh visitor, by plain HTTP.
+        """Sign in at an authorization or hosted sign-in URL in a new session, by plain HTTP.
 
         Returns the redirect to the app without fetching it (or the last page's address when there is none). `name`
         and `email` are given to the person first. Raises SignInFailed with the text of an error page.
@@ -336,19 +336,19 @@ class Sandbox:
         return end
 
     def issue_agent_token(self, person: Person, *, agent: str | None = None) -> str:
-        """An agent token as a hosted sign-in gives, approval included, without walking the pages."""
+        """Return an agent token as a hosted sign-in does, with its approval, without the pages."""
         handle = agent or self.agent
         with self._db.lock:
             self._db.issuer.approve(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
             return self._db.issuer.issue_agent_token(person.user_id, handle, SCOPES).token
 
     def issue_return_code(self, person: Person, *, agent: str | None = None) -> str:
-        """A `cfgsic_` code as the hosted sign-in sends back, without walking the pages."""
+        """Return a `cfgsic_` code as a hosted sign-in does, without the pages."""
         with self._db.lock:
             return self._db.issuer.issue_return_code(person.user_id, agent or self.agent)
 
     def issue_user_token(self, person: Person) -> str:
-        """The raw token of a one-time password, which is no agent token."""
+        """Return the raw token of a one-time password, which is not an agent token."""
         with self._db.lock:
             return self._db.issuer.issue_user_token(person.user_id).token
 
@@ -359,7 +359,7 @@ class Sandbox:
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """Every token issued, the revoked and expired ones too."""
+        """Every token issued, including revoked and expired ones."""
         with self._db.lock:
             return tuple(self._db.issuer.tokens.values())
 
@@ -373,16 +373,16 @@ class Sandbox:
             return self._db.issuer.live(token, "access", "refresh", "agent", "user") is not None
 
     def revoke_token(self, token: str) -> bool:
-        """Revokes one token of any kind; False when it is unknown."""
+        """Revoke one token of any kind; False when it is unknown."""
         with self._db.lock:
             return self._db.issuer.revoke(token)
 
     def revoke_approval(self, person: Person, *, agent: str | None = None) -> None:
-        """As if the person had removed the agent at Configure: its agent tokens and its approval go."""
+        """Revoke the agent's approval and tokens, as when the person removes it at Configure."""
         with self._db.lock:
             self._db.issuer.revoke_approval(person.user_id, agent or self.agent)
 
-    # What happened
+    # Requests and state
 
     @property
     def calls(self) -> list[Call]:
@@ -396,32 +396,32 @@ class Sandbox:
 
     @property
     def completions(self) -> list[Completion]:
-        """The completions posted to apps, with their answers; not those that a page in somebody's browser posted."""
+        """The completions posted to apps, with their responses; without those that a page in a browser posted."""
         with self._db.lock:
             return list(self._db.completions)
 
     @property
     def commits_owed(self) -> int:
-        """How many reads wait for a commit."""
+        """The number of reads that wait for a commit."""
         with self._db.lock:
             return len(self._db.profiles.owed)
 
     def memories(self, person: Person) -> tuple[str, ...]:
-        """What was remembered about a person."""
+        """Return what is remembered about a person."""
         with self._db.lock:
             return tuple(m.text for m in self._db.profiles.memories.get(f"user:{person.user_id}", []))
 
     def remember(self, person: Person, fact: str, *, agent: str | None = None) -> None:
-        """Remembers a fact about a person, as if this agent had saved it."""
+        """Remember a fact about a person, as if this agent had saved it."""
         with self._db.lock:
             self._db.profiles.remember(Subject(agent or self.agent, person.user_id, None), fact)
 
     @property
     def variants(self) -> Variants:
-        """Settings for what is unknown about the wire; set their fields."""
+        """Settings for what is unknown about Configure's API; set their fields."""
         return self._db.variants
 
-    # Trouble
+    # Faults
 
     def fault(self, path: str, **options: Unpack[FaultOptions]) -> None:
         """Make an endpoint fail. Of several faults for a request, the oldest that is due is applied.
@@ -457,7 +457,7 @@ class Sandbox:
 
     @contextmanager
     def hold(self, path: str, *, method: str | None = None, origin: Origin = "api") -> Iterator[Hold]:
-        """Keeps requests waiting before the endpoint until `held.release()` or the end of the block.
+        """Keep requests waiting before the endpoint until `held.release()` or the end of the block.
 
         `held.arrived.wait(n)` returns when n requests are there.
         """

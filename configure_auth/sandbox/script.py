@@ -1,4 +1,4 @@
-"""GET /js/configure.js: the hosted script, as far as apps lean on it."""
+"""GET /js/configure.js: the parts of the hosted script that apps use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .http_messages import ApiRequest
 
 
 def hosted_script(db: Database, incoming: ApiRequest) -> Response:
-    """The script, with the sandbox's own addresses in it, and the reading of the wire that it plays."""
+    """Return the script, with the sandbox's own URLs and variant in it."""
     text = files(__package__).joinpath("templates", "configure.js").read_text("utf-8")
     text = text.replace("__API_URL__", db.urls.api_in_browsers).replace("__ACCOUNTS_URL__", db.urls.accounts)
     text = text.replace("__ELEMENT_TOKEN__", db.variants.element_token)

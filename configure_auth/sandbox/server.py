@@ -28,7 +28,7 @@ _connections: Iterator[int] = itertools.count(1)
 
 
 class _NumberedConnection(H11Protocol):
-    """Tells the application which connection a request came on, and lets it hang up."""
+    """Gives the application the number of the connection, and a function that closes it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,7 +36,7 @@ class _NumberedConnection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
         super().__init__(config)
@@ -67,7 +67,7 @@ def bind(port: int, host: str = HOST) -> list[socket.socket]:
 
 
 def listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 is a free one. On ::1 it leaves IPv4 alone."""
+    """Return a listening socket; port 0 is a free one. On ::1 it leaves IPv4 alone."""
     # Named, because asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is known to be TCP.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -101,7 +101,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _refuse_taken_on_ipv6(port: int) -> None:
-    # A machine without IPv6 has nobody there.
+    # Without IPv6 no other program can listen there.
     if not socket.has_ipv6:
         return
     try:
@@ -112,7 +112,7 @@ def _refuse_taken_on_ipv6(port: int) -> None:
 
 
 class Servers:
-    """The running servers. `start` returns when all of them listen."""
+    """The servers. `start` returns when all of them listen."""
 
     def __init__(self, applications: Mapping[socket.socket, ASGIApp]) -> None:
         self._applications = applications

@@ -1,4 +1,4 @@
-"""The server's side of the hosted sign-in: exchange, validate, recognize-phone, return destinations."""
+"""Endpoints of the hosted sign-in: exchange, validate, recognize-phone, return destinations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_CANDIDATES = 20
 
 
 def field_name(db: Database, name: str) -> str:
-    """A camelCase field as the sandbox spells it now."""
+    """Return a camelCase field's name in the casing of the variants."""
     if db.variants.casing == "camel":
         return name
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
@@ -29,11 +29,11 @@ def timestamp(at: float) -> str:
 
 
 def exchange(db: Database, incoming: ApiRequest) -> Response:
-    """Gives an agent token for a return code, once."""
+    """Exchange a return code for an agent token, once."""
     agent = acting_agent(db, incoming)
     code = db.issuer.spend_return_code(text_field(incoming.json(), "code"), agent.handle)
     if code is None:
-        # One code for unknown, foreign, used and expired: what the service says is unknown, so it says the least.
+        # One error for unknown, foreign, used and expired codes: Configure's are not documented.
         raise invalid("the code is not valid, was already used or has expired", "code", "invalid_code")
     token = db.issuer.issue_agent_token(code.user_id, agent.handle, SCOPES)
     variants = db.variants
@@ -49,7 +49,7 @@ def exchange(db: Database, incoming: ApiRequest) -> Response:
 
 
 def validate(db: Database, incoming: ApiRequest) -> Response:
-    """Tells whether a token is an agent token for the acting agent.
+    """Return whether a token is an agent token for the acting agent.
 
     Guesses: an OAuth token isn't one; the raw token of a one-time password is a valid token of another use.
     """
@@ -77,7 +77,7 @@ def validate(db: Database, incoming: ApiRequest) -> Response:
 
 
 def recognize_phone(db: Database, incoming: ApiRequest) -> Response:
-    """Looks for a person among phone-like candidates.
+    """Look for a person among phone-like candidates.
 
     Recognised is not approved: a token, a user id and a name come only when this person approved this agent. Strict:
     candidates that name two people recognise nobody.

@@ -1,4 +1,4 @@
-"""The steps of a visit: what each posted form does. Both kinds of sign-in walk through here."""
+"""The steps of a sign-in, OAuth or hosted: what each posted form does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COOKIE_SECONDS: Final = 30 * 86400
 def begin(
     db: Database, incoming: ApiRequest, request: OAuthRequest | HostedRequest, agent: str, agent_name: str
 ) -> Response:
-    """Opens a visit and shows its first page: the phone, or the consent for a browser that is known."""
+    """Start a sign-in and return its first page: the phone, or the consent for a signed-in browser."""
     for stale in [i for i in db.interactions.values() if db.now() - i.created_at > INTERACTION_SECONDS]:
         del db.interactions[stale.id]
     interaction = Interaction(request, agent, agent_name, incoming.path, db.now())
@@ -38,7 +38,7 @@ def begin(
 
 
 def advance(db: Database, incoming: ApiRequest) -> Response:
-    """Handles a form that one of the pages posted."""
+    """Handle a form that one of the pages posted."""
     try:
         pairs = incoming.form()
     except ApiError as error:
@@ -51,7 +51,7 @@ def advance(db: Database, incoming: ApiRequest) -> Response:
         del db.interactions[interaction.id]
         return error_page("This page is out of date", "Go back to the app and start again.", 400, code="expired")
     if interaction.step in {"done", "failed"}:
-        # A second click on the same button: the same end, nothing new.
+        # A second click on the same button gets the same response.
         return _finished(db, interaction)
     match fields.get("do"):
         case "cancel":
@@ -152,7 +152,7 @@ def _allow_agent(db: Database, interaction: Interaction, request: HostedRequest,
 
 
 def _cancel(db: Database, interaction: Interaction) -> Response:
-    """Sends the person back empty-handed.
+    """End the sign-in without a code.
 
     For the hosted sign-in this is a guess: whether and how it comes back is not documented, so OAuth's way is taken.
     """
@@ -197,6 +197,6 @@ def _return_url(db: Database, address: str, added: list[tuple[str, str]], state:
     if db.variants.callback_iss:
         pairs.append(("iss", db.urls.accounts))
     query = urlencode(pairs)
-    # Joined by hand: a URL library would respell an address that apps compare byte for byte.
+    # Joined as text: a URL library would change an address that apps compare byte for byte.
     separator = "" if not query else "&" if "?" in address else "?"
     return f"{address}{separator}{query}"

@@ -22,7 +22,7 @@ _KNOWN = frozenset(
 
 
 def token(db: Database, incoming: ApiRequest) -> Response:
-    """Exchanges a code or a refresh token."""
+    """Exchange a code or a refresh token."""
     try:
         fields = _fields(incoming)
         grant_type = _required(fields, "grant_type")
@@ -36,7 +36,7 @@ def token(db: Database, incoming: ApiRequest) -> Response:
 
 
 def introspect(db: Database, incoming: ApiRequest) -> Response:
-    """Tells whether a token is active. Takes JSON and no client authentication, as Configure's own client does."""
+    """Return whether a token is active. Takes JSON and no client authentication, as Configure's own client does."""
     text = text_field(incoming.json(), "token")
     kinds: tuple[str, ...] = ("access", "agent") if db.variants.introspect_takes_agent_tokens else ("access",)
     found = db.issuer.live(text, "access", "agent")
@@ -80,7 +80,7 @@ def _required(fields: dict[str, str], name: str) -> str:
 
 
 def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> OAuthClient:
-    """The authenticated client: HTTP Basic with id and secret as they are.
+    """Authenticate the client: HTTP Basic with the plain id and secret.
 
     A client_id in the body must be the same. It may be left out, as RFC 6749 has it: Configure's own provider does so.
     """
@@ -115,11 +115,11 @@ def _exchange(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Res
     text = _required(fields, "code")
     redirect_uri = _required(fields, "redirect_uri")
     verifier = _required(fields, "code_verifier")
-    # The code comes before the client, as it does at Configure: a made-up code can't try out a secret.
+    # The code is resolved before the client, as at Configure: an invalid code can't be used to test a secret.
     code = db.issuer.resolve_code(text)
     client = _client(db, incoming, fields)
-    # An unauthenticated request leaves the code as it was (else anybody could burn it); from here on it is spent,
-    # whether the rest is right or not.
+    # An unauthenticated request leaves the code valid, so that a third party can't invalidate it. From here on it is
+    # used, whether the rest is right or not.
     family = db.issuer.spend_code(code)
     if code.client_id != client.credentials.client_id:
         raise OAuthError("invalid_grant", "the authorization code was issued to another client")
@@ -135,14 +135,14 @@ def _exchange(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Res
 
 
 def challenge_of(verifier: str) -> str:
-    """The S256 challenge of a PKCE verifier."""
+    """Return the S256 challenge of a PKCE verifier (RFC 7636, section 4.2)."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _refresh(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Response:
     text = _required(fields, "refresh_token")
-    # Nothing shows how a confidential client refreshes: strict, it authenticates as it does for a code.
+    # How a confidential client refreshes is not documented. Strict: it authenticates as for a code.
     client = _client(db, incoming, fields)
     found = db.issuer.tokens.get(text)
     if found is None or found.kind != "refresh" or found.client_id != client.credentials.client_id:

@@ -45,7 +45,7 @@ def redirect_uri_error(uri: str) -> str | None:
 
 
 def read_return_destination(text: str) -> str | None:
-    """A return destination as it is stored (its fragment gone); None when it can't be one.
+    """Return a return destination as it is stored, without its fragment; None for an invalid one.
 
     https, http on loopback, or the link of a native app.
     """

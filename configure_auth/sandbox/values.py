@@ -1,4 +1,4 @@
-"""The values a sandbox hands out: people, credentials, recorded calls."""
+"""Values: people, credentials, recorded requests."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ CONNECTORS: Final = ("gmail", "calendar", "drive", "notion", "sheets", "outlook"
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody with a phone who can sign in. Everything but the phone may be missing, as with Configure.
+    """A person, who signs in with a phone. Everything but the phone may be missing, as with Configure.
 
     The user id follows from the phone unless it is given. `email_verified` is sent only when it is not None. `hidden`
-    names the fields of the identity that this person does not let apps see. Raises ValueError for a phone that is none.
+    names the fields of the identity that this person does not let apps see. Raises ValueError for an invalid phone.
     """
 
     phone: Text
@@ -64,7 +64,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The five values that Configure gives a developer for one agent. Constant for a handle until they are rotated,
-    good for nothing else. In Configure's test mode there is no OAuth client, whose two are empty then."""
+    without use elsewhere. In Configure's test mode there is no OAuth client, whose two are empty then."""
 
     agent: str
     api_key: str
@@ -90,7 +90,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that a sandbox got.
+    """A request that a sandbox got.
 
     `connection` numbers the TCP connections from 1, so that reuse can be counted. `status` is None while there is no
     answer, and stays None when the connection was dropped instead. `at` is the sandbox's time in Unix seconds.
@@ -122,7 +122,7 @@ class Call:
 class Completion:
     """A completion posted (or to be posted) to an app's `message_complete_url`.
 
-    `status` is the app's answer; None with `error` set when the app could not be reached.
+    `status` is the app's; None with `error` set when the app could not be reached.
     """
 
     url: str

@@ -1,6 +1,6 @@
-"""The readings of the wire that no document settles.
+"""Variants: behaviour of Configure that no document settles.
 
-The defaults are the strict reading; a test sets a field to play another one. `reset()` puts all of them back.
+The defaults are the strict variant; a test sets a field for another one. `reset()` restores the defaults.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from .profiles import CommitSettles, ScopesBlocking
 
 OWN: Final = "<own>"
-"""Stands for the true value (the key's own agent, the token's own client)."""
+"""Stands for the real value (the key's own agent, the token's own client)."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Variants:
     """Grant these (of the ones asked for) instead of all."""
     refresh_rotates: bool = True
     refresh_grace: float = 60.0
-    """Seconds in which a refresh token that was used already is taken for a retry after a lost answer."""
+    """Seconds in which a refresh token that was used already counts as a retry after a lost response."""
 
     # POST /oauth/introspect, for a token that is active
     introspection_active: bool | str | int | None = True
@@ -66,17 +66,17 @@ class Variants:
     # Profile
     identity_as: Literal["string", "object"] = "string"
     identity_sub: str | None = None
-    """A `sub` inside the identity section, which nobody should follow."""
+    """A `sub` inside the identity section, which clients should ignore."""
     profile_of: str | None = None
-    """The user id of somebody else, whose profile is answered."""
+    """The user id of another person, whose profile is sent."""
     profile_user_id: str | None = None
     """A `user_id` at the top of the profile."""
     read_owes_commit: bool = True
     scopes_blocking: ScopesBlocking = "none"
-    """For whose commits a read waits that names its scope. Configure's own clients name one, and read and search in it
-    as often as a turn needs before its commit."""
+    """Which pending commits block a read that names its scope. Configure's own clients name one, and read and search
+    in it as often as a turn needs before its commit."""
     commit_settles: CommitSettles = "scope"
-    """Whether a commit settles its whole scope though it names one read of it. Configure's own clients name the oldest,
+    """What a commit completes that names a scope and one read of it. Configure's own clients name the oldest,
     and drop the others with the scope."""
     error_shape: Literal["structured", "flat"] = "structured"
 

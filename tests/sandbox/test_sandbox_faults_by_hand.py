@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configure_auth.sandbox import FaultError, Sandbox
@@ -275,6 +275,8 @@ def faults(draw: st.DrawFn) -> Fault:
 
 
 @given(faults())
+@example(Fault(path="/oauth/token", cut=0))
+@example(Fault(path="/oauth/token", body="", content_type="text/1.0", delay=3.0))
 def test_any_fault_can_be_said_in_a_line(fault: Fault) -> None:
     assert read_fault(str(fault), AGENTS) == fault
 
