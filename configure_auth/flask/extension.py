@@ -23,8 +23,8 @@ from ..client.profile import Subject
 from ..errors import SettingsError
 from ..flows import (
     AccountLink,
+    AgentClaims,
     AgentTable,
-    Claims,
     Feature,
     Features,
     Flow,
@@ -36,7 +36,7 @@ from ..flows import (
     Site,
     UserProfiles,
 )
-from ..flows.app import local_id
+from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..runtime.verbs import Blocking
@@ -44,7 +44,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
-from .request import FlaskApp, keep_headers, respond, visit
+from .request import FlaskApp, keep_headers, read_request, write_response
 from .signals import emit
 
 __all__ = ["ConfigureAuth", "Installed", "installations"]
@@ -295,7 +295,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
                 and `claim(claim_hash, user_id)`; see `configure_auth.flows.AgentTable`.
         """
-        build = partial(Claims, path=path, table=table)
+        build = partial(AgentClaims, path=path, table=table)
         return self._blueprint(f"{self._options.name}_agents", path, flows.CLAIM_ROUTES, build)
 
     def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Blueprint:
@@ -343,12 +343,12 @@ class ConfigureAuth(UserVerbs, Blocking):
         """`profile` of a user by id."""
         installed = self._installed()
         opened = installed.run(
-            flows.open_token(installed.site, local_id(user_id), installed.all_features.resource, kind)
+            flows.open_token(installed.site, normalize_id(user_id), installed.all_features.resource, kind)
         )
 
         def perform(call: Any, /) -> Any:
             resource = installed.all_features.resource
-            return installed.run(flows.checked(installed.site, local_id(user_id), resource, kind, call))
+            return installed.run(flows.call_with_token(installed.site, normalize_id(user_id), resource, kind, call))
 
         return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
@@ -442,8 +442,8 @@ class ConfigureAuth(UserVerbs, Blocking):
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None
-                answer = flows.reload_first(route, visit(self._options.session))
-                return None if answer is None else respond(answer)
+                response = flows.reload_first(route, read_request(self._options.session))
+                return None if response is None else write_response(response)
 
             # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
             app.before_request_funcs.setdefault(None, []).insert(0, early)
@@ -466,8 +466,8 @@ class ConfigureAuth(UserVerbs, Blocking):
         def view(**_parameters: str) -> Response:
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
-            seen = visit(installed.site.session)
-            return respond(installed.run(flows.serve(feature, route, seen, installed.all_features.require)))
+            seen = read_request(installed.site.session)
+            return write_response(installed.run(flows.serve(feature, route, seen, installed.all_features.require)))
 
         # Other extensions tell views apart by these, so each has a name of its own.
         view.__name__ = view.__qualname__ = f"{name}_{route.endpoint}"

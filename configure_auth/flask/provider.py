@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
-from .request import FlaskApp, respond, visit
+from .request import FlaskApp, read_request, write_response
 
 __all__ = ["OAuthProvider", "register_oauth"]
 
@@ -46,7 +46,9 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        return respond(self._run(provider.authorize_redirect(self._flow, visit(has_session=True), redirect_uri)))
+        return write_response(
+            self._run(provider.authorize_redirect(self._flow, read_request(has_session=True), redirect_uri))
+        )
 
     def authorize_access_token(self) -> ConfigureToken:
         """In the callback: check it, exchange its code once, and see who it is.
@@ -58,7 +60,7 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
-        identity, grant = self._run(provider.authorize_access_token(self._flow, visit(has_session=True)))
+        identity, grant = self._run(provider.authorize_access_token(self._flow, read_request(has_session=True)))
         return token_of(identity, grant, self._map_profile)
 
     def userinfo(self, token: dict[str, Any]) -> Any:

@@ -9,18 +9,23 @@ from typing import Any
 from flask import Response, current_app, has_request_context, make_response, request, session
 from werkzeug.exceptions import HTTPException
 
-from ..flows import Answer, AppResponse, Hook, Visit
-from ..flows.answer import Reply
+from .. import flows
+from ..flows import AppResponse, Hook
 from ..flows.app import note_hook, reaches_app
+from ..flows.response import RenderedResponse
 
-__all__ = ["FlaskApp", "keep_headers", "respond", "visit"]
+__all__ = ["FlaskApp", "keep_headers", "read_request", "write_response"]
 
 
-def visit(has_session: bool) -> Visit:
-    """The running request. `has_session`: the app keeps its users in Flask's session."""
+def read_request(has_session: bool) -> flows.Request:
+    """Convert the current request.
+
+    Args:
+        has_session: the app keeps the signed-in user in Flask's session.
+    """
     strict = has_session and str(current_app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict"
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Visit(
+    return flows.Request(
         method=request.method,
         host=request.host,
         # From the environ: an app's own request class may leave the prefix in `path`, or take it out of `root_path`.
@@ -31,17 +36,17 @@ def visit(has_session: bool) -> Visit:
     )
 
 
-def respond(answer: Answer) -> Response:
-    """An answer as a Flask response; the app's own gets our headers where it has none of them."""
-    made = answer.response
+def write_response(response: flows.Response) -> Response:
+    """Convert to a Flask response. The app's own gets our headers unless it has set them."""
+    made = response.app_response
     if isinstance(made, Exception):
         # As Flask does with what a view raised.
         made = make_response(current_app.handle_user_exception(made))
     if isinstance(made, Response):
-        for name, value in answer.headers.items():
+        for name, value in response.headers.items():
             made.headers.setdefault(name, value)
         return made
-    return _Ours(answer.reply())
+    return _Ours(response.render())
 
 
 def _handled() -> Iterator[type[Exception]]:
@@ -57,7 +62,7 @@ _KEPT = frozenset({"content-security-policy", "x-frame-options", "referrer-polic
 class _Ours(Response):
     """A response of ours, with the headers that it must keep."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: RenderedResponse) -> None:
         super().__init__(reply.body, status=reply.status, headers=list(reply.headers))
         self.kept = {name: value for name, value in reply.headers if name.lower() in _KEPT}
 
@@ -104,11 +109,11 @@ class FlaskApp:
         except (HTTPException, OSError):
             return b""
 
-    def answer(self, hook: Hook, *args: object) -> Any:
+    def call_for_response(self, hook: Hook, *args: object) -> Any:
         made = self.call(hook, *args)
-        return None if made is None else self.response(made)
+        return None if made is None else self.to_response(made)
 
-    def response(self, value: object) -> Any:
+    def to_response(self, value: object) -> Any:
         return make_response(value)
 
     def renew_session(self, keep: tuple[str, ...]) -> None:

@@ -2,23 +2,23 @@
 
 from ..runtime.drivers import arun, run
 from ..runtime.effects import Flow
-from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentTable, Claims, UserProfiles
-from .answer import Answer
+from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentClaims, AgentTable, UserProfiles
 from .app import App, AppResponse, Hook
 from .destination import Destinations, require_path
 from .features import Features
 from .messages.journeys import MESSAGE_ROUTES, Messages
 from .performers import AsyncPerformer, Performer
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
+from .request import Request
+from .response import Response
 from .routing import METHODS, Feature, Route, current_user, serve
 from .sign_in import provider
 from .sign_in.link import LINK_ROUTES, AccountLink
-from .sign_in.login import Login, OAuthClient
+from .sign_in.login import Login, OAuthOptions
 from .sign_in.routes import SIGN_IN_ROUTES, reload_first
 from .site import AppOptions, Clock, Site
-from .tokens import checked, open_token
+from .tokens import call_with_token, open_token
 from .upkeep import Resealed, purge, reseal
-from .visit import Visit
 
 __all__ = [
     "CLAIM_ROUTES",
@@ -30,13 +30,12 @@ __all__ = [
     "PROFILE_ROUTES",
     "SIGN_IN_ROUTES",
     "AccountLink",
+    "AgentClaims",
     "AgentTable",
-    "Answer",
     "App",
     "AppOptions",
     "AppResponse",
     "AsyncPerformer",
-    "Claims",
     "Clock",
     "Destinations",
     "Feature",
@@ -45,16 +44,17 @@ __all__ = [
     "Hook",
     "Login",
     "Messages",
-    "OAuthClient",
+    "OAuthOptions",
     "Performer",
     "Registration",
+    "Request",
     "Resealed",
+    "Response",
     "Route",
     "Site",
     "UserProfiles",
-    "Visit",
     "arun",
-    "checked",
+    "call_with_token",
     "current_user",
     "open_token",
     "provider",

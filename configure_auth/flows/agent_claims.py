@@ -15,15 +15,15 @@ from uuid import UUID
 from ..errors import AgentNoOwner, AgentOwned, Code, SettingsError, SignInError
 from ..events import AgentClaimed
 from ..values import ClaimedAgent, Secret
-from .answer import Answer
-from .app import Hook, local_id
+from .app import Hook, normalize_id
 from .effects import AskApp, Emit, UseStore
-from .posted import posted
+from .json_body import read_json_body
+from .request import Request
+from .response import Response
 from .routing import Feature, Route, current_user
 from .site import Site, digest
-from .visit import Visit
 
-__all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentTable", "Claims", "UserProfiles"]
+__all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentClaims", "AgentTable", "UserProfiles"]
 
 LIFETIME = 7 * 24 * 3600.0
 """Seconds that a claim token is good for; to register an agent again that nobody has makes a new one."""
@@ -55,8 +55,8 @@ class AgentTable(Protocol):
 class _JsonFeature(Feature):
     """Routes that only programs ask."""
 
-    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
-        return Answer(
+    async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
+        return Response(
             status=error.status,
             json={"error": Code(error.code).value},
             retry_after=error.retry_after,
@@ -65,7 +65,7 @@ class _JsonFeature(Feature):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims(_JsonFeature):
+class AgentClaims(_JsonFeature):
     """The route by which a user claims an agent. `table` is the app's own, instead of our store."""
 
     table: AgentTable | None = None
@@ -114,7 +114,7 @@ class Claims(_JsonFeature):
                 f"claim() of agent_claims(table=) gave a {type(found).__name__}: give a ClaimedAgent, or None"
             )
         # A table may have whole numbers for ids.
-        owner = local_id(found.owner_user_id, "ClaimedAgent.owner_user_id")
+        owner = normalize_id(found.owner_user_id, "ClaimedAgent.owner_user_id")
         if owner is None:
             raise SettingsError("claim() of agent_claims(table=) gave an agent that nobody has: set its owner first")
         return replace(found, agent_id=_agent_id(found.agent_id), owner_user_id=owner)
@@ -144,19 +144,19 @@ class Claims(_JsonFeature):
         return self.site
 
 
-async def claim(feature: Claims, visit: Visit) -> Answer:
+async def claim(feature: AgentClaims, request: Request) -> Response:
     """`POST /claim`: `{"claimToken": ...}` of an agent, by the user who is signed in. Once, and only by one."""
     site = feature.site
-    if visit.parameters(claimToken=1, claim_token=1, token=1):
+    if request.parameters(claimToken=1, claim_token=1, token=1):
         raise SignInError(Code.INVALID_REQUEST, "a claim token belongs into the body, not into a URL")
     user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in who could claim an agent")
     # No page of another site can add this header, and without it a cookie may be what signs the request.
-    bears = visit.headers.get("authorization", "")[:7].lower() == "bearer "
-    if not bears and not site.sent(visit, site.app_url(visit)):
+    bears = request.headers.get("authorization", "")[:7].lower() == "bearer "
+    if not bears and not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a claim that was posted from elsewhere")
-    token = _claim_token(await posted(visit))
+    token = _claim_token(await read_json_body(request))
     found = None if token is None else await feature.claimed(token, user_id)
     if found is None:
         raise SignInError(Code.EXPIRED, "there is no such claim token, or it is over", status=404)
@@ -164,7 +164,7 @@ async def claim(feature: Claims, visit: Visit) -> Answer:
         raise SignInError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
     if found.is_new:
         await Emit(AgentClaimed(agent_id=found.agent_id, user_id=user_id))
-    return Answer(status=200, json={"ok": True, "agentId": found.agent_id})
+    return Response(status=200, json={"ok": True, "agentId": found.agent_id})
 
 
 def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
@@ -175,7 +175,7 @@ def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
 
 def _agent_id(agent_id: str | int) -> str:
     try:
-        known = local_id(agent_id, "agent_id")
+        known = normalize_id(agent_id, "agent_id")
     except SettingsError:
         known = None
     if known is None:
@@ -200,20 +200,20 @@ class UserProfiles(_JsonFeature):
             raise SettingsError('fields is a tuple of what may be seen of a user, such as ("display_name",)')
 
 
-async def profile(feature: UserProfiles, visit: Visit) -> Answer:
+async def profile(feature: UserProfiles, request: Request) -> Response:
     """`GET /{user_id}`: for whoever is signed in."""
     asking = await current_user(feature.site)
     if asking is None:
         raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
-    wanted = visit.path.rpartition("/")[2]
+    wanted = request.path.rpartition("/")[2]
     try:
-        user_id = local_id(wanted, "user_id")
+        user_id = normalize_id(wanted, "user_id")
     except SettingsError:
         user_id = None
     found = None if user_id is None else await AskApp(lambda app: app.call(feature.resolve, user_id))
     if found is None:
         raise SignInError(Code.INVALID_REQUEST, "there is no such user", status=404)
-    return Answer(status=200, json={name: _plain(_field(found, name)) for name in feature.fields})
+    return Response(status=200, json={name: _plain(_field(found, name)) for name in feature.fields})
 
 
 def _field(found: object, name: str) -> object:

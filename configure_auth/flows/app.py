@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ..errors import ConfigureAuthError, SettingsError
 from ..values import Secret
 
-__all__ = ["App", "AppResponse", "Hook", "is_keepable", "known_id", "local_id", "note_hook", "reaches_app"]
+__all__ = ["App", "AppResponse", "Hook", "is_storable", "normalize_id", "note_hook", "reaches_app", "require_id"]
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
@@ -32,10 +32,10 @@ class App(Protocol):
         Nothing of one that broke off, or is not as it was declared.
         """
 
-    def answer(self, hook: Hook, *args: object) -> Any:
+    def call_for_response(self, hook: Hook, *args: object) -> Any:
         """`call` a hook that may return a response: that response in the framework's own type, or None."""
 
-    def response(self, value: object) -> Any:
+    def to_response(self, value: object) -> Any:
         """What a hook gave beside a user id, as a response in the framework's own type."""
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
@@ -82,7 +82,7 @@ _UNKEPT = re.compile("[\0\ud800-\udfff]")
 _NO_IDS = (bool, float, complex, bytes, bytearray, list, tuple, dict, set, frozenset, Secret)
 
 
-def local_id(value: object, source: str = "user_id") -> str | None:
+def normalize_id(value: object, source: str = "user_id") -> str | None:
     """Return a user id of the app as a string; None where no user is signed in.
 
     Args:
@@ -106,19 +106,19 @@ def local_id(value: object, source: str = "user_id") -> str | None:
         raise SettingsError(f"{source}: got an empty string; expected None where no user is signed in")
     if len(text) > 255:
         raise SettingsError(f"{source}: got an id of {len(text)} characters; at most 255 can be stored")
-    if not is_keepable(text):
+    if not is_storable(text):
         raise SettingsError(f"{source}: got an id with a NUL or a lone surrogate in it, which no database stores")
     return text
 
 
-def is_keepable(value: str) -> bool:
+def is_storable(value: str) -> bool:
     """Whether every store can keep a string as an id."""
     return 0 < len(value) <= 255 and _UNKEPT.search(value) is None
 
 
-def known_id(value: object) -> str:
-    """`local_id` where there must be one."""
-    user_id = local_id(value)
+def require_id(value: object) -> str:
+    """`normalize_id` where there must be one."""
+    user_id = normalize_id(value)
     if user_id is None:
         raise SettingsError("user_id: got None; expected a user's id")
     return user_id

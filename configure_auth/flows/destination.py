@@ -55,7 +55,7 @@ class Destinations:
         # The text of the origin must be equal, so that user info, a port or a look-alike host can't slip in.
         return f"{parts.scheme}://{parts.netloc}" in self.allowed and target.startswith(f"{parts.scheme}://")
 
-    def judge(self, target: str | None) -> str | None:
+    def accepted_or_none(self, target: str | None) -> str | None:
         """The target if it's one of ours, else None; a bad one is nobody's error, just not followed."""
         return target if target is not None and self.accepts(target) else None
 

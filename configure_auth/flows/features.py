@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
-from .agent_claims import Claims
+from .agent_claims import AgentClaims
 from .keyed_ids import external_id
 from .messages.journeys import Messages
 from .routing import Feature, current_user
@@ -112,7 +112,7 @@ class Features:
             script=f"{home}/element.js",
             session=f"{home}/session",
             start=link.start_href(next),
-            next=self.site.destinations.judge(next),
+            next=self.site.destinations.accepted_or_none(next),
             connectors=link.connectors,
         )
 
@@ -130,13 +130,13 @@ class Features:
         return found
 
     @property
-    def claims(self) -> Claims:
+    def claims(self) -> AgentClaims:
         """The agents that the app's users claim.
 
         Raises:
             SettingsError: it has none.
         """
-        found: Claims | None = self._first(Claims)
+        found: AgentClaims | None = self._first(AgentClaims)
         if found is None:
             raise SettingsError("register configure_auth.agent_claims() first: an agent is claimed at its route")
         return found

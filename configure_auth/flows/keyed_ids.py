@@ -10,7 +10,7 @@ from ..values import Secret
 from .effects import UseStore
 from .site import Site
 
-__all__ = ["external_id", "forget_id", "id_key_name", "id_key_place", "keyed_id", "salted_id"]
+__all__ = ["external_id", "forget_id", "id_key_name", "id_key_seal_context", "keyed_id", "salted_id"]
 
 _KEY = "id key"
 
@@ -65,12 +65,12 @@ def id_key_name(site: Site) -> str:
     return f"id {site.agent}"
 
 
-def id_key_place(site: Site) -> tuple[str, str]:
+def id_key_seal_context(site: Site) -> tuple[str, str]:
     """What the key is sealed to."""
     return _KEY, site.agent
 
 
 async def _id_key(site: Site) -> Secret:
-    made = site.sealer.seal(secrets.token_urlsafe(32), *id_key_place(site))
+    made = site.sealer.seal(secrets.token_urlsafe(32), *id_key_seal_context(site))
     kept = await UseStore(lambda stores: stores.parameters.keep(id_key_name(site), made))
-    return Secret(site.sealer.open(kept, *id_key_place(site)))
+    return Secret(site.sealer.open(kept, *id_key_seal_context(site)))

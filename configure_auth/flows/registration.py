@@ -23,15 +23,15 @@ __all__ = [
     "LINK_PATH",
     "LOGIN_PATH",
     "Registration",
+    "dry_run",
     "ensure_callback",
-    "looking",
     "register_at_boot",
     "register_callbacks",
     "register_paths",
     "return_destinations",
 ]
 
-looking: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
+dry_run: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
 """True while a command imports an app to look at it: what is wrong at Configure must not be mended by the look."""
 
 LINK_PATH = "/configure"
@@ -93,7 +93,7 @@ def ensure_callback(configure_auth: Any) -> Any:
     The link's `return_to` and the login's `redirect_uri` are added where they are missing. Their URLs come from
     CONFIGURE_APP_URL, never from a request. Existing ones are kept, no OAuth client is created, and any number of
     workers may call this at once. Call it after the routes are registered; on Starlette await it, for example in the
-    app's lifespan. If Configure does not answer, it ends after at most three calls of 10 s each.
+    app's lifespan. If Configure does not response, it ends after at most three calls of 10 s each.
 
     Args:
         configure_auth: the app's `ConfigureAuth`. On Flask the callbacks of every app that it was installed into are
@@ -121,7 +121,7 @@ async def _guarded(done: Awaitable[tuple[Registration, ...]]) -> tuple[Registrat
 
 async def register_at_boot(features: Features) -> tuple[Registration, ...]:
     """Register the callbacks of one app, and log each result in one line."""
-    if looking.get():
+    if dry_run.get():
         return tuple(Registration(kind=kind, end="skipped", why="a command only looks at the app") for kind in _ADD)
     done = await register_callbacks(features)
     return _logged(done)
@@ -184,18 +184,18 @@ async def _redirect_uri(settings: Settings, callback: str) -> End:
     check_sso_redirect_uri(settings, callback)
     if not settings.required_api_key.reveal().startswith("sk_"):
         raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
-    answer = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])
+    response = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])
     # People would be stopped at Configure: what it lists afterwards counts, not that it said yes.
-    if callback not in answer.redirect_uris:
+    if callback not in response.redirect_uris:
         return "failed"
-    return "registered" if answer.changed else "already registered"
+    return "registered" if response.changed else "already registered"
 
 
 async def _return_to(settings: Settings, callback: str) -> End:
     if callback in await return_destinations(settings):
         return "already registered"
-    answer = await allow_sign_in_return_to(settings, callback)
-    return "registered" if callback in _standing([answer]) else "failed"
+    response = await allow_sign_in_return_to(settings, callback)
+    return "registered" if callback in _standing([response]) else "failed"
 
 
 async def return_destinations(settings: Settings) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
-from .answer import Answer
-from .app import AppResponse, local_id
+from .app import AppResponse, normalize_id
 from .destination import require_path
 from .effects import AskApp, Flow
 from .failures import as_sign_in_error
+from .request import Request
+from .response import Response
 from .site import Site
-from .visit import Visit
 
 __all__ = ["METHODS", "Feature", "Route", "current_user", "serve"]
 
@@ -25,7 +25,7 @@ class Feature(ABC):
     """A part of the app with routes of ours, under `path`."""
 
     needs: ClassVar[tuple[str, ...]] = ("agent", "token_keys")
-    """Settings without which its routes answer `not_configured`."""
+    """Settings without which its routes response `not_configured`."""
 
     site: Site
     path: str
@@ -38,7 +38,7 @@ class Feature(ABC):
         return f"{app_url}{self.path}{route}"
 
     @abstractmethod
-    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+    async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         """Return the response to a request that failed."""
 
 
@@ -52,7 +52,7 @@ class Route:
     endpoint: str
     rule: str
     methods: tuple[str, ...]
-    flow: Callable[[Any, Visit], Flow[Answer]]
+    flow: Callable[[Any, Request], Flow[Response]]
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -60,8 +60,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 async def serve(
-    feature: Feature, route: Route, visit: Visit, require: Callable[[Iterable[str]], None] | None = None
-) -> Answer:
+    feature: Feature, route: Route, request: Request, require: Callable[[Iterable[str]], None] | None = None
+) -> Response:
     """Serve a request to one of the feature's routes. Every failure becomes a response, never a bare 500.
 
     Args:
@@ -70,24 +70,24 @@ async def serve(
     """
     try:
         (require or feature.site.require)(feature.needs)
-        if visit.method not in route.methods and not (visit.method == "HEAD" and "GET" in route.methods):
-            raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {visit.method}", status=405)
-        _check_path(feature, visit, route.rule)
-        return await route.flow(feature, visit)
+        if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
+            raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {request.method}", status=405)
+        _check_path(feature, request, route.rule)
+        return await route.flow(feature, request)
     except AppResponse as made:
-        return Answer(response=made.response)
+        return Response(app_response=made.response)
     except Exception as error:  # noqa: BLE001  # the last place where an error can become a page
         failure = as_sign_in_error(error)
-    return await feature.respond_to_error(route, visit, failure)
+    return await feature.respond_to_error(route, request, failure)
 
 
-def _check_path(feature: Feature, visit: Visit, rule: str) -> None:
+def _check_path(feature: Feature, request: Request, rule: str) -> None:
     """Refuse a request under another path than the one that Configure redirects to."""
-    expected = urlsplit(feature.url(feature.site.app_url(visit), rule)).path
+    expected = urlsplit(feature.url(feature.site.app_url(request), rule)).path
     parent, _, last = expected.rpartition("/")
-    if visit.path != expected and not (last.startswith("{") and visit.path.rpartition("/")[0] == parent):
+    if request.path != expected and not (last.startswith("{") and request.path.rpartition("/")[0] == parent):
         raise SettingsError(
-            f"this request came to {visit.path[:200]!a}, but CONFIGURE_APP_URL and path= make {expected!a}; add the "
+            f"this request came to {request.path[:200]!a}, but CONFIGURE_APP_URL and path= make {expected!a}; add the "
             "prefix that the app is mounted under to CONFIGURE_APP_URL, or change path="
         )
 
@@ -95,4 +95,4 @@ def _check_path(feature: Feature, visit: Visit, rule: str) -> None:
 async def current_user(site: Site) -> str | None:
     """Return the id of the signed-in user, None if nobody is signed in."""
     value = await AskApp(lambda app: app.call(site.user_id))
-    return local_id(value, "user_id")
+    return normalize_id(value, "user_id")

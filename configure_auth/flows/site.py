@@ -16,9 +16,9 @@ from ..errors import SettingsError
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
 from ..values import Secret
-from .answer import BrowserCookie
 from .destination import Destinations
-from .visit import Visit
+from .request import Request
+from .response import BrowserCookie
 
 __all__ = ["AppOptions", "Clock", "Site", "digest"]
 
@@ -71,7 +71,7 @@ class AppOptions:
         """
         if not settings.has_credentials:
             log.warning(
-                "no credential of Configure is set: the button is empty, and our routes answer 503 not_configured; "
+                "no credential of Configure is set: the button is empty, and our routes response 503 not_configured; "
                 "`python -m configure_auth sandbox` prints values to begin with"
             )
         return Site(
@@ -130,13 +130,13 @@ class Site:
         """The path that the app is mounted under, as people see it; without a slash at its end."""
         return urlsplit(self.settings.app_url or "").path
 
-    def app_url(self, visit: Visit) -> str:
+    def app_url(self, request: Request) -> str:
         """The app's own URL: the setting, never the Host header; without the setting, loopback only."""
         if self.settings.app_url is not None:
             return self.settings.app_url
         try:
-            parts = urlsplit(f"//{visit.host}")
-            loopback = is_loopback(parts.hostname) and parts.netloc == visit.host and parts.port != 0
+            parts = urlsplit(f"//{request.host}")
+            loopback = is_loopback(parts.hostname) and parts.netloc == request.host and parts.port != 0
         except ValueError:
             loopback = False
         if not loopback:
@@ -144,27 +144,27 @@ class Site:
                 "CONFIGURE_APP_URL is not set: it is the https URL at which people reach this app, and it can be left "
                 "out on localhost only"
             )
-        return f"http://{visit.host}"
+        return f"http://{request.host}"
 
-    def sent(self, visit: Visit, app_url: str) -> bool:
+    def is_from_app(self, request: Request, app_url: str) -> bool:
         """Whether a page of the app itself, or for a POST one of `allowed_next`, made the browser send this."""
         parts = urlsplit(app_url)
-        trusted = self.destinations.allowed if visit.method == "POST" else ()
-        return visit.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
+        trusted = self.destinations.allowed if request.method == "POST" else ()
+        return request.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
 
     def cookie(self, app_url: str, value: str) -> BrowserCookie:
         # The prefix makes browsers refuse the cookie from a subdomain or over http (RFC 6265bis, section 4.1.3.2).
         secure = app_url.startswith("https:")
         return BrowserCookie(name="__Host-configure" if secure else "configure_dev", value=value, secure=secure)
 
-    def known_cookie(self, visit: Visit, app_url: str) -> BrowserCookie | None:
+    def known_cookie(self, request: Request, app_url: str) -> BrowserCookie | None:
         """The cookie that this browser has from a start, if it's well-formed."""
-        value = visit.browser(self.cookie(app_url, "").name)
+        value = request.browser(self.cookie(app_url, "").name)
         return None if value is None else self.cookie(app_url, value)
 
-    def browser_cookie(self, visit: Visit, app_url: str) -> BrowserCookie:
+    def browser_cookie(self, request: Request, app_url: str) -> BrowserCookie:
         """The same, or a new one."""
-        return self.known_cookie(visit, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))
+        return self.known_cookie(request, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))
 
     @staticmethod
     def confirmation(cookie: BrowserCookie, path: str, asked: dict[str, str]) -> str:

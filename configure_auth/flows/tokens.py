@@ -24,13 +24,13 @@ __all__ = [
     "OpenToken",
     "access_token",
     "account",
-    "checked",
+    "call_with_token",
     "export_user",
     "forget_user",
     "open_token",
-    "place_of",
-    "under_lease",
-    "validated",
+    "seal_context",
+    "validate_token",
+    "with_lease",
 ]
 
 log = logging.getLogger("configure_auth")
@@ -50,7 +50,7 @@ EARLY = 60.0
 """Seconds before its end that a token is refreshed, so that it doesn't end on its way."""
 
 GRACE = 60.0
-"""Seconds in which a refresh whose answer was lost may be sent again; later Configure calls it reuse."""
+"""Seconds in which a refresh whose response was lost may be sent again; later Configure calls it reuse."""
 
 SENDS = 2
 """How often a refresh is sent whose answers are lost: once, and once again."""
@@ -89,10 +89,10 @@ async def open_token(site: Site, user_id: str | None, resource: str, kind: Kind 
     return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
 
 
-async def checked(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> T:
+async def call_with_token(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> T:
     """Make a call with the user's token as it is now. One that Configure refuses, and again when asked, is renewed.
 
-    What can't be renewed is marked, and the refusal raised.
+    What can't be renewed is marked, and the failure raised.
     """
     opened = await open_token(site, user_id, resource, kind)
     try:
@@ -124,16 +124,16 @@ async def forget_user(site: Site, user_id: str) -> bool:
     return bool(gone)
 
 
-async def validated(site: Site, token: Secret) -> TokenValidation | None:
+async def validate_token(site: Site, token: Secret) -> TokenValidation | None:
     """What Configure says of a token from outside; None where it takes it for no token at all.
 
-    Whether that is a refusal or `valid: false` is unknown, so both are read. A 404 without a code of Configure's own is
+    Whether that is a failure or `valid: false` is unknown, so both are read. A 404 without a code of Configure's own is
     some gateway's.
     """
     try:
         return await validate_sign_in_token(site.settings, token)
     except ConfigureError as error:
-        # Any other refusal, such as 402 or 408, speaks of something else than the token.
+        # Any other failure, such as 402 or 408, speaks of something else than the token.
         said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)
         if said and error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
             return None
@@ -148,12 +148,12 @@ async def _find(site: Site, user_id: str | None, kind: Kind | None) -> StoredAcc
 
 
 def _tokens(site: Site, account: StoredAccount) -> tuple[Secret, Secret | None]:
-    plain = json.loads(site.sealer.open(account.token, *place_of(account)))
+    plain = json.loads(site.sealer.open(account.token, *seal_context(account)))
     refresh = plain.get("refresh_token")
     return Secret(plain["access_token"]), Secret(refresh) if refresh else None
 
 
-def place_of(account: StoredAccount) -> tuple[str, str, str, str]:
+def seal_context(account: StoredAccount) -> tuple[str, str, str, str]:
     """What a connection's token is sealed to."""
     return account.kind, account.agent, account.user_id, account.configure_user_id
 
@@ -190,8 +190,8 @@ def _is_fresh(site: Site, account: StoredAccount) -> bool:
 async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
     """The account with another token than `stale` has, from whichever worker gets there first."""
     for _ in range(_POLLS):
-        # Whole: an answer that nobody waits for any more would be the only copy of the new tokens.
-        renewed = await Shielded(under_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
+        # Whole: an response that nobody waits for any more would be the only copy of the new tokens.
+        renewed = await Shielded(with_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
         if renewed is not None:
             return renewed
         await Pause(_POLL)
@@ -211,7 +211,7 @@ async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, boo
     return present, _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present)
 
 
-async def under_lease(site: Site, account: StoredAccount, change: Callable[[], Flow[T]]) -> T | None:
+async def with_lease(site: Site, account: StoredAccount, change: Callable[[], Flow[T]]) -> T | None:
     """Change a user's tokens while no other worker does; None, and no change, if another worker has the lease."""
     # Hashed, because a killed worker leaves it behind, and it must not name a user who was deleted.
     name, owner = digest("refresh", f"{account.agent} {account.user_id}"), secrets.token_hex(16)
@@ -245,7 +245,7 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
     while True:
         first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at
         if present.refresh_sends >= SENDS or site.clock() >= first_sent + GRACE:
-            # An answer was lost for good: to send the token once more would revoke its whole family.
+            # An response was lost for good: to send the token once more would revoke its whole family.
             await _mark(site, present)
             raise _reconnect()
         present = await _change(
@@ -256,7 +256,7 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
             raise _reconnect()
         call = refresh_tokens(site.settings, refresh_token=token, resource=resource, scopes=present.scopes)
         try:
-            answer = await call
+            response = await call
         except ConfigureError as error:
             if error.backend_code == "invalid_grant":
                 await _mark(site, present)
@@ -270,20 +270,20 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
             if present.refresh_sends >= SENDS:
                 raise
         else:
-            return await _kept(site, present, answer, token)
+            return await _kept(site, present, response, token)
 
 
-async def _kept(site: Site, present: StoredAccount, answer: TokenResponse, old: Secret) -> StoredAccount:
+async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old: Secret) -> StoredAccount:
     # RFC 6749 section 6: without a new refresh token the old one stays.
     pair = {
-        "access_token": answer.access_token.reveal(),
-        "refresh_token": (answer.refresh_token or old).reveal(),
+        "access_token": response.access_token.reveal(),
+        "refresh_token": (response.refresh_token or old).reveal(),
     }
     fresh = replace(
         present,
-        token=site.sealer.seal(json.dumps(pair), *place_of(present)),
-        expires_at=None if answer.expires_in is None else site.clock() + answer.expires_in,
-        scopes=answer.scopes,
+        token=site.sealer.seal(json.dumps(pair), *seal_context(present)),
+        expires_at=None if response.expires_in is None else site.clock() + response.expires_in,
+        scopes=response.scopes,
         refresh_sent_at=None,
         refresh_sends=0,
         serial=secrets.token_hex(8),
@@ -303,8 +303,8 @@ async def _kept(site: Site, present: StoredAccount, answer: TokenResponse, old: 
 
 
 def _lost(error: ConfigureError) -> bool:
-    """Whether the request may have been served although no answer came."""
-    # A gateway's word, and an answer that can't be read, say nothing of what was done behind them.
+    """Whether the request may have been served although no response came."""
+    # A gateway's word, and an response that can't be read, say nothing of what was done behind them.
     unclear = error.status_code is None or error.status_code in (502, 504) or 200 <= error.status_code < 300
     return error.sent and unclear
 
@@ -315,7 +315,7 @@ async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredA
         new = replace(new, serial=secrets.token_hex(8))
     kept = await UseStore(lambda stores: stores.accounts.update(new, serial=old.serial))
     if not kept:
-        # It may be this very change, saved by a try whose answer was lost.
+        # It may be this very change, saved by a try whose response was lost.
         present = await _find(site, new.user_id, new.kind)
         if present is None or present.serial != new.serial:
             raise _reconnect()

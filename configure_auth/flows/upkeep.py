@@ -12,10 +12,10 @@ from typing import Literal
 from ..errors import SettingsError
 from ..stores import StoredAccount, StoredSubject
 from .effects import Shielded, UseStore
-from .keyed_ids import id_key_name, id_key_place
-from .messages.journeys import place_of_link
+from .keyed_ids import id_key_name, id_key_seal_context
+from .messages.journeys import link_seal_context
 from .site import Clock, Site
-from .tokens import place_of, under_lease
+from .tokens import seal_context, with_lease
 
 __all__ = ["Resealed", "purge", "reseal"]
 
@@ -75,7 +75,7 @@ async def reseal(site: Site) -> Resealed:
         for account in page:
             if not site.sealer.is_current(account.token):
                 # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
-                ends[await Shielded(under_lease(site, account, partial(_resealed, site, account)))] += 1
+                ends[await Shielded(with_lease(site, account, partial(_resealed, site, account)))] += 1
         after = page[-1].user_id, page[-1].kind
     await _reseal_links(site, ends)
     ends[await _reseal_id_key(site)] += 1
@@ -96,7 +96,7 @@ async def _links(site: Site, after: str | None) -> tuple[StoredSubject, ...]:
 
 
 async def _resealed_link(site: Site, link: StoredSubject) -> End:
-    token = _anew(site, link.token, place_of_link(link))
+    token = _anew(site, link.token, link_seal_context(link))
     if token is None:
         return "unreadable"
     fresh = replace(link, token=token, serial=secrets.token_hex(8))
@@ -110,7 +110,7 @@ async def _reseal_id_key(site: Site) -> End:
     kept = await UseStore(lambda stores: stores.parameters.read(name))
     if kept is None or site.sealer.is_current(kept):
         return "gone"
-    fresh = _anew(site, kept, id_key_place(site))
+    fresh = _anew(site, kept, id_key_seal_context(site))
     if fresh is None:
         return "unreadable"
     replaced = await UseStore(lambda stores: stores.parameters.replace(name, old=kept, new=fresh))
@@ -134,7 +134,7 @@ async def _resealed(site: Site, seen: StoredAccount) -> End:
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):
         return "gone"
-    token = _anew(site, present.token, place_of(present))
+    token = _anew(site, present.token, seal_context(present))
     if token is None:
         return "unreadable"
     fresh = replace(present, token=token, serial=secrets.token_hex(8))

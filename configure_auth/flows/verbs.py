@@ -9,7 +9,7 @@ from ..client.connect import ConnectResponse
 from ..runtime.verbs import verb
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
 from . import keyed_ids, tokens, upkeep
-from .app import known_id, local_id
+from .app import normalize_id, require_id
 from .features import Features
 from .messages import journeys as messages
 from .messages import senders
@@ -64,7 +64,7 @@ class SubjectVerbs(ABC):
         sender's linked profile afterwards; no report is sent to the app.
 
         Raises:
-            ConfigureError: Configure's refusal.
+            ConfigureError: Configure's failure.
         """
         return await senders.connect_sender(self._ready.messages, subject_key)
 
@@ -117,7 +117,7 @@ class UserVerbs(SubjectVerbs):
         """The user's connection, the link's before the login's; None where there is none."""
         if not self._features.site.settings.has_credentials:
             return None
-        return await tokens.account(self._ready.site, local_id(user_id))
+        return await tokens.account(self._ready.site, normalize_id(user_id))
 
     @verb
     async def access_token_for(self, user_id: UserId | None, kind: Kind | None = None) -> Secret:
@@ -126,27 +126,27 @@ class UserVerbs(SubjectVerbs):
         Raises:
             ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
         """
-        return await tokens.access_token(self._ready.site, local_id(user_id), self._ready.resource, kind)
+        return await tokens.access_token(self._ready.site, normalize_id(user_id), self._ready.resource, kind)
 
     @verb
     async def unlink_for(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
         """Delete the user's connections; what was deleted."""
-        return await account_link.unlink(self._ready.site, known_id(user_id))
+        return await account_link.unlink(self._ready.site, require_id(user_id))
 
     @verb
     async def external_id_for(self, user_id: UserId) -> str:
         """The user's id at Configure, for `client.profile(external_id=)`: a keyed hash, the same for ever."""
-        return await keyed_ids.external_id(self._ready.site, known_id(user_id))
+        return await keyed_ids.external_id(self._ready.site, require_id(user_id))
 
     @verb
     async def forget_user(self, user_id: UserId) -> bool:
         """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
-        return await tokens.forget_user(self._ready.site, known_id(user_id))
+        return await tokens.forget_user(self._ready.site, require_id(user_id))
 
     @verb
     async def export_user(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
         """All that is kept of a user, but for the tokens."""
-        return await tokens.export_user(self._ready.site, known_id(user_id))
+        return await tokens.export_user(self._ready.site, require_id(user_id))
 
     @verb
     async def register_agent(self, agent_id: str | int) -> Secret:
@@ -160,7 +160,7 @@ class UserVerbs(SubjectVerbs):
     @verb
     async def agents_owned_by(self, user_id: UserId | None) -> tuple[str, ...]:
         """The agents that a user has claimed."""
-        return await self._ready.claims.owned_by(local_id(user_id))
+        return await self._ready.claims.owned_by(normalize_id(user_id))
 
     @verb
     async def agent_owner(self, agent_id: str | int) -> str:

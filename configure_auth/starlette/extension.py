@@ -29,9 +29,9 @@ from ..errors import SettingsError
 from ..events import EVENTS, Event
 from ..flows import (
     AccountLink,
+    AgentClaims,
     AgentTable,
     AsyncPerformer,
-    Claims,
     Feature,
     Features,
     Flow,
@@ -41,7 +41,7 @@ from ..flows import (
     Route,
     UserProfiles,
 )
-from ..flows.app import local_id
+from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..runtime.verbs import Awaited
@@ -49,7 +49,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
-from .request import StarletteApp, is_async, no_session, respond_by_app, visit
+from .request import StarletteApp, is_async, no_session, read_request, respond_by_app
 
 __all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
@@ -282,7 +282,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
                 and `claim(claim_hash, user_id)`, both coroutines; see `configure_auth.flows.AgentTable`.
         """
-        feature = Claims(site=self._site, path=path, table=table)
+        feature = AgentClaims(site=self._site, path=path, table=table)
         return self._mount(f"{self._options.name}_agents", feature, flows.CLAIM_ROUTES)
 
     def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Mount:
@@ -334,11 +334,11 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     async def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> AsyncProfile:
         """`profile` of a user by id."""
-        opened = await self._run(flows.open_token(self._site, local_id(user_id), self._features.resource, kind))
+        opened = await self._run(flows.open_token(self._site, normalize_id(user_id), self._features.resource, kind))
 
         async def perform(call: Any, /) -> Any:
             resource = self._features.resource
-            return await self._run(flows.checked(self._site, local_id(user_id), resource, kind, call))
+            return await self._run(flows.call_with_token(self._site, normalize_id(user_id), resource, kind, call))
 
         return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
 
@@ -493,9 +493,9 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            seen = visit(request, self._options.session)
-            answer = await self._run(flows.serve(feature, route, seen, self._features.require), request)
-            return await respond_by_app(request, answer)
+            seen = read_request(request, self._options.session)
+            response = await self._run(flows.serve(feature, route, seen, self._features.require), request)
+            return await respond_by_app(request, response)
 
         # Other libraries tell endpoints apart by these, so each has a name of its own.
         endpoint.__name__ = endpoint.__qualname__ = f"{name}_{route.endpoint}"

@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
-from .request import StarletteApp, respond, session_of, visit
+from .request import StarletteApp, read_request, session_of, write_response
 
 __all__ = ["OAuthProvider", "register_oauth"]
 
@@ -57,8 +57,8 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        flow = provider.authorize_redirect(self._flow, visit(request, has_session=True), str(redirect_uri))
-        return respond(await self._run(request, flow))
+        flow = provider.authorize_redirect(self._flow, read_request(request, has_session=True), str(redirect_uri))
+        return write_response(await self._run(request, flow))
 
     async def authorize_access_token(self, request: Request) -> ConfigureToken:
         """In the callback: check it, exchange its code once, and see who it is.
@@ -71,7 +71,7 @@ class OAuthProvider:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
         identity, grant = await self._run(
-            request, provider.authorize_access_token(self._flow, visit(request, has_session=True))
+            request, provider.authorize_access_token(self._flow, read_request(request, has_session=True))
         )
         return token_of(identity, grant, self._map_profile)
 

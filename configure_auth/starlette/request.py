@@ -14,23 +14,26 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from .. import flows
 from ..errors import SettingsError
-from ..flows import Answer, AppResponse, Hook, Visit
+from ..flows import AppResponse, Hook
 from ..flows.app import note_hook, reaches_app
 
-__all__ = ["StarletteApp", "is_async", "no_session", "respond", "respond_by_app", "session_of", "visit"]
+__all__ = ["StarletteApp", "is_async", "no_session", "read_request", "respond_by_app", "session_of", "write_response"]
 
 
-def visit(request: Request, has_session: bool) -> Visit:
-    """A request. `has_session`: the app keeps its users in Starlette's session.
+def read_request(request: Request, has_session: bool) -> flows.Request:
+    """Convert a request. Its path includes the prefix that the app is mounted under, also if the server strips it.
 
-    Where the server strips the prefix that the app is mounted under, the path gets it back."""
+    Args:
+        has_session: the app keeps the signed-in user in Starlette's session.
+    """
     scope = request.scope
     mount = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
     path: str = scope["path"]
     headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
     headers["cookie"] = "; ".join(request.headers.getlist("cookie"))
-    return Visit(
+    return flows.Request(
         method=request.method,
         host=request.headers.get("host", ""),
         path=path if path.startswith(f"{mount}/") else mount + path,
@@ -40,24 +43,24 @@ def visit(request: Request, has_session: bool) -> Visit:
     )
 
 
-def respond(answer: Answer) -> Response:
-    """An answer as a Starlette response; the app's own gets our headers where it has none of them."""
-    if isinstance(answer.response, Response):
-        for name, value in answer.headers.items():
-            answer.response.headers.setdefault(name, value)
-        return answer.response
-    reply = answer.reply()
-    response = Response(reply.body, status_code=reply.status)
-    for name, value in reply.headers:
-        response.headers[name] = value
-    return response
+def write_response(response: flows.Response) -> Response:
+    """Convert to a Starlette response. The app's own gets our headers unless it has set them."""
+    if isinstance(response.app_response, Response):
+        for name, value in response.headers.items():
+            response.app_response.headers.setdefault(name, value)
+        return response.app_response
+    rendered = response.render()
+    made = Response(rendered.body, status_code=rendered.status)
+    for name, value in rendered.headers:
+        made.headers[name] = value
+    return made
 
 
-async def respond_by_app(request: Request, answer: Answer) -> Response:
-    """`respond`, where the answer may be an exception that the app has a handler for."""
-    error = answer.response
+async def respond_by_app(request: Request, response: flows.Response) -> Response:
+    """`write_response`, also for an exception that the app has a handler for."""
+    error = response.app_response
     if not isinstance(error, Exception):
-        return respond(answer)
+        return write_response(response)
     handlers, by_status = _handlers(request)
     handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
     if handler is None:
@@ -65,7 +68,7 @@ async def respond_by_app(request: Request, answer: Answer) -> Response:
     if handler is None:
         raise error
     made = await (handler(request, error) if is_async(handler) else run_in_threadpool(handler, request, error))
-    return respond(replace(answer, response=made))
+    return write_response(replace(response, app_response=made))
 
 
 def _handlers(request: Request) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
@@ -124,11 +127,11 @@ class StarletteApp:
             return b""
         return body
 
-    async def answer(self, hook: Hook, *args: object) -> Any:
+    async def call_for_response(self, hook: Hook, *args: object) -> Any:
         made = await self.call(hook, *args)
-        return None if made is None else self.response(made)
+        return None if made is None else self.to_response(made)
 
-    def response(self, value: object) -> Any:
+    def to_response(self, value: object) -> Any:
         if not isinstance(value, Response):
             raise SettingsError("a hook must return a Response of Starlette, or None")
         return value

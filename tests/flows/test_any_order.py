@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from configure_auth.events import AccountLinked, AccountUnlinked, LinkFailed, LoggedIn, SignInStarted
-from configure_auth.flows import Answer, run
+from configure_auth.flows import Response, run
 from configure_auth.flows.site import digest
 from configure_auth.flows.tokens import forget_user
 from configure_auth.stores import REPLAY
@@ -41,7 +41,7 @@ class Attempt:
 class Step:
     """What one request did."""
 
-    answer: Answer
+    response: Response
     sent: int
     events: list[object] = field(default_factory=list)
 
@@ -99,8 +99,8 @@ class Accounts(RuleBasedStateMachine):
             assert step.events == []
             return
         assert [type(event) for event in step.events] == [SignInStarted]
-        assert step.answer.location is not None
-        self.attempts.append(Attempt(intent, browser, user, self.world.now, step.answer.location))
+        assert step.response.location is not None
+        self.attempts.append(Attempt(intent, browser, user, self.world.now, step.response.location))
 
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), browser=st.sampled_from(BROWSERS), person=st.sampled_from(PEOPLE))
@@ -126,7 +126,7 @@ class Accounts(RuleBasedStateMachine):
         had = self._connected(user)
         step = self._request("link", "disconnect", "", browser)
         gone = {event.configure_user_id for event in step.events if isinstance(event, AccountUnlinked)}
-        if step.answer.status == 303:
+        if step.response.status == 303:
             # Attempts on their way can't undo it, even where there was nothing yet.
             assert user is not None
             assert gone == had
@@ -149,9 +149,9 @@ class Accounts(RuleBasedStateMachine):
 
     def _request(self, intent: str, route: str, query: str, browser: int) -> Step:
         sent, told = len(self.world.sent), len(self.world.events)
-        answer = self.world.request(intent, route, query, self.browsers[browser])
-        assert answer.status < 500
-        return Step(answer, len(self.world.sent) - sent, list(self.world.events[told:]))
+        response = self.world.request(intent, route, query, self.browsers[browser])
+        assert response.status < 500
+        return Step(response, len(self.world.sent) - sent, list(self.world.events[told:]))
 
     def _deliver(self, attempt: Attempt, number: int, query: str, *, cancelled: bool = False) -> Step:
         world, browser = self.world, self.browsers[number]

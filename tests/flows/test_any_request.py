@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.flows import Answer, run, serve
+from configure_auth.flows import Response, run, serve
 
 from .world import ROUTES, Browser, World, a_token, signed_in
 
@@ -87,17 +87,17 @@ INTENTS = st.sampled_from(["link", "login"])
 USERS = st.sampled_from([None, "u1"])
 
 
-def answered(world: World, intent: str, route: str, query: str, host: str, headers: dict[str, str]) -> Answer:
-    visit = world.visit(intent, route, "", world.current)
-    visit = replace(visit, query=query, host=host, headers={**visit.headers, **headers})
-    answer = run(serve(world.feature(intent), ROUTES[route], visit), world.perform)
-    assert isinstance(answer, Answer)
-    return answer
+def answered(world: World, intent: str, route: str, query: str, host: str, headers: dict[str, str]) -> Response:
+    request = world.build_request(intent, route, "", world.current)
+    request = replace(request, query=query, host=host, headers={**request.headers, **headers})
+    response = run(serve(world.feature(intent), ROUTES[route], request), world.perform)
+    assert isinstance(response, Response)
+    return response
 
 
-def is_fine(answer: Answer) -> bool:
-    reply = answer.reply()
-    is_to_a_prefetch = answer == Answer(status=503)
+def is_fine(response: Response) -> bool:
+    reply = response.render()
+    is_to_a_prefetch = response == Response(status=503)
     return (reply.status < 500 or is_to_a_prefetch) and all(
         "\n" not in value and "\r" not in value for _, value in reply.headers
     )
@@ -149,9 +149,9 @@ def test_what_else_a_good_callback_carries_breaks_nothing(
     world.current = browser
     query = f"{more}&{query}" if where == "before" else f"{query}&{more}"
     kept = {name: value for name, value in headers.items() if name != "cookie"}
-    answer = answered(world, intent, "callback", query, "localhost:3000", kept)
+    response = answered(world, intent, "callback", query, "localhost:3000", kept)
 
-    assert is_fine(answer)
+    assert is_fine(response)
     assert len(world.wire.used) <= 1
     assert bool(world.sent) == bool(world.wire.used)
 
@@ -180,9 +180,9 @@ def test_nothing_is_sent_unless_state_and_cookie_match(intent: str, change: str)
     query = world.came_back(intent, browser)
     good = browser.cookie
     changed, browser.cookie = CHANGES[change](query, good)
-    answer = world.request(intent, "callback", changed, browser)
+    response = world.request(intent, "callback", changed, browser)
 
-    assert 400 <= answer.status < 500
+    assert 400 <= response.status < 500
     assert world.sent == []
 
     browser.cookie = good

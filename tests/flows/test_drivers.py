@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from configure_auth.errors import ApiCode, ConfigureError, StoreError
-from configure_auth.flows import Answer, arun, run
+from configure_auth.flows import Response, arun, run
 from configure_auth.flows.effects import Flow, Pause, Shielded, UseStore
 
 from .world import Awaited, World, signed_in
@@ -40,12 +40,12 @@ FAILURES: list[dict[str, Exception]] = [
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: next(iter(failure), "none"))
 @pytest.mark.parametrize("intent", ["link", "login"])
 def test_both_drivers_leave_the_same_log_and_answer(intent: str, failure: dict[str, Exception], backend: str) -> None:
-    def drive(driver: Callable[[World, Flow[Answer]], Answer]) -> tuple[list[str], int, list[str]]:
+    def drive(driver: Callable[[World, Flow[Response]], Response]) -> tuple[list[str], int, list[str]]:
         world, browser = World(), signed_in(intent)
         query = world.came_back(intent, browser)
         world.fails.update(failure)
-        answer = driver(world, world.flow(intent, "callback", query, browser))
-        return world.log, answer.status, [type(event).__name__ for event in world.events]
+        response = driver(world, world.flow(intent, "callback", query, browser))
+        return world.log, response.status, [type(event).__name__ for event in world.events]
 
     assert drive(lambda world, flow: run(flow, world.perform)) == drive(
         lambda world, flow: awaited(backend, world, flow)

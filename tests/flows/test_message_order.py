@@ -295,15 +295,15 @@ def test_a_link_that_changed_meanwhile_is_looked_at_again(end: str) -> None:
 
 def between(world: World, entry: str, action: Callable[[], object]) -> None:
     """Let something happen once, when this call was answered."""
-    answer, pending = world.wire.answer, [action]
+    response, pending = world.wire.response, [action]
 
     def answered(call: Any) -> Any:
-        got = answer(call)
+        got = response(call)
         if pending and f"{call.method} {urlsplit(call.url).path}" == entry:
             pending.pop()()
         return got
 
-    world.wire.answer = answered  # type: ignore[method-assign]
+    world.wire.response = answered  # type: ignore[method-assign]
 
 
 # A refresh
@@ -347,7 +347,7 @@ def test_the_whole_of_a_refresh() -> None:
     assert world.sent == ["POST /oauth/token"]
 
 
-@pytest.mark.parametrize("how", ["fails", "answer lost"])
+@pytest.mark.parametrize("how", ["fails", "response lost"])
 def test_a_lease_that_is_not_given_back_makes_no_good_refresh_an_error(
     how: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -76,9 +76,9 @@ def test_nothing_is_sent_before_the_claim(flow: str) -> None:
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
     world.fails["states.claim"] = StoreError("locked")
-    answer = world.request(flow, "callback", query, browser)
+    response = world.request(flow, "callback", query, browser)
 
-    assert answer.status == 503
+    assert response.status == 503
     assert world.sent == []
 
     world.fails.clear()
@@ -89,9 +89,9 @@ def test_nothing_is_sent_before_the_user_was_seen_to_be_the_starter() -> None:
     world, browser = World(), signed_in("link")
     query = world.came_back("link", browser)
     browser.user = "u2"
-    answer = world.request("link", "callback", query, browser)
+    response = world.request("link", "callback", query, browser)
 
-    assert answer.status == 403
+    assert response.status == 403
     assert world.log == [
         "app.call",
         "states.claim",
@@ -116,9 +116,9 @@ def test_the_outcome_is_remembered_after_the_save_and_not_where_the_save_failed(
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
     world.fails["accounts.save"] = StoreError("locked")
-    answer = world.request(flow, "callback", query, browser)
+    response = world.request(flow, "callback", query, browser)
 
-    assert answer.status == 503
+    assert response.status == 503
     assert f"tell {DONE[flow]}" not in world.log
     assert in_order(world.log, "accounts.save", "states.finish", "tell LinkFailed")
     assert world.log.count("states.finish") == 1
@@ -144,9 +144,9 @@ def test_the_end_stands_where_only_its_memory_fails(flow: str) -> None:
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
     world.fails["states.finish"] = StoreError("locked")
-    answer = world.request(flow, "callback", query, browser)
+    response = world.request(flow, "callback", query, browser)
 
-    assert answer.status == 303
+    assert response.status == 303
     assert f"tell {DONE[flow]}" in world.log
 
     world.fails.clear()
@@ -169,9 +169,9 @@ def test_who_is_refused_is_not_left_signed_in() -> None:
         raise LoginRefused("not you")
 
     world, browser = World(on_login=sign_in_and_refuse), Browser()
-    answer = world.request("login", "callback", world.came_back("login", browser), browser)
+    response = world.request("login", "callback", world.came_back("login", browser), browser)
 
-    assert answer.status == 403
+    assert response.status == 403
     assert browser.user is None
     assert in_order(world.log, "app.call", "app.renew_session", "states.finish", "tell LinkFailed")
     assert "accounts.save" not in world.log
@@ -191,9 +191,9 @@ def test_a_handler_that_fails_undoes_nothing(flow: str) -> None:
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
     world.fails[f"tell {DONE[flow]}"] = RuntimeError("a handler of the app is broken")
-    answer = world.request(flow, "callback", query, browser)
+    response = world.request(flow, "callback", query, browser)
 
-    assert answer.status == 303
+    assert response.status == 303
     assert browser.user is not None
     assert world.stores.accounts.find("test-agent", browser.user)
     assert world.log[-2:] == ["states.finish", "shielded ends"]
@@ -220,9 +220,9 @@ def test_the_loser_of_a_race_waits_two_seconds_and_then_shows_a_page(flow: str) 
     while not isinstance(effect, Shielded):
         effect = winner.send(world.perform(effect))
     began = world.now
-    answer = world.request(flow, "callback", query, browser)
+    response = world.request(flow, "callback", query, browser)
 
-    assert answer.status == 202
+    assert response.status == 202
     assert world.log.count("pause") == 20
     assert world.now - began == pytest.approx(2)
     assert world.sent == []
@@ -266,9 +266,9 @@ def test_an_attempt_of_another_callback_of_the_app_ends_unsent() -> None:
     world, browser = World(), signed_in("link")
     query = world.came_back("link", browser)
     world.link = replace(world.link, path="/other")
-    answer = world.request("link", "callback", query, browser)
+    response = world.request("link", "callback", query, browser)
 
-    assert answer.status == 400
+    assert response.status == 400
     assert world.sent == []
 
 

@@ -20,20 +20,21 @@ import anyio
 import anyio.lowlevel
 
 from configure_auth import Settings
-from configure_auth.client.call import Call, Response
+from configure_auth.client.call import Call
+from configure_auth.client.call import Response as Received
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
     MESSAGE_ROUTES,
     AccountLink,
-    Answer,
     AppOptions,
     AsyncPerformer,
     Login,
     Messages,
     Performer,
+    Request,
+    Response,
     Site,
-    Visit,
     run,
     serve,
 )
@@ -76,7 +77,7 @@ class Wire:
         self._codes[code] = asked | {"user": configure_user_id}
         return urlencode({"code": code, "state": asked["state"]})
 
-    def answer(self, call: Call[Any]) -> Any:
+    def response(self, call: Call[Any]) -> Any:
         path = urlsplit(call.url).path
         body = {
             "/v1/auth/sign-in/exchange": self._exchange,
@@ -87,7 +88,7 @@ class Wire:
             "/v1/auth/sign-in/recognize-phone": self._recognize,
         }[path](call)
         status = 400 if "error" in body else 200
-        return call.parse(Response(status=status, headers={"content-type": "application/json"}, content=_json(body)))
+        return call.parse(Received(status=status, headers={"content-type": "application/json"}, content=_json(body)))
 
     def _use(self, code: str) -> dict[str, str] | None:
         assert code not in self.used, "a code was sent twice"
@@ -171,10 +172,10 @@ class App:
     def call(self, hook: Callable[..., Any], *args: object) -> Any:
         return hook(*args)
 
-    def answer(self, hook: Callable[..., Any], *args: object) -> Any:
+    def call_for_response(self, hook: Callable[..., Any], *args: object) -> Any:
         return hook(*args)
 
-    def response(self, value: object) -> Any:
+    def to_response(self, value: object) -> Any:
         return value
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
@@ -182,7 +183,7 @@ class App:
 
 
 class Logged:
-    """An object whose method calls are named in a log. `lose` is asked after each whether its answer gets lost."""
+    """An object whose method calls are named in a log. `lose` is asked after each whether its response gets lost."""
 
     def __init__(
         self, target: Any, log: Callable[[str], None], name: str, lose: Callable[[str], Exception | None]
@@ -194,11 +195,11 @@ class Logged:
         self._log(entry)
 
         def done(*given: Any, **named: Any) -> Any:
-            answer = getattr(self._target, method)(*given, **named)
+            response = getattr(self._target, method)(*given, **named)
             lost = self._lose(entry)
             if lost is not None:
                 raise lost
-            return answer
+            return response
 
         return done
 
@@ -285,7 +286,7 @@ class World:
 
     def send(self, call: Call[Any]) -> Any:
         self._note(f"{call.method} {urlsplit(call.url).path}")
-        return self.wire.answer(call)
+        return self.wire.response(call)
 
     def _hear(self, event: Event) -> None:
         self._note(f"tell {type(event).__name__}")
@@ -301,11 +302,11 @@ class World:
     def feature(self, intent: str) -> Feature:
         return self.link if intent == "link" else self.login
 
-    def visit(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Visit:
+    def build_request(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Request:
         sent = {"sec-fetch-site": "cross-site" if route == "callback" else "same-origin", "accept": "text/html"}
         if browser.cookie is not None:
             sent["cookie"] = browser.cookie
-        return Visit(
+        return Request(
             method="POST" if route in ("disconnect", "finish") else "GET",
             host="localhost:3000",
             path=f"{self.feature(intent).path}{ROUTES[route].rule}",
@@ -313,31 +314,31 @@ class World:
             headers=sent | headers,
         )
 
-    def flow(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Flow[Answer]:
+    def flow(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Flow[Response]:
         self.current = browser
-        visit = self.visit(intent, route, query, browser, **headers)
-        return serve(self.feature(intent), ROUTES[route], visit)
+        request = self.build_request(intent, route, query, browser, **headers)
+        return serve(self.feature(intent), ROUTES[route], request)
 
-    def request(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Answer:
-        answer = run(self.flow(intent, route, query, browser, **headers), self.perform)
-        if answer.cookie is not None:
-            browser.cookie = f"{answer.cookie.name}={answer.cookie.value}"
-        return answer
+    def request(self, intent: str, route: str, query: str, browser: Browser, **headers: str) -> Response:
+        response = run(self.flow(intent, route, query, browser, **headers), self.perform)
+        if response.cookie is not None:
+            browser.cookie = f"{response.cookie.name}={response.cookie.value}"
+        return response
 
     def start(self, intent: str, browser: Browser) -> str:
         """Where at Configure a start leads."""
-        answer = self.request(intent, "sign_in", "", browser)
-        assert answer.location is not None, answer
-        return answer.location
+        response = self.request(intent, "sign_in", "", browser)
+        assert response.location is not None, response
+        return response.location
 
-    def complete(self, body: bytes, **headers: str) -> Answer:
+    def complete(self, body: bytes, **headers: str) -> Response:
         """Post the end of a journey."""
         self.posted = body
         sent = {"content-type": "application/json", "content-length": str(len(body))} | headers
         (route,) = MESSAGE_ROUTES
         path = f"{self.messages.path}{route.rule}"
-        visit = Visit(method="POST", host="localhost:3000", path=path, query="", headers=sent)
-        return run(serve(self.messages, route, visit), self.perform)
+        request = Request(method="POST", host="localhost:3000", path=path, query="", headers=sent)
+        return run(serve(self.messages, route, request), self.perform)
 
     def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
         """The query of a callback after a start; what led to it is not in the log."""
@@ -366,9 +367,9 @@ class _AwaitedClient:
     world: World
 
     async def send(self, call: Call[Any]) -> Any:
-        answer = self.world.send(call)
+        response = self.world.send(call)
         await anyio.lowlevel.checkpoint()
-        return answer
+        return response
 
     async def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
         self.world.log.append("both")

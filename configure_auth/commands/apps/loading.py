@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ...errors import ConfigureAuthError, SettingsError
-from ...flows.registration import looking
+from ...flows.registration import dry_run
 
 __all__ = ["import_object", "looking_at", "read_environment", "source_line"]
 
@@ -92,14 +92,14 @@ def looking_at(what: str, *, by: str) -> Iterator[None]:
     Raises:
         SettingsError: in place of any exception.
     """
-    token = looking.set(True)
+    token = dry_run.set(True)
     try:
         yield
     except (Exception, SystemExit) as error:
         more = "" if _is_ours(error) else f" ({by} shows the whole error)"
         raise SettingsError(_printable(f"{what} failed{source_line(error)}: {_summary(error)}{more}")) from error
     finally:
-        looking.reset(token)
+        dry_run.reset(token)
 
 
 def source_line(error: BaseException) -> str:

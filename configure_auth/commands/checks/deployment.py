@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ...flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthClient
+from ...flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthOptions
 from ...settings import Settings
 from .application import Application
 from .findings import skipped
@@ -74,10 +74,10 @@ class Deployment:
         return self._callback(self.link_path if link is None else link.path)
 
     @property
-    def client(self) -> OAuthClient:
+    def client(self) -> OAuthOptions:
         """The login's OAuth client."""
         login = self.feature(Login)
-        return OAuthClient.of(self.settings) if login is None else login.sign_in.client
+        return OAuthOptions.of(self.settings) if login is None else login.sign_in.client
 
     def _callback(self, path: str) -> str:
         return f"{self.settings.app_url or ''}{path}/callback"

@@ -14,7 +14,7 @@ from ...client.profile import ProfileResponse, RuntimeScope, read_profile
 from ...client.profile import Subject as Person
 from ...client.sign_in import exchange_sign_in_code, sign_in_url
 from ...errors import ApiCode, Code, ConfigureError, SignInError
-from ...flows.sign_in.link import check_grant, is_over
+from ...flows.sign_in.link import check_grant, is_code_expired
 from ...flows.sign_in.login import fetch_identity
 from ...settings import is_loopback
 from ...values import Secret
@@ -132,7 +132,7 @@ def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
             "Configure rejects the client secret: it is wrong, or was rotated",
             "set CONFIGURE_OAUTH_CLIENT_SECRET to the current one; each run of Configure's setup creates a new one",
         )
-    if error.backend_code == "invalid_grant" or (is_link and is_over(error)):
+    if error.backend_code == "invalid_grant" or (is_link and is_code_expired(error)):
         return failed("Configure says that the code has expired", "run it again without a pause after Allow")
     return no_answer(error)
 

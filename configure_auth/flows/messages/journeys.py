@@ -18,27 +18,27 @@ from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import JourneyCompleted
 from ...stores import StoredSubject
 from ...values import Journey, LinkedAccount, Secret
-from ..answer import Answer
-from ..app import AppResponse, Hook, is_keepable
+from ..app import AppResponse, Hook, is_storable
 from ..effects import AskApp, Emit, Shielded, UseStore
+from ..json_body import read_json_body
 from ..keyed_ids import keyed_id
-from ..posted import posted
+from ..request import Request
+from ..response import Response
 from ..routing import Feature, Route
 from ..site import Site, digest
-from ..tokens import validated
-from ..visit import Visit
+from ..tokens import validate_token
 from .phones import Phones
 
 __all__ = [
     "MESSAGE_ROUTES",
     "Messages",
-    "Met",
     "Sender",
-    "named",
-    "place_of_link",
+    "TrustedLinks",
+    "create_opt_out",
+    "link_seal_context",
+    "resolve_sender",
     "seal_link",
     "start_journey",
-    "wish_of",
 ]
 
 log = logging.getLogger("configure_auth")
@@ -60,7 +60,7 @@ _MET_LIMIT = 100_000
 _JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 
 
-class Met:
+class TrustedLinks:
     """The links that this process has seen good of late, by their serial; a lost entry costs one call."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Messages(Feature):
     connectors: tuple[str, ...] = ()
     theme: Literal["light", "dark"] | None = None
     phones: Phones = field(init=False)
-    met: Met = field(default_factory=Met, repr=False, compare=False)
+    trusted_links: TrustedLinks = field(default_factory=TrustedLinks, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,24 +163,24 @@ class Messages(Feature):
             )
         return self.url(app_url, "/complete")
 
-    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+    async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         """Which step failed is for the log: whoever posts here learns from the status alone."""
         log.info("a completion was refused with %s: %s", error.status, error)
         busy = error.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_REJECTED, Code.STORE_BUSY)
-        return Answer(
+        return Response(
             status=503 if busy else error.status,
             json={"ok": False, "linked": False},
             retry_after=(error.retry_after or 5) if busy else error.retry_after,
-            readable_by=_reader(self, visit),
+            readable_by=_reader(self, request),
             # RFC 9110, section 15.5.6: a 405 says what is allowed.
             allow=route.methods if error.status == 405 else (),
         )
 
 
-async def named(messages: Messages, subject_key: str | int) -> Sender:
+async def resolve_sender(messages: Messages, subject_key: str | int) -> Sender:
     """The sender whom the app calls `subject_key`."""
     key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
-    name = messages.phones.sender(key) if isinstance(key, str) and is_keepable(key) else ""
+    name = messages.phones.sender(key) if isinstance(key, str) and is_storable(key) else ""
     if not name:
         raise SettingsError(
             "subject_key must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
@@ -191,10 +191,10 @@ async def named(messages: Messages, subject_key: str | int) -> Sender:
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
     """A sender's link, as it is kept."""
     link = _kept(site, subject, configure_user_id=configure_user_id, proven=proven)
-    return replace(link, token=site.sealer.seal(token.reveal(), *place_of_link(link)))
+    return replace(link, token=site.sealer.seal(token.reveal(), *link_seal_context(link)))
 
 
-def wish_of(site: Site, subject: str) -> StoredSubject:
+def create_opt_out(site: Site, subject: str) -> StoredSubject:
     """What is kept of a sender who disconnected."""
     return _kept(site, subject, configure_user_id="", proven=True)
 
@@ -211,7 +211,7 @@ def _kept(site: Site, subject: str, *, configure_user_id: str, proven: bool) -> 
     )
 
 
-def place_of_link(link: StoredSubject) -> tuple[str, str, str, str]:
+def link_seal_context(link: StoredSubject) -> tuple[str, str, str, str]:
     """What a link's token is sealed to."""
     return "subject", link.agent, link.subject, link.configure_user_id
 
@@ -220,7 +220,7 @@ async def start_journey(messages: Messages, subject_key: str | int) -> str:
     """Begin a journey; the link to send to the sender, and to nobody else."""
     messages.complete_url()
     site = messages.site
-    sender = await named(messages, subject_key)
+    sender = await resolve_sender(messages, subject_key)
     journey_id = Secret(secrets.token_urlsafe(32))
     journey_hash = digest("journey", journey_id.reveal())
     now = site.clock()
@@ -228,7 +228,7 @@ async def start_journey(messages: Messages, subject_key: str | int) -> str:
         journey_hash=journey_hash,
         agent=site.agent,
         subject=sender.subject,
-        # For the hook, which is to answer in the thread.
+        # For the hook, which is to response in the thread.
         sender=site.sealer.seal(sender.key, "sender", journey_hash),
         created_at=now,
         expires_at=now + LIFETIME,
@@ -247,11 +247,11 @@ class _Completion:
     agent: object = None
 
 
-async def complete(messages: Messages, visit: Visit) -> Answer:
+async def complete(messages: Messages, request: Request) -> Response:
     """`POST /complete`: the token of a journey's person. `OPTIONS` is the preflight of Configure's page."""
-    if visit.method == "OPTIONS":
-        return _preflight(messages, visit)
-    completion = await _read(visit)
+    if request.method == "OPTIONS":
+        return _preflight(messages, request)
+    completion = await _read(request)
     journey_hash, token_hash = digest("journey", completion.journey_id), digest("token", completion.token.reveal())
     journey = await _present(messages.site, journey_hash)
     if journey is not None and journey.token_hash is None:
@@ -263,7 +263,7 @@ async def complete(messages: Messages, visit: Visit) -> Answer:
                 raise SignInError(Code.INVALID_REQUEST, "too many tokens were tried", status=429, retry_after=60)
     if journey is None or journey.token_hash is None or not secrets.compare_digest(journey.token_hash, token_hash):
         raise SignInError(Code.EXPIRED, "there is no such journey, or it is over", status=404)
-    return Answer(status=200, json={"ok": True, "linked": True}, readable_by=_reader(messages, visit))
+    return Response(status=200, json={"ok": True, "linked": True}, readable_by=_reader(messages, request))
 
 
 async def _present(site: Site, journey_hash: str) -> Journey | None:
@@ -276,8 +276,8 @@ async def _counted(site: Site, journey_hash: str) -> bool:
     )
 
 
-async def _read(visit: Visit) -> _Completion:
-    fields = await posted(visit)
+async def _read(request: Request) -> _Completion:
+    fields = await read_json_body(request)
     token, journey_id = fields.get("token"), fields.get("journeyId", fields.get("journey_id"))
     said = fields.get("userId", fields.get("user_id")), fields.get("agent")
     well_formed = is_token(token) and all(isinstance(one, str | None) for one in said)
@@ -301,7 +301,7 @@ async def _validated(site: Site, completion: _Completion) -> str:
     """Whose token it is. Agent and user come from Configure; what the body says of them can only contradict."""
     if completion.agent not in (None, "", site.agent):
         raise _forged("a completion for another agent")
-    validation = await validated(site, completion.token)
+    validation = await validate_token(site, completion.token)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise _forged("the token is no agent token of this agent")
     if completion.user_id not in (None, "", validation.user_id):
@@ -345,15 +345,15 @@ def _forged(why: str) -> SignInError:
     return SignInError(Code.NOT_AN_AGENT_TOKEN, why, status=401)
 
 
-def _reader(messages: Messages, visit: Visit) -> str | None:
+def _reader(messages: Messages, request: Request) -> str | None:
     """The origin of Configure's page, where it is the one that asks."""
     origin = messages.site.settings.sign_in_url
-    return origin if visit.headers.get("origin") == origin else None
+    return origin if request.headers.get("origin") == origin else None
 
 
-def _preflight(messages: Messages, visit: Visit) -> Answer:
+def _preflight(messages: Messages, request: Request) -> Response:
     # The completion is probably posted by the page in the person's browser, to localhost too in development.
-    reader = _reader(messages, visit)
+    reader = _reader(messages, request)
     if reader is None:
         raise SignInError(Code.CROSS_SITE, "a preflight of another origin than Configure's page")
     permissions = [
@@ -361,9 +361,9 @@ def _preflight(messages: Messages, visit: Visit) -> Answer:
         ("Access-Control-Allow-Headers", "content-type"),
         ("Access-Control-Max-Age", "600"),
     ]
-    if visit.headers.get("access-control-request-private-network") == "true":
+    if request.headers.get("access-control-request-private-network") == "true":
         permissions.append(("Access-Control-Allow-Private-Network", "true"))
-    return Answer(status=204, readable_by=reader, permissions=tuple(permissions))
+    return Response(status=204, readable_by=reader, permissions=tuple(permissions))
 
 
 MESSAGE_ROUTES = (Route("complete", "/complete", ("POST", "OPTIONS"), complete),)

@@ -20,8 +20,8 @@ from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore
 from ..keyed_ids import forget_id, salted_id
 from ..site import Site
-from ..tokens import validated
-from .journeys import Messages, Sender, named, place_of_link, seal_link, wish_of
+from ..tokens import validate_token
+from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link
 
 __all__ = ["connect_sender", "export_subject", "forget_subject", "message_identity", "unlink_subject"]
 
@@ -45,7 +45,7 @@ async def message_identity(
     """
     if isinstance(phone_candidates, str):
         raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
-    sender = await named(messages, subject_key)
+    sender = await resolve_sender(messages, subject_key)
     phones = messages.phones.numbers(phone_candidates or ())
     nobody = MessageIdentity(external_id=await salted_id(messages.site, "sender", sender.name))
     try:
@@ -63,7 +63,7 @@ async def message_identity(
 
 async def connect_sender(messages: Messages, subject_key: str | int) -> ConnectResponse:
     """Have Configure create a sign-in link for a sender, who has the profile of `message_identity`'s external id."""
-    sender = await named(messages, subject_key)
+    sender = await resolve_sender(messages, subject_key)
     external_id = await salted_id(messages.site, "sender", sender.name)
     return await connect(ProfileSession(messages.site.settings, Subject(external_id=external_id)))
 
@@ -91,11 +91,11 @@ async def _identified(
                 return None
             link = proven
     if link is not None:
-        token = Secret(site.sealer.open(link.token, *place_of_link(link)))
-        trusted = messages.met.knows(link, site.clock())
+        token = Secret(site.sealer.open(link.token, *link_seal_context(link)))
+        trusted = messages.trusted_links.knows(link, site.clock())
         if trusted or await _is_good(site, link, token):
             if not trusted:
-                messages.met.add(link, site.clock())
+                messages.trusted_links.add(link, site.clock())
             return replace(
                 nobody,
                 token=token,
@@ -129,7 +129,7 @@ def _objection(
 
 async def _is_good(site: Site, link: StoredSubject, token: Secret) -> bool:
     """Whether Configure still takes a stored token."""
-    validation = await validated(site, token)
+    validation = await validate_token(site, token)
     return (
         validation is not None
         and is_agent_token(validation, site.agent)
@@ -150,7 +150,7 @@ async def _by_phone(
     link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
     if not await _replaced(site, link, None):
         return None
-    messages.met.add(link, site.clock())
+    messages.trusted_links.add(link, site.clock())
     await Emit(SenderLinked(account=link.public))
     return replace(
         nobody,
@@ -176,7 +176,7 @@ async def _dropped(site: Site, link: StoredSubject, why: Literal["contradicted",
 async def export_subject(messages: Messages, subject_key: str | int) -> LinkedAccount | None:
     """All that is kept of a sender, but for the token."""
     site = messages.site
-    sender = await named(messages, subject_key)
+    sender = await resolve_sender(messages, subject_key)
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
     return None if link is None or link.is_wish else link.public
 
@@ -187,8 +187,8 @@ async def unlink_subject(messages: Messages, subject_key: str | int) -> bool:
     Configure goes on to recognise the phone of whoever let our agent in once, at the very next message.
     """
     site = messages.site
-    sender = await named(messages, subject_key)
-    wish = wish_of(site, sender.subject)
+    sender = await resolve_sender(messages, subject_key)
+    wish = create_opt_out(site, sender.subject)
     gone = await UseStore(lambda stores: stores.journeys.unlink(wish))
     return await _told_of(gone, "disconnected")
 
@@ -196,7 +196,7 @@ async def unlink_subject(messages: Messages, subject_key: str | int) -> bool:
 async def forget_subject(messages: Messages, subject_key: str | int) -> bool:
     """Delete all there is of a sender, journeys on their way and a wish too; whether a link was there."""
     site = messages.site
-    sender = await named(messages, subject_key)
+    sender = await resolve_sender(messages, subject_key)
     gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, sender.subject))
     await forget_id(site, "sender", sender.name)
     return await _told_of(gone, "forgotten")

@@ -16,8 +16,8 @@ from ...errors import Code, ConfigureAuthError, LoginRefused, SignInError
 from ...events import SignInStarted
 from ...stores import REPLAY
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
-from ..answer import Answer, BrowserCookie
 from ..effects import Emit, Pause, UseStore
+from ..response import BrowserCookie, Response
 from ..site import Site, digest
 
 __all__ = [
@@ -106,12 +106,12 @@ class SignInKind(ABC):
         """Check that the signed-in user is the one who started. False skips the exchange and redirects to `next`."""
 
     @abstractmethod
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
         """Exchange the code and store the result."""
 
-    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Respond to the same browser after a success, without a second exchange."""
-        return Answer.redirect(outcome.location or self.after)
+        return Response.redirect(outcome.location or self.after)
 
 
 async def create_state(

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from ...errors import Code, LoginRefused, SignInError
 from ...events import LinkFailed
 from ...values import PendingSignIn, Secret
-from ..answer import Answer, BrowserCookie
 from ..app import AppResponse
 from ..destination import with_query
 from ..effects import Emit, Shielded
 from ..failures import as_sign_in_error
+from ..request import Request
+from ..response import BrowserCookie, Response
 from ..site import Site, digest
-from ..visit import Visit
 from .attempts import (
     Outcome,
     SignInKind,
@@ -53,14 +53,14 @@ class Returned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """An attempt that has ended. `answer` is None if it had ended in an earlier request."""
+    """An attempt that has ended. `response` is None if it had ended in an earlier request."""
 
     record: PendingSignIn
     outcome: Outcome
-    answer: Answer | None = None
+    response: Response | None = None
 
 
-def read_callback(visit: Visit, redirect_uri: str | None = None) -> Returned:
+def read_callback(request: Request, redirect_uri: str | None = None) -> Returned:
     """Parse the query of a callback.
 
     Raises:
@@ -68,21 +68,21 @@ def read_callback(visit: Visit, redirect_uri: str | None = None) -> Returned:
     """
     # `iss` (RFC 9207) is not checked: this redirect_uri is registered with one issuer only, which prevents mix-up
     # attacks as well, and no document says what Configure would send.
-    given = visit.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    given = request.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
     state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
-    if not visit.is_state(state.reveal()):
+    if not request.is_state(state.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
     return Returned(state=state, code=code or None, error=given.get("error"), redirect_uri=redirect_uri)
 
 
-def read_finish(visit: Visit) -> Returned:
+def read_finish(request: Request) -> Returned:
     """Parse the query of `POST /finish`.
 
     Raises:
         SignInError: its parameter is missing, repeated or malformed.
     """
-    handle = Secret(visit.parameters(**{FINISH: 128}).get(FINISH, ""))
-    if not visit.is_state(handle.reveal()):
+    handle = Secret(request.parameters(**{FINISH: 128}).get(FINISH, ""))
+    if not request.is_state(handle.reveal()):
         raise SignInError(Code.INVALID_REQUEST, f"a finish needs the {FINISH} of the page's own address")
     return Returned(state=handle, parameter=FINISH)
 
@@ -120,12 +120,12 @@ async def _finish_attempt(
         if returned.redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
         if user_id is None and kind.defers_exchange():
-            outcome, answer = await _defer_exchange(kind, record, returned, cookie)
+            outcome, response = await _defer_exchange(kind, record, returned, cookie)
         elif not kind.check_user(record, user_id):
-            outcome, answer = _redirect(record.next or kind.after)
+            outcome, response = _redirect(record.next or kind.after)
         else:
             verifier = _open_verifier(kind.site, record)
-            outcome, answer = await kind.exchange(record, _read_code(kind.site, returned, record), verifier)
+            outcome, response = await kind.exchange(record, _read_code(kind.site, returned, record), verifier)
     except AppResponse:
         await save_outcome(kind.site, record, Outcome(code=kind.aborted))
         await Emit(LinkFailed(intent=kind.intent, code=kind.aborted, user_id=record.user_id))
@@ -140,12 +140,12 @@ async def _finish_attempt(
             raise
         raise failure from error
     await save_outcome(kind.site, record, outcome)
-    return Completed(record=record, outcome=outcome, answer=answer)
+    return Completed(record=record, outcome=outcome, response=response)
 
 
 async def _defer_exchange(
     kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie
-) -> tuple[Outcome, Answer]:
+) -> tuple[Outcome, Response]:
     """Store the code, sealed, under a new state for `POST /finish`, and redirect to the page that sends it."""
     site, handle = kind.site, random_state(kind, cookie)
     state_hash = digest(FINISH, handle.reveal())
@@ -161,8 +161,8 @@ async def _defer_exchange(
     return _redirect(with_query(record.next or kind.after, FINISH, handle.reveal()))
 
 
-def _redirect(location: str) -> tuple[Outcome, Answer]:
-    return Outcome(location=location), Answer.redirect(location)
+def _redirect(location: str) -> tuple[Outcome, Response]:
+    return Outcome(location=location), Response.redirect(location)
 
 
 def _open_verifier(site: Site, record: PendingSignIn) -> Secret:

@@ -13,19 +13,19 @@ from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import AccountLinked, AccountUnlinked
 from ...stores import Saved, StoredAccount
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
-from ..answer import Answer
 from ..app import Hook
 from ..effects import AskApp, Emit, Shielded, UseStore
+from ..json_body import read_json_body
 from ..keyed_ids import external_id
-from ..posted import posted
+from ..request import Request
+from ..response import Response
 from ..routing import Route, current_user
 from ..site import Site
-from ..tokens import validated
-from ..visit import Visit
+from ..tokens import validate_token
 from .attempts import Outcome, SignInKind
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
-__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "is_over", "save_error", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "is_code_expired", "save_error", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 
@@ -80,19 +80,19 @@ class LinkKind(SignInKind):
             raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
         return True
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
         assert record.user_id is not None
         site = self.site
         try:
             grant = await exchange_sign_in_code(site.settings, code)
         except ConfigureError as error:
-            if is_over(error):
+            if is_code_expired(error):
                 raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
             raise
         check_grant(grant, site.agent)
         await self.connect(_Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace))
         location = record.next or self.after
-        return Outcome(location=location), Answer.redirect(location)
+        return Outcome(location=location), Response.redirect(location)
 
     async def connect(self, wanted: _Connection) -> None:
         """Save a connection and emit an event.
@@ -177,18 +177,18 @@ def _signed_out() -> SignInError:
     return SignInError(Code.SIGNED_OUT, "no user is signed in")
 
 
-async def session(feature: AccountLink, visit: Visit) -> Answer:
+async def session(feature: AccountLink, request: Request) -> Response:
     """Handle `POST /session`: connect the signed-in user by the agent token that Configure's element gave the page.
 
     `externalId` is the element's: another tab may have changed the signed-in user since the page was rendered.
     """
     site = feature.site
-    if not site.sent(visit, site.app_url(visit)):
+    if not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a token that was posted from another origin")
     user_id = await current_user(site)
     if user_id is None:
         raise _signed_out()
-    fields = await posted(visit)
+    fields = await read_json_body(request)
     token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
     if not is_token(given.reveal()) or not isinstance(made_for, str | None):
@@ -197,19 +197,19 @@ async def session(feature: AccountLink, visit: Visit) -> Answer:
         raise SignInError(Code.WRONG_USER, "the page was rendered for another user than the one who is signed in now")
     # Before the call, so that a disconnect during it wins.
     version = await UseStore(lambda stores: stores.accounts.version(site.agent, user_id))
-    validation = await validated(site, given)
+    validation = await validate_token(site, given)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
     await Shielded(feature.sign_in.connect(_Connection(user_id, validation.user_id, given, version)))
-    return Answer(status=200, json={"connected": True, "next": feature.after})
+    return Response(status=200, json={"connected": True, "next": feature.after})
 
 
-async def element(feature: AccountLink, visit: Visit) -> Answer:
+async def element(feature: AccountLink, request: Request) -> Response:
     """Handle `GET /element.js`: the script that posts the element's token to `POST /session`."""
-    return Answer(status=200, script=ui.ELEMENT_SCRIPT)
+    return Response(status=200, script=ui.ELEMENT_SCRIPT)
 
 
-def is_over(error: ConfigureError) -> bool:
+def is_code_expired(error: ConfigureError) -> bool:
     """Whether a rejected exchange means a used or expired code.
 
     No document names the status of that response; these fit.
@@ -248,10 +248,10 @@ def _unlinked(account: StoredAccount) -> AccountUnlinked:
     return AccountUnlinked(user_id=account.user_id, configure_user_id=account.configure_user_id, kinds=(account.kind,))
 
 
-async def disconnect(feature: AccountLink, visit: Visit) -> Answer:
+async def disconnect(feature: AccountLink, request: Request) -> Response:
     """Handle `POST /disconnect`: delete the connection in the app. Idempotent; the response says if one was deleted."""
     site = feature.site
-    if not site.sent(visit, site.app_url(visit)):
+    if not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a disconnect that was posted from another origin")
     user_id = await current_user(site)
     if user_id is None:
@@ -263,9 +263,9 @@ async def disconnect(feature: AccountLink, visit: Visit) -> Answer:
             "the user signs in with Configure and may have no other way to sign in; decide it with can_disconnect=",
         )
     gone = await unlink(site, user_id)
-    if visit.wants_json:
-        return Answer(status=200, json={"disconnected": bool(gone)})
-    return Answer.redirect(feature.after)
+    if request.wants_json:
+        return Response(status=200, json={"disconnected": bool(gone)})
+    return Response.redirect(feature.after)
 
 
 async def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> bool:
@@ -284,7 +284,7 @@ async def unlink(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
     return tuple(account.public for account in gone)
 
 
-async def status(feature: AccountLink, visit: Visit) -> Answer:
+async def status(feature: AccountLink, request: Request) -> Response:
     """Handle `GET /status`: the connections as JSON, never a token."""
     site = feature.site
     user_id = await current_user(site)
@@ -301,7 +301,7 @@ async def status(feature: AccountLink, visit: Visit) -> Answer:
         }
         for account in (stored.public for stored in found)
     ]
-    return Answer(status=200, json={"connected": bool(accounts), "accounts": accounts})
+    return Response(status=200, json={"connected": bool(accounts), "accounts": accounts})
 
 
 LINK_ROUTES = (

@@ -16,9 +16,9 @@ from ...events import LoggedIn
 from ...settings import Settings, require_absolute_uri
 from ...stores import Saved, StoredAccount
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
-from ..answer import Answer
-from ..app import Hook, local_id
+from ..app import Hook, normalize_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
+from ..response import Response
 from ..site import Clock, Site
 from .attempts import Outcome, SignInKind
 from .link import save_error
@@ -27,12 +27,12 @@ from .routes import SignInFeature
 __all__ = [
     "SCOPES",
     "Login",
-    "OAuthClient",
+    "OAuthOptions",
     "check_sso_redirect_uri",
     "deserialize_login",
     "exchange_code",
     "fetch_identity",
-    "grant_of",
+    "make_grant",
     "resolve_identity",
     "serialize_login",
 ]
@@ -45,7 +45,7 @@ SCOPES = ("profile.read", "profile.search")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OAuthClient:
+class OAuthOptions:
     """The app as an OAuth client of Configure.
 
     `resource` (RFC 8707) is the API that the tokens are for; authorize, token and refresh requests have it.
@@ -58,7 +58,7 @@ class OAuthClient:
     resource: str
 
     @classmethod
-    def of(cls, settings: Settings, scopes: tuple[str, ...] | None = None, resource: str | None = None) -> OAuthClient:
+    def of(cls, settings: Settings, scopes: tuple[str, ...] | None = None, resource: str | None = None) -> OAuthOptions:
         """
         Raises:
             SettingsError: a scope isn't one word.
@@ -83,7 +83,7 @@ class OAuthClient:
 
 
 async def exchange_code(
-    client: OAuthClient, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
+    client: OAuthOptions, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
 ) -> tuple[Identity, TokenGrant, int | None]:
     """Exchange a code, then introspect the token and read the profile at the same time.
 
@@ -105,11 +105,11 @@ async def exchange_code(
             raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
         raise
     identity, version = await resolve_identity(client, tokens.access_token, tokens.scopes, site)
-    return identity, grant_of(tokens, site.clock()), version
+    return identity, make_grant(tokens, site.clock()), version
 
 
 async def resolve_identity(
-    client: OAuthClient, token: Secret, scopes: tuple[str, ...], site: Site
+    client: OAuthOptions, token: Secret, scopes: tuple[str, ...], site: Site
 ) -> tuple[Identity, int | None]:
     """Return the identity of a token of ours, with the version of the local user that it belongs to."""
     user_id, profile = await fetch_identity(client.settings, token, scopes, site.clock)
@@ -168,7 +168,7 @@ def _check_same_subject(
     return introspection.sub
 
 
-def grant_of(tokens: TokenResponse, now: float) -> TokenGrant:
+def make_grant(tokens: TokenResponse, now: float) -> TokenGrant:
     ends = None if tokens.expires_in is None else datetime.fromtimestamp(now + tokens.expires_in, UTC)
     return TokenGrant(
         access_token=tokens.access_token, refresh_token=tokens.refresh_token, expires_at=ends, scopes=tokens.scopes
@@ -196,7 +196,7 @@ class LoginKind(SignInKind):
     aborted: ClassVar[Code] = Code.LOGIN_REFUSED
 
     on_login: Hook
-    client: OAuthClient
+    client: OAuthOptions
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
@@ -209,31 +209,31 @@ class LoginKind(SignInKind):
         # If another tab has signed in meanwhile: go on, without an exchange.
         return user_id is None
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
         identity, grant, version = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         location = record.next or self.after
         grant = replace(grant, next=location)
-        user_id, answer = await self._undone_on_failure(self._enter(identity, grant, version))
+        user_id, response = await self._undone_on_failure(self._enter(identity, grant, version))
         outcome = Outcome(location=location, user_id=user_id, replay=serialize_login(identity, grant))
-        return outcome, answer
+        return outcome, response
 
-    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Answer:
+    async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""
         location = outcome.location or self.after
         if outcome.replay is None or user_id is not None:
-            return Answer.redirect(location)
+            return Response.redirect(location)
         identity, grant = deserialize_login(outcome.replay)
         found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
         owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
-            return Answer.redirect(location)
+            return Response.redirect(location)
         return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
 
-    async def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> tuple[str, Answer]:
+    async def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> tuple[str, Response]:
         """Let the app sign its user in, and save the connection."""
-        user_id, answer = await self._sign_in(identity, grant)
+        user_id, response = await self._sign_in(identity, grant)
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
         saved = await self._save(account, known)
@@ -246,7 +246,7 @@ class LoginKind(SignInKind):
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
-        return user_id, answer
+        return user_id, response
 
     async def _undone_on_failure(self, entering: Flow[T]) -> T:
         """Undo the app's sign-in after a failure: the user must not stay signed in."""
@@ -277,31 +277,31 @@ class LoginKind(SignInKind):
             log.warning("a sign-in could not be saved at the first try: %s", error)
         return await UseStore(lambda stores: stores.accounts.save(account, version=version))
 
-    async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Answer:
-        user_id, answer = await self._sign_in(identity, grant)
+    async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Response:
+        user_id, response = await self._sign_in(identity, grant)
         if user_id != identity.local_user_id:
             raise SignInError(Code.ACCOUNT_TAKEN, "on_login returned another user than identity.local_user_id")
-        return answer
+        return response
 
-    async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Answer]:
+    async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Response]:
         await AskApp(lambda app: app.renew_session(self.site.keep_session))
         result = await AskApp(lambda app: app.call(self.on_login, identity, grant))
-        answer = Answer.redirect(grant.next or self.after)
+        response = Response.redirect(grant.next or self.after)
         if isinstance(result, tuple) and len(result) == 2:
             result, given = result
             if given is not None:
-                answer = Answer(response=await AskApp(lambda app: app.response(given)))
-        user_id = local_id(result, "on_login")
+                response = Response(app_response=await AskApp(lambda app: app.to_response(given)))
+        user_id = normalize_id(result, "on_login")
         if user_id is None:
             raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")
-        return user_id, answer
+        return user_id, response
 
 
 @dataclass(frozen=True, kw_only=True)
 class Login(SignInFeature):
     """The routes of the login. `on_login(identity, grant)` signs the app's user in and returns its id."""
 
-    needs: ClassVar[tuple[str, ...]] = (*OAuthClient.needs, "token_keys")
+    needs: ClassVar[tuple[str, ...]] = (*OAuthOptions.needs, "token_keys")
 
     on_login: Hook
     scopes: tuple[str, ...] | None = None
@@ -314,7 +314,7 @@ class Login(SignInFeature):
         if not callable(self.on_login):
             raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
-        client = OAuthClient.of(settings, self.scopes, self.resource)
+        client = OAuthOptions.of(settings, self.scopes, self.resource)
         kind = LoginKind(site=self.site, after=self.after, on_login=self.on_login, client=client)
         object.__setattr__(self, "sign_in", kind)
         check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))

@@ -13,13 +13,13 @@ from ...client.oauth_messages import ConfigureOAuthError
 from ...errors import Code, SignInError
 from ...settings import Settings, require_origin
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
-from ..answer import Answer
 from ..failures import as_sign_in_error
+from ..request import Request
+from ..response import Response
 from ..site import Clock, Site
-from ..visit import Visit
 from .attempts import Outcome, SignInKind, create_state
 from .callback import complete_sign_in, read_callback
-from .login import OAuthClient, deserialize_login, exchange_code, grant_of, resolve_identity, serialize_login
+from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
 __all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
 
@@ -31,7 +31,7 @@ class Provider(SignInKind):
     intent: ClassVar[Intent] = "provider"
     aborted: ClassVar[Code] = Code.LOGIN_REFUSED
 
-    client: OAuthClient
+    client: OAuthOptions
 
     @classmethod
     def of(
@@ -41,14 +41,14 @@ class Provider(SignInKind):
         secret = settings.oauth_client_secret
         keys = settings.token_keys or (() if secret is None else (secret,))
         site = Site(settings=settings, keys=keys, user_id=lambda: None, clock=clock or time.time)
-        return cls(site=site, client=OAuthClient.of(settings, scopes, resource))
+        return cls(site=site, client=OAuthOptions.of(settings, scopes, resource))
 
     def require_settings(self) -> None:
         """
         Raises:
             NotConfigured: a credential is missing; the message names all that are.
         """
-        self.site.require(OAuthClient.needs)
+        self.site.require(OAuthOptions.needs)
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
@@ -56,38 +56,38 @@ class Provider(SignInKind):
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Answer]:
+    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
         identity, grant, _version = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
-        return Outcome(location=self.after, replay=serialize_login(identity, grant)), Answer()
+        return Outcome(location=self.after, replay=serialize_login(identity, grant)), Response()
 
 
-async def authorize_redirect(provider: Provider, visit: Visit, redirect_uri: str) -> Answer:
+async def authorize_redirect(provider: Provider, request: Request, redirect_uri: str) -> Response:
     """Create an attempt and redirect to Configure.
 
     Args:
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
     """
     require_origin("redirect_uri", redirect_uri, path=True)
-    if visit.touches_nothing:
-        return Answer.untouched(visit)
-    cookie = provider.site.browser_cookie(visit, redirect_uri)
+    if request.is_prefetch_or_head:
+        return Response.to_prefetch(request)
+    cookie = provider.site.browser_cookie(request, redirect_uri)
     url = await create_state(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
-    return Answer.redirect(url, cookie=cookie)
+    return Response.redirect(url, cookie=cookie)
 
 
-async def authorize_access_token(provider: Provider, visit: Visit) -> tuple[Identity, TokenGrant]:
+async def authorize_access_token(provider: Provider, request: Request) -> tuple[Identity, TokenGrant]:
     """Check the callback as the login's own routes do, and exchange its code once.
 
     For 30 s the same browser gets the same result again (a reload, the loser of a race); later it's `already_used`.
     """
     site = provider.site
-    returned = read_callback(visit)
-    if visit.touches_nothing:
+    returned = read_callback(request)
+    if request.is_prefetch_or_head:
         raise SignInError(Code.INVALID_REQUEST, "a prefetch or a HEAD of the callback is not a sign-in")
     # The attempt is bound to the cookie's name as well, so only the cookie of its start matches.
-    cookie = site.known_cookie(visit, "https:") or site.known_cookie(visit, "http:")
+    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "the request lacks the cookie that the start set")
     completed = await complete_sign_in(provider, returned, cookie, None)
@@ -109,8 +109,8 @@ async def refresh_token(provider: Provider, token: Mapping[str, Any]) -> TokenGr
     """Refresh a token. Its refresh token is used up, so save the new one before anything else."""
     client = provider.client
     old, scopes = _entry(token, "refresh_token")
-    answer = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
-    grant = grant_of(answer, provider.site.clock())
+    response = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
+    grant = make_grant(response, provider.site.clock())
     # RFC 6749 section 6: without a new refresh token the old one stays.
     return grant if grant.refresh_token is not None else replace(grant, refresh_token=old)
 

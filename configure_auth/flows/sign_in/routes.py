@@ -14,12 +14,12 @@ from urllib.parse import urlencode, urlsplit
 
 from ... import ui
 from ...errors import Code, LoginRefused, SignInError
-from ..answer import Answer, BrowserCookie
 from ..app import AppResponse, Hook
 from ..destination import with_query
 from ..effects import AskApp
+from ..request import Request
+from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
-from ..visit import Visit
 from .attempts import SignInKind, create_state
 from .callback import complete_sign_in, read_callback, read_finish
 
@@ -63,61 +63,61 @@ class SignInFeature(Feature):
         query = urlencode(({"next": next} if next else {}) | more)
         return f"{self.site.mount}{self.path}/sign-in{'?' if query else ''}{query}"
 
-    async def respond_to_error(self, route: Route, visit: Visit, error: SignInError) -> Answer:
+    async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         """Return the response of the app's `on_error`, JSON for a script, or an error page."""
         if self.on_error is not None:
             hook = self.on_error
             try:
-                response = await AskApp(lambda app: app.answer(hook, error))
+                response = await AskApp(lambda app: app.call_for_response(hook, error))
             except AppResponse as made:
                 response = made.response
             except Exception:  # a broken hook must not hide the page
                 log.exception("on_error failed")
                 response = None
             if response is not None:
-                return Answer(response=response)
-        return _error_response(self, route, visit, error)
+                return Response(app_response=response)
+        return _error_response(self, route, request, error)
 
 
-async def start(feature: SignInFeature, visit: Visit) -> Answer:
+async def start(feature: SignInFeature, request: Request) -> Response:
     """Handle `GET|POST /sign-in`: redirect to Configure. `replace=1` allows to replace the connected Configure user."""
     site = feature.site
-    if visit.touches_nothing:
-        return Answer.untouched(visit)
-    asked = visit.parameters(next=2048, replace=1, confirm=64, moved=1)
-    app_url = site.app_url(visit)
+    if request.is_prefetch_or_head:
+        return Response.to_prefetch(request)
+    asked = request.parameters(next=2048, replace=1, confirm=64, moved=1)
+    app_url = site.app_url(request)
     again = {name: value for name, value in asked.items() if name in ("next", "replace")}
-    if visit.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
+    if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
         # Host header the second request looks the same, and is served.
         log.warning(
             "wrong_host: a sign-in began at host %.100r, not at CONFIGURE_APP_URL (%s); behind a proxy, make it pass "
             "the Host header on",
-            visit.host,
+            request.host,
             app_url,
         )
-        return Answer.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
-    cookie = site.browser_cookie(visit, app_url)
-    if visit.is_embedded:
+        return Response.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
+    cookie = site.browser_cookie(request, app_url)
+    if request.is_embedded:
         raise SignInError(
             Code.INVALID_REQUEST, "a start that a page embeds, as an image or a frame, was not requested by the user"
         )
     proof = site.confirmation(cookie, feature.path, again)
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
-    if feature.sign_in.defers_exchange() and visit.is_cross_site:
+    if feature.sign_in.defers_exchange() and request.is_cross_site:
         raise SignInError(
             Code.CROSS_SITE, "the page and this API must be of one site, or the browser drops the cookie of the start"
         )
-    if not confirmed and not site.sent(visit, app_url):
-        if visit.method != "GET" or visit.wants_json:
+    if not confirmed and not site.is_from_app(request, app_url):
+        if request.method != "GET" or request.wants_json:
             raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
         moved = {"moved": "1"} if "moved" in asked else {}
         page = ui.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
-        return Answer(status=200, page=page, cookie=cookie)
+        return Response(status=200, page=page, cookie=cookie)
     user_id = await current_user(site)
-    destination = site.destinations.judge(asked.get("next"))
+    destination = site.destinations.accepted_or_none(asked.get("next"))
     if not feature.sign_in.admit(user_id):
-        return _onward(visit, destination or feature.after)
+        return _onward(request, destination or feature.after)
     url = await create_state(
         feature.sign_in,
         cookie=cookie,
@@ -126,85 +126,85 @@ async def start(feature: SignInFeature, visit: Visit) -> Answer:
         next=destination,
         replace=asked.get("replace") == "1",
     )
-    if visit.wants_json:
-        return Answer(status=200, json={"url": url}, cookie=cookie)
-    return Answer.redirect(url, cookie=cookie)
+    if request.wants_json:
+        return Response(status=200, json={"url": url}, cookie=cookie)
+    return Response.redirect(url, cookie=cookie)
 
 
-def reload_first(route: Route, visit: Visit) -> Answer | None:
+def reload_first(route: Route, request: Request) -> Response | None:
     """The reload for a strict session cookie, before anything of the app, such as a login guard, sees the request.
 
     The reload is of the same origin, so the cookie comes along with it, and it can't go in a circle.
     """
-    if route.endpoint != "callback" or visit.touches_nothing or not visit.lacks_strict_session:
+    if route.endpoint != "callback" or request.is_prefetch_or_head or not request.lacks_strict_session:
         return None
-    return Answer(status=200, page=ui.ReloadPage()) if visit.may_lack_strict_cookies else None
+    return Response(status=200, page=ui.ReloadPage()) if request.may_lack_strict_cookies else None
 
 
-async def callback(feature: SignInFeature, visit: Visit) -> Answer:
+async def callback(feature: SignInFeature, request: Request) -> Response:
     """Handle `GET /callback`, where Configure redirects to."""
     site, kind = feature.site, feature.sign_in
-    returned = read_callback(visit, redirect_uri=feature.url(site.app_url(visit), "/callback"))
-    if visit.touches_nothing:
-        return Answer.untouched(visit)
-    cookie = _require_cookie(feature, visit)
+    returned = read_callback(request, redirect_uri=feature.url(site.app_url(request), "/callback"))
+    if request.is_prefetch_or_head:
+        return Response.to_prefetch(request)
+    cookie = _require_cookie(feature, request)
     user_id = await current_user(site)
-    if visit.may_lack_strict_cookies and (visit.lacks_strict_session or (user_id is None and kind.needs_session())):
-        return Answer(status=200, page=ui.ReloadPage())
+    if request.may_lack_strict_cookies and (request.lacks_strict_session or (user_id is None and kind.needs_session())):
+        return Response(status=200, page=ui.ReloadPage())
     completed = await complete_sign_in(kind, returned, cookie, user_id)
     if completed is None:
-        return Answer(status=202, page=ui.WaitPage(), retry_after=1)
-    if completed.answer is None:
+        return Response(status=202, page=ui.WaitPage(), retry_after=1)
+    if completed.response is None:
         return await kind.repeat(completed.record, completed.outcome, user_id)
-    return completed.answer
+    return completed.response
 
 
-async def finish(feature: SignInFeature, visit: Visit) -> Answer:
+async def finish(feature: SignInFeature, request: Request) -> Response:
     """Handle `POST /finish?configure_finish=...` of the page that a callback without a user redirected to.
 
     The request has the user's bearer token. The response is JSON: where the page may go on to.
     """
     site = feature.site
-    if not site.sent(visit, site.app_url(visit)):
+    if not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a finish that was posted from another origin")
-    returned = read_finish(visit)
-    cookie = _require_cookie(feature, visit)
+    returned = read_finish(request)
+    cookie = _require_cookie(feature, request)
     user_id = await current_user(site)
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "a finish needs the bearer token of the user who started")
     completed = await complete_sign_in(feature.sign_in, returned, cookie, user_id)
     if completed is None:
-        return Answer(status=202, json={"next": None}, retry_after=1)
-    return Answer(status=200, json={"next": completed.outcome.location})
+        return Response(status=202, json={"next": None}, retry_after=1)
+    return Response(status=200, json={"next": completed.outcome.location})
 
 
-def _require_cookie(feature: SignInFeature, visit: Visit) -> BrowserCookie:
-    cookie = feature.site.known_cookie(visit, feature.site.app_url(visit))
+def _require_cookie(feature: SignInFeature, request: Request) -> BrowserCookie:
+    cookie = feature.site.known_cookie(request, feature.site.app_url(request))
     if cookie is None:
         raise SignInError(Code.COOKIE_MISSING, "the request lacks the cookie that the start set")
     return cookie
 
 
-def _error_response(feature: SignInFeature, route: Route, visit: Visit, error: SignInError) -> Answer:
+def _error_response(feature: SignInFeature, route: Route, request: Request, error: SignInError) -> Response:
     code = Code(error.code)
     onward = error.next or feature.after
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
-    if visit.wants_json:
+    if request.wants_json:
         body = {"error": code.value, "message": ui.texts[code].sentence}
-        return Answer(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
+        return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if code is Code.CANCELLED:
-        return Answer.redirect(with_query(onward, "configure", "cancelled"))
+        return Response.redirect(with_query(onward, "configure", "cancelled"))
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not feature.sign_in.defers_exchange()
     retry = feature.start_href(error.next) if may_retry else None
     sentence = error.sentence if isinstance(error, LoginRefused) else None
     page = ui.ErrorPage(code, retry, onward, sentence)
-    return Answer(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
+    return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 
-def _onward(visit: Visit, location: str) -> Answer:
-    return Answer(status=200, json={"url": location}) if visit.wants_json else Answer.redirect(location)
+def _onward(request: Request, location: str) -> Response:
+    return Response(status=200, json={"url": location}) if request.wants_json else Response.redirect(location)
 
 
 SIGN_IN_ROUTES = (

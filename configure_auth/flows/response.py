@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ui
-from .visit import Visit
+from .request import Request
 
-__all__ = ["Answer", "BrowserCookie", "Reply"]
+__all__ = ["BrowserCookie", "RenderedResponse", "Response"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class BrowserCookie:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class RenderedResponse:
     """Status, headers and body: all that an adapter has to put into its framework's response."""
 
     status: int
@@ -42,7 +42,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """One of: a redirect, a page of ours, JSON, the app's own response, or nothing but a status."""
 
     status: int = 204
@@ -50,7 +50,7 @@ class Answer:
     page: ui.Page | None = field(default=None, repr=False)
     script: str | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
-    response: object = None
+    app_response: object = None
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
     allow: tuple[str, ...] = ()
@@ -60,25 +60,25 @@ class Answer:
     """The one foreign origin whose page may read this; never with cookies."""
 
     @classmethod
-    def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Answer:
+    def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Response:
         # 303: the method becomes GET, so a form's body is never sent on (RFC 9700, section 4.12).
         return cls(status=303, location=location, cookie=cookie)
 
     @classmethod
-    def untouched(cls, visit: Visit) -> Answer:
+    def to_prefetch(cls, request: Request) -> Response:
         """For a HEAD and for a prefetch, which change nothing.
 
-        A browser keeps a good answer to a prefetch for the click, which would then lead nowhere; a 503 it drops.
+        A browser keeps a good response to a prefetch for the click, which would then lead nowhere; a 503 it drops.
         """
-        return cls(status=204 if visit.method == "HEAD" else 503)
+        return cls(status=204 if request.method == "HEAD" else 503)
 
     @property
     def headers(self) -> dict[str, str]:
         """What every response near a sign-in carries, the app's own ones too."""
         return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
-    def reply(self) -> Reply:
-        """The response in full, for every answer but the app's own."""
+    def render(self) -> RenderedResponse:
+        """The response in full, for every response but the app's own."""
         headers = [
             *self.headers.items(),
             ("X-Content-Type-Options", "nosniff"),
@@ -108,4 +108,4 @@ class Answer:
             body = json.dumps(dict(self.json))
         else:
             headers.append(("Content-Type", "text/plain; charset=utf-8"))
-        return Reply(status=self.status, headers=tuple(headers), body=body)
+        return RenderedResponse(status=self.status, headers=tuple(headers), body=body)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import Code, SignInError
 
-__all__ = ["Visit"]
+__all__ = ["Request"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 """256 bits in base64url, the shape of every browser cookie of ours."""
@@ -21,7 +21,7 @@ _QUERY_LIMIT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Request:
     """A request: `host` is its Host header, `path` is where it came to, with whatever the app is mounted under.
 
     `headers` has lower-case names; several Cookie headers are joined by "; ". `lacks_strict_session`: the app's session
@@ -77,7 +77,7 @@ class Visit:
         return _STATE.fullmatch(value) is not None
 
     @property
-    def touches_nothing(self) -> bool:
+    def is_prefetch_or_head(self) -> bool:
         """HEAD, and a page that a browser fetches before anybody asked for it."""
         purpose = " ".join(self.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"))
         return self.method == "HEAD" or any(word in purpose.lower() for word in ("prefetch", "prerender", "preview"))

@@ -8,9 +8,9 @@ from typing import Any
 from ..client.wire import json_object
 from ..errors import Code, SignInError
 from .effects import AskApp
-from .visit import Visit
+from .request import Request
 
-__all__ = ["posted"]
+__all__ = ["read_json_body"]
 
 LIMIT = 16 * 1024
 """Bytes of a body."""
@@ -18,17 +18,17 @@ LIMIT = 16 * 1024
 _JSON = re.compile(r"""application/json(?:\s*;\s*charset="?utf-8"?)?""", re.ASCII | re.IGNORECASE)
 
 
-async def posted(visit: Visit) -> dict[str, Any]:
+async def read_json_body(request: Request) -> dict[str, Any]:
     """The object in the request's body.
 
     Raises:
         SignInError: 415 for any other type than JSON in UTF-8, before the body is read; 413 for more than 16 KiB; 400
             for what isn't one object, with a key twice, or nested deeply.
     """
-    if not _JSON.fullmatch(visit.headers.get("content-type", "").strip()):
+    if not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
         # No form can send this type, and no page of another site without asking first.
         raise SignInError(Code.INVALID_REQUEST, "the body must be application/json", status=415)
-    length = visit.headers.get("content-length", "0")
+    length = request.headers.get("content-length", "0")
     too_long = not (length.isascii() and length.isdecimal() and len(length) < 9) or int(length) > LIMIT
     body: bytes = b"" if too_long else await AskApp(lambda app: app.body(LIMIT))
     if too_long or len(body) > LIMIT:
