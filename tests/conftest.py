@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from .support import tree
 from .support.stores import parametrize_stores, postgresql, redis_server, stores_at
@@ -10,6 +11,10 @@ from .support.stores import parametrize_stores, postgresql, redis_server, stores
 __all__ = ["postgresql", "pytest_generate_tests", "redis_server", "stores_at"]
 
 pytest_generate_tests = parametrize_stores
+
+# An example takes as long as the machine lets it.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 _tree_before = pytest.StashKey[tree.Listing | None]()
 
