@@ -141,26 +141,26 @@ class ConfigureAuthError(Exception):
 class SettingsError(ConfigureAuthError):
     """A setting is missing, malformed or contradicts another; the message names it and the way out."""
 
-    code = Code.MISCONFIGURED.value
-    status = Code.MISCONFIGURED.status
-    blame = Code.MISCONFIGURED.blame
-    advice = "set what the message names"
+    code: str = Code.MISCONFIGURED.value
+    status: int = Code.MISCONFIGURED.status
+    blame: Blame = Code.MISCONFIGURED.blame
+    advice: str = "set what the message names"
 
 
 class NotConfigured(SettingsError):
     """A setting that is needed now is not set; the message names every one that is missing."""
 
-    code = Code.NOT_CONFIGURED.value
-    status = Code.NOT_CONFIGURED.status
+    code: str = Code.NOT_CONFIGURED.value
+    status: int = Code.NOT_CONFIGURED.status
 
 
 class StoreError(ConfigureAuthError):
     """The store is locked, full or unreachable now. Nothing was written in part."""
 
-    code = Code.STORE_BUSY.value
-    status = Code.STORE_BUSY.status
-    blame = Code.STORE_BUSY.blame
-    advice = Code.STORE_BUSY.advice
+    code: str = Code.STORE_BUSY.value
+    status: int = Code.STORE_BUSY.status
+    blame: Blame = Code.STORE_BUSY.blame
+    advice: str = Code.STORE_BUSY.advice
 
 
 class BearerError(ConfigureAuthError):
@@ -178,11 +178,16 @@ class BearerError(ConfigureAuthError):
         unavailable = Code.UPSTREAM_UNAVAILABLE
         if retry_after is None:
             # RFC 6750 section 3.1.
-            self.code, self.status, self.blame = "invalid_token", 401, Blame.PERSON
-            self.advice = "let the client get a new token from its issuer"
+            self._set("invalid_token", 401, Blame.PERSON, "let the client get a new token from its issuer")
         else:
-            self.code, self.status, self.blame = unavailable.value, unavailable.status, Blame.APP
-            self.advice = "see the log: the issuer's keys can't be fetched"
+            why = "see the log: the issuer's keys can't be fetched"
+            self._set(unavailable.value, unavailable.status, Blame.APP, why)
+
+    def _set(self, code: str, status: int, blame: Blame, advice: str) -> None:
+        self.code: str = code
+        self.status: int = status
+        self.blame: Blame = blame
+        self.advice: str = advice
 
     @property
     def headers(self) -> dict[str, str]:
@@ -224,7 +229,7 @@ class ConfigureError(ConfigureAuthError):
         sent: bool = True,
     ) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: str = code
         self.status_code = status_code
         self.retryable = retryable
         self.retry_after = retry_after
@@ -271,10 +276,10 @@ class SignInError(ConfigureAuthError):
         status: int | None = None,
     ) -> None:
         super().__init__(message or code.value)
-        self.code = code
-        self.status = code.status if status is None else status
-        self.blame = code.blame
-        self.advice = code.advice
+        self.code: str = code
+        self.status: int = code.status if status is None else status
+        self.blame: Blame = code.blame
+        self.advice: str = code.advice
         self.next = next
         self.retry_after = retry_after
 
@@ -282,19 +287,19 @@ class SignInError(ConfigureAuthError):
 class AgentNoOwner(ConfigureAuthError):
     """The agent hasn't been claimed, or doesn't exist."""
 
-    code = "agent_no_owner"
-    status = 409
-    blame = Blame.PERSON
-    advice = "let its user claim the agent first, with its claim token"
+    code: str = "agent_no_owner"
+    status: int = 409
+    blame: Blame = Blame.PERSON
+    advice: str = "let its user claim the agent first, with its claim token"
 
 
 class AgentOwned(ConfigureAuthError):
     """The agent has an owner already, so it can't be registered again."""
 
-    code = "agent_owned"
-    status = 409
-    blame = Blame.APP
-    advice = "register each agent once"
+    code: str = "agent_owned"
+    status: int = 409
+    blame: Blame = Blame.APP
+    advice: str = "register each agent once"
 
 
 class LoginRefused(SignInError):
@@ -306,5 +311,5 @@ class LoginRefused(SignInError):
 
     def __init__(self, sentence: str) -> None:
         # A translation may come as a lazy string, which no store can keep.
-        self.sentence = str(sentence)
+        self.sentence: str = str(sentence)
         super().__init__(Code.LOGIN_REFUSED, self.sentence)

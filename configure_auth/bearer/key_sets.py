@@ -37,7 +37,7 @@ from ..values import Secret
 
 __all__ = ["COOLDOWN", "FETCH_TIMEOUT", "LIFESPAN", "KeySet", "OneKey", "Published", "SigningKeys"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 LIFESPAN = 600.0
 """Seconds that a fetched set is good for. A key that was taken out of it is refused afterwards."""

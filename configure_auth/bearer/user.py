@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BearerOptions", "BearerUser", "Claims", "Refuse"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 Claims: TypeAlias = Mapping[str, Any]
 Refuse: TypeAlias = Callable[[Claims], str | None]

@@ -11,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import anyio
 
@@ -100,18 +100,18 @@ def _method(function: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[_O
 
 
 class _AuthVerbs:
-    sign_in_url = _method(sign_in.sign_in_url)
-    exchange_sign_in_code = _verb(sign_in.exchange_sign_in_code)
-    validate_sign_in_token = _verb(sign_in.validate_sign_in_token)
-    allow_sign_in_return_to = _verb(sign_in.allow_sign_in_return_to)
-    list_sign_in_return_destinations = _verb(sign_in.list_sign_in_return_destinations)
-    remove_sign_in_return_to = _verb(sign_in.remove_sign_in_return_to)
-    recognize_phone = _verb(message_identity.recognize_phone)
-    resolve_message_identity = _verb(message_identity.resolve_message_identity)
-    create_message_sign_in_url = _verb(message_sign_in.create_message_sign_in_url)
-    register_message_line = _verb(message_lines.register_message_line)
-    list_message_lines = _verb(message_lines.list_message_lines)
-    revoke_message_line = _verb(message_lines.revoke_message_line)
+    sign_in_url: Final = _method(sign_in.sign_in_url)
+    exchange_sign_in_code: Final = _verb(sign_in.exchange_sign_in_code)
+    validate_sign_in_token: Final = _verb(sign_in.validate_sign_in_token)
+    allow_sign_in_return_to: Final = _verb(sign_in.allow_sign_in_return_to)
+    list_sign_in_return_destinations: Final = _verb(sign_in.list_sign_in_return_destinations)
+    remove_sign_in_return_to: Final = _verb(sign_in.remove_sign_in_return_to)
+    recognize_phone: Final = _verb(message_identity.recognize_phone)
+    resolve_message_identity: Final = _verb(message_identity.resolve_message_identity)
+    create_message_sign_in_url: Final = _verb(message_sign_in.create_message_sign_in_url)
+    register_message_line: Final = _verb(message_lines.register_message_line)
+    list_message_lines: Final = _verb(message_lines.list_message_lines)
+    revoke_message_line: Final = _verb(message_lines.revoke_message_line)
 
 
 class Auth(_AuthVerbs, _Blocking[Settings]):
@@ -123,14 +123,14 @@ class AsyncAuth(_AuthVerbs, _Awaited[Settings]):
 
 
 class _ProfileVerbs:
-    read = _verb(profile_session.read)
-    search = _verb(memories.search)
-    remember = _verb(memories.remember)
-    forget = _verb(memories.forget)
-    commit = _verb(commits.commit)
-    note = _method(commits.note)
-    owes_commit = _method(profile_session.owes_commit)
-    connect = _verb(connect.connect)
+    read: Final = _verb(profile_session.read)
+    search: Final = _verb(memories.search)
+    remember: Final = _verb(memories.remember)
+    forget: Final = _verb(memories.forget)
+    commit: Final = _verb(commits.commit)
+    note: Final = _method(commits.note)
+    owes_commit: Final = _method(profile_session.owes_commit)
+    connect: Final = _verb(connect.connect)
 
 
 class Profile(_ProfileVerbs, _Blocking[ProfileSession]):
@@ -217,8 +217,8 @@ class Configure:
         timeout: float = CALL_TIMEOUT,
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
-        self.settings = _settings(settings, api_key, agent, base_url)
-        self.auth = Auth(self.settings, self.send)
+        self.settings: Settings = _settings(settings, api_key, agent, base_url)
+        self.auth: Auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
         self._after_fork()
         reset_after_fork(self)
@@ -324,8 +324,8 @@ class AsyncConfigure:
         timeout: float = CALL_TIMEOUT,
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
-        self.settings = _settings(settings, api_key, agent, base_url)
-        self.auth = AsyncAuth(self.settings, self.send)
+        self.settings: Settings = _settings(settings, api_key, agent, base_url)
+        self.auth: AsyncAuth = AsyncAuth(self.settings, self.send)
         self._transport = AsyncTransport(timeout)
 
     def profile(

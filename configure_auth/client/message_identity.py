@@ -29,7 +29,7 @@ __all__ = ["recognize_phone", "resolve_message_identity"]
 
 T = TypeVar("T")
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 _MOST_CANDIDATES = 20
 _LONGEST_CANDIDATE = 256

@@ -107,11 +107,11 @@ class ConfigureOAuthError(SignInError, OAuthError):  # type: ignore[misc]  # OAu
 
     def __init__(self, cause: SignInError) -> None:
         SignInError.__init__(self, Code(cause.code), str(cause), next=cause.next, retry_after=cause.retry_after)
-        self.error = Code(cause.code).value
-        self.description = str(cause)
-        self.uri = None
+        self.error: str = Code(cause.code).value
+        self.description: str = str(cause)
+        self.uri: str | None = None
         # As Authlib's own print themselves; its constructor took the sentence for the code.
-        self.args = (f"{self.error}: {self.description}",)
+        self.args: tuple[Any, ...] = (f"{self.error}: {self.description}",)
 
 
 class ConfigureToken(OAuth2Token):  # type: ignore[misc]  # OAuth2Token is untyped

@@ -68,7 +68,7 @@ class Transport:
     """
 
     def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
-        self.timeout = _require_timeout(timeout)
+        self.timeout: float = _require_timeout(timeout)
         self._forget()
         reset_after_fork(self)
 
@@ -144,7 +144,7 @@ class AsyncTransport:
     """
 
     def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
-        self.timeout = _require_timeout(timeout)
+        self.timeout: float = _require_timeout(timeout)
         self._pools = PerLoop(_async_pool, httpcore2.AsyncConnectionPool.aclose)
         reset_after_fork(self)
 

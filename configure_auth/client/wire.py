@@ -34,7 +34,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 _DEEPEST = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["configure"]
 
-configure = AppGroup("configure", help="Sign-in with Configure: register callbacks, maintain the store.")
+configure: AppGroup = AppGroup("configure", help="Sign-in with Configure: register callbacks, maintain the store.")
 
 
 def _installed() -> tuple[Installed, ...]:

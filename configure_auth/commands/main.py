@@ -18,5 +18,5 @@ def main() -> None:
     """Sign-in with Configure for Python web apps."""
 
 
-for command in (sandbox, verify, register_callback, tables, purge, reseal):
-    main.add_command(command)
+for _command in (sandbox, verify, register_callback, tables, purge, reseal):
+    main.add_command(_command)

@@ -40,7 +40,7 @@ def error_messages() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-store_option = click.option(
+store_option: Callable[[F], F] = click.option(
     "--store",
     envvar="CONFIGURE_STORE",
     show_envvar=True,

@@ -2,8 +2,8 @@
 
 try:
     import flask as _flask  # noqa: F401
-except ImportError as error:  # the one place that says what to install
-    raise ImportError("configure_auth.flask needs Flask: pip install 'configure_auth[flask]'") from error
+except ImportError as _error:  # the one place that says what to install
+    raise ImportError("configure_auth.flask needs Flask: pip install 'configure_auth[flask]'") from _error
 
 from .bearer import BearerUser
 from .extension import ConfigureAuth

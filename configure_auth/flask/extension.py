@@ -49,7 +49,7 @@ from .signals import emit
 
 __all__ = ["ConfigureAuth", "Installed", "installations"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 

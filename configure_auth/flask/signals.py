@@ -12,7 +12,7 @@ from ..events import EVENTS, Event
 
 __all__ = ["SIGNALS", "emit"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 _namespace = Namespace()
 

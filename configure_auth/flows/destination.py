@@ -41,7 +41,7 @@ class Destinations:
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:
         if isinstance(allowed, str):
             raise SettingsError('allowed_next is a tuple of origins, such as ("https://app.example.com",)')
-        self.allowed = tuple(require_origin("allowed_next", origin) for origin in allowed)
+        self.allowed: tuple[str, ...] = tuple(require_origin("allowed_next", origin) for origin in allowed)
 
     def accepts(self, target: str) -> bool:
         if not _PLAIN.fullmatch(target):

@@ -8,7 +8,7 @@ from ..errors import BearerError, Code, ConfigureError, SettingsError, SignInErr
 
 __all__ = ["as_sign_in_error"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 
 def as_sign_in_error(error: Exception) -> SignInError:

@@ -23,7 +23,7 @@ from .tokens import account
 
 __all__ = ["Features"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .effects import AskApp, Emit, Pause, SendBoth, Shielded, UseStore
 
 __all__ = ["AsyncPerformer", "Performer"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 
 @dataclass(frozen=True, slots=True)

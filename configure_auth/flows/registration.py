@@ -38,7 +38,7 @@ LINK_PATH = "/configure"
 LOGIN_PATH = "/auth/configure"
 """Where the routes lie unless an app says otherwise; the latter is Configure's own default."""
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 Kind = Literal["return_to", "redirect_uri"]
 End = Literal["registered", "already registered", "skipped", "failed"]

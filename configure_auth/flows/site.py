@@ -22,7 +22,7 @@ from .response import BrowserCookie
 
 __all__ = ["AppOptions", "Clock", "Site", "digest"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""

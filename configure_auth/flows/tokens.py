@@ -33,7 +33,7 @@ __all__ = [
     "with_lease",
 ]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from .tokens import seal_context, with_lease
 
 __all__ = ["Resealed", "purge", "reseal"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 End = Literal["sealed", "in use", "unreadable", "gone"]
 

@@ -13,7 +13,7 @@ from .effects import Effect, Flow
 
 __all__ = ["arun", "run", "shielded"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 

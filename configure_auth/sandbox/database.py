@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,8 +80,8 @@ class Database:
     """
 
     def __init__(self, agent: str, clock: Callable[[], float]) -> None:
-        self.lock = threading.RLock()
-        self.urls = Urls("", "", "", "")
+        self.lock: AbstractContextManager[object] = threading.RLock()
+        self.urls: Urls = Urls("", "", "", "")
         self._primary = agent
         self._clock = clock
         self._forget()
@@ -90,11 +91,11 @@ class Database:
             self._forget()
 
     def _forget(self) -> None:
-        self.offset = 0.0
-        self.variants = Variants()
-        self.people = People()
-        self.issuer = TokenIssuer(self.now)
-        self.profiles = Profiles(self.now)
+        self.offset: float = 0.0
+        self.variants: Variants = Variants()
+        self.people: People = People()
+        self.issuer: TokenIssuer = TokenIssuer(self.now)
+        self.profiles: Profiles = Profiles(self.now)
         self.interactions: dict[str, Interaction] = {}
         self.browsers: dict[str, str] = {}
         """User ids by the cookie of the signed-in browser."""

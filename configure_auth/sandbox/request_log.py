@@ -14,7 +14,7 @@ class Entry:
     """A request whose status is set later."""
 
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self.call: Call = call
 
     def answered(self, status: int) -> None:
         self.call = replace(self.call, status=status)

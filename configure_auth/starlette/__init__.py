@@ -2,8 +2,8 @@
 
 try:
     import starlette as _starlette  # noqa: F401
-except ImportError as error:  # the one place that says what to install
-    raise ImportError("configure_auth.starlette needs Starlette: pip install 'configure_auth[starlette]'") from error
+except ImportError as _error:  # the one place that says what to install
+    raise ImportError("configure_auth.starlette needs Starlette: pip install 'configure_auth[starlette]'") from _error
 
 from .bearer import BearerUser
 from .extension import ConfigureAuth

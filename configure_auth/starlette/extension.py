@@ -53,7 +53,7 @@ from .request import StarletteApp, is_async, no_session, read_request, respond_b
 
 __all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 Handler = Callable[[Any], Any]

@@ -15,7 +15,7 @@ from .sql import SEVERAL_PROCESSES, sql_stores
 
 __all__ = ["memory_database", "memory_stores", "warn_of_other_processes"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 _held: dict[str, int] = {}
 

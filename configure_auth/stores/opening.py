@@ -49,7 +49,7 @@ __all__ = [
     "table_statements",
 ]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 
 class EngineLike(Protocol):

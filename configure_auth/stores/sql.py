@@ -18,7 +18,7 @@ from .schema import Run
 
 __all__ = ["SEVERAL_PROCESSES", "sql_stores"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 P = ParamSpec("P")
 T = TypeVar("T")

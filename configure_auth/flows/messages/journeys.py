@@ -41,7 +41,7 @@ __all__ = [
     "start_journey",
 ]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 LIFETIME = 15 * 60.0
 """Seconds that a journey is good for."""

@@ -25,7 +25,7 @@ from .journeys import Messages, Sender, create_opt_out, link_seal_context, resol
 
 __all__ = ["connect_sender", "export_subject", "forget_subject", "message_identity", "unlink_subject"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 ROUNDS = 3
 """How often the link is looked at again that another message of the same sender changed meanwhile."""

@@ -31,7 +31,7 @@ __all__ = [
     "save_outcome",
 ]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 OPEN_LIMIT = 10
 """Attempts that one browser may have open at once; the oldest is deleted."""

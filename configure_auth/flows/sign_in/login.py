@@ -37,7 +37,7 @@ __all__ = [
     "serialize_login",
 ]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from .callback import complete_sign_in, read_callback, read_finish
 
 __all__ = ["SIGN_IN_ROUTES", "SignInFeature", "finish", "reload_first"]
 
-log = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger("configure_auth")
 
 _FINAL = frozenset(
     {
