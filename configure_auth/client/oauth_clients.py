@@ -85,8 +85,10 @@ def _require_redirect_uri(uri: str) -> None:
         raise _refused("must be an absolute URL")
     if not is_token(uri, 2048) or any(mark in uri for mark in "*#\\") or "@" in parts.netloc:
         raise _refused("has a space, a wildcard, a fragment, a backslash, user info, or a letter outside ASCII in it")
-    # Not [::1], which other parts of Configure take for loopback too.
-    if parts.scheme != "https" and (parts.scheme != "http" or host not in ("localhost", "127.0.0.1")):
+    # Not [::1], which other parts of Configure take for loopback too. A subdomain of localhost is left to Configure:
+    # a sandbox takes it.
+    local = host == "127.0.0.1" or f".{host}".endswith(".localhost")
+    if parts.scheme != "https" and (parts.scheme != "http" or not local):
         raise _refused("must be https, or http on localhost or 127.0.0.1")
 
 

@@ -299,3 +299,17 @@ def test_browsers_may_need_another_url_than_the_app() -> None:
     assert re.fullmatch(r"https://name-[0-9]+\.app\.github\.dev", settings["CONFIGURE_ACCOUNTS_URL"])
     assert "CONFIGURE_ALLOW_HTTP" not in settings
     assert f'API = "https://name-{port}.app.github.dev"' in script
+
+
+def test_callbacks_on_a_subdomain_of_localhost_can_be_registered(tmp_path: Path) -> None:
+    """Browsers take every subdomain of localhost as loopback, so CONFIGURE_APP_URL may be one."""
+    port, file = three_free_ports(), tmp_path / ".env"
+    with program(port, "--write-env", str(file), "--app-url", "http://app.localhost:3000") as running:
+        announced(running)
+        moved = ("--login-path", "/shop/sign-in", "--link-path", "/shop/link")
+        ended = python("-m", "configure_auth", "register-callback", "--env-file", str(file), *moved, env=environment())
+        shown = httpx2.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for path in ("auth/configure", "configure", "shop/sign-in", "shop/link"):
+        assert f"http://app.localhost:3000/{path}/callback" in shown
