@@ -20,6 +20,7 @@ __all__ = [
     "AccountStore",
     "AgentStore",
     "Completed",
+    "Ended",
     "JourneyStore",
     "Leases",
     "ParameterStore",
@@ -116,11 +117,24 @@ class Saved:
 
     "stale": the user's version was raised since (an unlink, a deleted user). "taken": `owner` has this Configure user.
     "connected": this local user has another Configure user. `unlinked` are the rows that a save removed.
+    `is_finished`: the attempt was finished in the same transaction (`Stores.finishes`).
     """
 
     end: Literal["saved", "stale", "taken", "connected"]
     owner: str | None = None
     unlinked: tuple[StoredAccount, ...] = ()
+    is_finished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an attempt ended: the arguments of `StateStore.finish`."""
+
+    state_hash: str
+    outcome: str = field(repr=False)
+    replay: str | None = field(repr=False)
+    user_id: str | None
+    now: float
 
 
 class StateStore(Protocol):
@@ -283,6 +297,12 @@ class Stores:
     agents: AgentStore
     parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    @property
+    def finishes(self) -> bool:
+        """Whether one database has attempts and accounts, and `accounts.save(..., ended=...)` ends an attempt too."""
+        database = getattr(self.accounts, "database", None)
+        return database is not None and database is getattr(self.states, "database", None)
 
     @classmethod
     def of_attempts(cls, states: StateStore, close: Callable[[], object] = lambda: None) -> Stores:

@@ -11,7 +11,7 @@ from functools import cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ..values import ClaimedAgent, Journey, PendingSignIn
-from . import LINGER, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
+from . import LINGER, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
 from . import statements as sql
 from .databases import Database, Kind, RepeatTransaction
 from .schema import Run
@@ -47,7 +47,7 @@ def _operation(kind: Kind) -> Callable[[Method[P, T]], Callable[Concatenate[Any,
     def decorate(method: Method[P, T]) -> Callable[Concatenate[Any, P], T]:
         @wraps(method)
         def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return cast(T, self._database.perform(lambda run: method(self, run, *args, **kwargs), kind))
+            return cast(T, self.database.perform(lambda run: method(self, run, *args, **kwargs), kind))
 
         return perform
 
@@ -61,7 +61,7 @@ class _SqlStore:
     """A store in one database. `in_memory`: another process knows nothing of it."""
 
     def __init__(self, database: Database, *, in_memory: bool) -> None:
-        self._database = database
+        self.database = database
         self.in_memory = in_memory
         self._process = os.getpid()
         self._swept_at, self._sweep_due = 0.0, 0.0
@@ -98,9 +98,9 @@ class SqlStates(_SqlStore):
     @_writes
     async def finish(self, run: Run, /, state_hash: str, *, replay: str | None, now: float, **given: Any) -> None:
         await self._tidy(run, now)
-        until = None if replay is None else now + REPLAY
-        await run(sql.FINISH_ATTEMPT, state_hash=state_hash, replay=replay, replay_until=until, now=now, **given)
-        self._sweep_due = min(self._sweep_due, until or self._sweep_due)
+        await _finish(run, state_hash=state_hash, replay=replay, now=now, **given)
+        if replay is not None:
+            self._sweep_due = min(self._sweep_due, now + REPLAY)
 
     @_erases
     async def forget(self, run: Run, agent: str, user_id: str) -> None:
@@ -147,6 +147,7 @@ class SqlAccounts(_SqlStore):
         version: int | None,
         replace: bool = False,
         move_from: str | None = None,
+        ended: Ended | None = None,
     ) -> Saved:
         agent, user_id, identity = account.agent, account.user_id, account.configure_user_id
         this = {"agent": agent, "configure_user_id": identity}
@@ -177,7 +178,9 @@ class SqlAccounts(_SqlStore):
         if is_connected:
             unlinked += await _deleted(run, sql.DELETE_OTHER_ACCOUNTS, **this, user_id=user_id)
         await run(sql.SAVE_ACCOUNT, **_values(account) | {"serial": secrets.token_hex(8)})
-        return Saved("saved", unlinked=unlinked)
+        if ended is not None:
+            await _finish(run, **_values(ended))
+        return Saved("saved", unlinked=unlinked, is_finished=ended is not None)
 
     @_writes
     async def update(self, run: Run, account: StoredAccount, *, serial: str) -> bool:
@@ -319,6 +322,11 @@ def sql_stores(database: Database, *, in_memory: bool = False) -> Stores:
     kinds: tuple[Any, ...] = (SqlStates, SqlAccounts, SqlLeases, SqlJourneys, SqlAgents, SqlParameters)
     stores: list[Any] = [kind(database, in_memory=in_memory) for kind in kinds]
     return Stores(*[*stores, database.close])
+
+
+async def _finish(run: Run, *, replay: str | None, now: float, **given: Any) -> None:
+    until = None if replay is None else now + REPLAY
+    await run(sql.FINISH_ATTEMPT, replay=replay, replay_until=until, now=now, **given)
 
 
 async def _kept_version(run: Run, agent: str, user_id: str) -> int:

@@ -87,7 +87,7 @@ from configure_auth.stores.opening import open_stores
 
 options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
 stores = open_stores(sys.argv[1], **options)
-database = stores.accounts._database
+database = stores.accounts.database
 version = stores.accounts.version("a", "u1")
 
 async def session(run):

@@ -10,11 +10,11 @@ import logging
 import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...errors import Code, ConfigureAuthError, LoginRefused, SignInError
 from ...events import SignInStarted
-from ...stores import REPLAY
+from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
 from ..effects import Emit, Pause, UseStore
 from ..response import BrowserCookie, Response
@@ -27,6 +27,7 @@ __all__ = [
     "create_state",
     "random_state",
     "recall_outcome",
+    "save_account",
     "save_attempt",
     "save_outcome",
 ]
@@ -48,13 +49,17 @@ POLLS, POLL_INTERVAL = 20, 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended: a location to redirect to, or an error code. `user_id` is the user of a login."""
+    """How an attempt ended: a location to redirect to, or an error code. `user_id` is the user of a login.
+
+    `is_stored`: the account was saved in the same transaction.
+    """
 
     location: str | None = field(default=None, repr=False)
     code: Code | None = None
     sentence: str | None = None
     user_id: str | None = None
     replay: str | None = field(default=None, repr=False)
+    is_stored: bool = False
 
     def sealed(self, site: Site, state_hash: str) -> tuple[str, str | None]:
         plain = {"location": self.location, "code": self.code, "sentence": self.sentence, "user_id": self.user_id}
@@ -224,13 +229,38 @@ def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
     return outcome
 
 
+def _ended(site: Site, record: PendingSignIn, outcome: Outcome) -> Ended:
+    sealed, replay = outcome.sealed(site, record.state_hash)
+    return Ended(state_hash=record.state_hash, outcome=sealed, replay=replay, user_id=outcome.user_id, now=site.clock())
+
+
+async def save_account(
+    site: Site, ending: tuple[PendingSignIn, Outcome] | None, account: StoredAccount, **conditions: Any
+) -> Saved:
+    """Save the connection that an attempt led to, and in the same transaction how it ended, where one store has both.
+
+    Args:
+        ending: the attempt and its outcome if the connection is saved; None where there is no attempt.
+        conditions: the arguments of `AccountStore.save`.
+    """
+    ended = None if ending is None else _ended(site, *ending)
+
+    def save(stores: Stores) -> Saved:
+        finishing: dict[str, Any] = {"ended": ended} if stores.finishes else {}
+        return stores.accounts.save(account, **conditions, **finishing)
+
+    return await UseStore(save)
+
+
 async def save_outcome(site: Site, record: PendingSignIn, outcome: Outcome) -> None:
     """Store how an attempt ended. A failure to do so is logged, and does not change how it ended."""
-    sealed, replay = outcome.sealed(site, record.state_hash)
+    if outcome.is_stored:
+        return
+    ended = _ended(site, record, outcome)
     try:
         await UseStore(
             lambda stores: stores.states.finish(
-                record.state_hash, outcome=sealed, replay=replay, user_id=outcome.user_id, now=site.clock()
+                ended.state_hash, outcome=ended.outcome, replay=ended.replay, user_id=ended.user_id, now=ended.now
             )
         )
     except ConfigureAuthError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 from ... import ui
 from ...client.sign_in import exchange_sign_in_code, is_agent_token, sign_in_url
@@ -22,7 +22,7 @@ from ..response import Response
 from ..routing import Route, current_user
 from ..site import Site
 from ..tokens import validate_token
-from .attempts import Outcome, SignInKind
+from .attempts import Outcome, SignInKind, save_account
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
 __all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "is_code_expired", "save_error", "unlink"]
@@ -90,12 +90,14 @@ class LinkKind(SignInKind):
                 raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
             raise
         check_grant(grant, site.agent)
-        await self.connect(_Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace))
         location = record.next or self.after
-        return Outcome(location=location), Response.redirect(location)
+        outcome = Outcome(location=location)
+        wanted = _Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
+        is_stored = await self.connect(wanted, (record, outcome))
+        return replace(outcome, is_stored=is_stored), Response.redirect(location)
 
-    async def connect(self, wanted: _Connection) -> None:
-        """Save a connection and emit an event.
+    async def connect(self, wanted: _Connection, ending: tuple[PendingSignIn, Outcome] | None = None) -> bool:
+        """Save a connection and emit an event; return whether the outcome of its attempt was stored too.
 
         Raises:
             SignInError: it can't be saved, for example because the Configure user belongs to another user.
@@ -113,32 +115,26 @@ class LinkKind(SignInKind):
             scopes=(),
             linked_at=site.clock(),
         )
-        saved = await UseStore(
-            lambda stores: stores.accounts.save(account, version=wanted.version, replace=wanted.replace)
-        )
-        if saved.end == "taken":
-            saved = await self._resolve(account, wanted, saved)
+        conditions: dict[str, Any] = {"version": wanted.version, "replace": wanted.replace}
+        saved = await save_account(site, ending, account, **conditions)
+        if saved.end == "taken" and await self._may_move(account, saved):
+            saved = await save_account(site, ending, account, **conditions, move_from=saved.owner)
         if saved.end != "saved":
             raise save_error(saved)
         for gone in saved.unlinked:
             await Emit(_unlinked(gone))
         moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != user_id), None)
         await Emit(AccountLinked(account=account.public, moved_from=moved_from))
+        return saved.is_finished
 
-    async def _resolve(self, account: StoredAccount, wanted: _Connection, taken: Saved) -> Saved:
+    async def _may_move(self, account: StoredAccount, taken: Saved) -> bool:
         verdict = self.on_conflict
         if callable(verdict):
             hook, public = verdict, account.public
             verdict = await AskApp(lambda app: app.call(hook, public, taken.owner))
             if verdict not in ("reject", "move"):
                 raise SettingsError('on_conflict must return "reject" or "move"')
-        if verdict == "reject":
-            return taken
-        return await UseStore(
-            lambda stores: stores.accounts.save(
-                account, version=wanted.version, replace=wanted.replace, move_from=taken.owner
-            )
-        )
+        return verdict == "move"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from ..app import Hook, normalize_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
 from ..response import Response
 from ..site import Clock, Site
-from .attempts import Outcome, SignInKind
+from .attempts import Outcome, SignInKind, save_account
 from .link import save_error
 from .routes import SignInFeature
 
@@ -215,9 +215,7 @@ class LoginKind(SignInKind):
         )
         location = record.next or self.after
         grant = replace(grant, next=location)
-        user_id, response = await self._undone_on_failure(self._enter(identity, grant, version))
-        outcome = Outcome(location=location, user_id=user_id, replay=serialize_login(identity, grant))
-        return outcome, response
+        return await self._undone_on_failure(self._enter(record, identity, grant, version))
 
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""
@@ -231,22 +229,25 @@ class LoginKind(SignInKind):
             return Response.redirect(location)
         return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
 
-    async def _enter(self, identity: Identity, grant: TokenGrant, version: int | None) -> tuple[str, Response]:
+    async def _enter(
+        self, record: PendingSignIn, identity: Identity, grant: TokenGrant, version: int | None
+    ) -> tuple[Outcome, Response]:
         """Let the app sign its user in, and save the connection."""
         user_id, response = await self._sign_in(identity, grant)
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
-        saved = await self._save(account, known)
+        outcome = Outcome(location=grant.next, user_id=user_id, replay=serialize_login(identity, grant))
+        saved = await self._save((record, outcome), account, known)
         if saved.end == "taken" and identity.local_user_id is None:
             # Another tab of the same browser was faster, and created the local user.
             found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
             if found is not None:
                 owner, version = found
-                return await self._enter(replace(identity, local_user_id=owner), grant, version)
+                return await self._enter(record, replace(identity, local_user_id=owner), grant, version)
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
-        return user_id, response
+        return replace(outcome, is_stored=saved.is_finished), response
 
     async def _undone_on_failure(self, entering: Flow[T]) -> T:
         """Undo the app's sign-in after a failure: the user must not stay signed in."""
@@ -269,13 +270,13 @@ class LoginKind(SignInKind):
             linked_at=site.clock(),
         )
 
-    async def _save(self, account: StoredAccount, version: int | None) -> Saved:
+    async def _save(self, ending: tuple[PendingSignIn, Outcome], account: StoredAccount, version: int | None) -> Saved:
         try:
-            return await UseStore(lambda stores: stores.accounts.save(account, version=version))
+            return await save_account(self.site, ending, account, version=version)
         except StoreError as error:
             # The app has created its user by now: retry once before the user has to start again.
             log.warning("a sign-in could not be saved at the first try: %s", error)
-        return await UseStore(lambda stores: stores.accounts.save(account, version=version))
+        return await save_account(self.site, ending, account, version=version)
 
     async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Response:
         user_id, response = await self._sign_in(identity, grant)
