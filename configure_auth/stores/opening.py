@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,34 +53,21 @@ __all__ = [
 log: logging.Logger = logging.getLogger("configure_auth")
 
 
-class EngineLike(Protocol):
-    """SQLAlchemy's Engine."""
-
-    @property
-    def dialect(self) -> Any: ...
+class HasAddress(Protocol):
+    """SQLAlchemy's Engine or AsyncEngine."""
 
     @property
     def url(self) -> Any: ...
 
 
-class AsyncEngineLike(Protocol):
-    """SQLAlchemy's AsyncEngine."""
-
-    @property
-    def sync_engine(self) -> Any: ...
-
-
-class Db(Protocol):
+class HasEngine(Protocol):
     """Flask-SQLAlchemy's `db`."""
 
     @property
     def engine(self) -> Any: ...
 
-    @property
-    def engines(self) -> Any: ...
 
-
-StoreSource: TypeAlias = str | Stores | EngineLike | AsyncEngineLike | Db | Callable[[], Any]
+StoreSource: TypeAlias = str | Stores | HasAddress | HasEngine | Callable[[], Any]
 """What can be given as `store=`."""
 
 StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
@@ -88,16 +76,13 @@ StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
 AttemptSource: TypeAlias = StoreSource | StateSource
 """Where attempts can be kept that lead to no account of ours."""
 
+DEFAULT = "sqlite:///configure.db"
 _REDIS = ("redis", "rediss", "unix")
-
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
-
 _KINDS = (
     f"{_KNOWN}, or on PostgreSQL an Engine, a Flask-SQLAlchemy db, a Session factory or a function that opens a "
     "psycopg connection"
 )
-
-DEFAULT = "sqlite:///configure.db"
 
 
 def chosen(
@@ -251,33 +236,28 @@ def _connects(store: object, busy: float) -> Connects:
 
     if isinstance(store, str):
         return _to_address(_address_of_url(store), busy)
-    engine = _engine_of(store)
-    if engine is not None:
-        return _to_address(_address_of_engine(engine), busy)
-    if not callable(store):
-        raise SettingsError(f"store= got {_article(store)}; expected {_KINDS}")
-    if inspect.iscoroutinefunction(store) or inspect.iscoroutinefunction(type(store).__call__):
-        return None, store
-    try:
-        made = store()
-    except psycopg.Error:
-        return store, None  # it opens connections, and can't now
-    if inspect.iscoroutine(made):
-        made.close()
-        return None, store
-    if isinstance(made, psycopg.Connection):
-        made.close()
-        return store, None
-    engine = _engine_of_session(made, store)
+    made: Any = store
+    if callable(store) and _engine_of(store) is None:
+        if inspect.iscoroutinefunction(store) or inspect.iscoroutinefunction(type(store).__call__):
+            return None, store
+        try:
+            made = store()
+        except psycopg.Error:
+            return store, None  # it opens connections, and can't now
+        if inspect.iscoroutine(made) or isinstance(made, psycopg.Connection):
+            made.close()
+            return (None, store) if inspect.iscoroutine(made) else (store, None)
+    engine = _engine_of(made)
     if engine is None:
-        raise SettingsError(f"store= got {_article(store)} that returns {_article(made)}; expected {_KINDS}")
+        that = "" if made is store else f" that returns {_article(made)}"
+        raise SettingsError(f"store= got {_article(store)}{that}; expected {_KINDS}")
     return _to_address(_address_of_engine(engine), busy)
 
 
-def _to_address(address: Mapping[str, Any], busy: float) -> Connects:
+def _to_address(address: dict[str, Any], busy: float) -> Connects:
     import psycopg
 
-    given = {**patience(busy), **address}
+    given = patience(busy) | address
     return partial(psycopg.Connection.connect, **given), partial(psycopg.AsyncConnection.connect, **given)
 
 
@@ -326,7 +306,8 @@ def _address_of_engine(engine: Any) -> dict[str, Any]:
             f"store= is an Engine on {engine.dialect.name}; the store works on PostgreSQL; or use {_KNOWN}"
         )
     # SQLAlchemy's own function that connects keeps the arguments it was made with; an app's `creator` has none of them.
-    held = inspect.getclosurevars(getattr(engine.pool, "_creator", len)).nonlocals if _is_plain(engine) else {}
+    creator = getattr(engine.pool, "_creator", None)
+    held = inspect.getclosurevars(creator).nonlocals if inspect.isfunction(creator) else {}
     arguments = held.get("cparams")
     if arguments is None or held.get("cargs") or list(engine.dialect.dispatch.do_connect):
         raise SettingsError(
@@ -344,41 +325,22 @@ def _address_of_engine(engine: Any) -> dict[str, Any]:
     return address
 
 
-def _is_plain(engine: Any) -> bool:
-    return inspect.isfunction(getattr(engine.pool, "_creator", None))
-
-
-def _engine_of(store: Any) -> Any:
+def _engine_of(made: Any) -> Any:
     """The Engine that an object is or has; None where it has none."""
-    if hasattr(type(store), "engines") and hasattr(type(store), "engine"):
-        try:
-            return store.engine  # Flask-SQLAlchemy's `db`
-        except _not_yet() as error:
-            raise _unbound(store) from error
-    engine = getattr(store, "sync_engine", store)  # what is in an AsyncEngine
-    return engine if hasattr(engine, "dialect") and hasattr(engine, "pool") else None
-
-
-def _engine_of_session(made: Any, factory: object) -> Any:
+    alchemy = getattr(sys.modules.get("sqlalchemy.exc"), "SQLAlchemyError", RuntimeError)
     session = getattr(made, "sync_session", made)  # what is in an AsyncSession
-    if not hasattr(session, "get_bind"):
-        return None
     try:
-        # Not closed: it may be the thread's own, with a transaction of the app's in it.
-        return session.get_bind().engine
-    except _not_yet() as error:
-        raise _unbound(factory) from error
-
-
-def _not_yet() -> tuple[type[Exception], ...]:
-    loaded = sys.modules.get("sqlalchemy.exc")
-    return (RuntimeError,) if loaded is None else (RuntimeError, loaded.SQLAlchemyError)
-
-
-def _unbound(store: object) -> SettingsError:
-    return SettingsError(
-        f"store={type(store).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
-    )
+        if hasattr(type(made), "engines"):
+            made = made.engine  # Flask-SQLAlchemy's `db`
+        elif hasattr(session, "get_bind"):
+            # Not closed: it may be the thread's own, with a transaction of the app's in it.
+            made = session.get_bind()
+    except (RuntimeError, alchemy) as error:
+        raise SettingsError(
+            f"store={type(made).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
+        ) from error
+    made = getattr(made, "sync_engine", getattr(made, "engine", made))  # of an AsyncEngine, of a Connection
+    return made if hasattr(made, "dialect") and hasattr(made, "pool") else None
 
 
 def _article(value: object) -> str:
@@ -402,16 +364,14 @@ def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable
 
 def _both(one: Callable[[], object], other: Callable[[], object], *, awaited: bool) -> Callable[[], object]:
     def close() -> None:
-        try:
+        with ExitStack() as stack:
+            stack.callback(other)
             one()
-        finally:
-            other()
 
     async def aclose() -> None:
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_ended, other)
             await _ended(one)
-        finally:
-            await _ended(other)
 
     return aclose if awaited else close
 

@@ -38,24 +38,15 @@ BUSY_SECONDS = 5
 PREFIX = "{configure_auth}:"
 """Of every key; in braces, so that what shards by keys keeps together those that one script touches."""
 
-# The process that answers. Each start of Redis gives itself another one.
-_SERVER = """
+# What several scripts use. `server`: the process that answers; each start of Redis gives itself another. `extend`: a
+# list of attempts lives as long as the last of them. `user_key`: of one length, whatever an id is, and without it.
+_SHARED = """
 local function server()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or error('INFO gives no run_id')
 end
-"""
-
-# A list of attempts lives as long as the last of them.
-_EXTEND = """
 local function extend(key, seconds)
   if redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
 end
-"""
-
-# A key of one length, whatever an id is, and without it.
-_USER = (
-    _EXTEND
-    + """
 local function user_key(prefix, agent, user_id)
   return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id)
 end
@@ -65,27 +56,16 @@ local function index(prefix, agent, user_id, state_hash, seconds)
   redis.call('ZADD', user, now + seconds, state_hash)
   extend(user, seconds)
 end
-"""
-)
-
-_MINE = """
 local function mine(record)
   return record.browser_hash == ARGV[2] and record.intent == ARGV[3] and record.agent == ARGV[4]
 end
-"""
-
-_FORGET = """
 local function forget(prefix, state_hash)
   redis.call('DEL', prefix .. 'state:' .. state_hash, prefix .. 'replay:' .. state_hash)
 end
 """
 
 # KEYS: the prefix. ARGV: state_hash, browser_hash, agent, record, created_at, seconds to keep, limit, user_id or ''.
-_PUT = (
-    _SERVER
-    + _FORGET
-    + _USER
-    + """
+_PUT = """
 local prefix, state_hash, seconds = KEYS[1], ARGV[1], tonumber(ARGV[6])
 local browser = prefix .. 'browser:' .. ARGV[3] .. ':' .. ARGV[2]
 local open = {}
@@ -107,13 +87,9 @@ redis.call('ZADD', browser, ARGV[5], state_hash)
 extend(browser, seconds)
 if ARGV[8] ~= '' then index(prefix, ARGV[3], ARGV[8], state_hash, seconds) end
 """
-)
 
 # KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent, now, who claims.
-_CLAIM = (
-    _SERVER
-    + _MINE
-    + """
+_CLAIM = """
 local key = KEYS[1] .. 'state:' .. ARGV[1]
 local found = redis.call('HMGET', key, 'record', 'server', 'claimed_at', 'claimed_by')
 if not found[1] or found[2] ~= server() then return false end
@@ -126,12 +102,9 @@ if record.expires_at <= tonumber(ARGV[5]) then return false end
 redis.call('HSET', key, 'claimed_at', ARGV[5], 'claimed_by', ARGV[6])
 return {found[1], 'claimed_at', ARGV[5]}
 """
-)
 
 # KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent, by when it must not have ended.
-_READ = (
-    _MINE
-    + """
+_READ = """
 local key = KEYS[1] .. 'state:' .. ARGV[1]
 local found = redis.call('HMGET', key, 'record', 'claimed_at', 'finished_at', 'outcome', 'user_id')
 if not found[1] then return false end
@@ -151,12 +124,9 @@ if replay then
 end
 return said
 """
-)
 
 # KEYS: the prefix. ARGV: state_hash, outcome, now, replay or '', seconds to keep that, user_id or ''.
-_FINISH = (
-    _USER
-    + """
+_FINISH = """
 local key = KEYS[1] .. 'state:' .. ARGV[1]
 if redis.call('HEXISTS', key, 'claimed_at') == 0 then return end
 redis.call('HSET', key, 'outcome', ARGV[2], 'finished_at', ARGV[3])
@@ -169,21 +139,15 @@ if ARGV[6] ~= '' then
   index(KEYS[1], agent, ARGV[6], ARGV[1], math.max(redis.call('TTL', key), 1))
 end
 """
-)
 
 # KEYS: the prefix. ARGV: agent, user_id.
-_FORGET_USER = (
-    _FORGET
-    + _USER
-    + """
+_FORGET_USER = """
 local user = user_key(KEYS[1], ARGV[1], ARGV[2])
 for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do
   forget(KEYS[1], state_hash)
 end
 redis.call('DEL', user)
 """
-)
-
 
 _NOTHING = "return 0"
 
@@ -323,7 +287,7 @@ class _Awaited:
 
 
 def _registered(client: Any) -> dict[str, Any]:
-    return {script: client.register_script(script) for script in _SCRIPTS}
+    return {script: client.register_script(_SHARED + script) for script in _SCRIPTS}
 
 
 def _store_error(error: RedisError) -> StoreError:

@@ -334,7 +334,7 @@ def test_a_db_on_sqlite_is_told_to_take_another_file(tmp_path: Path) -> None:
 
 
 def test_a_session_without_an_engine_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="store=sessionmaker has no engine yet"):
+    with pytest.raises(SettingsError, match="store=Session has no engine yet"):
         opened(sessionmaker(), tmp_path)
 
 
