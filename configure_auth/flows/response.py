@@ -1,4 +1,4 @@
-"""What a flow answers a request with, and its one rendering for every framework."""
+"""The response of a flow, and its rendering for every framework."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ui
+from ..values import STATE_LIFETIME
 from .request import Request
 
 __all__ = ["BrowserCookie", "RenderedResponse", "Response"]
 
 
+COOKIE_NAME, LOOPBACK_COOKIE_NAME = "__Host-configure", "configure_dev"
+"""The binding cookie on https, and on http, which only loopback has.
+
+The prefix makes browsers refuse the cookie from a subdomain or over http (RFC 6265bis, section 4.1.3.2).
+"""
+
+COOKIE_MAX_AGE = int(STATE_LIFETIME) + 3600
+"""Seconds; longer than any state, so that an expired attempt can be told from one of another browser."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserCookie:
-    """Our binding cookie: 256 opaque bits, unsigned, never read by a script. Lives an hour beyond the last start."""
+    """The cookie that binds attempts to a browser: 256 opaque bits, unsigned, unreadable for scripts."""
 
     name: str
     value: str = field(repr=False)
@@ -23,13 +34,13 @@ class BrowserCookie:
 
     @property
     def binding(self) -> str:
-        """What an attempt is bound to: the name too, or a cookie that http could set would pass for the https one."""
+        """What an attempt is bound to: also the name, so that a cookie set over http can't replace the https one."""
         return f"{self.name}={self.value}"
 
     @property
     def header(self) -> str:
         secure = "; Secure" if self.secure else ""
-        return f"{self.name}={self.value}; Path=/; Max-Age=4500; HttpOnly; SameSite=Lax{secure}"
+        return f"{self.name}={self.value}; Path=/; Max-Age={COOKIE_MAX_AGE}; HttpOnly; SameSite=Lax{secure}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from ..stores.sealing import Sealer
 from ..values import Secret
 from .destination import Destinations
 from .request import Request
-from .response import BrowserCookie
+from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
 __all__ = ["AppOptions", "Clock", "Site", "digest"]
 
@@ -153,9 +153,8 @@ class Site:
         return request.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
 
     def cookie(self, app_url: str, value: str) -> BrowserCookie:
-        # The prefix makes browsers refuse the cookie from a subdomain or over http (RFC 6265bis, section 4.1.3.2).
         secure = app_url.startswith("https:")
-        return BrowserCookie(name="__Host-configure" if secure else "configure_dev", value=value, secure=secure)
+        return BrowserCookie(name=COOKIE_NAME if secure else LOOPBACK_COOKIE_NAME, value=value, secure=secure)
 
     def known_cookie(self, request: Request, app_url: str) -> BrowserCookie | None:
         """The cookie that this browser has from a start, if it's well-formed."""

@@ -67,7 +67,7 @@ async def purge(clock: Clock) -> int:
 async def reseal(site: Site) -> Resealed:
     """Seal every connection of the agent with the first of the keys, so that the others can be given up.
 
-    Attempts that are open keep theirs for 17 minutes.
+    Open attempts keep the old key until they are deleted, `STATE_LIFETIME` and 2 minutes after their start.
     """
     ends: Counter[End | None] = Counter()
     after: tuple[str, str] | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import re
 import sqlite3
 import sys
@@ -27,6 +26,7 @@ import anyio
 import anyio.to_thread
 
 from ..errors import SettingsError, StoreError
+from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
 
@@ -166,27 +166,7 @@ async def _transaction(run: Run, operation: Operation[T]) -> T:
     return value
 
 
-_databases: weakref.WeakSet[Sqlite | Postgresql | AsyncPostgresql] = weakref.WeakSet()
 _queues: dict[str, threading.Lock] = {}
-_abandoned: list[object] = []
-
-
-def _close_idle() -> None:
-    # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it.
-    for database in list(_databases):
-        if isinstance(database, Sqlite):
-            database.close_idle()
-
-
-def _forget_connections() -> None:
-    # What was in use during a fork belongs to the parent: forget it, don't close it.
-    _queues.clear()
-    for database in list(_databases):
-        database.forget_connections()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_close_idle, after_in_child=_forget_connections)
 
 
 class Sqlite:
@@ -211,7 +191,8 @@ class Sqlite:
         self._prepare = prepare
         self._busy = busy
         self._new()
-        _databases.add(self)
+        before_fork(self)
+        reset_after_fork(self)
 
     def _new(self) -> None:
         self._own_queue = threading.Lock()
@@ -306,8 +287,9 @@ class Sqlite:
             raise
         return connection
 
-    def close_idle(self) -> None:
-        """Before a fork: close what nobody uses. A database in memory would be lost."""
+    def _before_fork(self) -> None:
+        # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it. A
+        # database in memory would be lost.
         queue = self._queue()
         if self._path is not None and queue.acquire(blocking=False):
             try:
@@ -315,9 +297,10 @@ class Sqlite:
             finally:
                 queue.release()
 
-    def forget_connections(self) -> None:
-        """After a fork: begin anew; what was in memory stays the parent's."""
-        _abandoned.append((self._writer, self._readers))
+    def _after_fork(self) -> None:
+        # What was in use during the fork belongs to the parent, and so does a database in memory.
+        _queues.clear()
+        abandon((self._writer, self._readers))
         self._prepare.done = self._prepare.done and self._path is not None
         self._new()
 
@@ -457,13 +440,13 @@ class Postgresql:
     def __init__(self, connect: Connect, prepare: Preparation, *, busy: float = BUSY_SECONDS) -> None:
         self._new = partial(_Pool, connect, prepare, asynchronous=False, busy=busy)
         self._pool = self._new()
-        _databases.add(self)
+        reset_after_fork(self)
 
     def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
         return completed(self._pool.perform(operation, kind))
 
-    def forget_connections(self) -> None:
-        _abandoned.append(self._pool)
+    def _after_fork(self) -> None:
+        abandon(self._pool)
         self._pool = self._new()
 
     def close(self) -> None:
@@ -521,7 +504,7 @@ class AsyncPostgresql:
     ) -> None:
         self._loops = PerLoop(partial(_Pool, connect, prepare, asynchronous=True, busy=busy), _Pool.close)
         self._threaded = None if blocking is None else Threaded(Postgresql(blocking, prepare, busy=busy), busy=busy)
-        _databases.add(self)
+        reset_after_fork(self)
 
     async def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
         if not _psycopg_can_wait():
@@ -537,7 +520,7 @@ class AsyncPostgresql:
             value = await (await self._loops.get()).perform(operation, kind)
         return value  # for mypy a scope may swallow what is in it
 
-    def forget_connections(self) -> None:
+    def _after_fork(self) -> None:
         self._loops.abandon()
 
     async def close(self) -> None:

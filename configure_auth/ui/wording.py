@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from configure_auth.errors import Code
+from configure_auth.values import STATE_LIFETIME
 
 __all__ = ["Text", "texts"]
 
@@ -36,7 +37,8 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.EXPIRED: Text(
             "This sign-in took too long",
-            "For your security, it has to be finished within 15 minutes. Nothing was changed, and nothing is lost.",
+            f"For your security, it has to be finished within {STATE_LIFETIME / 60:g} minutes. "
+            "Nothing was changed, and nothing is lost.",
             "Please start again.",
         ),
         Code.ALREADY_USED: Text(

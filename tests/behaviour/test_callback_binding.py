@@ -9,6 +9,7 @@ import pytest
 
 from configure_auth.errors import Code
 from configure_auth.events import LinkFailed
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.stores.memory import memory_stores
 
 from ..support.reading import ending, no_calls
@@ -20,7 +21,7 @@ FLOWS: tuple[Flow, Flow] = ("link", "login")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
-    with browser.copy(without=("configure_dev",)) as scanner, no_calls(web.sandbox):
+    with browser.copy(without=(LOOPBACK_COOKIE_NAME,)) as scanner, no_calls(web.sandbox):
         assert ending(scanner.come_back(callback)) == (400, "cookie_missing")
 
     assert browser.come_back(callback).status_code == 303

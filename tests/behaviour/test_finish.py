@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from configure_auth.values import STATE_LIFETIME
+
 from ..support.web import Browser, MakeWeb, Web, query_of
 
 FINISH = "/configure/finish"
@@ -173,7 +175,7 @@ def test_a_cancelled_one_goes_back_to_the_page_and_parks_nothing(browser: Browse
 def test_the_parked_code_ends_with_its_attempt(web: Web, browser: Browser) -> None:
     page = come_back(browser)
 
-    web.sandbox.advance(15 * 60)
+    web.sandbox.advance(STATE_LIFETIME)
 
     answer = fetch(browser, handle(page), "u1")
     assert (answer.status_code, answer.json()["error"]) == (400, "expired")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from configure_auth.errors import LoginRefused
+from configure_auth.values import STATE_LIFETIME
 
 from ..support.reading import api_calls, ending, meanwhile, no_calls, together
 from ..support.web import Browser, Flow, MakeWeb, Web
@@ -175,7 +176,7 @@ def test_after_the_states_end_a_reload_says_nothing(web: Web, browser: Browser) 
     callback = browser.at_configure(browser.begin("login"))
     browser.come_back(callback)
     browser.sign_out()
-    web.sandbox.advance(15 * 60 + 121)
+    web.sandbox.advance(STATE_LIFETIME + 121)
     browser.start("login")
     with no_calls(web.sandbox):
         assert ending(browser.come_back(callback)) == (400, "expired")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from configure_auth.values import STATE_LIFETIME
+
 from ..support.reading import ending
 from ..support.web import Browser, MakeWeb, Web
 
@@ -113,7 +115,7 @@ def test_what_has_ended_goes_by_a_purge(make_web: MakeWeb, tmp_path: Path, store
     web = make_web(folder=tmp_path)
     with web.browser() as browser:
         old = [browser.begin("link") for _ in range(3)]
-        web.sandbox.advance(15 * 60 + 121)
+        web.sandbox.advance(STATE_LIFETIME + 121)
         new = browser.begin("link")
         purged = browser.post("/purge").json()["purged"]
         again = browser.post("/purge").json()["purged"]
@@ -130,7 +132,7 @@ def test_a_purge_says_how_many_it_were(web: Web, browser: Browser) -> None:
         browser.begin("link")
     assert browser.post("/purge").json()["purged"] == 0
 
-    web.sandbox.advance(15 * 60 + 121)
+    web.sandbox.advance(STATE_LIFETIME + 121)
 
     assert browser.post("/purge").json()["purged"] == 3
     assert browser.post("/purge").json()["purged"] == 0

@@ -21,6 +21,8 @@ from playwright.sync_api import (
     expect,
 )
 
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
+
 from .apps import ExampleApp, Served
 
 __all__ = ["ADA", "BUTTON", "GRACE", "Flow", "Person", "callback_path", "start_path"]
@@ -273,7 +275,7 @@ class Person:
             assert not sent.keys() & {"code", "state"}, "a callback's address was sent as a referrer"
 
     def _check_cookies(self) -> None:
-        own, session = "configure_dev", self.example.session_cookie
+        own, session = LOOPBACK_COOKIE_NAME, self.example.session_cookie
         for cookie in self.context.cookies():
             name = cookie.get("name", "")
             if name.startswith("configure_sandbox_"):

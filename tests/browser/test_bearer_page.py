@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Route, expect
 
 from configure_auth import ui
 from configure_auth.errors import Code
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 
 from .apps import BEARER_PAGE, ExampleApp, Served, Variation
 from .conftest import Meet
@@ -611,7 +612,7 @@ def test_a_code_that_came_too_late(person: Person, served: Served) -> None:
 @pytest.mark.extended
 def test_a_cookie_that_was_dropped_on_the_way(person: Person, served: Served) -> None:
     arrive(person, "link")
-    person.context.clear_cookies(name="configure_dev")
+    person.context.clear_cookies(name=LOOPBACK_COOKIE_NAME)
 
     person.allow()
 

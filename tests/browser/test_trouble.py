@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 
 from .apps import Served
@@ -138,7 +139,7 @@ def test_an_attempt_older_than_a_quarter_of_an_hour(person: Person, served: Serv
 @both_flows
 def test_a_cookie_that_was_dropped_on_the_way(person: Person, served: Served, flow: Flow) -> None:
     arrive(person, flow)
-    person.context.clear_cookies(name="configure_dev")
+    person.context.clear_cookies(name=LOOPBACK_COOKIE_NAME)
 
     person.allow()
 

@@ -13,6 +13,7 @@ from configure_auth.flows import Response, run
 from configure_auth.flows.site import digest
 from configure_auth.flows.tokens import forget_user
 from configure_auth.stores import REPLAY
+from configure_auth.values import STATE_LIFETIME
 
 from .world import Browser, World
 
@@ -156,7 +157,7 @@ class Accounts(RuleBasedStateMachine):
     def _deliver(self, attempt: Attempt, number: int, query: str, *, cancelled: bool = False) -> Step:
         world, browser = self.world, self.browsers[number]
         before, owner = browser.user, self._owners()
-        expired = world.now >= attempt.began + 900
+        expired = world.now >= attempt.began + STATE_LIFETIME
         open_still = attempt.ended is None and not expired and self._still_kept(attempt)
         step = self._request(attempt.intent, "callback", query, number)
         linked = [event for event in step.events if isinstance(event, AccountLinked | LoggedIn)]

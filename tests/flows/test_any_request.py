@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configure_auth.flows import Response, run, serve
+from configure_auth.flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 
 from .world import ROUTES, Browser, World, a_token, signed_in
 
@@ -72,9 +73,9 @@ HEADERS = st.dictionaries(
                 "text/html",
                 "image",
                 "http://localhost:3000",
-                f"configure_dev={'a' * 43}",
-                f"configure_dev={'a' * 43}; configure_dev={'b' * 43}",
-                "__Host-configure=x",
+                f"{LOOPBACK_COOKIE_NAME}={'a' * 43}",
+                f"{LOOPBACK_COOKIE_NAME}={'a' * 43}; {LOOPBACK_COOKIE_NAME}={'b' * 43}",
+                f"{COOKIE_NAME}=x",
             ]
         ),
     ),
@@ -160,8 +161,8 @@ CHANGES: dict[str, Any] = {
     "a state that differs in one letter": lambda query, cookie: (_other_letter(query), cookie),
     "a state cut short": lambda query, cookie: (query[:-1], cookie),
     "a state with something after it": lambda query, cookie: (f"{query}x", cookie),
-    "another cookie": lambda query, cookie: (query, f"configure_dev={a_token()}"),
-    "the cookie of another name": lambda query, cookie: (query, cookie.replace("configure_dev", "__Host-configure")),
+    "another cookie": lambda query, cookie: (query, f"{LOOPBACK_COOKIE_NAME}={a_token()}"),
+    "the cookie of another name": lambda query, cookie: (query, cookie.replace(LOOPBACK_COOKIE_NAME, COOKIE_NAME)),
     "the cookie twice": lambda query, cookie: (query, f"{cookie}; {cookie}"),
     "no cookie": lambda query, cookie: (query, None),
     "no state": lambda query, cookie: (query.partition("&")[0], cookie),

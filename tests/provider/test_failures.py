@@ -15,6 +15,7 @@ from configure_auth import ConfigureAuthError, Settings, SettingsError, SignInEr
 from configure_auth.client.oauth_messages import ConfigureOAuthError
 from configure_auth.errors import Code
 from configure_auth.flask import register_oauth as on_flask
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import register_oauth as on_starlette
 
@@ -78,7 +79,7 @@ def test_a_callback_without_a_state_of_ours_is_refused(person: Person, query: st
 
 def test_a_callback_without_the_cookie_of_the_start_is_refused(person: Person) -> None:
     callback = person.returning()
-    person.http.cookies.delete("configure_dev")
+    person.http.cookies.delete(LOOPBACK_COOKIE_NAME)
     with no_calls(person.web.sandbox):
         assert failure(person.come_back(callback)) == "cookie_missing"
 

@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
+from configure_auth.flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 from configure_auth.flows.sign_in.attempts import OPEN_LIMIT
 from configure_auth.stores.memory import memory_stores
+from configure_auth.values import STATE_LIFETIME
 
 from ..support.reading import api_calls, meanwhile, no_calls, together
 from ..support.web import Options, callback_path, query_of, running, start_path
@@ -184,7 +186,7 @@ def https_start(holder: Person) -> tuple[str, str]:
     holder.web.sandbox.register_redirect_uri(back)
     answer = holder.press(back=back)
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("__Host-configure=")
+    assert cookie.startswith(f"{COOKIE_NAME}=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     callback = holder.at_configure(answer.headers["location"])
     assert callback.startswith(f"{back}?")
@@ -194,14 +196,16 @@ def https_start(holder: Person) -> tuple[str, str]:
 def test_a_cookie_that_http_could_have_set_does_not_finish_an_https_attempt(holder: Person) -> None:
     query, value = https_start(holder)
     with no_calls(holder.web.sandbox):
-        assert failure(holder.come_back(f"/callback?{query}", cookie=f"configure_dev={value}")) == "wrong_browser"
+        assert (
+            failure(holder.come_back(f"/callback?{query}", cookie=f"{LOOPBACK_COOKIE_NAME}={value}")) == "wrong_browser"
+        )
 
-    assert holder.come_back(f"/callback?{query}", cookie=f"__Host-configure={value}").status_code == 200
+    assert holder.come_back(f"/callback?{query}", cookie=f"{COOKIE_NAME}={value}").status_code == 200
 
 
 def test_a_planted_http_cookie_does_not_hide_the_https_one(holder: Person) -> None:
     query, value = https_start(holder)
-    both = f"configure_dev={secrets.token_urlsafe(32)}; __Host-configure={value}"
+    both = f"{LOOPBACK_COOKIE_NAME}={secrets.token_urlsafe(32)}; {COOKIE_NAME}={value}"
 
     assert holder.come_back(f"/callback?{query}", cookie=both).status_code == 200
 
@@ -212,7 +216,7 @@ def test_a_state_of_the_login_routes_is_not_the_providers_nor_the_reverse(make: 
     web = provided.web
     options = Options(constructor={"store": shared})
     with running(web.adapter, web.sandbox, web.folder / "login", options) as routes, Person(provided) as person:
-        cookie = f"configure_dev={secrets.token_urlsafe(32)}"
+        cookie = f"{LOOPBACK_COOKIE_NAME}={secrets.token_urlsafe(32)}"
         with routes.browser() as browser:
             start = browser.get(start_path("login"), cookie=cookie).headers["location"]
             from_login = query_of(browser.at_configure(start))
@@ -254,7 +258,7 @@ def test_two_agents_in_one_store_do_not_take_each_others_states(make: Make) -> N
 def test_after_fifteen_minutes_an_attempt_no_longer_counts(make: Make, store: str | None) -> None:
     with Person(make(store=store)) as person:
         callback = person.end(person.away(), code="x")
-        person.web.sandbox.advance(900)
+        person.web.sandbox.advance(STATE_LIFETIME)
         with no_calls(person.web.sandbox):
             assert failure(person.come_back(callback)) == "expired"
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 import configure_auth
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 
 from ..behaviour.conftest import make_web
@@ -136,10 +137,10 @@ class Watched(Visitor):
         for name, value in got.headers:
             if name != "set-cookie":
                 self.evidence.see(where, f"{name}: {value}")
-            elif value.startswith("configure_dev="):
+            elif value.startswith(f"{LOOPBACK_COOKIE_NAME}="):
                 # Our cookie, which is for the browser; its attributes are not.
                 binding, _, attributes = value.partition(";")
-                self.evidence.plant(browser_cookie=binding.removeprefix("configure_dev="))
+                self.evidence.plant(browser_cookie=binding.removeprefix(f"{LOOPBACK_COOKIE_NAME}="))
                 self.evidence.see("cookie", attributes)
             else:
                 self.evidence.see("cookie", value, _decoded(value))

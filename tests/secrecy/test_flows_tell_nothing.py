@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from configure_auth import LoginRefused
+from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 
 from ..support.visitor import CODE_PATH, EXCHANGE, TOKEN, FlowName, Got
@@ -228,7 +229,7 @@ def test_callbacks_that_are_refused(make_watched: MakeWeb, evidence: Evidence, f
     sent = query_of(callback)
     state, code = sent["state"], sent["code"]
     other = Watched.watching(web, evidence)
-    other.cookies |= {name: value for name, value in visitor.cookies.items() if name != "configure_dev"}
+    other.cookies |= {name: value for name, value in visitor.cookies.items() if name != LOOPBACK_COOKIE_NAME}
     path = callback_path(flow)
 
     answers: list[Got] = [
@@ -242,7 +243,7 @@ def test_callbacks_that_are_refused(make_watched: MakeWeb, evidence: Evidence, f
         visitor.ask(callback, method="DELETE", accept="application/json"),
         visitor.come_back(f"{path}?state={state}&code={code}%20{code}"),
         visitor.come_back(f"{path}?state={state}&code={code}"),
-        visitor.come_back(f"{path}?state={visitor.cookies['configure_dev']}&code={code}"),
+        visitor.come_back(f"{path}?state={visitor.cookies[LOOPBACK_COOKIE_NAME]}&code={code}"),
     ]
 
     assert all(400 <= got.status < 500 for got in answers), [got.status for got in answers]

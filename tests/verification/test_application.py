@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from configure_auth.commands.checks.findings import End
 from configure_auth.commands.checks.store import workers_of
 from configure_auth.errors import StoreError
+from configure_auth.flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 from configure_auth.stores.memory import memory_stores
 
 from ..support.flask_sessions import ServerSessions
@@ -105,7 +106,7 @@ def test_sessions_of_another_kind_are_seen_and_not_judged(on_flask: Judge, on_st
 
     assert on_flask(secret_key="too short", wrap=keep)["secret_key"].end is End.SKIPPED
     assert (
-        on_flask(secret_key="too short", wrap=keep, cookie={"name": "configure_dev"})["session_cookie"].end
+        on_flask(secret_key="too short", wrap=keep, cookie={"name": LOOPBACK_COOKIE_NAME})["session_cookie"].end
         is End.FAILED
     )
 
@@ -145,8 +146,8 @@ def test_the_session_is_found_wherever_it_is(on_starlette: Judge, wrap: Callable
         (LIVE, {"same_site": "none", "secure": True}, End.PASSED, ""),
         (LIVE, {"same_site": "strict", "secure": True}, End.PASSED, "SameSite=Strict"),
         (LIVE, {"domain": "example.com", "secure": True}, End.WARNED, "example.com"),
-        (LIVE, {"name": "__Host-configure", "secure": True}, End.FAILED, "__Host-configure"),
-        ("http://localhost:3000", {"name": "configure_dev"}, End.FAILED, "configure_dev"),
+        (LIVE, {"name": COOKIE_NAME, "secure": True}, End.FAILED, COOKIE_NAME),
+        ("http://localhost:3000", {"name": LOOPBACK_COOKIE_NAME}, End.FAILED, LOOPBACK_COOKIE_NAME),
         (LIVE, {"path": "/shop", "secure": True}, End.FAILED, "/configure/"),
         (LIVE, {"path": "/configur", "secure": True}, End.FAILED, "/configure/"),
         (LIVE, {"path": "/configure", "secure": True}, End.PASSED, ""),

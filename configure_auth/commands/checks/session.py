@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ...flows import Login, Messages
+from ...flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 from ...flows.sign_in.routes import SignInFeature
 from ...keys import MAKE_KEY, key_weakness
 from .application import Application, Response, Session
@@ -17,8 +18,6 @@ __all__ = ["secret_key", "session_cookie"]
 
 _LEAST = 16
 """Characters of the shortest key that sessions are signed with."""
-
-_OURS = ("__Host-configure", "configure_dev")
 
 
 async def secret_key(deployment: Deployment, application: Application) -> Finding:
@@ -97,7 +96,7 @@ _NAMES = {
 
 def _faults(deployment: Deployment, session: Session, names: dict[str, str]) -> Iterator[Finding]:
     app_url = urlsplit(deployment.settings.app_url or "http://localhost")
-    if session.name in _OURS:
+    if session.name in (COOKIE_NAME, LOOPBACK_COOKIE_NAME):
         yield failed(
             f"its name {session.name} is that of our own cookie: they overwrite each other",
             f"set another name with {names['name']}",

@@ -44,7 +44,7 @@ __all__ = [
 log: logging.Logger = logging.getLogger("configure_auth")
 
 LIFETIME = 15 * 60.0
-"""Seconds that a journey is good for."""
+"""Seconds that the link of a journey is valid."""
 
 OPEN_LIMIT = 10
 """Journeys that one sender may have open at once; the oldest goes."""
