@@ -23,6 +23,7 @@ from ..values import Secret
 if TYPE_CHECKING:
     from ..client.call import Call
     from .key_sets import Published, SigningKeys
+    from .sessions import SupabaseSession
 
 __all__ = ["BearerOptions", "BearerUser", "Claims", "Refuse"]
 
@@ -101,6 +102,7 @@ class BearerUser:
     ) -> None:
         secret = _wrapped(key)
         del key
+        self._session: SupabaseSession | None = None
         self._issuer = _named("issuer", issuer)
         self._audiences = _all_named("audience", audience or "")
         self._accepted = {*self._audiences, *_all_named("extra_audiences", extra_audiences)}
@@ -121,34 +123,63 @@ class BearerUser:
             self._keys = OneKey(secret, self._algorithms)
 
     @classmethod
-    def supabase(cls, project: str, **options: Unpack[BearerOptions]) -> Self:
+    def supabase(
+        cls,
+        project: str,
+        *,
+        check_session: bool = False,
+        anon_key: str | Secret | None = None,
+        **options: Unpack[BearerOptions],
+    ) -> Self:
         """The users of a Supabase project, whose JWT signing keys are asymmetric (ES256 or RS256).
 
         Refused are the project's API keys (roles `anon` and `service_role`) and anonymous users.
 
         Args:
             project: its reference, or its URL where that is another than https://<reference>.supabase.co.
+            check_session: ask Supabase about every valid token, as `auth.getUser` of its own client does. Without it
+                tokens are checked locally, so that one of a revoked session is accepted until its `exp`.
+            anon_key: the project's public API key; for `check_session` only.
         """
         issuer = _supabase_issuer(project)
-        return cls(
+        user = cls(
             issuer=issuer,
             audience="authenticated",
             algorithms=("ES256", "RS256"),
             **_ready(options, _no_supabase_user, jwks_url=f"{issuer}/.well-known/jwks.json"),
         )
+        return user._checking(check_session, _wrapped(anon_key))
 
     @classmethod
-    def supabase_shared_secret(cls, project: str, secret: str | Secret, **options: Unpack[BearerOptions]) -> Self:
+    def supabase_shared_secret(
+        cls,
+        project: str,
+        secret: str | Secret,
+        *,
+        check_session: bool = False,
+        anon_key: str | Secret | None = None,
+        **options: Unpack[BearerOptions],
+    ) -> Self:
         """`supabase` for a project that still signs with its legacy JWT secret (HS256)."""
         wrapped = _wrapped(secret)
         del secret  # no frame of an error may have it
-        return cls(
+        user = cls(
             issuer=_supabase_issuer(project),
             audience="authenticated",
             algorithms=("HS256",),
             key=wrapped,
             **_ready(options, _no_supabase_user),
         )
+        return user._checking(check_session, _wrapped(anon_key))
+
+    def _checking(self, check_session: bool, anon_key: Secret | None) -> Self:
+        if check_session:
+            from .sessions import SupabaseSession
+
+            self._session = SupabaseSession(f"{self._issuer}/user", anon_key)
+        elif anon_key is not None:
+            raise SettingsError("anon_key is for check_session=True; leave it out, or set both")
+        return self
 
     @classmethod
     def firebase(cls, project_id: str, **options: Unpack[BearerOptions]) -> Self:
@@ -217,24 +248,32 @@ class BearerUser:
             BearerError: there is a bearer token, and it isn't good or can't be judged now.
         """
         judging = self._judge(authorization)
+        call = self._session.call(authorization) if self._session else None
         del authorization
         try:
             while True:
                 wait((next(judging),), _LONGEST_WAIT)
         except StopIteration as stop:
-            user = stop.value
-        return _raised(user)
+            judged = stop.value
+        user = _raised(judged)
+        if self._session:
+            self._session.require(call, user)
+        return user
 
     async def auser_id(self, authorization: Sequence[str]) -> str | None:
         """`user_id`, awaited, on asyncio and on trio."""
         judging = self._judge(authorization)
+        call = self._session.call(authorization) if self._session else None
         del authorization
         try:
             while True:
                 await settled(next(judging), _LONGEST_WAIT)
         except StopIteration as stop:
-            user = stop.value
-        return _raised(user)
+            judged = stop.value
+        user = _raised(judged)
+        if self._session:
+            await self._session.arequire(call, user)
+        return user
 
     if not TYPE_CHECKING:
 

@@ -1,0 +1,98 @@
+"""Whether the session behind a valid token still exists at its issuer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from ..client.call import Call, Response
+from ..client.transport import AsyncTransport, Transport
+from ..client.wire import read_response
+from ..errors import BearerError, ConfigureError, SettingsError
+from ..values import Secret
+
+__all__ = ["SupabaseSession"]
+
+_TIMEOUT: Final = 5.0
+_RETRY_AFTER: Final = 30.0
+_BEARER = re.compile(r"bearer +([!-~]+)", re.ASCII | re.IGNORECASE)
+
+
+class SupabaseSession:
+    """Asks Supabase for the user of a token, as `auth.getUser` of its own client does.
+
+    A signature check alone accepts a token of a revoked session until its `exp`. Threads and event loops may share one.
+
+    Args:
+        url: the project's `/auth/v1/user`.
+        anon_key: the project's public API key, which Supabase requires beside the token.
+
+    Raises:
+        SettingsError: there is no such key.
+    """
+
+    def __init__(self, url: str, anon_key: Secret | None) -> None:
+        if not anon_key:
+            raise SettingsError("check_session=True needs anon_key=, the project's public API key (SUPABASE_ANON_KEY)")
+        self._url = url
+        self._anon_key = anon_key
+        self._transport = Transport(_TIMEOUT)
+        self._awaited = AsyncTransport(_TIMEOUT)
+
+    def call(self, authorization: Sequence[str]) -> Call[str | None] | None:
+        """Return the request for the user of a token; None where there is no bearer token."""
+        found = _BEARER.fullmatch(", ".join(authorization))
+        if found is None:
+            return None
+        return Call(
+            method="GET",
+            url=self._url,
+            headers={"Authorization": f"Bearer {found[1]}", "apikey": self._anon_key.reveal()},
+            parse=_user_id,
+        )
+
+    def require(self, call: Call[str | None] | None, user_id: str | None) -> None:
+        """Send the request, and refuse a user whose session has ended.
+
+        Raises:
+            BearerError: it has, or Supabase can't be asked now.
+        """
+        if call is not None and user_id is not None:
+            try:
+                response: Response | ConfigureError = self._transport.send(call)
+            except ConfigureError as error:
+                response = error
+            _compare(call, response, user_id)
+
+    async def arequire(self, call: Call[str | None] | None, user_id: str | None) -> None:
+        """`require`, awaited."""
+        if call is not None and user_id is not None:
+            try:
+                response: Response | ConfigureError = await self._awaited.send(call)
+            except ConfigureError as error:
+                response = error
+            _compare(call, response, user_id)
+
+
+def _user_id(response: Response) -> str | None:
+    """The id of the user; None where Supabase says that the session has ended."""
+    if response.status in (401, 403, 404):
+        return None
+    return read_response(response, "the session check").required_text("id")
+
+
+def _compare(call: Call[str | None], response: Response | ConfigureError, user_id: str) -> None:
+    try:
+        found = _raised(response) if isinstance(response, ConfigureError) else call.parse(response)
+    except ConfigureError as error:
+        code = error.code
+    else:
+        if found != user_id:
+            raise BearerError("the bearer token was refused: its session has ended")
+        return
+    raise BearerError(f"Supabase can't be asked for the session ({code})", retry_after=_RETRY_AFTER)
+
+
+def _raised(error: ConfigureError) -> NoReturn:
+    raise error
