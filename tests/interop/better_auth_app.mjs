@@ -2,19 +2,23 @@
 // It prints its URL once it listens. GET / says who is signed in, or has a button; GET /database is what it stored.
 import { createServer } from "node:http";
 
-import { betterAuth } from "better-auth";
-import { memoryAdapter } from "better-auth/adapters/memory";
-import { toNodeHandler } from "better-auth/node";
-import { genericOAuth } from "better-auth/plugins";
 import { configureBetterAuthOAuthProvider } from "configure";
+
+// The package by the name that it is installed under: the last one that the provider fits as it is, or the newest.
+const PACKAGE = process.env.BETTER_AUTH ?? "better-auth";
+const NEWEST = PACKAGE !== "better-auth";
+const { betterAuth } = await import(PACKAGE);
+const { memoryAdapter } = await import(`${PACKAGE}/adapters/memory`);
+const { toNodeHandler } = await import(`${PACKAGE}/node`);
+const { genericOAuth } = await import(`${PACKAGE}/plugins`);
 
 const BUTTON = `<button>Continue with Configure</button>
 <script>
   document.querySelector("button").onclick = async () => {
-    const answer = await fetch("/api/auth/sign-in/oauth2", {
+    const answer = await fetch("/api/auth/sign-in/${NEWEST ? "social" : "oauth2"}", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ providerId: "configure", callbackURL: "/", errorCallbackURL: "/failed" }),
+      body: JSON.stringify({ ${NEWEST ? "provider" : "providerId"}: "configure", callbackURL: "/", errorCallbackURL: "/failed" }),
     });
     location.assign((await answer.json()).url);
   };
@@ -37,7 +41,7 @@ const server = createServer();
 
 server.listen(0, "127.0.0.1", () => {
   const url = `http://localhost:${server.address().port}`;
-  const provider = configureBetterAuthOAuthProvider({
+  const official = configureBetterAuthOAuthProvider({
     clientId: env.CONFIGURE_OAUTH_CLIENT_ID,
     clientSecret: env.CONFIGURE_OAUTH_CLIENT_SECRET,
     apiKey: env.CONFIGURE_API_KEY,
@@ -47,6 +51,9 @@ server.listen(0, "127.0.0.1", () => {
     resource: env.CONFIGURE_BASE_URL,
     ...(env.SCOPES ? { scopes: env.SCOPES.split(" ") } : {}),
   });
+  // From 1.7.5 on Better Auth requires an `id` of the user info, and the provider returns `sub` only.
+  const withId = async (tokens) => official.getUserInfo(tokens).then((user) => user && { ...user, id: user.sub });
+  const provider = NEWEST ? { ...official, getUserInfo: withId } : official;
   const auth = betterAuth({
     baseURL: url,
     secret: "a secret of the app to sign its cookies with",

@@ -17,8 +17,12 @@ import pytest
 
 __all__ = ["PACKAGES", "Ended", "Node", "node"]
 
-PACKAGES: Final = {"configure": "1.7.4", "better-auth": "1.6.34"}
-"""What is installed. From 1.7.5 on Better Auth no longer works with the provider that `configure@1.7.4` has."""
+PACKAGES: Final = {
+    "configure": "1.7.4",
+    "better-auth": "1.6.34",
+    "better-auth-newest": "npm:better-auth@1.7.25",
+}
+"""What is installed. From 1.7.5 on Better Auth works with the provider of `configure@1.7.4` with one line around it."""
 
 OLDEST: Final = (18, 18)
 PROGRAMS: Final = Path(__file__).parent

@@ -20,7 +20,8 @@ from .node import Node
 pytestmark = pytest.mark.extended
 
 ADA, GRACE = "+15550100001", "+15550100002"
-CALLBACK = "/api/auth/oauth2/callback/configure"
+CALLBACKS = ("/api/auth/oauth2/callback/configure", "/api/auth/callback/configure")
+"""Until 1.7.4, and since."""
 SCOPES = ("profile.read", "profile.search", "profile.remember", "profile.commit")
 DEFAULT_SCOPES = SCOPES[:2]
 
@@ -51,7 +52,8 @@ def make_app(node: Node, configure_sandbox: Sandbox) -> Iterator[MakeApp]:
             assert process.stderr is not None
             url = process.stdout.readline().strip()
             assert url, process.stderr.read()
-            configure_sandbox.register_redirect_uri(url + CALLBACK)
+            for callback in CALLBACKS:
+                configure_sandbox.register_redirect_uri(url + callback)
             return App(url)
 
         yield make
@@ -108,7 +110,12 @@ def sign_in(page: Page, app: App, phone: str = ADA) -> None:
     allow(page)
 
 
-def test_a_person_signs_in(page: Page, better_auth: App, ada: Person, configure_sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("package", ["better-auth", "better-auth-newest"])
+def test_a_person_signs_in(
+    page: Page, make_app: MakeApp, ada: Person, configure_sandbox: Sandbox, package: str
+) -> None:
+    """The newest one with one line around the provider: Better Auth requires an `id` since 1.7.5."""
+    better_auth = make_app(BETTER_AUTH=package)
     start(page, better_auth)
     expect(page.get_by_label("Phone number")).to_be_visible()
     asked = urlsplit(page.url)
