@@ -31,7 +31,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
 
-from configure_auth import BearerUser, Settings
+from configure_auth import BearerUser, MessageAgent, Settings
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
 from configure_auth.ui import CONTENT_SECURITY_POLICY
@@ -56,6 +56,7 @@ RUN = (
     "Depends(configure_auth.account)",
     "def answer(",
     "MessageAgent(display_name",
+    "MessageAgent(message_body",
     "def profile_of",
     "BearerUser.supabase(",
     "configure_auth.agent_claims()",
@@ -343,6 +344,22 @@ def test_a_bot_s_process_shares_them(
     run("MessageAgent(display_name", namespace)
 
     assert sent[1:] == [("ada", "You're connected."), ("ada", "I know you.")]
+
+
+def test_the_simplest_agent_needs_no_app(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configure_sandbox: Sandbox
+) -> None:
+    monkeypatch.setenv("CONFIGURE_STORE", f"sqlite:///{tmp_path / 'agent.db'}")
+    monkeypatch.delenv("CONFIGURE_APP_URL", raising=False)
+    sent: list[tuple[str, str]] = []
+    inbox = [("ada", PHONE, "hello")]
+    namespace = {"inbox": lambda: inbox, "send": lambda *message: sent.append(message), "MessageAgent": MessageAgent}
+
+    run("MessageAgent(message_body", namespace)
+    configure_sandbox.sign_in(sent[0][1], PHONE)
+    run("MessageAgent(message_body", namespace)
+
+    assert sent[1] == ("ada", "I know you.")
 
 
 def test_a_guard_lets_configure_s_report_through(flask_app: Flask, namespace: Namespace) -> None:
