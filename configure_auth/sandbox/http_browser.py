@@ -92,20 +92,20 @@ class HttpBrowser:
         That is the redirect to the app, which is not fetched, or the last page's own address when there is none.
         Raises SignInFailed when an error page comes, or the pages don't end.
         """
-        answer = self._client.get(url)
+        response = self._client.get(url)
         for _ in range(MAX_PAGES):
-            if answer.is_redirect:
-                return urljoin(url, answer.headers["location"])
-            page = _Page(answer.text)
+            if response.is_redirect:
+                return urljoin(url, response.headers["location"])
+            page = _Page(response.text)
             form, extra = self._choose(page, phone, code, cancel)
-            if answer.is_error:
-                raise SignInFailed(page.text, answer.status_code)
+            if response.is_error:
+                raise SignInFailed(page.text, response.status_code)
             if form is None:
                 if page.completion is not None:
                     self.completions.append(_posted(page.completion, url))
                 return url
-            answer = self._client.post(urljoin(url, form.action), data={**form.fields, **extra})
-        raise SignInFailed("the sign-in has too many pages", answer.status_code)
+            response = self._client.post(urljoin(url, form.action), data={**form.fields, **extra})
+        raise SignInFailed("the sign-in has too many pages", response.status_code)
 
     @staticmethod
     def _choose(page: _Page, phone: str, code: str, cancel: bool) -> tuple[_Form | None, dict[str, str]]:

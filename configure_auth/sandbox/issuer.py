@@ -129,7 +129,7 @@ class TokenIssuer:
     def resolve_code(self, code: str) -> AuthorizationCode:
         """Return the code, if it can still be exchanged. A second use revokes the tokens of the first one.
 
-        That happens whoever presents it: the code is resolved before the client is authenticated.
+        Any client can cause that, because the code is resolved before the client is authenticated.
         """
         found = self.codes.get(code)
         if found is None:
@@ -155,9 +155,9 @@ class TokenIssuer:
     def rotate(self, refresh: Token, scopes: tuple[str, ...], *, grace: float) -> TokenPair:
         """Return a new pair of tokens for a refresh token.
 
-        A token that was rotated already gets another pair within `grace` seconds, as a client whose answer was lost
-        needs; the pair that got lost is then as used as the token itself. The strict part: if its successor was
-        already used, the answer was not lost, and the whole family goes.
+        A token that was rotated already gets another pair within `grace` seconds, as a client that lost the response
+        needs; the lost pair counts as used then. The strict part: if its successor was
+        already used, the response was not lost, and the whole family is revoked.
         """
         if refresh.rotated_at is not None:
             successor = self.tokens[refresh.successor] if refresh.successor else None

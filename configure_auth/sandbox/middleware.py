@@ -38,7 +38,7 @@ class SandboxMiddleware:
         async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Before the response is sent, so that a test that has it also sees its status here.
-                entry.answered(message["status"])
+                entry.set_status(message["status"])
             await send(message)
 
         if body is None:

@@ -16,7 +16,7 @@ class Entry:
     def __init__(self, call: Call) -> None:
         self.call: Call = call
 
-    def answered(self, status: int) -> None:
+    def set_status(self, status: int) -> None:
         self.call = replace(self.call, status=status)
 
 

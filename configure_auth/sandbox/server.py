@@ -68,7 +68,7 @@ def bind(port: int, host: str = HOST) -> list[socket.socket]:
 
 def listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 is a free one. On ::1 it leaves IPv4 alone."""
-    # Named, because asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is known to be TCP.
+    # Named, because asyncio turns Nagle's delay (40 ms a response) off only where the protocol is known to be TCP.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if family == socket.AF_INET6:

@@ -80,7 +80,7 @@ def recognize_phone(db: Database, incoming: ApiRequest) -> Response:
     """Look for a person among phone-like candidates.
 
     Recognised is not approved: a token, a user id and a name come only when this person approved this agent. Strict:
-    candidates that name two people recognise nobody.
+    candidates that name two people recognise none of them.
     """
     agent = acting_agent(db, incoming)
     candidates = incoming.json().get("candidates")

@@ -64,7 +64,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The five values that Configure gives a developer for one agent. Constant for a handle until they are rotated,
-    without use elsewhere. In Configure's test mode there is no OAuth client, whose two are empty then."""
+    without use elsewhere. In Configure's test mode there is no OAuth client, and its id and secret are empty."""
 
     agent: str
     api_key: str
@@ -93,7 +93,7 @@ class Call:
     """A request that a sandbox got.
 
     `connection` numbers the TCP connections from 1, so that reuse can be counted. `status` is None while there is no
-    answer, and stays None when the connection was dropped instead. `at` is the sandbox's time in Unix seconds.
+    response, and stays None when the connection was dropped instead. `at` is the sandbox's time in Unix seconds.
     """
 
     origin: Origin
