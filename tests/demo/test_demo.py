@@ -19,6 +19,9 @@ import pytest
 
 from configure_auth.sandbox.http_browser import HttpBrowser
 
+from ..support.ports import three_free_ports
+from ..support.stores import first
+
 ROOT = Path(__file__).parents[2]
 # A background job of a shell begins with SIGINT ignored; the demo has to end by it all the same.
 COMMAND = ["sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, "example_apps/demo.py"]
@@ -74,11 +77,9 @@ def free(port: int) -> bool:
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    """A port for the app and one for the sandbox, which takes the two after it as well."""
-    for port in range(21000 + os.getpid() % 5000, 32000, 4):
-        if all(free(port + step) for step in range(4)):
-            return port, port + 1
-    pytest.fail("no four free ports in a row")
+    """A port for the app and one for the sandbox, which takes the two after it as well: each call has seven."""
+    port = three_free_ports()
+    return port, port + 1
 
 
 def get(host: str, port: int, path: str) -> tuple[int, str]:
@@ -90,9 +91,14 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("example", "words"),
-    [(name, "Continue with Configure") for name in ("flask", "starlette", "fastapi")] + [("message", "Say “connect”.")],
+    [
+        ("flask", "Continue with Configure"),
+        ("message", "Say “connect”."),
+        pytest.param("starlette", "Continue with Configure", marks=pytest.mark.extended),
+        pytest.param("fastapi", "Continue with Configure", marks=pytest.mark.extended),
+    ],
 )
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first([signal.SIGINT, signal.SIGTERM]))
 def test_both_addresses_answer_and_a_signal_ends_everything(
     ports: tuple[int, int], number: int, example: str, words: str
 ) -> None:
@@ -154,7 +160,7 @@ def test_a_child_that_dies_ends_the_other(ports: tuple[int, int], place: int, na
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-@pytest.mark.parametrize("step", [0, 1, 3])
+@pytest.mark.parametrize("step", first([3, 0, 1]))
 def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str) -> None:
     port, sandbox_port = ports
     with socket.create_server((host, port + step), family=family), demo(port, sandbox_port) as run:

@@ -227,6 +227,7 @@ def test_a_failure_of_configure_is_raised_only_where_the_bot_wants_it(platform: 
 
 
 @one_app
+@one_store
 def test_a_bot_that_was_closed_goes_on(platform: Platform, bot: Bot) -> None:
     platform.follow(bot.connect())
     known = bot.message()

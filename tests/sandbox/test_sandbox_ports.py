@@ -16,6 +16,7 @@ from configure_auth.sandbox import NotRunning, PortInUse, Sandbox
 from configure_auth.sandbox.http_browser import HttpBrowser
 
 from ..support.ports import three_free_ports
+from ..support.stores import first
 
 
 def test_there_are_no_addresses_before_the_start() -> None:
@@ -62,7 +63,7 @@ print("ended", flush=True)
 END = "that is all"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first([signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("background", [False, True])
 def test_the_program_ends_cleanly_on_a_signal(number: signal.Signals, background: bool) -> None:
     port = three_free_ports()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import socket
 
 from configure_auth.sandbox import PortInUse, server
 
 __all__ = ["free_port", "three_free_ports"]
 
-_firsts = itertools.count(21_000, 7)
+# Below the ports that systems give to connections; each process of the test run has a range of its own.
+_RANGE = 1_400
+_first = 21_000 + _RANGE * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_firsts = itertools.cycle(range(_first, _first + _RANGE, 7))
 
 
 def free_port() -> int:
@@ -28,7 +32,7 @@ def free_port() -> int:
 
 def three_free_ports() -> int:
     """The first of three adjacent ports; other ones each time."""
-    for port in itertools.takewhile(lambda number: number < 60_000, _firsts):
+    for port in itertools.islice(_firsts, _RANGE // 7):
         try:
             for sock in server.bind(port):
                 sock.close()
