@@ -7,13 +7,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self, Unpack
 
 from . import flows
 from .client.client import AsyncConfigure, Configure
 from .events import Event
 from .flows import AppOptions, AsyncPerformer, Features, Messages, Performer
 from .flows.verbs import SubjectVerbs
+from .options import SenderOptions, feature_builder
 from .runtime.verbs import Awaited, Blocking
 from .settings import Settings
 from .stores import Stores
@@ -32,33 +33,14 @@ class _Agent(SubjectVerbs):
         settings: Settings | None = None,
         *,
         store: StoreSource | None = None,
-        path: str = "/configure/messages",
-        display_name: str | None = None,
-        agent_logo: str | None = None,
-        message_line_phone: str | None = None,
-        message_body: str | None = None,
-        connectors: tuple[str, ...] = (),
-        theme: Literal["light", "dark"] | None = None,
-        region: str | None = None,
-        on_unproven: Literal["accept", "reject"] = "accept",
         on_event: Callable[[Event], object] | None = None,
         clock: flows.Clock | None = None,
+        **options: Unpack[SenderOptions],
     ) -> None:
         settings = settings or Settings.from_env()
         self._settings = settings
         site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings)
-        messages = Messages(
-            site=site,
-            path=path,
-            display_name=display_name,
-            agent_logo=agent_logo,
-            message_line_phone=message_line_phone,
-            message_body=message_body,
-            connectors=connectors,
-            theme=theme,
-            region=region,
-            on_unproven=on_unproven,
-        )
+        messages = feature_builder(Messages, type(self).__name__, SenderOptions, options)(site=site)
         self._registered = Features(site, {"messages": messages})
         self._stores: Stores = open_stores(
             *chosen(store, None, settings),
@@ -89,14 +71,13 @@ class MessageAgent(_Agent, Blocking):
     Args:
         settings: the credentials; by default read from the environment, now.
         store: as for `ConfigureAuth`; a file's relative path is of the working directory, so give both the same URL.
-        path: the one that the app's `messages(path=)` has.
         on_event: called with each of `configure_auth.events`.
         clock: Unix seconds, for tests.
-        display_name, agent_logo, message_line_phone, message_body, connectors, theme, region, on_unproven: as for
-            `ConfigureAuth.messages`.
+        options: `configure_auth.options.SenderOptions`; `path` must be the one of the app's `messages()`.
 
     Raises:
-        SettingsError: something needed is missing or contradictory; the message names it.
+        SettingsError: something is malformed or contradictory; the message names it. What is missing is said by the
+            first verb.
     """
 
     _awaited = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, request
@@ -24,11 +24,9 @@ from ..errors import SettingsError
 from ..flows import (
     AccountLink,
     AgentClaims,
-    AgentTable,
     Feature,
     Features,
     Flow,
-    Hook,
     Login,
     Messages,
     Performer,
@@ -39,6 +37,7 @@ from ..flows import (
 from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
+from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
 from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
@@ -116,6 +115,8 @@ class ConfigureAuth(UserVerbs, Blocking):
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
+        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
+            users there, with the start of the link as `next`; without it the button is empty for them.
         clock: Unix seconds, for tests.
     """
 
@@ -131,6 +132,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         session: bool = True,
         keep_session: tuple[str, ...] = (),
         allow_guessable_external_id: bool = False,
+        login_url: str | None = None,
         clock: flows.Clock | None = None,
     ) -> None:
         self._settings = settings
@@ -144,6 +146,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             session=session,
             keep_session=keep_session,
             allow_guessable_external_id=allow_guessable_external_id,
+            login_url=login_url,
             clock=clock,
         )
 
@@ -168,146 +171,51 @@ class ConfigureAuth(UserVerbs, Blocking):
             if owner == self._options.name:
                 installed.features[name] = build(site=installed.site)
         # Globals, and no context processor: macros that are imported have no context.
-        app.jinja_env.globals.update(configure_button=self.button, configure_auth_element=self.element)
-
-    def account_link(
-        self,
-        *,
-        path: str = "/configure",
-        after_link: str | None = None,
-        on_conflict: Literal["reject", "move"] | Hook = "reject",
-        on_error: Hook | None = None,
-        can_disconnect: Hook | None = None,
-        connectors: tuple[str, ...] = (),
-        display_name: str | None = None,
-    ) -> Blueprint:
-        """The routes by which a signed-in user connects Configure, and disconnects it.
-
-        Args:
-            path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_link: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
-                includes what the app is mounted under.
-            on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
-                `(account, owner_user_id) -> "reject" | "move"`.
-            on_error: `(error) -> response | None`; None shows our page.
-            can_disconnect: `(user_id) -> bool`, whether the user has another way to sign in. Without it, whoever
-                signs in with Configure can't disconnect it.
-            connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
-            display_name: the app's name on Configure's page.
-        """
-        build = partial(
-            AccountLink,
-            path=path,
-            after=after_link or "",
-            on_error=on_error,
-            on_conflict=on_conflict,
-            can_disconnect=can_disconnect,
-            connectors=connectors,
-            display_name=display_name,
+        app.jinja_env.globals.update(
+            configure_button=self.button,
+            configure_auth_element=self.element,
+            configure_disconnect_form=self.disconnect_form,
         )
-        return self._blueprint(self._options.name, path, flows.LINK_ROUTES, build)
 
-    def login(
-        self,
-        *,
-        on_login: Hook,
-        path: str = "/auth/configure",
-        after_login: str | None = None,
-        on_error: Hook | None = None,
-        scopes: tuple[str, ...] | None = None,
-        resource: str | None = None,
-    ) -> Blueprint:
-        """The routes by which people sign in with Configure.
+    def account_link(self, **options: Unpack[LinkOptions]) -> Blueprint:
+        """Return the routes by which a signed-in user connects Configure, and disconnects it.
 
         Args:
-            on_login: `(identity, grant)`: find or make the local user, beginning with `identity.local_user_id`;
-                commit; sign it in; return its id, or `(id, response)`. It may be called again for the same person.
-                Raise `LoginRefused(sentence)` to turn somebody away.
-            path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_login: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
-                includes what the app is mounted under.
-            on_error: `(error) -> response | None`; None shows our page.
-            scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
-            resource: what the tokens are for; Configure's API unless told otherwise.
+            options: `configure_auth.options.LinkOptions`.
         """
-        build = partial(
-            Login,
-            path=path,
-            after=after_login or "",
-            on_error=on_error,
-            on_login=on_login,
-            scopes=scopes,
-            resource=resource,
-        )
-        return self._blueprint(f"{self._options.name}_login", path, flows.SIGN_IN_ROUTES, build)
+        return self._blueprint("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
 
-    def messages(
-        self,
-        *,
-        on_linked: Hook | None = None,
-        path: str = "/configure/messages",
-        display_name: str | None = None,
-        agent_logo: str | None = None,
-        message_line_phone: str | None = None,
-        message_body: str | None = None,
-        connectors: tuple[str, ...] = (),
-        theme: Literal["light", "dark"] | None = None,
-        region: str | None = None,
-        on_unproven: Literal["accept", "reject"] = "accept",
-    ) -> Blueprint:
-        """The route that Configure's page reports a journey's end to; with it come the verbs for message senders.
+    def login(self, **options: Unpack[LoginOptions]) -> Blueprint:
+        """Return the routes by which users sign in with Configure.
 
         Args:
-            on_linked: `(subject_key, account)`, called once when a sender has let our agent in, after it was saved; the
-                place to say so in the thread.
-            path: under which it lies; Configure is told CONFIGURE_APP_URL + path + "/complete" in each link.
-            display_name: the agent's name on Configure's page.
-            agent_logo: URL of an image for that page.
-            message_line_phone: the agent's own number, registered at Configure, which the page leads back to.
-            message_body: the text that the person then sends.
-            connectors: tools that the page offers to connect, such as ("gmail", "calendar").
-            theme: "light" or "dark".
-            region: two capital letters, such as "US", where phone numbers without a country code are from; without it
-                they are nobody's. With it bare digits are phone numbers: write other ids as "telegram:20123456".
-            on_unproven: a sender's next message after the sign-in comes without a phone: "accept" the link until one
-                speaks against it, or "reject" it, since whoever got the link passed on could have followed it.
+            options: `configure_auth.options.LoginOptions`; `on_login` is required.
         """
-        build = partial(
-            Messages,
-            path=path,
-            on_linked=on_linked,
-            display_name=display_name,
-            agent_logo=agent_logo,
-            message_line_phone=message_line_phone,
-            message_body=message_body,
-            connectors=connectors,
-            theme=theme,
-            region=region,
-            on_unproven=on_unproven,
-        )
-        return self._blueprint(f"{self._options.name}_messages", path, flows.MESSAGE_ROUTES, build)
+        return self._blueprint("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
 
-    def agent_claims(self, *, path: str = "/api/v1/agents", table: AgentTable | None = None) -> Blueprint:
-        """The route by which a signed-in user claims an agent of the app's.
+    def messages(self, **options: Unpack[MessageOptions]) -> Blueprint:
+        """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
 
         Args:
-            path: under which it lies; POST {"claimToken": ...} to path + "/claim".
-            table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
-                and `claim(claim_hash, user_id)`; see `configure_auth.flows.AgentTable`.
+            options: `configure_auth.options.MessageOptions`.
         """
-        build = partial(AgentClaims, path=path, table=table)
-        return self._blueprint(f"{self._options.name}_agents", path, flows.CLAIM_ROUTES, build)
+        return self._blueprint("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
 
-    def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Blueprint:
-        """The route by which signed-in users see what others let them see: GET path + "/<user id>".
+    def agent_claims(self, **options: Unpack[ClaimOptions]) -> Blueprint:
+        """Return the route by which a signed-in user claims an agent of the app.
 
         Args:
-            resolve: `(user_id)`: the app's own profile of a user, a mapping or an object, or None for nobody.
-            fields: what is shown of it, such as ("display_name", "avatar_url"); nothing else ever is.
-            path: under which it lies.
+            options: `configure_auth.options.ClaimOptions`.
         """
-        build = partial(UserProfiles, path=path, resolve=resolve, fields=fields)
-        return self._blueprint(f"{self._options.name}_users", path, flows.PROFILE_ROUTES, build)
+        return self._blueprint("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
+
+    def user_profiles(self, **options: Unpack[ProfileOptions]) -> Blueprint:
+        """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
+
+        Args:
+            options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
+        """
+        return self._blueprint("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
 
     # In a request: the signed-in user's connection.
 
@@ -368,6 +276,17 @@ class ConfigureAuth(UserVerbs, Blocking):
         installed = self._installed()
         return installed.run(installed.all_features.button(flow, next, look))
 
+    def disconnect_form(
+        self, fields: Mapping[str, object] | None = None, *, label: str = "Disconnect Configure"
+    ) -> Markup:
+        """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
+
+        Args:
+            fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
+            label: the text of its button.
+        """
+        return self._installed().all_features.disconnect_form(fields or {}, label)
+
     def element(self, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
 
@@ -414,7 +333,17 @@ class ConfigureAuth(UserVerbs, Blocking):
             raise SettingsError("no app has Configure yet: call configure_auth.init_app(app) first")
         return tuple(done for one in found for done in one.run(register_at_boot(one.all_features)))
 
-    def _blueprint(self, name: str, path: str, routes: tuple[Route, ...], build: Callable[..., Feature]) -> Blueprint:
+    def _blueprint(
+        self,
+        suffix: str,
+        method: str,
+        kind: type[Feature],
+        allowed: Any,
+        routes: tuple[Route, ...],
+        options: Mapping[str, Any],
+    ) -> Blueprint:
+        build = feature_builder(kind, method, allowed, options)
+        name, path = f"{self._options.name}{suffix}", options.get("path", kind.path)
         flows.require_path(path)
         blueprint = _Blueprint(name, __name__, url_prefix=path)
         for route in routes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Response, current_app, has_request_context, make_response, request, session
+from flask import Response, current_app, has_request_context, make_response, request, session, url_for
 from werkzeug.exceptions import HTTPException
 
 from .. import flows
@@ -115,6 +116,9 @@ class FlaskApp:
 
     def to_response(self, value: object) -> Any:
         return make_response(value)
+
+    def path_of(self, endpoint: str) -> str:
+        return urlsplit(url_for(endpoint)).path
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
         if not self.has_session:

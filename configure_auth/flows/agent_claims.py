@@ -68,6 +68,7 @@ class _JsonFeature(Feature):
 class AgentClaims(_JsonFeature):
     """The route by which a user claims an agent. `table` is the app's own, instead of our store."""
 
+    path: str = "/api/v1/agents"
     table: AgentTable | None = None
 
     def __post_init__(self) -> None:
@@ -189,6 +190,7 @@ def _agent_id(agent_id: str | int) -> str:
 class UserProfiles(_JsonFeature):
     """What the app's users may see of each other: only `fields`, of what `resolve(user_id)` gives."""
 
+    path: str = "/api/v1/users"
     resolve: Hook
     fields: tuple[str, ...]
 

@@ -38,6 +38,13 @@ class App(Protocol):
     def to_response(self, value: object) -> Any:
         """What a hook gave beside a user id, as a response in the framework's own type."""
 
+    def path_of(self, endpoint: str) -> str:
+        """Return the path of one of the app's pages, with the prefix that the app is mounted under.
+
+        Raises:
+            LookupError: the app has no such endpoint.
+        """
+
     def renew_session(self, keep: tuple[str, ...]) -> None:
         """Clear the session but for these keys and give it a new id where the session interface can.
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
 from .agent_claims import AgentClaims
+from .destination import with_query
 from .keyed_ids import external_id
 from .messages.journeys import Messages
 from .routing import Feature, current_user
@@ -86,7 +87,22 @@ class Features:
         chosen = by_flow[flow]
         if chosen is None:
             raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
-        return ui.button(chosen.start_href(next), **look)
+        href = chosen.start_href(next)
+        if chosen is link and not signed_in:
+            # A signed-out user would get a 401 there.
+            if self.site.login_url is None:
+                return Markup()
+            href = with_query(self.site.login_url, "next", href)
+        return ui.button(href, **look)
+
+    def disconnect_form(self, fields: Mapping[str, object], label: str) -> Markup:
+        """Return a form that disconnects Configure, with hidden fields of the app's own."""
+        if not self.site.settings.has_credentials:
+            return Markup()
+        link: AccountLink | None = self._first(AccountLink)
+        if link is None:
+            raise SettingsError("configure_disconnect_form: register configure_auth.account_link(...) first")
+        return ui.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label)
 
     async def element(self, next: str | None) -> Markup:
         """The hosted element for the signed-in user; nothing where nobody is signed in."""

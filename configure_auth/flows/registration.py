@@ -34,8 +34,8 @@ __all__ = [
 dry_run: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
 """True while a command imports an app to look at it: what is wrong at Configure must not be mended by the look."""
 
-LINK_PATH = "/configure"
-LOGIN_PATH = "/auth/configure"
+LINK_PATH = AccountLink.path
+LOGIN_PATH = Login.path
 """Where the routes lie unless an app says otherwise; the latter is Configure's own default."""
 
 log: logging.Logger = logging.getLogger("configure_auth")

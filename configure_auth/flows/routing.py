@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
@@ -28,7 +28,7 @@ class Feature(ABC):
     """Settings without which its routes response `not_configured`."""
 
     site: Site
-    path: str
+    path: str = ""
 
     def __post_init__(self) -> None:
         require_path(self.path)
@@ -36,6 +36,10 @@ class Feature(ABC):
     def url(self, app_url: str, route: str) -> str:
         """Return the absolute URL of one of its routes."""
         return f"{app_url}{self.path}{route}"
+
+    async def located(self) -> Self:
+        """Return the feature with what only a request knows."""
+        return self
 
     @abstractmethod
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
@@ -73,6 +77,7 @@ async def serve(
         if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
             raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {request.method}", status=405)
         _check_path(feature, request, route.rule)
+        feature = await feature.located()
         return await route.flow(feature, request)
     except AppResponse as made:
         return Response(app_response=made.response)

@@ -50,6 +50,7 @@ class AppOptions:
     session: bool = True
     keep_session: tuple[str, ...] = ()
     allow_guessable_external_id: bool = False
+    login_url: str | None = None
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +62,9 @@ class AppOptions:
             raise SettingsError("keep_session has no meaning with session=False")
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
-        Destinations(self.allowed_next)
+        destinations = Destinations(self.allowed_next)
+        if self.login_url is not None:
+            destinations.require("login_url", self.login_url)
 
     def site(self, settings: Settings, keys: tuple[Secret, ...] | None = None) -> Site:
         """Return the app with its settings.
@@ -82,6 +85,7 @@ class AppOptions:
             session=self.session,
             keep_session=self.keep_session,
             allow_guessable_external_id=self.allow_guessable_external_id,
+            login_url=self.login_url,
             clock=self.clock or time.time,
         )
 
@@ -102,6 +106,7 @@ class Site:
     session: bool = True
     keep_session: tuple[str, ...] = ()
     allow_guessable_external_id: bool = False
+    login_url: str | None = None
     read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)
 
     @property

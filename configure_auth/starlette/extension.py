@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, Unpack, cast
 
 import jinja2
 from markupsafe import Markup
@@ -30,12 +30,10 @@ from ..events import EVENTS, Event
 from ..flows import (
     AccountLink,
     AgentClaims,
-    AgentTable,
     AsyncPerformer,
     Feature,
     Features,
     Flow,
-    Hook,
     Login,
     Messages,
     Route,
@@ -44,6 +42,7 @@ from ..flows import (
 from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
+from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
 from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
@@ -111,6 +110,8 @@ class ConfigureAuth(UserVerbs, Awaited):
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
+        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
+            users there, with the start of the link as `next`; without it the button is empty for them.
         clock: Unix seconds, for tests.
 
     Raises:
@@ -129,6 +130,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         session: bool = True,
         keep_session: tuple[str, ...] = (),
         allow_guessable_external_id: bool = False,
+        login_url: str | None = None,
         clock: flows.Clock | None = None,
     ) -> None:
         self._options = flows.AppOptions(
@@ -138,6 +140,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             session=session,
             keep_session=keep_session,
             allow_guessable_external_id=allow_guessable_external_id,
+            login_url=login_url,
             clock=clock,
         )
         settings = settings or Settings.from_env()
@@ -155,147 +158,45 @@ class ConfigureAuth(UserVerbs, Awaited):
         self._registered: dict[str, Feature] = {}
         self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 
-    def account_link(
-        self,
-        *,
-        path: str = "/configure",
-        after_link: str | None = None,
-        on_conflict: Literal["reject", "move"] | Hook = "reject",
-        on_error: Hook | None = None,
-        can_disconnect: Hook | None = None,
-        connectors: tuple[str, ...] = (),
-        display_name: str | None = None,
-    ) -> Mount:
-        """The routes by which a signed-in user connects Configure, and disconnects it: one of the app's `routes`.
-
-        Hooks get the request first, and may be async.
+    def account_link(self, **options: Unpack[LinkOptions]) -> Mount:
+        """Return the routes by which a signed-in user connects and disconnects Configure: one of the app's `routes`.
 
         Args:
-            path: under which they lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_link: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
-                includes what the app is mounted under.
-            on_conflict: the Configure user belongs to another local user: "reject", "move" it over, or
-                `(request, account, owner_user_id) -> "reject" | "move"`.
-            on_error: `(request, error) -> response | None`; None shows our page.
-            can_disconnect: `(request, user_id) -> bool`, whether the user has another way to sign in. Without it,
-                whoever signs in with Configure can't disconnect it.
-            connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
-            display_name: the app's name on Configure's page.
+            options: `configure_auth.options.LinkOptions`.
         """
-        feature = AccountLink(
-            site=self._site,
-            path=path,
-            after=after_link or "",
-            on_error=on_error,
-            on_conflict=on_conflict,
-            can_disconnect=can_disconnect,
-            connectors=connectors,
-            display_name=display_name,
-        )
-        return self._mount(self._options.name, feature, flows.LINK_ROUTES)
+        return self._mount("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
 
-    def login(
-        self,
-        *,
-        on_login: Hook,
-        path: str = "/auth/configure",
-        after_login: str | None = None,
-        on_error: Hook | None = None,
-        scopes: tuple[str, ...] | None = None,
-        resource: str | None = None,
-    ) -> Mount:
-        """The routes by which people sign in with Configure: one of the app's `routes`.
+    def login(self, **options: Unpack[LoginOptions]) -> Mount:
+        """Return the routes by which users sign in with Configure: one of the app's `routes`.
 
         Args:
-            on_login: `(request, identity, grant)`, plain or async: find or make the local user, beginning with
-                `identity.local_user_id`; commit; sign it in; return its id, or `(id, response)`. It may be called
-                again for the same person. Raise `LoginRefused(sentence)` to turn somebody away.
-            path: under which the routes lie; Configure must know CONFIGURE_APP_URL + path + "/callback".
-            after_login: the page to go on to, where the start had no `next`; the app's root by default. Like `next`, it
-                includes what the app is mounted under.
-            on_error: `(request, error) -> response | None`; None shows our page.
-            scopes: those to ask for; ("profile.read", "profile.search") unless told otherwise.
-            resource: what the tokens are for; Configure's API unless told otherwise.
+            options: `configure_auth.options.LoginOptions`; `on_login` is required.
         """
-        feature = Login(
-            site=self._site,
-            path=path,
-            after=after_login or "",
-            on_error=on_error,
-            on_login=on_login,
-            scopes=scopes,
-            resource=resource,
-        )
-        return self._mount(f"{self._options.name}_login", feature, flows.SIGN_IN_ROUTES)
+        return self._mount("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
 
-    def messages(
-        self,
-        *,
-        on_linked: Hook | None = None,
-        path: str = "/configure/messages",
-        display_name: str | None = None,
-        agent_logo: str | None = None,
-        message_line_phone: str | None = None,
-        message_body: str | None = None,
-        connectors: tuple[str, ...] = (),
-        theme: Literal["light", "dark"] | None = None,
-        region: str | None = None,
-        on_unproven: Literal["accept", "reject"] = "accept",
-    ) -> Mount:
-        """The route that Configure's page reports a journey's end to; with it come the verbs for message senders.
+    def messages(self, **options: Unpack[MessageOptions]) -> Mount:
+        """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
 
         Args:
-            on_linked: `(request, subject_key, account)`, plain or async, called once when a sender has let our agent
-                in, after it was saved; the place to say so in the thread.
-            path: under which it lies; Configure is told CONFIGURE_APP_URL + path + "/complete" in each link.
-            display_name: the agent's name on Configure's page.
-            agent_logo: URL of an image for that page.
-            message_line_phone: the agent's own number, registered at Configure, which the page leads back to.
-            message_body: the text that the person then sends.
-            connectors: tools that the page offers to connect, such as ("gmail", "calendar").
-            theme: "light" or "dark".
-            region: two capital letters, such as "US", where phone numbers without a country code are from; without it
-                they are nobody's. With it bare digits are phone numbers: write other ids as "telegram:20123456".
-            on_unproven: a sender's next message after the sign-in comes without a phone: "accept" the link until one
-                speaks against it, or "reject" it, since whoever got the link passed on could have followed it.
+            options: `configure_auth.options.MessageOptions`.
         """
-        feature = Messages(
-            site=self._site,
-            path=path,
-            on_linked=on_linked,
-            display_name=display_name,
-            agent_logo=agent_logo,
-            message_line_phone=message_line_phone,
-            message_body=message_body,
-            connectors=connectors,
-            theme=theme,
-            region=region,
-            on_unproven=on_unproven,
-        )
-        return self._mount(f"{self._options.name}_messages", feature, flows.MESSAGE_ROUTES)
+        return self._mount("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
 
-    def agent_claims(self, *, path: str = "/api/v1/agents", table: AgentTable | None = None) -> Mount:
-        """The route by which a signed-in user claims an agent of the app's.
+    def agent_claims(self, **options: Unpack[ClaimOptions]) -> Mount:
+        """Return the route by which a signed-in user claims an agent of the app.
 
         Args:
-            path: under which it lies; POST {"claimToken": ...} to path + "/claim".
-            table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)`
-                and `claim(claim_hash, user_id)`, both coroutines; see `configure_auth.flows.AgentTable`.
+            options: `configure_auth.options.ClaimOptions`.
         """
-        feature = AgentClaims(site=self._site, path=path, table=table)
-        return self._mount(f"{self._options.name}_agents", feature, flows.CLAIM_ROUTES)
+        return self._mount("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
 
-    def user_profiles(self, *, resolve: Hook, fields: tuple[str, ...], path: str = "/api/v1/users") -> Mount:
-        """The route by which signed-in users see what others let them see: GET path + "/<user id>".
+    def user_profiles(self, **options: Unpack[ProfileOptions]) -> Mount:
+        """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
 
         Args:
-            resolve: `(request, user_id)`, plain or async: the app's own profile of a user, a mapping or an object, or
-                None for nobody.
-            fields: what is shown of it, such as ("display_name", "avatar_url"); nothing else ever is.
-            path: under which it lies.
+            options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
         """
-        feature = UserProfiles(site=self._site, path=path, resolve=resolve, fields=fields)
-        return self._mount(f"{self._options.name}_users", feature, flows.PROFILE_ROUTES)
+        return self._mount("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
 
     # For the signed-in user of a request; each is a FastAPI dependency as it is.
 
@@ -374,8 +275,19 @@ class ConfigureAuth(UserVerbs, Awaited):
         """
         return await self._run(self._features.element(next), request)
 
+    def disconnect_form(
+        self, fields: Mapping[str, object] | None = None, *, label: str = "Disconnect Configure"
+    ) -> Markup:
+        """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
+
+        Args:
+            fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
+            label: the text of its button.
+        """
+        return self._features.disconnect_form(fields or {}, label)
+
     def install(self, templates: Jinja2Templates) -> None:
-        """Put `configure_button(flow=None, next=None)` into an app's templates.
+        """Put `configure_button(flow=None, next=None)` and `configure_disconnect_form()` into an app's templates.
 
         A template can't wait: where `user_id` does, give `flow=` there, or make the button with `await button(...)`.
         """
@@ -391,6 +303,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             return self._features.plain_button(flow, next, look, signed_in=signed_in)
 
         templates.env.globals["configure_button"] = configure_button
+        templates.env.globals["configure_disconnect_form"] = self.disconnect_form
 
     def on(self, event: type[Event]) -> Callable[[H], H]:
         """Call a function, plain or async, with every event of a type: `@configure_auth.on(AccountLinked)`."""
@@ -471,7 +384,17 @@ class ConfigureAuth(UserVerbs, Awaited):
             except Exception:  # the event is of something done; one handler's failure is none of the others'
                 log.exception("a handler of %s failed", type(event).__name__)
 
-    def _mount(self, name: str, feature: Feature, routes: tuple[Route, ...]) -> Mount:
+    def _mount(
+        self,
+        suffix: str,
+        method: str,
+        kind: type[Feature],
+        allowed: Any,
+        routes: tuple[Route, ...],
+        options: Mapping[str, Any],
+    ) -> Mount:
+        name = f"{self._options.name}{suffix}"
+        feature = feature_builder(kind, method, allowed, options)(site=self._site)
         self._registered[name] = feature
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
         router = Router(

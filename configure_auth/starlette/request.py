@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import NoMatchFound
 
 from .. import flows
 from ..errors import SettingsError
@@ -135,6 +136,12 @@ class StarletteApp:
         if not isinstance(value, Response):
             raise SettingsError("a hook must return a Response of Starlette, or None")
         return value
+
+    def path_of(self, endpoint: str) -> str:
+        try:
+            return self.request.url_for(endpoint).path
+        except NoMatchFound as error:
+            raise LookupError(endpoint) from error
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
         if not self.has_session:

@@ -1,6 +1,6 @@
 """What people see: the "Continue with Configure" button, and the small pages of a sign-in."""
 
-from configure_auth.ui.buttons import Theme, button
+from configure_auth.ui.buttons import Theme, button, disconnect_form
 from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, render
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
@@ -18,6 +18,7 @@ __all__ = [
     "Theme",
     "WaitPage",
     "button",
+    "disconnect_form",
     "element",
     "render",
     "texts",

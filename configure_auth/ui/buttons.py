@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.ui.templating import fill
 
-__all__ = ["Theme", "button"]
+__all__ = ["Theme", "button", "disconnect_form"]
 
 Theme = Literal["light", "dark", "auto"]
 
@@ -80,6 +81,20 @@ def button(href: str, *, label: str = "Continue with Configure", theme: Theme = 
         "plain": _LIGHT,
     }
     return Markup(fill("button.html", values))  # noqa: S704  # every value in it was escaped by the template
+
+
+def disconnect_form(action: str, fields: Mapping[str, object], label: str) -> Markup:
+    """Return a form with one button, which posts to a path of this site.
+
+    Its class is `configure-disconnect`; it has no style and no script.
+
+    Args:
+        action: the path.
+        fields: hidden fields by their names; the values are escaped.
+        label: the text of the button.
+    """
+    values = {"action": checked_href(action), "fields": dict(fields), "label": label}
+    return Markup(fill("disconnect.html", values))  # noqa: S704  # every value in it was escaped by the template
 
 
 def _text_width(text: str) -> float:

@@ -163,7 +163,7 @@ def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_
         ("link", {"path": ""}, "path"),
         ("link", {"after_link": "https://evil.example"}, "after_link"),
         ("link", {"after_link": "//evil.example"}, "after_link"),
-        ("link", {"after_link": "settings"}, "after_link"),
+        ("link", {"after_link": "settings/account"}, "after_link"),
         ("link", {"on_conflict": "merge"}, "on_conflict"),
         ("login", {"after_login": "javascript:alert(1)"}, "after_login"),
         ("login", {"on_login": None}, "on_login"),

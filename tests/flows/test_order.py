@@ -56,6 +56,7 @@ def test_the_whole_of_a_login() -> None:
         "accounts.owner",
         "app.renew_session",
         "app.call",
+        "app.call",
         "accounts.save",
         "tell LoggedIn",
         "states.finish",

@@ -44,13 +44,14 @@ VERBS = [
     "purge",
     "reseal",
     "button",
+    "disconnect_form",
     "element",
 ]
 OWN = {"flask": {"close", "init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
 """What only one framework has a use for."""
 FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id"]
 
-AT_ONCE = {"__init__", "account_link", "login", "messages", "agent_claims", "user_profiles"}
+AT_ONCE = {"__init__", "account_link", "login", "messages", "agent_claims", "disconnect_form", "user_profiles"}
 
 Shape = list[tuple[str, Any, Any]]
 

@@ -44,9 +44,13 @@ def build(
         return result
 
     if options.link is not None:
-        app.register_blueprint(configure_auth.account_link(**{"after_link": "/settings", **options.link}))
+        app.register_blueprint(
+            configure_auth.account_link(**{"after_link": f"{options.mount}/settings", **options.link})
+        )
     if options.login is not None:
-        app.register_blueprint(configure_auth.login(**{"on_login": on_login, "after_login": "/", **options.login}))
+        app.register_blueprint(
+            configure_auth.login(**{"on_login": on_login, "after_login": f"{options.mount}/", **options.login})
+        )
     if options.messages is not None:
         hooks = {"on_linked": lambda key, account: people.linked.append((key, account))}
         app.register_blueprint(configure_auth.messages(**{**hooks, **options.messages}))

@@ -135,9 +135,11 @@ def build(
     ]
     mine: list[Mount] = []
     if options.link is not None:
-        mine.append(configure_auth.account_link(**{"after_link": "/settings", **_hooks(options.link)}))
+        mine.append(configure_auth.account_link(**{"after_link": f"{options.mount}/settings", **_hooks(options.link)}))
     if options.login is not None:
-        mine.append(configure_auth.login(**{"on_login": on_login, "after_login": "/", **_hooks(options.login)}))
+        mine.append(
+            configure_auth.login(**{"on_login": on_login, "after_login": f"{options.mount}/", **_hooks(options.login)})
+        )
     if options.messages is not None:
         told: dict[str, Any] = {"on_linked": lambda key, account: people.linked.append((key, account))}
         mine.append(configure_auth.messages(**_hooks({**told, **options.messages})))

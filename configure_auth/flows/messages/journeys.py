@@ -93,6 +93,8 @@ class Messages(Feature):
 
     needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "token_keys")
 
+    path: str = "/configure/messages"
+
     on_linked: Hook | None = None
     on_unproven: Literal["accept", "reject"] = "accept"
     region: str | None = None

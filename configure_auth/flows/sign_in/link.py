@@ -145,6 +145,9 @@ class AccountLink(SignInFeature):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "token_keys")
+    after_option: ClassVar[str] = "after_link"
+
+    path: str = "/configure"
 
     on_conflict: OnConflict | Hook = "reject"
     can_disconnect: Hook | None = None
@@ -154,14 +157,13 @@ class AccountLink(SignInFeature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.site.destinations.require("after_link", self.after)
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
             raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
         kind = LinkKind(
             site=self.site,
-            after=self.after,
+            after=self.home,
             on_conflict=self.on_conflict,
             connectors=self.connectors,
             display_name=self.display_name,
@@ -197,7 +199,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
     await Shielded(feature.sign_in.connect(_Connection(user_id, validation.user_id, given, version)))
-    return Response(status=200, json={"connected": True, "next": feature.after})
+    return Response(status=200, json={"connected": True, "next": feature.home})
 
 
 async def element(feature: AccountLink, request: Request) -> Response:
@@ -261,7 +263,7 @@ async def disconnect(feature: AccountLink, request: Request) -> Response:
     gone = await unlink(site, user_id)
     if request.wants_json:
         return Response(status=200, json={"disconnected": bool(gone)})
-    return Response.redirect(feature.after)
+    return Response.redirect(feature.home)
 
 
 async def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> bool:

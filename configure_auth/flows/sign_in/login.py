@@ -19,6 +19,7 @@ from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..app import Hook, normalize_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
 from ..response import Response
+from ..routing import current_user
 from ..site import Clock, Site
 from .attempts import Outcome, SignInKind, save_account
 from .link import save_error
@@ -295,6 +296,12 @@ class LoginKind(SignInKind):
         user_id = normalize_id(result, "on_login")
         if user_id is None:
             raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")
+        # Many apps see their user at the next request only: None says nothing.
+        if await current_user(self.site) not in (None, user_id):
+            raise SettingsError(
+                "on_login returned another id than user_id returns after it; both must return the user's primary key "
+                "(Flask-Security's get_id() is not)"
+            )
         return user_id, response
 
 
@@ -303,6 +310,9 @@ class Login(SignInFeature):
     """The routes of the login. `on_login(identity, grant)` signs the app's user in and returns its id."""
 
     needs: ClassVar[tuple[str, ...]] = (*OAuthOptions.needs, "token_keys")
+    after_option: ClassVar[str] = "after_login"
+
+    path: str = "/auth/configure"
 
     on_login: Hook
     scopes: tuple[str, ...] | None = None
@@ -311,12 +321,11 @@ class Login(SignInFeature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.site.destinations.require("after_login", self.after)
         if not callable(self.on_login):
             raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
         client = OAuthOptions.of(settings, self.scopes, self.resource)
-        kind = LoginKind(site=self.site, after=self.after, on_login=self.on_login, client=client)
+        kind = LoginKind(site=self.site, after=self.home, on_login=self.on_login, client=client)
         object.__setattr__(self, "sign_in", kind)
         check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))
 

@@ -8,12 +8,14 @@ finish    ends a callback that could not know its user: for an app whose pages s
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode, urlsplit
 
 from ... import ui
-from ...errors import Code, LoginRefused, SignInError
+from ...errors import Code, LoginRefused, SettingsError, SignInError
 from ..app import AppResponse, Hook
 from ..destination import with_query
 from ..effects import AskApp
@@ -42,21 +44,72 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
+# A name of Flask's or Starlette's; a path begins with a slash, and an absolute URL has one.
+_ENDPOINT = re.compile(r"\w[\w.:-]*")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SignInFeature(Feature):
     """The routes at which users start and end attempts of one kind.
 
-    `after` is the page to go on to where a start had no `next`.
+    `after` is the page to go on to where a start had no `next`, `after_cancel` the one after the user cancelled. Each
+    is a path, or the name of an endpoint, which is in `endpoints` until `located` finds its path.
     """
 
-    after: str = ""
+    after_option: ClassVar[str]
+    """The option that `after` is given by."""
+
+    after: str | None = None
+    after_cancel: str | None = None
     on_error: Hook | None = None
+    endpoints: dict[str, str] = field(init=False, default_factory=dict)
     sign_in: SignInKind = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, option in (("after", self.after_option), ("after_cancel", "after_cancel")):
+            page = getattr(self, name)
+            if page and _ENDPOINT.fullmatch(page):
+                self.endpoints[name] = page
+                object.__setattr__(self, name, None)
+            elif page:
+                self._check_page(option, page)
         if not self.after:
             object.__setattr__(self, "after", f"{self.site.mount}/")
+
+    def _check_page(self, option: str, page: str) -> None:
+        self.site.destinations.require(option, page)
+        mount = self.site.mount
+        if mount and page.startswith("/") and not f"{page}/".startswith((f"{mount}/", f"{mount}?", f"{mount}#")):
+            raise SettingsError(
+                f"{option}={page!a} is outside of the path of CONFIGURE_APP_URL; write {mount + page!a}, or the name "
+                "of an endpoint"
+            )
+
+    @property
+    def home(self) -> str:
+        """The page to go on to where a start had no `next`."""
+        assert self.after is not None
+        return self.after
+
+    async def located(self) -> Self:
+        """Return the feature with the paths of its endpoints, which only a request knows.
+
+        Raises:
+            SettingsError: the app has no such endpoint.
+        """
+        found: dict[str, Any] = {}
+        for name, endpoint in self.endpoints.items():
+            found[name] = await self._path_of(self.after_option if name == "after" else name, endpoint)
+        return replace(self, **found) if found else self
+
+    async def _path_of(self, option: str, endpoint: str) -> str:
+        try:
+            path: str = await AskApp(lambda app: app.path_of(endpoint))
+        except LookupError as error:
+            raise SettingsError(f"{option}={endpoint!a} is no endpoint of this app; a path begins with /") from error
+        mount = self.site.mount
+        return path if f"{path}/".startswith(f"{mount}/") else f"{mount}{path}"
 
     def start_href(self, next: str | None = None, **more: str) -> str:
         """Return the path of the start, for a link on a page of the app."""
@@ -117,7 +170,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     user_id = await current_user(site)
     destination = site.destinations.accepted_or_none(asked.get("next"))
     if not feature.sign_in.admit(user_id):
-        return _onward(request, destination or feature.after)
+        return _onward(request, destination or feature.home)
     url = await create_state(
         feature.sign_in,
         cookie=cookie,
@@ -187,14 +240,14 @@ def _require_cookie(feature: SignInFeature, request: Request) -> BrowserCookie:
 
 def _error_response(feature: SignInFeature, route: Route, request: Request, error: SignInError) -> Response:
     code = Code(error.code)
-    onward = error.next or feature.after
+    onward = error.next or feature.home
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
     if request.wants_json:
         body = {"error": code.value, "message": ui.texts[code].sentence}
         return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if code is Code.CANCELLED:
-        return Response.redirect(with_query(onward, "configure", "cancelled"))
+        return Response.redirect(with_query(feature.after_cancel or onward, "configure", "cancelled"))
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not feature.sign_in.defers_exchange()
     retry = feature.start_href(error.next) if may_retry else None

@@ -1,0 +1,173 @@
+"""Options of the methods that make routes, the same for every framework.
+
+Where a hook is written `(identity, grant)`, Starlette's gets the request before these, and may be async.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, Required, TypedDict, TypeVar
+
+from .flows.agent_claims import AgentTable
+from .flows.app import Hook
+from .flows.routing import Feature
+
+__all__ = [
+    "ClaimOptions",
+    "LinkOptions",
+    "LoginOptions",
+    "MessageOptions",
+    "ProfileOptions",
+    "SenderOptions",
+    "feature_builder",
+]
+
+F = TypeVar("F", bound=Feature)
+
+
+class SignInOptions(TypedDict, total=False):
+    """Options of both `account_link` and `login`.
+
+    Attributes:
+        path: the path of the routes. Configure must have CONFIGURE_APP_URL + path + "/callback" registered.
+        after_cancel: the page after the user cancelled at Configure, a path or the name of an endpoint; by default the
+            start's `next`, or the page after a success. It gets `?configure=cancelled`.
+        on_error: `(error) -> response | None`; None shows our page.
+    """
+
+    path: str
+    after_cancel: str | None
+    on_error: Hook | None
+
+
+class LinkOptions(SignInOptions, total=False):
+    """Options of `account_link`; `path` is "/configure" by default.
+
+    Attributes:
+        after_link: the page after a success where the start had no `next`: a path (with the prefix that the app is
+            mounted under), or the name of an endpoint; by default the app's root.
+        on_conflict: what to do if the Configure user is connected to another user of the app: "reject" (default),
+            "move", or `(account, owner_user_id) -> "reject" | "move"`.
+        can_disconnect: `(user_id) -> bool`, whether the user has another way to sign in. Without it, a user who signs
+            in with Configure can't disconnect it.
+        connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
+        display_name: the app's name on Configure's page.
+    """
+
+    after_link: str | None
+    on_conflict: Literal["reject", "move"] | Hook
+    can_disconnect: Hook | None
+    connectors: tuple[str, ...]
+    display_name: str | None
+
+
+class LoginOptions(SignInOptions, total=False):
+    """Options of `login`; `path` is "/auth/configure" by default.
+
+    Attributes:
+        on_login: `(identity, grant)`: find or create the local user, beginning with `identity.local_user_id`; commit;
+            sign the user in; return its id, or `(id, response)` (`grant.next` is the page that the start named). It may
+            be called again for the same user. Raise `LoginRefused(sentence)` to refuse.
+        after_login: the page after a success where the start had no `next`: a path (with the prefix that the app is
+            mounted under), or the name of an endpoint; by default the app's root.
+        scopes: scopes to request; ("profile.read", "profile.search") by default.
+        resource: the API that the tokens are for (RFC 8707); Configure's by default.
+    """
+
+    on_login: Required[Hook]
+    after_login: str | None
+    scopes: tuple[str, ...] | None
+    resource: str | None
+
+
+class SenderOptions(TypedDict, total=False):
+    """Options of `MessageAgent`.
+
+    Attributes:
+        path: the path of the app's `messages()` routes, "/configure/messages" by default. Configure is told
+            CONFIGURE_APP_URL + path + "/complete" in each link.
+        display_name: the agent's name on Configure's page.
+        agent_logo: URL of an image for that page.
+        message_line_phone: the agent's own number, registered at Configure, which the page leads back to.
+        message_body: the text that the user then sends.
+        connectors: tools that the page offers to connect, such as ("gmail", "calendar").
+        theme: "light" or "dark".
+        region: two capital letters, such as "US": the country of phone numbers without a country code. None: such
+            numbers are ignored as ambiguous. With it bare digits are phone numbers: write other ids as
+            "telegram:20123456".
+        on_unproven: what to do if a sender's next message after the sign-in has no phone: "accept" the link (default)
+            until a phone contradicts it, or "reject" it, because another user may have followed a forwarded link.
+    """
+
+    path: str
+    display_name: str | None
+    agent_logo: str | None
+    message_line_phone: str | None
+    message_body: str | None
+    connectors: tuple[str, ...]
+    theme: Literal["light", "dark"] | None
+    region: str | None
+    on_unproven: Literal["accept", "reject"]
+
+
+class MessageOptions(SenderOptions, total=False):
+    """Options of `messages`: those of `MessageAgent`, and a hook.
+
+    Attributes:
+        on_linked: `(subject_key, account)`, called once when a sender has connected, after the commit; to answer in the
+            thread.
+    """
+
+    on_linked: Hook | None
+
+
+class ClaimOptions(TypedDict, total=False):
+    """Options of `agent_claims`.
+
+    Attributes:
+        path: the path of the route, "/api/v1/agents" by default; POST {"claimToken": ...} to path + "/claim".
+        table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)` and
+            `claim(claim_hash, user_id)`, coroutines on Starlette; see `configure_auth.flows.AgentTable`.
+    """
+
+    path: str
+    table: AgentTable | None
+
+
+class ProfileOptions(TypedDict, total=False):
+    """Options of `user_profiles`.
+
+    Attributes:
+        path: the path of the route, "/api/v1/users" by default.
+        resolve: `(user_id)`: the app's own profile of a user, a mapping or an object; None if there is no such user.
+        fields: what is shown of it, such as ("display_name", "avatar_url"), and nothing else.
+    """
+
+    path: str
+    resolve: Required[Hook]
+    fields: Required[tuple[str, ...]]
+
+
+_FIELDS = {"after_link": "after", "after_login": "after"}
+
+
+def feature_builder(
+    feature: Callable[..., F], method: str, allowed: Any, options: Mapping[str, Any]
+) -> Callable[..., F]:
+    """Return a function that makes a feature with the options that an app gave.
+
+    Args:
+        method: the name of the method that the options were given to.
+        allowed: the `TypedDict` of its options.
+
+    Raises:
+        TypeError: an option is unknown or missing.
+    """
+    known = allowed.__required_keys__ | allowed.__optional_keys__
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{method}() got an unknown option {name!r}; its options: {', '.join(sorted(known))}")
+    for name in sorted(allowed.__required_keys__ - options.keys()):
+        raise TypeError(f"{method}() lacks the option {name!r}")
+    return partial(feature, **{_FIELDS.get(name, name): value for name, value in options.items()})

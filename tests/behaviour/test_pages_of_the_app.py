@@ -1,0 +1,154 @@
+"""Where users go on to: endpoints by name, after a cancel, the app's sign-in page, and the form to disconnect."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from configure_auth import SettingsError
+
+from ..support.reading import ending
+from ..support.web import Adapter, MakeWeb
+
+
+@pytest.fixture
+def store() -> str:
+    """No store matters here."""
+    return "memory"
+
+
+@pytest.fixture
+def settings_page(adapter: Adapter) -> str:
+    """The name of the app's settings page: of a function, or of its route."""
+    return {"flask": "page", "starlette": "page"}[adapter]
+
+
+def add_pages(app: Any, configure_auth: Any) -> None:
+    """A page with a name, and one with the form, whose field the app checks."""
+    form = configure_auth.disconnect_form
+
+    def html() -> str:
+        return str(form({"nonce": 'a"b'}, label="Leave"))
+
+    if hasattr(app, "add_url_rule"):
+        app.add_url_rule("/welcome", "welcome", lambda: "welcome")
+        app.add_url_rule("/form", "form", html)
+    else:
+        app.router.routes += [
+            Route("/welcome", lambda request: HTMLResponse("welcome"), name="welcome"),
+            Route("/form", lambda request: HTMLResponse(html()), name="form"),
+        ]
+
+
+@pytest.mark.parametrize("mount", ["", "/shop"])
+def test_endpoints_by_name(make_web: MakeWeb, mount: str) -> None:
+    web = make_web(
+        mount=mount,
+        settings={"CONFIGURE_APP_URL": "{url}" + mount},
+        link={"after_link": "welcome", "after_cancel": "form"},
+        login={"after_login": "welcome"},
+        customise=add_pages,
+    )
+    web.sandbox.register_return_to(f"{web.url}{mount}/configure/callback")
+    web.sandbox.register_redirect_uri(f"{web.url}{mount}/auth/configure/callback")
+    with web.browser() as browser:
+        hosted = browser.get(f"{mount}/auth/configure/sign-in").headers["location"]
+        assert browser.come_back(browser.at_configure(hosted)).headers["location"] == f"{mount}/welcome"
+        hosted = browser.get(f"{mount}/configure/sign-in").headers["location"]
+        assert browser.come_back(browser.at_configure(hosted)).headers["location"] == f"{mount}/welcome"
+        cancelled = browser.end(browser.get(f"{mount}/configure/sign-in").headers["location"], error="access_denied")
+        response = browser.come_back(cancelled)
+        assert response.headers["location"] == f"{mount}/form?configure=cancelled"
+
+
+def test_an_endpoint_that_the_app_lacks(make_web: MakeWeb, caplog: pytest.LogCaptureFixture) -> None:
+    with make_web(login={"after_login": "no_such_page"}).browser() as browser:
+        assert ending(browser.get("/auth/configure/sign-in")) == (500, "misconfigured")
+
+    assert "after_login='no_such_page' is no endpoint of this app" in caplog.text
+
+
+def test_after_cancel_wins_over_next(make_web: MakeWeb) -> None:
+    with make_web(login={"after_cancel": "/who"}).browser() as browser:
+        start = browser.start("login", "?next=/settings")
+        response = browser.come_back(browser.end(start, error="access_denied"))
+
+    assert response.headers["location"] == "/who?configure=cancelled"
+
+
+@pytest.mark.parametrize("page", ["/settings", "/shopping"])
+def test_a_page_outside_of_the_prefix_is_refused(make_web: MakeWeb, page: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"after_link='/\w+' is outside of the path of CONFIGURE_APP_URL; write '/shop"
+    ):
+        make_web(mount="/shop", settings={"CONFIGURE_APP_URL": "{url}/shop"}, link={"after_link": page})
+
+
+def test_button_without_a_login(make_web: MakeWeb) -> None:
+    """A signed-out user would get a 401 at the link's start."""
+    with make_web(login=None).browser() as browser:
+        assert "configure-button" not in browser.get("/settings").text
+        browser.sign_in_locally("u1")
+        assert 'href="/configure/sign-in"' in browser.get("/settings").text
+
+
+def test_button_leads_to_the_apps_sign_in(make_web: MakeWeb) -> None:
+    with make_web(login=None, constructor={"login_url": "/log-in?via=configure"}).browser() as browser:
+        page = browser.get("/settings").text
+
+    assert 'href="/log-in?via=configure&amp;next=%2Fconfigure%2Fsign-in"' in page
+
+
+def test_disconnect_form(make_web: MakeWeb) -> None:
+    web = make_web(customise=add_pages, link={"can_disconnect": lambda user_id: True})
+    with web.browser() as browser:
+        browser.login()
+        form = browser.get("/form").text
+        assert '<input type="hidden" name="nonce" value="a&#34;b">' in form
+        assert '<button type="submit">Leave</button>' in form
+        action = re.search(r'action="([^"]+)"', form)
+        assert action is not None
+        assert 'method="post"' in form
+        assert (
+            browser.http.post(action[1], data={"nonce": 'a"b'}, headers={"sec-fetch-site": "same-origin"}).headers[
+                "location"
+            ]
+            == "/settings"
+        )
+        assert browser.account() is None
+
+
+def test_on_login_and_user_id_disagree(make_web: MakeWeb, caplog: pytest.LogCaptureFixture) -> None:
+    """Flask-Security's `current_user.get_id()` is not the primary key."""
+    signed_in: list[str] = []
+
+    def on_login(identity: Any, grant: Any) -> str:
+        signed_in.append("f5e1-uniquifier")
+        return "7"
+
+    web = make_web(on_login=on_login, constructor={"user_id": lambda *_: signed_in[-1] if signed_in else None})
+    with web.browser() as browser:
+        response = browser.login()
+
+    assert ending(response) == (500, "misconfigured")
+    assert "on_login returned another id than user_id returns after it" in caplog.text
+    assert "f5e1" not in caplog.text
+
+
+@pytest.mark.parametrize("before", [None, "6"])
+def test_on_login_may_take_effect_at_the_next_request(make_web: MakeWeb, before: str | None) -> None:
+    """As where an app loads its user before each request."""
+    web = make_web(on_login=lambda identity, grant: "7", constructor={"user_id": lambda *_: None})
+    with web.browser() as browser:
+        assert browser.login().headers["location"] == "/"
+
+
+@pytest.mark.parametrize("part", ["link", "login"])
+def test_unknown_options_are_named(make_web: MakeWeb, part: str) -> None:
+    options: dict[str, Any] = {part: {"after_sign_in": "/"}}
+    with pytest.raises(TypeError, match="got an unknown option 'after_sign_in'; its options: after_"):
+        make_web(**options)
