@@ -141,7 +141,8 @@ def test_one_requests_host_is_not_remembered_for_the_next(make_web: MakeWeb) -> 
 @pytest.mark.parametrize("route", ["/configure/sign-in", "/configure/callback", "/configure/status"])
 def test_a_request_under_another_path_says_what_mends_it(make_web: MakeWeb, route: str) -> None:
     errors: list[Any] = []
-    web = make_web(settings={"CONFIGURE_APP_URL": "{url}/shop"}, link={"on_error": errors.append})
+    link = {"on_error": errors.append, "after_link": "/shop/settings"}
+    web = make_web(settings={"CONFIGURE_APP_URL": "{url}/shop"}, link=link, login=None)
     with web.browser() as browser, no_calls(web.sandbox):
         browser.sign_in_locally("u1")
         assert ending(browser.get(route)) == (500, "misconfigured")
