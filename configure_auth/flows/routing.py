@@ -25,7 +25,7 @@ class Feature(ABC):
     """A part of the app with routes of ours, under `path`."""
 
     needs: ClassVar[tuple[str, ...]] = ("agent", "token_keys")
-    """Settings without which its routes response `not_configured`."""
+    """Settings without which its routes respond `not_configured`."""
 
     site: Site
     path: str = ""
