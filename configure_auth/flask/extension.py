@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, request
 from flask.blueprints import BlueprintSetupState
-from flask.sansio.app import App
 from markupsafe import Markup
 
 from .. import flows
@@ -45,6 +44,9 @@ from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open
 from ..values import Kind, LinkedAccount, Secret, UserId
 from .request import FlaskApp, keep_headers, read_request, write_response
 from .signals import emit
+
+if TYPE_CHECKING:
+    from flask.sansio.app import App  # since Flask 3.0
 
 __all__ = ["ConfigureAuth", "Installed", "installations"]
 

@@ -336,12 +336,16 @@ class _Connector:
         self.connect = self._connect if asynchronous else lambda *given, **named: completed(self._connect())
 
     async def _connect(self, *_given: Any, **_named: Any) -> Any:
+        from psycopg import Connection
         from psycopg.rows import tuple_row
 
         self.failure = None
         try:
             connection = await _result(self._open())
-            await _result(connection.set_autocommit(True))
+            if isinstance(connection, Connection):
+                connection.autocommit = True  # psycopg 3.1 has no `set_autocommit` here
+            else:
+                await connection.set_autocommit(True)
         except BaseException as error:
             self.failure = error
             raise
