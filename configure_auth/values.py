@@ -99,11 +99,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who signed in at Configure.
+    """Identity of the user who signed in at Configure.
 
-    Only `user_id` is always there. `phone_last4` are the last four digits, which is all that Configure gives.
-    `email_verified` is true only where Configure says so in as many words. `local_user_id` is the id of the local
-    user who linked or signed in with this Configure user before; start `on_login` with it.
+    Attributes:
+        user_id: Configure's id of the user; the only one that is always there.
+        name: None where the user has none or hides it, as for the fields below.
+        email: an address that may not be verified.
+        email_verified: true only where Configure says so explicitly.
+        phone_last4: the last four digits, which is all that Configure gives.
+        local_user_id: the id of the local user who linked or signed in with this Configure user before; begin
+            `on_login` with it.
     """
 
     user_id: str
@@ -116,10 +121,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGrant:
-    """The tokens of one OAuth sign-in or refresh.
+    """Tokens of one OAuth sign-in or refresh (RFC 6749 section 5.1).
 
-    `expires_at` is an aware UTC time, None where Configure gave no lifetime. `scopes` are those granted, not those
-    asked for. `next` is the page of the app that the person came from.
+    Attributes:
+        access_token: the token for Configure's API.
+        refresh_token: None where Configure gave none.
+        expires_at: an aware UTC time; None where Configure gave no lifetime.
+        scopes: those granted, not those requested.
+        next: the page of the app that the user came from.
     """
 
     access_token: Secret
@@ -131,7 +140,16 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedAccount:
-    """One connection of a local user to a Configure user, without its token."""
+    """Connection of a local user to a Configure user, without its token.
+
+    Attributes:
+        user_id: the local user, or the keyed hash of a message's sender.
+        configure_user_id: Configure's id of the user.
+        kind: "agent" for a token of the account link, "oauth" for one of the login.
+        scopes: the OAuth scopes granted; empty for the link.
+        linked_at: an aware UTC time.
+        needs_reconnect: whether Configure no longer accepts the token, so that the user must connect again.
+    """
 
     user_id: str
     configure_user_id: str
@@ -143,9 +161,14 @@ class LinkedAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInGrant:
-    """What Configure gives for a hosted sign-in code.
+    """Response to the exchange of a hosted sign-in code.
 
-    `token_use` and `approved` are None where the answer leaves them out.
+    Attributes:
+        token: the agent token.
+        user_id: Configure's id of the user.
+        agent: the agent that the token is for.
+        token_use: "agent"; None where Configure leaves it out.
+        approved: whether the user approved the agent; None where Configure leaves it out.
     """
 
     token: Secret
@@ -157,7 +180,7 @@ class SignInGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenValidation:
-    """What Configure says of a token from outside; every field but `valid` is None where it is left out."""
+    """Response to the validation of a token from outside; every field but `valid` is None where it is left out."""
 
     valid: bool
     user_id: str | None = None
@@ -168,10 +191,16 @@ class TokenValidation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneRecognition:
-    """What Configure says of phone numbers that a message came from. Recognised is not approved.
+    """Response to the recognition of phone numbers. A recognized user hasn't necessarily approved the agent.
 
-    Only `approved` together with `token` links anybody. `user_id`, `agent` and `display_name` are None where they are
-    left out; `phone_candidate_count` is how many of the candidates Configure took for phone numbers.
+    Attributes:
+        recognized: whether Configure knows the phone.
+        approved: whether its user approved our agent; only then there is a `token`, which links a sender.
+        token: the agent token.
+        user_id: Configure's id of the user; None where it is left out, as `agent` and `display_name`.
+        agent: the agent that the token is for.
+        display_name: Configure's name for the user.
+        phone_candidate_count: how many of the candidates Configure took for phone numbers.
     """
 
     recognized: bool
@@ -185,10 +214,16 @@ class PhoneRecognition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageIdentity:
-    """Who sent a message: a linked person, or the app's own id for the sender. `configure.profile` takes it as it is.
+    """Identity of a message's sender: a linked user, or the app's own id. `configure.profile` takes it as it is.
 
-    `token` is there where `linked`, and `user_id` unless a token was taken on trust. `source` says what told it.
-    `display_name` is Configure's name for a person who was recognised.
+    Attributes:
+        external_id: the app's own id for the sender, the same whether they are linked or not.
+        token: the agent token of a linked user.
+        user_id: Configure's id of a linked user; None where a stored token was trusted without a call.
+        approved: whether the user approved our agent.
+        recognized: whether Configure knows the sender's phone.
+        display_name: Configure's name for a recognized user.
+        source: what the identity comes from.
     """
 
     external_id: str = field(repr=False)
@@ -201,7 +236,7 @@ class MessageIdentity:
 
     @property
     def linked(self) -> bool:
-        """Whether the sender let our agent in; else there is the profile of `external_id` alone."""
+        """Whether the sender is a linked user; else the profile is that of `external_id`."""
         return self.token is not None
 
 
@@ -225,7 +260,13 @@ class Journey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedAgent:
-    """An agent of the app's, and the user it belongs to now. `is_new`: this very claim made it so."""
+    """An agent of the app that a user has claimed.
+
+    Attributes:
+        agent_id: the app's id of the agent.
+        owner_user_id: the user it belongs to.
+        is_new: whether this claim made the user its owner.
+    """
 
     agent_id: str
     owner_user_id: str

@@ -249,7 +249,7 @@ class Configure:
         return Profile(self.send, self.settings, _subject(identity, token, external_id))
 
     def send(self, call: Call[T], /) -> T:
-        """Send one call and read its body.
+        """Send one call and return its value.
 
         Raises:
             ConfigureError: whatever went wrong.
@@ -340,7 +340,7 @@ class AsyncConfigure:
         return AsyncProfile(self.send, self.settings, _subject(identity, token, external_id))
 
     async def send(self, call: Call[T], /) -> T:
-        """Send one call and read its body.
+        """Send one call and return its value.
 
         Raises:
             ConfigureError: whatever went wrong.

@@ -41,10 +41,10 @@ _JAVASCRIPT_SPACE = (
 
 
 def recognize_phone(settings: Settings, candidates: Iterable[str | None]) -> Call[PhoneRecognition]:
-    """Ask Configure whose phone is among the names that a platform has for a message's sender.
+    """Ask Configure to recognize a message's sender by the phones that a platform reports.
 
     Recognised is not approved: there is a token only where the person let our agent in before, and any contradiction
-    in the answer (another agent, a token for another use, nobody recognised) counts as not approved.
+    in the response (another agent, a token for another use, no user recognized) counts as not approved.
 
     Args:
         candidates: 1 to 20 strings of at most 256 characters; None, blank and repeated ones aren't counted. They are
@@ -52,7 +52,7 @@ def recognize_phone(settings: Settings, candidates: Iterable[str | None]) -> Cal
             as +<country code><number>.
 
     Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for an answer that isn't whole.
+        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for a malformed response.
     """
     listed = _trimmed(candidates)
     if not 1 <= len(listed) <= _MOST_CANDIDATES:

@@ -92,7 +92,7 @@ def register_message_line(
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent, for a number without a country code too, and where
-            Configure refuses the metadata; SERVER_ERROR for an answer without the line.
+            Configure refuses the metadata; SERVER_ERROR for a response without the line.
     """
     fields = {
         **_line_key(phone, channel),
@@ -133,8 +133,8 @@ def revoke_message_line(settings: Settings, phone: str, *, channel: str | None =
         channel: the one that it was registered for; "imessage" at Configure if absent.
 
     Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for an answer that doesn't say whether there
-            was such a line.
+        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for a response that doesn't say whether
+            there was such a line.
     """
     return Call(
         method="DELETE",

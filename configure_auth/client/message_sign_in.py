@@ -40,7 +40,7 @@ _REASONS = ("signin", "reconnect", "permissions")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSignInUrl:
-    """A sign-in link for a message's sender, to be sent to nobody else.
+    """A sign-in link for a message's sender, for that sender alone.
 
     `minted` is bound to the sender and good once, until `expires_at`, and its last part is `code`; `plain` is the
     agent's hosted sign-in for anybody, and `fallback_reason` is Configure's word for why. `idempotency_key` is there
@@ -102,7 +102,7 @@ def create_message_sign_in_url(
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent, and where Configure doesn't know the line; SERVER_ERROR
-            for an answer that isn't whole, or whose link leads anywhere but to the hosted sign-in.
+            for a malformed response, or whose link leads anywhere but to the hosted sign-in.
     """
     if reason not in _REASONS:
         raise _refused('reason must be "signin", "reconnect" or "permissions"')

@@ -38,7 +38,7 @@ class TokenResponse:
 class Introspection:
     """What Configure says of an access token (RFC 7662 section 2.2).
 
-    Of an inactive token nothing but that is told. `expires_at` is in Unix seconds. Fields that the answer leaves out
+    Of an inactive token nothing but that is told. `expires_at` is in Unix seconds. Fields that the response leaves out
     are None, or empty.
     """
 
@@ -65,7 +65,7 @@ def exchange_authorization_code(
         redirect_uri: exactly the one of the authorization request.
         code_verifier: the PKCE verifier whose challenge was sent, 43 to 128 characters.
         resource: the API that the token is for (RFC 8707), as it was sent at authorization.
-        scopes: those asked for; an answer without `scope` grants them all (RFC 6749 section 5.1).
+        scopes: those asked for; a response without `scope` grants them all (RFC 6749 section 5.1).
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent. Later: Configure's OAuth error with its word in
@@ -95,7 +95,7 @@ def refresh_tokens(
     Args:
         refresh_token: the latest one.
         resource: as at the exchange; without it the new token may be for something else.
-        scopes: those granted before; an answer without `scope` keeps them.
+        scopes: those granted before; a response without `scope` keeps them.
 
     Raises:
         ConfigureError: as for `exchange_authorization_code`; `invalid_grant` means that the person must sign in again.
@@ -160,10 +160,10 @@ def _scopes(body: ResponseBody, asked: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
-    """Ask whose access token this is, and whether it still holds.
+    """Look an access token up: whether it is active, and its user (RFC 7662).
 
-    Configure takes the token as JSON and asks for no credentials, so the answer is no proof by itself for a token that
-    came from outside.
+    Configure takes the token as JSON and asks for no credentials, so the response alone is no proof for a token
+    that came from outside.
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR where `active` isn't true or false, or an

@@ -57,7 +57,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent; NOT_FOUND where the client isn't the account's;
-            SERVER_ERROR for an answer that doesn't list the client's callbacks.
+            SERVER_ERROR for a response that doesn't list the client's callbacks.
     """
     require_token("client_id", client_id, 255)
     if isinstance(redirect_uris, str) or not redirect_uris:
@@ -74,7 +74,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
 
 
 def _require_redirect_uri(uri: str) -> None:
-    """Refuse, before anything is sent, an address that Configure registers for nobody."""
+    """Refuse, before anything is sent, an address that Configure doesn't register."""
     require_text("redirect_uri", uri)
     try:
         parts = urlsplit(uri)

@@ -124,7 +124,7 @@ class ConfigureToken(OAuth2Token):  # type: ignore[misc]  # OAuth2Token is untyp
 
 
 def token_of(identity: Identity | None, grant: TokenGrant, map_profile: MapProfile | None) -> ConfigureToken:
-    """A grant in the form that Authlib's users know, with `token["userinfo"]` where somebody signed in."""
+    """A grant in the form that Authlib's users know, with `token["userinfo"]` after a sign-in."""
     token = {
         "access_token": grant.access_token.reveal(),
         "token_type": "Bearer",

@@ -30,7 +30,7 @@ AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request"
 """
 
 KeyFault: TypeAlias = Literal["unknown", "publishable", "elsewhere"]
-"""What a read finds wrong with a key: nobody has it, it isn't the secret one, or this isn't Configure's API."""
+"""What a read finds wrong with a key: it is unknown, it isn't the secret one, or this isn't Configure's API."""
 
 PageFault: TypeAlias = Literal["turned_back", "elsewhere"]
 """What is wrong with a page that answers: it leads on with an error, or is something else than was asked for."""
@@ -42,10 +42,10 @@ _REDIRECT_URI = re.compile(r"redirect[_ ]?ur[il]", re.ASCII | re.IGNORECASE)
 
 
 def probe_key(settings: Settings) -> Call[KeyFault | None]:
-    """A read for nobody: a good key is told that the subject is missing, a bad one that it is bad.
+    """A read without a subject: a good key gets the error that the subject is missing, a bad one that it is bad.
 
     Raises:
-        ConfigureError: the answer tells nothing of the key.
+        ConfigureError: the response says nothing about the key.
     """
     return Call(
         method="GET",
@@ -61,7 +61,7 @@ def probe_authorize(url: str) -> Call[AuthorizeFault | None]:
     What is wrong comes as an error's body, and the page itself means that nothing is. A redirect isn't documented.
 
     Raises:
-        ConfigureError: the answer is no error of OAuth's and none of Configure's own shape.
+        ConfigureError: the response is neither an OAuth error nor one of Configure's.
     """
     return Call(method="GET", url=url, headers=_ANYTHING, parse=_fault)
 
@@ -166,5 +166,5 @@ def _error_in_location(response: Response) -> tuple[str, str] | None:
 
 
 def is_page(error: ConfigureError) -> bool:
-    """Whether a failed probe did meet a page: one that is too large, or packed, for an answer of the API."""
+    """Whether a failed probe did meet a page: one that is too large, or packed, for a response of the API."""
     return error.code is ApiCode.SERVER_ERROR and error.status_code is not None and 200 <= error.status_code < 300

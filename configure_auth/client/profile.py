@@ -67,7 +67,7 @@ class Subject:
 class RuntimeScope:
     """The session and the runtime scope of one profile client.
 
-    Configure counts a read of a linked profile as owing a commit within its scope. A scope that nobody shares leaves no
+    Configure counts a read of a linked profile as owing a commit within its scope. A scope of its own leaves no
     debt for the next reader.
     """
 
@@ -101,9 +101,15 @@ class ProfileIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileResponse:
-    """A profile as read: the identity section typed, and every section as it came in `sections`.
+    """Response to a read of a profile.
 
-    `hidden_sources` are those the person keeps from our agent. `user_id` is the id at the top of the body, if any.
+    Attributes:
+        identity: the identity section.
+        sections: every section as it came, by its name.
+        user_id: Configure's id of the user, where the response has one.
+        portable: whether it is a linked user's profile, rather than one of an external id.
+        filtered: whether the user hides something from our agent.
+        hidden_sources: the sources that the user hides from our agent.
     """
 
     identity: ProfileIdentity

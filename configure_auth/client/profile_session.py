@@ -104,7 +104,7 @@ class ProfileSession:
 
         def parse(response: Response) -> T:
             if 200 <= response.status < 300:
-                # Before the answer is believed: what is owed is owed for a broken one too.
+                # Before the response is validated: a malformed one leaves a commit to make too.
                 self._owe(response, scope)
             try:
                 return call.parse(response)
@@ -145,7 +145,7 @@ class ProfileSession:
         self._add([CommitObligation(scope=counted, read_id=one) for one in ids] or [CommitObligation(scope=counted)])
 
     def _find_blocked(self, scope: RuntimeScope) -> None:
-        # Where nothing is owed that we know of, a read's answer was lost, or is on its way. A commit for all of the
+        # Where nothing is owed that we know of, a read's response was lost, or is on its way. A commit for all of the
         # scope settles it, without its id.
         with self._lock:
             self._owed = self._owed or (CommitObligation(scope=scope),)

@@ -44,7 +44,7 @@ __all__ = [
 class ReturnDestination:
     """A page or app link that a hosted sign-in may return to.
 
-    `destination` is as Configure stores it, without a fragment. `created_at` and `deleted` are None where the answer
+    `destination` is as Configure stores it, without a fragment. `created_at` and `deleted` are None where the response
     leaves them out.
     """
 
@@ -138,7 +138,7 @@ def exchange_sign_in_code(settings: Settings, code: str | Secret) -> Call[SignIn
 
     Raises:
         ConfigureError: INVALID_INPUT before anything is sent; later what Configure says of the code or the key;
-            SERVER_ERROR for an answer without token, user id or agent.
+            SERVER_ERROR for a response without token, user id or agent.
     """
     require_token("code", code, 2048)
     return Call(
@@ -167,7 +167,7 @@ def validate_sign_in_token(settings: Settings, token: str | Secret) -> Call[Toke
         token: the token, 1 to 8192 visible ASCII characters.
 
     Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for an answer that says neither true nor
+        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for a response that says neither true nor
             false.
     """
     require_token("token", token)

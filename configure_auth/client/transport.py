@@ -38,7 +38,7 @@ CONNECT_TIMEOUT = 3.0
 """Seconds for reaching an address, and again for its TLS handshake, within the call's own."""
 
 ANSWER_LIMIT = 256 * 1024
-"""Bytes of an answer's body that are read at most."""
+"""Bytes of a response's body that are read at most."""
 
 # Many servers drop an idle connection after 5 seconds. Leaving it first keeps a code, which can be sent only once, off
 # a connection that is being closed.
@@ -46,7 +46,7 @@ _KEEPALIVE = 4.0
 _LARGEST_TIMEOUT = 300.0
 _USUAL = {"Accept": "application/json"}
 _ALWAYS = {
-    # A compressed answer could unfold to any size; it isn't asked for and is refused when it comes.
+    # A compressed response could unfold to any size; it isn't asked for and is refused when it comes.
     "Accept-Encoding": "identity",
     "User-Agent": "configure_auth",
 }
@@ -96,10 +96,10 @@ class Transport:
             return self._pool
 
     def send(self, call: Call[Any], *, deadline: float | None = None) -> Response:
-        """Send one request and read its answer whole.
+        """Send one request and read its response.
 
         Args:
-            deadline: the `time.monotonic()` by which the answer must be there; `timeout` seconds from now if absent.
+            deadline: the `time.monotonic()` by which the response must be there; `timeout` seconds from now if absent.
 
         Raises:
             ConfigureError: INVALID_INPUT for a header that can't be sent, TIMEOUT, NETWORK_ERROR, or SERVER_ERROR for
@@ -127,7 +127,7 @@ class Transport:
         with self._opened().stream(**request.begin(request.trace, timeouts)) as response:
             body = request.begin_body(response)
             body.read(response)
-        return body.reply()
+        return body.response()
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
@@ -175,7 +175,7 @@ class AsyncTransport:
         async with pool.stream(**request.begin(request.atrace, timeouts)) as response:
             body = request.begin_body(response)
             await body.aread(response)
-        return body.reply()
+        return body.response()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A later call opens new ones."""
@@ -232,8 +232,8 @@ class _Request:
         elif event.endswith("receive_response_headers.complete"):
             self._answered = True
         if not event.endswith(".started"):
-            # httpcore2 logs each event at DEBUG after this hook, with what is left in `info`: the answer's headers, or
-            # an error that quotes what the server wrote. The name of the event is enough. (At the start `info` is
+            # httpcore2 logs each event at DEBUG after this hook, with what is left in `info`: the response's headers,
+            # or an error that quotes what the server wrote. The name of the event is enough. (At the start `info` is
             # the call's own arguments, whose repr shows the method only.)
             info.clear()
 
@@ -253,7 +253,7 @@ class _Request:
 
 
 class _Body:
-    """An answer while it is read: its head, and as much of its body as we take."""
+    """A response while it is read: its head, and as much of its body as we take."""
 
     def __init__(self, response: httpcore2.Response) -> None:
         self._status = response.status
@@ -283,7 +283,7 @@ class _Body:
         self._wanted = len(self._content) <= ANSWER_LIMIT
         return self._wanted
 
-    def reply(self) -> Response:
+    def response(self) -> Response:
         if not self._wanted:
             if 200 <= self._status < 300:
                 raise ConfigureError(
@@ -307,7 +307,7 @@ _FAILURES = (*_TIMEOUTS, httpcore2.NetworkError, httpcore2.ProtocolError, OSErro
 
 def _failed(failure: Exception, *, sent: bool) -> ConfigureError:
     if isinstance(failure, _TIMEOUTS):
-        return ConfigureError(ApiCode.TIMEOUT, "Configure didn't answer in time", retryable=True, sent=sent)
+        return ConfigureError(ApiCode.TIMEOUT, "Configure didn't respond in time", retryable=True, sent=sent)
     return ConfigureError(
         ApiCode.NETWORK_ERROR, f"Configure can't be reached ({type(failure).__name__})", retryable=True, sent=sent
     )

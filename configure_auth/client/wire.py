@@ -47,7 +47,7 @@ _JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)", re.ASC
 _UTF8 = re.compile(r"""charset\s*=\s*"?utf-?8"?""", re.ASCII)
 
 TOKEN_LIMIT = 8192
-"""Characters of the longest token, code or verifier that is sent or believed."""
+"""Characters of the longest token, code or verifier that is sent or accepted."""
 
 
 # What we send.
@@ -139,7 +139,7 @@ def _encode(text: str) -> bytes:
 
 
 class ResponseBody:
-    """The JSON object of an body. Its getters give a field of the right shape, or raise SERVER_ERROR.
+    """The JSON object of a response. Its getters return a field of the right shape, or raise SERVER_ERROR.
 
     Configure writes some fields in camelCase and some in snake_case. Every getter takes the snake_case name and reads
     both; where both are there they must agree. null and blank strings count as absent.
@@ -273,7 +273,7 @@ def _is_number(value: object) -> bool:
 
 
 def read_response(response: Response, what: str, *, statuses: Iterable[int] = range(200, 300)) -> ResponseBody:
-    """Read a good body.
+    """Read the body of a successful response.
 
     Args:
         what: what was asked, for the error's sentence, such as "the code exchange".
@@ -361,7 +361,7 @@ def error_from(response: Response) -> ConfigureError:
     the other side's text. `retry_after` is in seconds, as Configure said; the body's goes before the
     `Retry-After` header.
     """
-    # The label isn't looked at here: nothing of a refusal is believed but the kind of error that it is.
+    # The content type isn't checked: of a refusal only the kind of error is used.
     body = json_object(response.content) or {}
     envelope = body.get("error")
     nested: dict[str, Any] = envelope if isinstance(envelope, dict) else {}

@@ -269,7 +269,7 @@ def test_no_answer_ends_with_the_clients_deadline(make: Make, configure_sandbox:
         done = boot(configure_auth)
 
     assert [one.end for one in done] == ["failed", "registered"]
-    assert (done[0].why or "").startswith("Configure didn't answer in time; run this again")
+    assert (done[0].why or "").startswith("Configure didn't respond in time; run this again")
 
 
 def test_an_older_key_is_not_sent_to_change_a_client(
