@@ -9,6 +9,7 @@ from typing import assert_never
 
 from markupsafe import Markup
 
+from configure_auth.errors import Code
 from configure_auth.ui.buttons import button
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.templating import fill
@@ -55,7 +56,10 @@ def render(page: Page) -> str:
         case TerminalPage():
             return fill("terminal.html", values)
         case ErrorPage():
-            text = texts[page.code]
+            # A code without words of its own has those of its kind.
+            text = (
+                texts.get(page.code) or texts[Code.MISCONFIGURED if page.code.status >= 500 else Code.INVALID_REQUEST]
+            )
             sentence = (page.sentence or "").strip() or text.sentence
             return fill("error.html", values | {"page": page, "text": text, "sentence": sentence})
         case _:
