@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Emit, Flow, Pause, Shielded, UseStore
-from .keyed_ids import forget_id
-from .site import Site, digest
+from .keyed_ids import forget_id, keyed_id
+from .site import Site
 
 __all__ = [
     "OpenToken",
@@ -116,12 +117,21 @@ async def export_user(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
 
 async def forget_user(site: Site, user_id: str) -> bool:
     """Delete all there is of a local user, so that a reused id inherits nothing; whether anything was connected."""
-    agent = site.agent
-    gone = await UseStore(lambda stores: stores.accounts.forget(agent, user_id))
+    agent, name, owner = site.agent, await _lease_name(site, user_id), secrets.token_hex(16)
+    # The attempts first, because they may be in Redis, and the accounts last: where one of these steps fails, the next
+    # call still finds the accounts, and its answer is true.
     await UseStore(lambda stores: stores.states.forget(agent, user_id))
     await UseStore(lambda stores: stores.agents.forget(agent, user_id))
     await forget_id(site, "user", user_id)
-    return bool(gone)
+    # Taken from whichever worker has it: what that one saves is conditional on an account which is about to go.
+    await UseStore(lambda stores: stores.leases.acquire(name, owner=owner, until=0.0, now=math.inf))
+    await UseStore(lambda stores: stores.leases.release(name, owner=owner))
+    return bool(await UseStore(lambda stores: stores.accounts.forget(agent, user_id)))
+
+
+async def _lease_name(site: Site, user_id: str) -> str:
+    """The name of a user's lease; keyed, because a worker that is killed leaves it behind."""
+    return await keyed_id(site, "lease", user_id)
 
 
 async def validate_token(site: Site, token: Secret) -> TokenValidation | None:
@@ -213,8 +223,7 @@ async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, boo
 
 async def with_lease(site: Site, account: StoredAccount, change: Callable[[], Flow[T]]) -> T | None:
     """Change a user's tokens while no other worker does; None, and no change, if another worker has the lease."""
-    # Hashed, because a killed worker leaves it behind, and it must not name a user who was deleted.
-    name, owner = digest("refresh", f"{account.agent} {account.user_id}"), secrets.token_hex(16)
+    name, owner = await _lease_name(site, account.user_id), secrets.token_hex(16)
     held = await UseStore(
         lambda stores: stores.leases.acquire(name, owner=owner, until=site.clock() + LEASE, now=site.clock())
     )

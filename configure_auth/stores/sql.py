@@ -200,7 +200,8 @@ class SqlAccounts(_SqlStore):
 class SqlLeases(_SqlStore):
     @_writes
     async def acquire(self, run: Run, name: str, *, owner: str, until: float, now: float) -> bool:
-        await self._sweep(run, now, (sql.SWEEP_LEASES, now))
+        if until > now:  # one that is over at once is only taken to be released, whatever `now` is
+            await self._sweep(run, now, (sql.SWEEP_LEASES, now))
         return bool(await run(sql.ACQUIRE_LEASE, name=name, owner=owner, until=until, now=now))
 
     @_writes

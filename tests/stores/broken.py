@@ -437,6 +437,28 @@ class LooksThenUpdates(MemoryAccounts):
         return True
 
 
+class LooksThenUnlinks(MemoryAccounts):
+    def __init__(self) -> None:
+        super().__init__()
+        self._two = TwoAtOnce()
+
+    def _seen(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        seen = self.find(agent, user_id)
+        if seen:
+            self._two.meet()
+        return seen
+
+    def unlink(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        seen = self._seen(agent, user_id)
+        super().unlink(agent, user_id)
+        return seen
+
+    def forget(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
+        seen = self._seen(agent, user_id)
+        super().forget(agent, user_id)
+        return seen
+
+
 class UnlinksSilently(MemoryAccounts):
     def unlink(self, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
         before = dict(self._versions)
@@ -731,6 +753,7 @@ _ACCOUNTS: dict[type[MemoryAccounts], tuple[str, ...]] = {
     ),
     UpdatesWhatIsGone: ("a_connection_that_is_gone_is_not_changed",),
     LooksThenUpdates: ("one_of_many_changes_a_connection",),
+    LooksThenUnlinks: ("of_many_who_unlink_a_user_one_gets_the_connections",),
     UnlinksSilently: ("a_save_in_flight_brings_nothing_back", "of_saves_and_an_unlink_at_once_the_unlink_wins"),
     UnlinksOneKind: ("a_user_is_unlinked",),
     ForgetsNoVersion: (

@@ -346,6 +346,28 @@ class ForgetsTheLinkOnly(MemoryJourneys):
         return self._links.pop((agent, subject), None)
 
 
+class LooksThenForgets(MemoryJourneys):
+    """Asks for the link first, and then deletes it, or puts a wish in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._two = TwoAtOnce()
+
+    def forget(self, agent: str, subject: str) -> StoredSubject | None:
+        seen = self.find(agent, subject)
+        if seen is not None:
+            self._two.meet()
+        super().forget(agent, subject)
+        return seen
+
+    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
+        seen = self.find(wish.agent, wish.subject)
+        if seen is not None and not seen.is_wish:
+            self._two.meet()
+        super().unlink(wish)
+        return seen
+
+
 class ForgetsSilently(MemoryJourneys):
     def forget(self, agent: str, subject: str) -> StoredSubject | None:
         super().forget(agent, subject)
@@ -575,6 +597,10 @@ JOURNEYS: dict[type[MemoryJourneys], tuple[str, ...]] = {
         "all_there_is_of_a_sender_is_forgotten",
         "the_journeys_of_a_sender_without_a_link_are_forgotten",
         "of_completions_and_a_forgetting_at_once_nothing_is_left",
+    ),
+    LooksThenForgets: (
+        "of_many_who_forget_a_sender_one_gets_the_link",
+        "of_many_who_unlink_a_sender_one_gets_the_link",
     ),
     ForgetsSilently: ("all_there_is_of_a_sender_is_forgotten", "odd_senders_are_told_apart"),
     ForgetsWhereThereIsALink: ("the_journeys_of_a_sender_without_a_link_are_forgotten",),

@@ -114,7 +114,7 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
             "external_id": (lambda: auth.external_id_for("u1"), (1, 1)),
             "external_id, first": (lambda: auth.external_id_for("u2"), (2, 2)),
             "unlink": (lambda: auth.unlink_for("u1"), (1, 2)),
-            "forget_user": (lambda: auth.forget_user("u1"), (4, 6)),
+            "forget_user": (lambda: auth.forget_user("u1"), (6, 8)),
             "start_journey": (lambda: auth.start_journey("somebody"), (1, 2)),
             "message_identity, first": (lambda: auth.message_identity("somebody"), (3, 3)),
             "message_identity": (lambda: auth.message_identity("somebody"), (2, 2)),

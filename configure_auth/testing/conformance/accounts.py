@@ -331,6 +331,21 @@ class AccountConformance(Conformance):
         assert kept.accounts.find("a", "u2") == others
         assert kept.accounts.unlink("a", "u1") == ()
 
+    @pytest.mark.parametrize("method", ["unlink", "forget"])
+    def test_of_many_who_unlink_a_user_one_gets_the_connections(
+        self, kept: Stores, at_once: AtOnce, method: str
+    ) -> None:
+        for turn in range(ROUNDS):
+            user_id = f"u{turn}"
+            kept.accounts.save(connection(user_id, f"c{turn}"), version=None)
+            saved = kept.accounts.find("a", user_id)
+
+            def step(stores: Stores, _: int, user_id: str = user_id) -> tuple[StoredAccount, ...]:
+                chosen: tuple[StoredAccount, ...] = getattr(stores.accounts, method)("a", user_id)
+                return chosen
+
+            assert [gone for gone in at_once(step) if gone] == [saved]
+
     def test_what_was_unlinked_can_be_connected_by_another(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
         kept.accounts.unlink("a", "u1")

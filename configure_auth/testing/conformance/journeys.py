@@ -353,6 +353,27 @@ class JourneyConformance(Conformance):
         assert [_read(kept, record) for record in records] == records
         assert [_find(kept, saved) for saved in links] == links
 
+    def test_of_many_who_forget_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce) -> None:
+        for turn in range(ROUNDS):
+            saved = link(f"s{turn}", "c1")
+            assert kept.journeys.save(saved, serial=None)
+
+            got = at_once(lambda stores, _, subject: stores.journeys.forget("a", subject), saved.subject)
+
+            assert [one for one in got if one is not None] == [saved]
+
+    def test_of_many_who_unlink_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce) -> None:
+        for turn in range(ROUNDS):
+            saved = link(f"s{turn}", "c1")
+            assert kept.journeys.save(saved, serial=None)
+
+            got = at_once(lambda stores, number, subject: stores.journeys.unlink(_wish(subject, number)), saved.subject)
+
+            assert [one for one in got if one is not None and not one.is_wish] == [saved]
+            left = _find(kept, saved)
+            assert left is not None
+            assert left.is_wish
+
     def test_of_completions_and_a_forgetting_at_once_nothing_is_left(self, kept: Stores, at_once: AtOnce) -> None:
         def step(stores: Stores, number: int, records: list[Journey]) -> object:
             if number == CONTESTANTS // 2:
@@ -557,3 +578,7 @@ def _purge(stores: Stores, *, now: float) -> int:
             return gone
         gone += step
     raise AssertionError("a purge finds something for ever")
+
+
+def _wish(subject: str, number: int) -> StoredSubject:
+    return link(subject, "", token="", serial=f"wish {number}")
