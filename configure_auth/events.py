@@ -1,4 +1,4 @@
-"""What happened, as typed values: told after the commit, to handlers that can change nothing else."""
+"""Events: typed values, emitted after the commit to handlers whose failure changes nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInStarted:
-    """A person was sent to Configure. `user_id` is None where nobody was signed in."""
+    """A browser was redirected to Configure. `user_id` is None if no user was signed in."""
 
     intent: Intent
     user_id: str | None
@@ -43,7 +43,7 @@ class AccountLinked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFailed:
-    """A link or a login came back and ended without success; a cancelled one too."""
+    """A link or a login ended without success, or was cancelled."""
 
     intent: Intent
     code: Code
@@ -61,7 +61,7 @@ class AccountUnlinked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn:
-    """A person signed in with Configure, and the app's `on_login` named its user."""
+    """A user signed in with Configure, and the app's `on_login` returned its id."""
 
     account: LinkedAccount
 
@@ -75,21 +75,21 @@ class TokenRefreshed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconnectNeeded:
-    """Configure no longer takes the stored token, confirmed once; the user must connect again."""
+    """Configure no longer accepts the stored token, confirmed once; the user must reconnect."""
 
     account: LinkedAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JourneyCompleted:
-    """The sender of a message followed the link and let our agent in. `account.user_id` is the sender's keyed hash."""
+    """The sender of a message followed the link and approved the agent. `account.user_id` is a keyed hash."""
 
     account: LinkedAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderLinked:
-    """The sender of a message was recognised by phone as somebody who lets our agent in."""
+    """The sender of a message was recognized by phone as a user who has approved the agent."""
 
     account: LinkedAccount
 
@@ -109,7 +109,7 @@ class SenderUnlinked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentClaimed:
-    """A user claimed an agent that nobody had."""
+    """A user claimed an agent that had no owner."""
 
     agent_id: str
     user_id: str
@@ -142,4 +142,4 @@ EVENTS: tuple[type[Event], ...] = (
     SenderUnlinked,
     AgentClaimed,
 )
-"""The one list: each adapter makes its signals or handlers from it."""
+"""All events; each adapter creates its signals or handlers from it."""

@@ -1,4 +1,4 @@
-"""A message agent in a process of its own: a bot that shares its store with the app that has the web routes."""
+"""A message agent in its own process: a bot that shares its store with the app that has the web routes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["AsyncMessageAgent", "MessageAgent"]
 
 
 class _Agent(SubjectVerbs):
-    """Both agents: their settings, their store and how they look."""
+    """What both agents share: settings, store and options."""
 
     _awaited: bool
 
@@ -59,7 +59,7 @@ class _Agent(SubjectVerbs):
 
     @abstractmethod
     def _connect(self, emit: Callable[[Event], Any]) -> None:
-        """Make the client and what performs the flows."""
+        """Create the client and the performer of flows."""
 
 
 class MessageAgent(_Agent, Blocking):

@@ -1,4 +1,4 @@
-"""Agents of the app's own that its users claim, and the little that others may see of those users."""
+"""Agents of the app that its users claim, and the public profiles of those users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .site import Site, digest
 __all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentClaims", "AgentTable", "UserProfiles"]
 
 LIFETIME = 7 * 24 * 3600.0
-"""Seconds that a claim token is good for; to register an agent again that nobody has makes a new one."""
+"""Seconds that a claim token is valid. Registering an unclaimed agent again makes a new one."""
 
 _CLAIM_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -38,13 +38,13 @@ class AgentTable(Protocol):
     """
 
     def register(self, agent_id: str, claim_hash: str) -> Any:
-        """True, having kept an agent without an owner, or another hash for one that has none; False where it has one.
+        """Store an unclaimed agent, or a new hash for one. Return False, and change nothing, if it has an owner.
 
         In one statement too: it must not change the hash of an agent that is claimed meanwhile.
         """
 
     def claim(self, claim_hash: str, user_id: str) -> Any:
-        """A `ClaimedAgent`, or None for an unknown hash.
+        """Return a `ClaimedAgent`, or None for an unknown hash.
 
         The owner is set in one statement that asks for there being none: `UPDATE agents SET owner_user_id = :user_id
         WHERE claim_hash = :claim_hash AND owner_user_id IS NULL`; `is_new` is whether that changed a row.
@@ -53,7 +53,7 @@ class AgentTable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _JsonFeature(Feature):
-    """Routes that only programs ask."""
+    """Routes for programs only, which respond with JSON."""
 
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         return Response(
@@ -66,7 +66,7 @@ class _JsonFeature(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentClaims(_JsonFeature):
-    """The route by which a user claims an agent. `table` is the app's own, instead of our store."""
+    """The route at which a user claims an agent. `table` is the app's own, used instead of our store."""
 
     path: str = "/api/v1/agents"
     table: AgentTable | None = None
@@ -79,10 +79,10 @@ class AgentClaims(_JsonFeature):
             raise SettingsError("agent_claims(table=) needs two methods: register(agent_id, claim_hash) and claim(...)")
 
     async def register(self, agent_id: str | int) -> Secret:
-        """A claim token for an agent that nobody has; the one before it is worth nothing any more.
+        """Return a claim token for an unclaimed agent. It replaces an earlier one.
 
         Raises:
-            AgentOwned: somebody has it.
+            AgentOwned: the agent has been claimed.
         """
         agent, site, table = _agent_id(agent_id), self.site, self.table
         token = Secret(secrets.token_urlsafe(32))
@@ -95,10 +95,12 @@ class AgentClaims(_JsonFeature):
             else UseStore(lambda stores: table.register(agent, claim_hash))
         )
         if not isinstance(kept, bool):
-            # A number of rows, or a coroutine that nobody awaits: the token would be worth nothing.
-            raise SettingsError(f"register() of agent_claims(table=) gave a {type(kept).__name__}: give True or False")
+            # A row count, or a coroutine that is never awaited: the token would be worthless.
+            raise SettingsError(
+                f"register() of agent_claims(table=) returned a {type(kept).__name__}; expected True or False"
+            )
         if not kept:
-            raise AgentOwned("this agent belongs to somebody already")
+            raise AgentOwned("this agent has been claimed already")
         return token
 
     async def claimed(self, token: Secret, user_id: str) -> ClaimedAgent | None:
@@ -112,55 +114,57 @@ class AgentClaims(_JsonFeature):
             return None
         if not isinstance(found, ClaimedAgent):
             raise SettingsError(
-                f"claim() of agent_claims(table=) gave a {type(found).__name__}: give a ClaimedAgent, or None"
+                f"claim() of agent_claims(table=) returned a {type(found).__name__}; expected a ClaimedAgent or None"
             )
-        # A table may have whole numbers for ids.
+        # A table may use integers as ids.
         owner = normalize_id(found.owner_user_id, "ClaimedAgent.owner_user_id")
         if owner is None:
-            raise SettingsError("claim() of agent_claims(table=) gave an agent that nobody has: set its owner first")
+            raise SettingsError(
+                "claim() of agent_claims(table=) returned an agent without an owner; set its owner first"
+            )
         return replace(found, agent_id=_agent_id(found.agent_id), owner_user_id=owner)
 
     async def owned_by(self, user_id: str | None) -> tuple[str, ...]:
-        """The agents of a user."""
+        """Return the agents of a user."""
         site = self._with_our_store()
         if user_id is None:
             return ()
         return await UseStore(lambda stores: stores.agents.owned_by(user_id, app=site.agent))
 
     async def owner(self, agent_id: str | int) -> str:
-        """The user of an agent.
+        """Return the owner of an agent.
 
         Raises:
-            AgentNoOwner: nobody has claimed it.
+            AgentNoOwner: it hasn't been claimed.
         """
         site, agent = self._with_our_store(), _agent_id(agent_id)
         owner = await UseStore(lambda stores: stores.agents.owner(agent, app=site.agent))
         if owner is None:
-            raise AgentNoOwner("nobody has claimed this agent: its user claims it first, with its claim token")
+            raise AgentNoOwner("this agent has not been claimed: its user must claim it with its claim token first")
         return owner
 
     def _with_our_store(self) -> Site:
         if self.table is not None:
-            raise SettingsError("the agents are in the app's own table, which knows their owners")
+            raise SettingsError("the agents are in the app's own table; look up their owners there")
         return self.site
 
 
 async def claim(feature: AgentClaims, request: Request) -> Response:
-    """`POST /claim`: `{"claimToken": ...}` of an agent, by the user who is signed in. Once, and only by one."""
+    """Handle `POST /claim`: the signed-in user claims an agent by `{"claimToken": ...}`, which only one user can."""
     site = feature.site
     if request.parameters(claimToken=1, claim_token=1, token=1):
-        raise SignInError(Code.INVALID_REQUEST, "a claim token belongs into the body, not into a URL")
+        raise SignInError(Code.INVALID_REQUEST, "send the claim token in the body, not in the URL")
     user_id = await current_user(site)
     if user_id is None:
-        raise SignInError(Code.SIGNED_OUT, "nobody is signed in who could claim an agent")
-    # No page of another site can add this header, and without it a cookie may be what signs the request.
+        raise SignInError(Code.SIGNED_OUT, "no user is signed in")
+    # A page of another site can't set this header (CSRF); without it a cookie may authenticate the request.
     bears = request.headers.get("authorization", "")[:7].lower() == "bearer "
     if not bears and not site.is_from_app(request, site.app_url(request)):
-        raise SignInError(Code.CROSS_SITE, "a claim that was posted from elsewhere")
+        raise SignInError(Code.CROSS_SITE, "a claim that was posted from another origin")
     token = _claim_token(await read_json_body(request))
     found = None if token is None else await feature.claimed(token, user_id)
     if found is None:
-        raise SignInError(Code.EXPIRED, "there is no such claim token, or it is over", status=404)
+        raise SignInError(Code.EXPIRED, "the claim token is unknown or expired", status=404)
     if found.owner_user_id != user_id:
         raise SignInError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
     if found.is_new:
@@ -169,7 +173,7 @@ async def claim(feature: AgentClaims, request: Request) -> Response:
 
 
 def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
-    """The token that was posted, hidden from a traceback that prints locals; None for what can't be one."""
+    """Return the posted token as a secret; None if it is malformed."""
     given = fields.get("claimToken", fields.get("claim_token"))
     return Secret(given) if isinstance(given, str) and _CLAIM_TOKEN.fullmatch(given) else None
 
@@ -188,7 +192,7 @@ def _agent_id(agent_id: str | int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class UserProfiles(_JsonFeature):
-    """What the app's users may see of each other: only `fields`, of what `resolve(user_id)` gives."""
+    """What users of the app may see of each other: only `fields` of what `resolve(user_id)` returns."""
 
     path: str = "/api/v1/users"
     resolve: Hook
@@ -197,16 +201,16 @@ class UserProfiles(_JsonFeature):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.resolve):
-            raise SettingsError("resolve must be a function (user_id) that gives a user's profile, or None")
+            raise SettingsError("resolve must be a function (user_id) that returns a user's profile, or None")
         if isinstance(self.fields, str) or not self.fields:
             raise SettingsError('fields is a tuple of what may be seen of a user, such as ("display_name",)')
 
 
 async def profile(feature: UserProfiles, request: Request) -> Response:
-    """`GET /{user_id}`: for whoever is signed in."""
+    """Handle `GET /{user_id}`, for signed-in users."""
     asking = await current_user(feature.site)
     if asking is None:
-        raise SignInError(Code.SIGNED_OUT, "nobody is signed in")
+        raise SignInError(Code.SIGNED_OUT, "no user is signed in")
     wanted = request.path.rpartition("/")[2]
     try:
         user_id = normalize_id(wanted, "user_id")
@@ -224,12 +228,12 @@ def _field(found: object, name: str) -> object:
     try:
         return getattr(found, name)
     except AttributeError:
-        # Not null: it may be there in another way, as in a row of `sqlite3`.
+        # Not null: the value may exist under another access, as in a row of `sqlite3`.
         raise SettingsError(f"a user's profile is a {type(found).__name__} without an attribute {name!a}") from None
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it."""
+    """Convert a value to what JSON can represent."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, UUID | Decimal):
@@ -240,9 +244,9 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    # A row of the app's would drag along what nobody listed.
+    # A row of the app would expose fields that are not listed.
     kind = value if isinstance(value, float) else f"a {type(value).__name__}"
-    raise SettingsError(f"a field of a user's profile is {kind}, which JSON doesn't have")
+    raise SettingsError(f"a field of a user's profile is {kind}, which JSON can't represent")
 
 
 CLAIM_ROUTES = (Route("claim", "/claim", ("POST",), claim),)

@@ -1,4 +1,4 @@
-"""What a flow may ask of the web app around it; each adapter has one small object a request that answers."""
+"""What a flow may ask of the web app around it. Each adapter implements it with one small object a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Hook = Callable[..., Any]
 
 
 class App(Protocol):
-    """The duties of an adapter towards a flow, for one request."""
+    """What an adapter provides to a flow, for one request."""
 
     def call(self, hook: Hook, *args: object) -> Any:
         """Call a function of the app.
@@ -27,16 +27,16 @@ class App(Protocol):
         """
 
     def body(self, limit: int) -> Any:
-        """What came in the request's body, as bytes: all of it, or one byte more than `limit`.
+        """Return the request's body: all of it, or its first `limit` + 1 bytes.
 
         Nothing of one that broke off, or is not as it was declared.
         """
 
     def call_for_response(self, hook: Hook, *args: object) -> Any:
-        """`call` a hook that may return a response: that response in the framework's own type, or None."""
+        """`call` a hook that may return a response. Return it in the framework's own type, or None."""
 
     def to_response(self, value: object) -> Any:
-        """What a hook gave beside a user id, as a response in the framework's own type."""
+        """Convert what a hook returned beside a user id to a response in the framework's own type."""
 
     def path_of(self, endpoint: str) -> str:
         """Return the path of one of the app's pages, with the prefix that the app is mounted under.
@@ -46,9 +46,9 @@ class App(Protocol):
         """
 
     def renew_session(self, keep: tuple[str, ...]) -> None:
-        """Clear the session but for these keys and give it a new id where the session interface can.
+        """Clear the session except these keys, and change its id if the session interface can.
 
-        Whoever knew the session before the sign-in must not know it afterwards (session fixation).
+        Prevents session fixation: a session id known before the sign-in is worthless afterwards.
         """
 
 
@@ -124,7 +124,7 @@ def is_storable(value: str) -> bool:
 
 
 def require_id(value: object) -> str:
-    """`normalize_id` where there must be one."""
+    """`normalize_id` for an id that is required."""
     user_id = normalize_id(value)
     if user_id is None:
         raise SettingsError("user_id: got None; expected a user's id")

@@ -1,4 +1,4 @@
-"""Where a person may be sent after a flow: a path of the app, or a page of an origin that the app listed."""
+"""Where a flow may redirect to: a path of the app, or a page of an allowed origin. Prevents open redirects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def with_query(location: str, name: str, value: str) -> str:
 
 
 class Destinations:
-    """Judges `next`.
+    """The allowed values of `next`.
 
     Args:
         allowed: origins such as "https://app.example.com" whose pages are the app's own too.
@@ -52,15 +52,19 @@ class Destinations:
             parts = urlsplit(target)
         except ValueError:
             return False
-        # The text of the origin must be equal, so that user info, a port or a look-alike host can't slip in.
+        # The origin must be equal as text, so that user info, a port or a similar host can't pass.
         return f"{parts.scheme}://{parts.netloc}" in self.allowed and target.startswith(f"{parts.scheme}://")
 
     def accepted_or_none(self, target: str | None) -> str | None:
-        """The target if it's one of ours, else None; a bad one is nobody's error, just not followed."""
+        """Return the target if it is allowed, else None: a bad one is not an error, but not followed."""
         return target if target is not None and self.accepts(target) else None
 
     def require(self, option: str, target: str) -> str:
-        """The same for an option of the app, where a bad one is refused."""
+        """Check a target that is an option of the app.
+
+        Raises:
+            SettingsError: it is not allowed.
+        """
         if not self.accepts(target):
             raise SettingsError(f'{option} must be a path of the app, such as "/settings", or a page of allowed_next')
         return target

@@ -1,4 +1,4 @@
-"""The features that an app has registered, and what follows from which there are."""
+"""The features that an app has registered, and what depends on their combination."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ log: logging.Logger = logging.getLogger("configure_auth")
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A view of an app's features, by whatever name it keeps them."""
+    """The features of an app by their names."""
 
     site: Site
     registered: Mapping[str, Feature]
 
     @property
     def resource(self) -> str:
-        """What the login's tokens are for; a refresh must ask for the same."""
+        """The resource of the login's tokens (RFC 8707); a refresh must request the same one."""
         login = self._first(Login)
         return self.site.settings.base_url if login is None else login.sign_in.client.resource
 
@@ -55,7 +55,7 @@ class Features:
             raise
 
     async def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Markup:
-        """The button for whoever asks: the link for a signed-in user, the login otherwise, unless told."""
+        """Return the button: by default the link for a signed-in user, the login otherwise."""
         if not self.site.settings.has_credentials:
             return Markup()
         user_id = await current_user(self.site)
@@ -64,7 +64,7 @@ class Features:
             try:
                 found = await account(self.site, user_id)
             except ConfigureAuthError as error:
-                log.warning("the button could not see the account: %s", error)
+                log.warning("the button failed to read the account: %s", error)
                 found = None
             if found is not None and found.needs_reconnect:
                 look["label"] = "Reconnect Configure"
@@ -73,7 +73,7 @@ class Features:
     def plain_button(
         self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any], *, signed_in: bool
     ) -> Markup:
-        """The same where it's known whether somebody is signed in, and the connection isn't looked at."""
+        """`button` without a look at the connection, if it is known whether a user is signed in."""
         if not self.site.settings.has_credentials:
             return Markup()
         link, login = self._first(AccountLink), self._first(Login)
@@ -105,7 +105,7 @@ class Features:
         return ui.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label)
 
     async def element(self, next: str | None) -> Markup:
-        """The hosted element for the signed-in user; nothing where nobody is signed in."""
+        """Return the hosted element for the signed-in user, or nothing if no user is signed in."""
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
@@ -137,11 +137,11 @@ class Features:
         """The app's message agent.
 
         Raises:
-            SettingsError: it has none.
+            SettingsError: none is registered.
         """
         found: Messages | None = self._first(Messages)
         if found is None:
-            raise SettingsError("register configure_auth.messages(...) first: a journey's end is reported to its route")
+            raise SettingsError("register configure_auth.messages(...) first: journeys are completed at its route")
         self.require(found.needs)
         return found
 
@@ -150,11 +150,11 @@ class Features:
         """The agents that the app's users claim.
 
         Raises:
-            SettingsError: it has none.
+            SettingsError: none is registered.
         """
         found: AgentClaims | None = self._first(AgentClaims)
         if found is None:
-            raise SettingsError("register configure_auth.agent_claims() first: an agent is claimed at its route")
+            raise SettingsError("register configure_auth.agent_claims() first: agents are claimed at its route")
         return found
 
     def _first(self, kind: type[Feature]) -> Any:

@@ -1,4 +1,4 @@
-"""What was posted to a route of ours: one small JSON object."""
+"""The JSON body of a POST: one small object."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .request import Request
 __all__ = ["read_json_body"]
 
 LIMIT = 16 * 1024
-"""Bytes of a body."""
+"""Bytes that a body may have."""
 
 _JSON = re.compile(r"""application/json(?:\s*;\s*charset="?utf-8"?)?""", re.ASCII | re.IGNORECASE)
 
 
 async def read_json_body(request: Request) -> dict[str, Any]:
-    """The object in the request's body.
+    """Return the object in the request's body.
 
     Raises:
         SignInError: 415 for any other type than JSON in UTF-8, before the body is read; 413 for more than 16 KiB; 400
             for what isn't one object, with a key twice, or nested deeply.
     """
     if not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
-        # No form can send this type, and no page of another site without asking first.
+        # Prevents CSRF: no form can send this type, and a script of another site needs a preflight.
         raise SignInError(Code.INVALID_REQUEST, "the body must be application/json", status=415)
     length = request.headers.get("content-length", "0")
     too_long = not (length.isascii() and length.isdecimal() and len(length) < 9) or int(length) > LIMIT
@@ -35,7 +35,7 @@ async def read_json_body(request: Request) -> dict[str, Any]:
         raise SignInError(Code.INVALID_REQUEST, f"the body has more than {LIMIT} bytes", status=413)
     fields = json_object(body)
     if fields is None:
-        # It is let go, so that a traceback that prints locals has no token.
+        # Deleted, so that a traceback that shows local variables contains no token.
         del body
         raise SignInError(Code.INVALID_REQUEST, "the body must be one JSON object")
     return fields

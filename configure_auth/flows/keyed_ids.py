@@ -1,4 +1,4 @@
-"""Ids of the app's own people as Configure gets them: keyed hashes, which nobody can guess or turn back."""
+"""Ids of the app's users as Configure gets them: keyed hashes, which can't be guessed or reversed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _KEY = "id key"
 
 
 async def external_id(site: Site, user_id: str) -> str:
-    """The id of one of the app's users at Configure, for server-side users and for the hosted element alike.
+    """Return the id at Configure of a user of the app, the same for server-side users and the hosted element.
 
-    In a page it must be nobody's to guess: whoever shows Configure another user's id takes that profile over, for good.
+    It must not be guessable: a third party who gives Configure another user's id takes over that profile for good.
     """
     if site.allow_guessable_external_id:
         return user_id
@@ -26,9 +26,9 @@ async def external_id(site: Site, user_id: str) -> str:
 
 
 async def salted_id(site: Site, namespace: str, value: str) -> str:
-    """The id at Configure of what the app calls `value`; another one after `forget_id`.
+    """Return the id at Configure of what the app calls `value`; a new one after `forget_id`.
 
-    It is in no row of the store, so that a copy of the store leads to nobody's profile.
+    It is not in the store, so that a copy of the store does not lead to a user's profile.
     """
     name = await _salt_name(site, namespace, value)
     salt = await UseStore(lambda stores: stores.parameters.read(name))
@@ -39,7 +39,7 @@ async def salted_id(site: Site, namespace: str, value: str) -> str:
 
 
 async def forget_id(site: Site, namespace: str, value: str) -> None:
-    """Let whoever is called `value` next have another id, and with it a profile of their own."""
+    """Delete the salt, so that the next user called `value` gets a new id and a profile of their own."""
     name = await _salt_name(site, namespace, value)
     await UseStore(lambda stores: stores.parameters.remove(name))
 
@@ -49,9 +49,9 @@ async def _salt_name(site: Site, namespace: str, value: str) -> str:
 
 
 async def keyed_id(site: Site, namespace: str, value: str) -> str:
-    """A hash of what the app calls `value`. The same for ever: its key is made once and kept in the store.
+    """Return a keyed hash of what the app calls `value`. It never changes: its key is created once and stored.
 
-    It is none of CONFIGURE_TOKEN_KEYS, for a profile at Configure can't follow when those are changed.
+    The key is not one of CONFIGURE_TOKEN_KEYS, because profiles at Configure can't follow when those are changed.
     """
     key = site.read_once.get(_KEY)
     if key is None:
@@ -66,7 +66,7 @@ def id_key_name(site: Site) -> str:
 
 
 def id_key_seal_context(site: Site) -> tuple[str, str]:
-    """What the key is sealed to."""
+    """The context that the key is sealed to."""
     return _KEY, site.agent
 
 

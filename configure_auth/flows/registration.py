@@ -1,4 +1,4 @@
-"""Telling Configure where people come back: the login's redirect_uri and the link's return_to."""
+"""Registration of the callbacks at Configure: the login's redirect_uri and the link's return_to."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 dry_run: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
-"""True while a command imports an app to look at it: what is wrong at Configure must not be mended by the look."""
+"""Set while `verify` imports the app, so that `ensure_callback` has no side effects."""
 
 LINK_PATH = AccountLink.path
 LOGIN_PATH = Login.path
-"""Where the routes lie unless an app says otherwise; the latter is Configure's own default."""
+"""Default paths of the routes; the latter is Configure's own default."""
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
@@ -46,10 +46,10 @@ End = Literal["registered", "already registered", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What became of one callback: the link's ("return_to") or the login's ("redirect_uri").
+    """The result for one callback: the link's ("return_to") or the login's ("redirect_uri").
 
-    `end` is "skipped" where something isn't set, and `callback` None where it can't be known then. `why` says what was
-    missing, or how to mend a failure. `needs_setting`: it was skipped for a setting, and not for want of such routes.
+    `end` is "skipped" if a setting is missing, and `callback` None if it can't be known then. `why` says what was
+    missing, or how to fix a failure. `needs_setting`: it was skipped for a setting, and not for want of such routes.
     """
 
     kind: Kind
@@ -129,17 +129,17 @@ async def register_at_boot(features: Features) -> tuple[Registration, ...]:
 
 def _given_up(error: Exception) -> tuple[Registration, ...]:
     """Log and return a failure for both callbacks."""
-    return _logged(tuple(Registration(kind=kind, end="failed", why=_mended(kind, error)) for kind in _ADD))
+    return _logged(tuple(Registration(kind=kind, end="failed", why=_with_advice(kind, error)) for kind in _ADD))
 
 
 def register_callbacks(features: Features) -> Flow[tuple[Registration, ...]]:
-    """Add the callbacks of an app's link and login at Configure. Nothing is taken away, and no client is made."""
+    """Add the callbacks of an app's link and login at Configure. None is removed, and no client is created."""
     paths = {type(feature): feature.path for feature in features.registered.values()}
     return register_paths(features.site.settings, link=paths.get(AccountLink), login=paths.get(Login))
 
 
 async def register_paths(settings: Settings, *, link: str | None, login: str | None) -> tuple[Registration, ...]:
-    """The same for the paths under which the two lie; None where the app has no such routes."""
+    """`register_callbacks` for the paths of the two; None if the app has no such routes."""
     done = []
     given: tuple[tuple[Kind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
     for kind, path in given:
@@ -163,9 +163,9 @@ async def _end(settings: Settings, kind: Kind, path: str) -> Registration:
     try:
         end = await _ADD[kind](settings, callback)
         if end == "failed":
-            why = "Configure said yes, but doesn't list it; register it in Configure's dashboard"
+            why = "Configure accepted it, but doesn't list it; register it in Configure's dashboard"
     except Exception as error:  # noqa: BLE001  # an app boots whatever happens here
-        why = _mended(kind, error)
+        why = _with_advice(kind, error)
     return Registration(kind=kind, end=end, callback=callback, why=why)
 
 
@@ -173,7 +173,7 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
     if settings.app_url is None:
         return "set CONFIGURE_APP_URL to the URL at which people reach this app; the callbacks lie below it"
     try:
-        settings.required_api_key  # noqa: B018  # asked for, so that it says what it is
+        settings.required_api_key  # noqa: B018  # read, so that the error names the setting
         settings.required_agent if kind == "return_to" else settings.required_oauth_client_id  # noqa: B018
     except SettingsError as error:
         return str(error)
@@ -185,7 +185,7 @@ async def _redirect_uri(settings: Settings, callback: str) -> End:
     if not settings.required_api_key.reveal().startswith("sk_"):
         raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
     response = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])
-    # People would be stopped at Configure: what it lists afterwards counts, not that it said yes.
+    # What Configure lists afterwards counts, not the status: users would be stopped at Configure.
     if callback not in response.redirect_uris:
         return "failed"
     return "registered" if response.changed else "already registered"
@@ -199,7 +199,7 @@ async def _return_to(settings: Settings, callback: str) -> End:
 
 
 async def return_destinations(settings: Settings) -> tuple[str, ...]:
-    """Where sign-ins of our agent may return to; what Configure lists as deleted is gone."""
+    """Return where sign-ins of our agent may return to, without those that Configure lists as deleted."""
     return _standing(await list_sign_in_return_destinations(settings))
 
 
@@ -212,33 +212,33 @@ _ROUTES: dict[Kind, str] = {"return_to": "account_link(...)", "redirect_uri": "l
 _ADD: dict[Kind, Callable[[Settings, str], Flow[End]]] = {"return_to": _return_to, "redirect_uri": _redirect_uri}
 
 
-def _mended(kind: Kind, error: Exception) -> str:
-    """The error's own sentence, with what to do about it where that isn't said in it."""
+def _with_advice(kind: Kind, error: Exception) -> str:
+    """Return the error's message, with how to fix it if it does not say so."""
     if not isinstance(error, ConfigureAuthError):
-        # Its own words could have anything in them.
-        return f"{type(error).__name__}, which nobody expected here; register it in Configure's dashboard"
+        # Its message could contain a secret.
+        return f"{type(error).__name__}, which is unexpected; register it in Configure's dashboard"
     if not isinstance(error, ConfigureError):
         return str(error)
-    whose = "CONFIGURE_AGENT" if kind == "return_to" else "CONFIGURE_OAUTH_CLIENT_ID"
+    setting = "CONFIGURE_AGENT" if kind == "return_to" else "CONFIGURE_OAUTH_CLIENT_ID"
     status = error.status_code
     if status is None and not error.retryable:
         return str(error)
     if status is None or status >= 500 or status == 429:
-        mend = "run this again when Configure can be reached"
+        advice = "run this again when Configure can be reached"
     elif status < 400:
-        mend = "see that CONFIGURE_BASE_URL is Configure's API"
+        advice = "see that CONFIGURE_BASE_URL is Configure's API"
     elif status == 401:
-        mend = "copy the secret key of the agent into CONFIGURE_API_KEY again"
+        advice = "copy the secret key of the agent into CONFIGURE_API_KEY again"
     elif status == 404:
-        mend = f"{whose} must belong to the account of CONFIGURE_API_KEY"
+        advice = f"{setting} must belong to the account of CONFIGURE_API_KEY"
     else:
-        mend = f"see that CONFIGURE_API_KEY and {whose} belong together, or register it in Configure's dashboard"
-    return f"{error}; {mend}"
+        advice = f"see that CONFIGURE_API_KEY and {setting} belong together, or register it in Configure's dashboard"
+    return f"{error}; {advice}"
 
 
 def _logged(done: tuple[Registration, ...]) -> tuple[Registration, ...]:
     for one in done:
-        # A filter or handler of the app's may need a request, and there is none; the app has it all as a value too.
+        # A logging filter of the app may need a request, and there is none; the app has the results as a value too.
         with suppress(Exception):
             log.log(logging.WARNING if one.end == "failed" else logging.INFO, "%s", one)
     return done

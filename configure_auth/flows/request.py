@@ -1,4 +1,4 @@
-"""One request to one of our routes, as an adapter read it, and what may be believed of it."""
+"""A request to one of our routes, independent of the framework."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..errors import Code, SignInError
 __all__ = ["Request"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-"""256 bits in base64url, the shape of every browser cookie of ours."""
+"""256 bits in base64url, the format of our browser cookies."""
 
 _STATE = re.compile(r"[A-Za-z0-9_-]{65}", re.ASCII)
-"""256 bits in base64url and a mark, the shape of every state."""
+"""256 bits in base64url and a mark, the format of our states."""
 
 _QUERY_LIMIT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request: `host` is its Host header, `path` is where it came to, with whatever the app is mounted under.
+    """A request. `host` is its Host header; `path` includes the prefix that the app is mounted under.
 
     `headers` has lower-case names; several Cookie headers are joined by "; ". `lacks_strict_session`: the app's session
     cookie is SameSite=Strict and didn't come along, as it doesn't when a person comes back from Configure.
@@ -36,7 +36,7 @@ class Request:
     lacks_strict_session: bool = False
 
     def parameters(self, **limits: int) -> dict[str, str]:
-        """The named query parameters, each at most once and at most as many characters long; others are ignored.
+        """Return the named query parameters; others are ignored. Each value is the maximum length in characters.
 
         RFC 6749 section 3.1: a parameter must not be included more than once. An empty one counts as left out.
         """
@@ -48,7 +48,7 @@ class Request:
             if name not in limits:
                 continue
             if name in found or len(value) > limits[name]:
-                # Codes and states are let go, so that a traceback that prints locals has none of them.
+                # Deleted, so that a traceback that shows local variables contains no code and no state.
                 del pairs, found, value
                 raise SignInError(Code.INVALID_REQUEST, f"the parameter {name} is repeated or too long")
             found[name] = value
@@ -63,7 +63,7 @@ class Request:
             return None
 
     def browser(self, cookie_name: str) -> str | None:
-        """The value of our binding cookie; None where it is missing, malformed or doubled."""
+        """Return the value of our binding cookie; None if it is missing, malformed or sent twice."""
         values = [
             value
             for name, _, value in (part.strip().partition("=") for part in self.headers.get("cookie", "").split(";"))
@@ -73,18 +73,18 @@ class Request:
 
     @staticmethod
     def is_state(value: str) -> bool:
-        """Whether a string has the shape of a state."""
+        """Whether a string has the format of a state."""
         return _STATE.fullmatch(value) is not None
 
     @property
     def is_prefetch_or_head(self) -> bool:
-        """HEAD, and a page that a browser fetches before anybody asked for it."""
+        """Whether it is a HEAD, or a prefetch that the user has not requested."""
         purpose = " ".join(self.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"))
         return self.method == "HEAD" or any(word in purpose.lower() for word in ("prefetch", "prerender", "preview"))
 
     @property
     def is_embedded(self) -> bool:
-        """Whether a page fetches this for an image, a script or a frame, and nobody goes there."""
+        """Whether a page loads this as an image, a script or a frame, instead of a navigation."""
         return self.headers.get("sec-fetch-dest", "document") not in ("document", "empty")
 
     @property
@@ -123,7 +123,7 @@ class Request:
 
     @property
     def wants_json(self) -> bool:
-        """Whether a script asks that takes JSON: it says so, or is a fetch() that says nothing of pages."""
+        """Whether a script expects JSON: it accepts JSON, or is a fetch() that does not accept HTML."""
         accept = self.headers.get("accept", "")
         if "text/html" in accept:
             return False

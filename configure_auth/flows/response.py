@@ -45,7 +45,7 @@ class BrowserCookie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedResponse:
-    """Status, headers and body: all that an adapter has to put into its framework's response."""
+    """Status, headers and body, which an adapter copies into its framework's response."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
@@ -66,9 +66,9 @@ class Response:
     retry_after: float | None = None
     allow: tuple[str, ...] = ()
     permissions: tuple[tuple[str, str], ...] = ()
-    """What a preflight allows, as headers."""
+    """Headers of the response to a preflight."""
     readable_by: str | None = None
-    """The one foreign origin whose page may read this; never with cookies."""
+    """The one other origin whose pages may read this (CORS); never with cookies."""
 
     @classmethod
     def redirect(cls, location: str, *, cookie: BrowserCookie | None = None) -> Response:
@@ -77,7 +77,7 @@ class Response:
 
     @classmethod
     def to_prefetch(cls, request: Request) -> Response:
-        """For a HEAD and for a prefetch, which change nothing.
+        """The response to a HEAD or a prefetch, which change nothing.
 
         A browser keeps a good response to a prefetch for the click, which would then lead nowhere; a 503 it drops.
         """
@@ -85,11 +85,11 @@ class Response:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every response near a sign-in carries, the app's own ones too."""
+        """Headers of every response during a sign-in, also of the app's own responses."""
         return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
     def render(self) -> RenderedResponse:
-        """The response in full, for every response but the app's own."""
+        """Render any response except the app's own."""
         headers = [
             *self.headers.items(),
             ("X-Content-Type-Options", "nosniff"),

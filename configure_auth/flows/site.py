@@ -1,4 +1,4 @@
-"""What is the same for every flow of one app: its settings, keys, clock and addresses."""
+"""What all flows of one app share: settings, keys, clock and URLs."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ Clock = Callable[[], float]
 
 
 def digest(purpose: str, value: str) -> str:
-    """The only form in which a state, a browser cookie, a journey's id or a token to be known again is stored.
+    """Hash a state, a browser cookie, a journey's id or a token; only hashes of these are stored.
 
-    Purposes keep them apart.
+    The purpose keeps values of different kinds apart.
     """
     return hashlib.sha256(f"{purpose}:{value}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppOptions:
-    """What an app chooses when it makes its `ConfigureAuth`; the same for every framework.
+    """The options of `ConfigureAuth` that every framework has.
 
     Raises:
-        SettingsError: an option can't work; the message says how it would.
+        SettingsError: an option is invalid; the message says what is expected.
     """
 
     user_id: Callable[..., object]
@@ -132,11 +132,11 @@ class Site:
 
     @property
     def mount(self) -> str:
-        """The path that the app is mounted under, as people see it; without a slash at its end."""
+        """The path that the app is mounted under, without a trailing slash."""
         return urlsplit(self.settings.app_url or "").path
 
     def app_url(self, request: Request) -> str:
-        """The app's own URL: the setting, never the Host header; without the setting, loopback only."""
+        """Return the app's URL: the setting, never the Host header; without the setting only on loopback."""
         if self.settings.app_url is not None:
             return self.settings.app_url
         try:
@@ -152,7 +152,7 @@ class Site:
         return f"http://{request.host}"
 
     def is_from_app(self, request: Request, app_url: str) -> bool:
-        """Whether a page of the app itself, or for a POST one of `allowed_next`, made the browser send this."""
+        """Whether a page of the app sent this request, or for a POST a page of `allowed_next` (prevents CSRF)."""
         parts = urlsplit(app_url)
         trusted = self.destinations.allowed if request.method == "POST" else ()
         return request.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
@@ -162,16 +162,16 @@ class Site:
         return BrowserCookie(name=COOKIE_NAME if secure else LOOPBACK_COOKIE_NAME, value=value, secure=secure)
 
     def known_cookie(self, request: Request, app_url: str) -> BrowserCookie | None:
-        """The cookie that this browser has from a start, if it's well-formed."""
+        """Return this browser's cookie, None if it has none or it is malformed."""
         value = request.browser(self.cookie(app_url, "").name)
         return None if value is None else self.cookie(app_url, value)
 
     def browser_cookie(self, request: Request, app_url: str) -> BrowserCookie:
-        """The same, or a new one."""
+        """Return this browser's cookie, or a new one."""
         return self.known_cookie(request, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))
 
     @staticmethod
     def confirmation(cookie: BrowserCookie, path: str, asked: dict[str, str]) -> str:
-        """Shows that a link was made by us for this browser and this start, where Fetch Metadata can't."""
+        """Return the proof that we rendered a link for this browser and start, if it has no Fetch Metadata."""
         meant = f"{path}?{urlencode(sorted(asked.items()))}"
         return hmac.new(cookie.value.encode(), meant.encode(), hashlib.sha256).hexdigest()

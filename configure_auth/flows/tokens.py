@@ -1,4 +1,4 @@
-"""The stored tokens in use: fresh when asked for, refreshed once per user, and marked when Configure refuses them."""
+"""The stored tokens: refreshed before they expire, once per user, and marked when Configure rejects them."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenToken:
-    """A token that was good a moment ago, and whose it is."""
+    """A token that was valid a moment ago, with its account."""
 
     account: StoredAccount
     token: Secret
 
 
 EARLY = 60.0
-"""Seconds before its end that a token is refreshed, so that it doesn't end on its way."""
+"""Seconds before its expiry that a token is refreshed, so that it doesn't expire during a call."""
 
 GRACE = 60.0
-"""Seconds in which a refresh whose response was lost may be sent again; later Configure calls it reuse."""
+"""Seconds in which a refresh whose response was lost may be sent again; later Configure treats it as reuse."""
 
 SENDS = 2
-"""How often a refresh is sent whose answers are lost: once, and once again."""
+"""How often a refresh is sent if its responses are lost."""
 
 SAVES = 4
-"""How often a new pair is tried to be saved."""
+"""How often saving a new pair is tried."""
 
 LEASE = 30.0
 """Seconds that a worker may take over a refresh: two calls to Configure, and a save. Where a slow store makes it last
@@ -67,33 +67,32 @@ _POLLS, _POLL = 250, 0.1
 
 
 async def account(site: Site, user_id: str | None, kind: Kind | None = None) -> LinkedAccount | None:
-    """The user's connection, the link's before the login's."""
+    """Return the user's connection, the link's before the login's."""
     found = await _find(site, user_id, kind)
     return None if found is None else found.public
 
 
 async def access_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> Secret:
-    """A token that is good now.
+    """Return a valid token.
 
     Raises:
-        ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again; else why a refresh
-            failed.
+        ConfigureError: AUTH_REQUIRED if the user is not connected or must reconnect; else why a refresh failed.
     """
     opened = await open_token(site, user_id, resource, kind)
     return opened.token
 
 
 async def open_token(site: Site, user_id: str | None, resource: str, kind: Kind | None = None) -> OpenToken:
-    """The same, with the account that it belongs to, for `checked`."""
+    """`access_token` with the account that it belongs to, for `call_with_token`."""
     found = await _find(site, user_id, kind)
     fresh = await _fresh(site, found, resource)
     return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
 
 
 async def call_with_token(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> T:
-    """Make a call with the user's token as it is now. One that Configure refuses, and again when asked, is renewed.
+    """Send a call with the user's token. A token that Configure rejects is validated once more, then refreshed.
 
-    What can't be renewed is marked, and the failure raised.
+    A token that can't be refreshed is marked, and the error raised.
     """
     opened = await open_token(site, user_id, resource, kind)
     try:
@@ -110,13 +109,13 @@ async def call_with_token(site: Site, user_id: str | None, resource: str, kind: 
 
 
 async def export_user(site: Site, user_id: str) -> tuple[LinkedAccount, ...]:
-    """All that is kept of a local user, but for the tokens."""
+    """Return everything stored of a user, without the tokens."""
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     return tuple(one.public for one in found)
 
 
 async def forget_user(site: Site, user_id: str) -> bool:
-    """Delete all there is of a local user, so that a reused id inherits nothing; whether anything was connected."""
+    """Delete everything stored of a user, so that a reused id inherits nothing. Return whether it was connected."""
     agent, name, owner = site.agent, await _lease_name(site, user_id), secrets.token_hex(16)
     # The attempts first, because they may be in Redis, and the accounts last: where one of these steps fails, the next
     # call still finds the accounts, and its answer is true.
@@ -135,15 +134,15 @@ async def _lease_name(site: Site, user_id: str) -> str:
 
 
 async def validate_token(site: Site, token: Secret) -> TokenValidation | None:
-    """What Configure says of a token from outside; None where it takes it for no token at all.
+    """Validate a token that came from outside; None if Configure does not know it as a token.
 
-    Whether that is a failure or `valid: false` is unknown, so both are read. A 404 without a code of Configure's own is
-    some gateway's.
+    It is unknown whether that is an error or `valid: false`, so both are handled. A 404 without a code of Configure
+    comes from a gateway.
     """
     try:
         return await validate_sign_in_token(site.settings, token)
     except ConfigureError as error:
-        # Any other failure, such as 402 or 408, speaks of something else than the token.
+        # Any other error, such as 402 or 408, is not about the token.
         said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)
         if said and error.code in (ApiCode.INVALID_INPUT, ApiCode.NOT_FOUND):
             return None
@@ -164,7 +163,7 @@ def _tokens(site: Site, account: StoredAccount) -> tuple[Secret, Secret | None]:
 
 
 def seal_context(account: StoredAccount) -> tuple[str, str, str, str]:
-    """What a connection's token is sealed to."""
+    """The context that a connection's token is sealed to."""
     return account.kind, account.agent, account.user_id, account.configure_user_id
 
 
@@ -198,14 +197,14 @@ def _is_fresh(site: Site, account: StoredAccount) -> bool:
 
 
 async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
-    """The account with another token than `stale` has, from whichever worker gets there first."""
+    """Return the account with a new token, refreshed by this worker or another one."""
     for _ in range(_POLLS):
-        # Whole: an response that nobody waits for any more would be the only copy of the new tokens.
+        # Shielded: a response that is no longer awaited would be the only copy of the new tokens.
         renewed = await Shielded(with_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
         if renewed is not None:
             return renewed
         await Pause(_POLL)
-        # Before another try for the lease, for which all who wait would queue.
+        # Before another try for the lease, which would queue all waiting workers.
         present, is_renewed = await _present(site, stale)
         if is_renewed:
             return present
@@ -213,7 +212,7 @@ async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAcc
 
 
 async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, bool]:
-    """The account as it is now, and whether it has a new token already."""
+    """Return the account as it is stored now, and whether it has a new token already."""
     present = await _find(site, stale.user_id, stale.kind)
     if present is None or present.needs_reconnect:
         raise _reconnect()
@@ -247,14 +246,14 @@ async def _release(name: str, owner: str) -> None:
 
 
 async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
-    """Note that a refresh is sent, send it, save the new pair, only then use it."""
+    """Record that a refresh is sent, send it, save the new pair, only then use it."""
     present, is_renewed = await _present(site, stale)
     if is_renewed:
         return present
     while True:
         first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at
         if present.refresh_sends >= SENDS or site.clock() >= first_sent + GRACE:
-            # An response was lost for good: to send the token once more would revoke its whole family.
+            # A response was lost for good: sending the token once more would revoke its whole family.
             await _mark(site, present)
             raise _reconnect()
         present = await _change(
@@ -271,7 +270,7 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
                 await _mark(site, present)
                 raise _reconnect() from error
             if not _lost(error):
-                # This one was refused; an earlier one may still have been served.
+                # This one was rejected; an earlier one may still have been processed.
                 before = present.refresh_sends - 1
                 sent_at = first_sent if before else None
                 await _change(site, present, replace(present, refresh_sent_at=sent_at, refresh_sends=before))
@@ -302,8 +301,8 @@ async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old
             fresh = await _change(site, present, fresh)
             break
         except StoreError as error:
-            # The old token is used up: this pair is all there is.
-            log.warning("refreshed tokens could not be saved at once: %s", error)
+            # The old token is used up: this pair is the only valid one.
+            log.warning("refreshed tokens could not be saved at the first try: %s", error)
             await Pause(_POLL)
     else:
         fresh = await _change(site, present, fresh)
@@ -312,8 +311,8 @@ async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old
 
 
 def _lost(error: ConfigureError) -> bool:
-    """Whether the request may have been served although no response came."""
-    # A gateway's word, and an response that can't be read, say nothing of what was done behind them.
+    """Whether the request may have been processed although its response was lost."""
+    # The error of a gateway, and an unreadable response, don't tell whether the request was processed.
     unclear = error.status_code is None or error.status_code in (502, 504) or 200 <= error.status_code < 300
     return error.sent and unclear
 
@@ -339,7 +338,7 @@ async def _mark(site: Site, account: StoredAccount) -> None:
 
 
 async def _still_good(site: Site, account: StoredAccount, token: Secret) -> bool:
-    """Ask once more before a token is called dead; an outage while asking says nothing against it."""
+    """Validate a token once more before it counts as invalid. A failure to validate leaves it valid."""
     try:
         if account.kind == "agent":
             validation = await validate_sign_in_token(site.settings, token)

@@ -1,4 +1,4 @@
-"""What keeps a store small and its keys few: done now and then, by a command or a job."""
+"""Maintenance of the store, by a command or a job: purge what has expired, and rotate keys."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ log: logging.Logger = logging.getLogger("configure_auth")
 End = Literal["sealed", "in use", "unreadable", "gone"]
 
 PAGE = 100
-"""Connections that are read at once."""
+"""Connections read in one operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many stored secrets were sealed anew; how many were not, since they were in use or their key is unknown."""
+    """How many stored secrets were resealed; how many were not, because they were in use or their key is unknown."""
 
     sealed: int
     in_use: int
@@ -37,7 +37,7 @@ class Resealed:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every connection is sealed with the first key now, so that the others can be given up."""
+        """Whether every connection is sealed with the first key now, so that the others can be removed."""
         return not (self.in_use or self.unreadable)
 
     def __str__(self) -> str:
@@ -52,9 +52,9 @@ class Resealed:
 
 
 async def purge(clock: Clock) -> int:
-    """Delete every attempt and every journey that has ended, in small steps; how many it were.
+    """Delete every expired attempt and journey in small steps. Return their number.
 
-    Every replay that is over is wiped too, which doesn't count.
+    Expired replays are deleted too, and not counted.
     """
     deleted = 0
     while step := await UseStore(lambda stores: stores.states.purge(now=clock())):
@@ -65,7 +65,7 @@ async def purge(clock: Clock) -> int:
 
 
 async def reseal(site: Site) -> Resealed:
-    """Seal every connection of the agent with the first of the keys, so that the others can be given up.
+    """Seal every connection of the agent with the first key, so that the others can be removed.
 
     Open attempts keep the old key until they are deleted, `STATE_LIFETIME` and 2 minutes after their start.
     """
@@ -74,7 +74,7 @@ async def reseal(site: Site) -> Resealed:
     while page := await _page(site, after):
         for account in page:
             if not site.sealer.is_current(account.token):
-                # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
+                # Under the lease of a refresh, which would otherwise find its account changed, and lose the new tokens.
                 ends[await Shielded(with_lease(site, account, partial(_resealed, site, account)))] += 1
         after = page[-1].user_id, page[-1].kind
     await _reseal_links(site, ends)
@@ -105,7 +105,7 @@ async def _resealed_link(site: Site, link: StoredSubject) -> End:
 
 
 async def _reseal_id_key(site: Site) -> End:
-    """The key of the ids stays what it is, under another seal."""
+    """Reseal the key of the ids, which itself does not change."""
     name = id_key_name(site)
     kept = await UseStore(lambda stores: stores.parameters.read(name))
     if kept is None or site.sealer.is_current(kept):
@@ -121,7 +121,7 @@ def _anew(site: Site, sealed: str, place: tuple[str, ...]) -> str | None:
     try:
         return site.sealer.seal(site.sealer.open(sealed, *place), *place)
     except SettingsError as error:
-        log.error("a stored secret could not be sealed anew: %s", error)
+        log.error("a stored secret could not be resealed: %s", error)
         return None
 
 

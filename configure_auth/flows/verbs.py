@@ -92,20 +92,20 @@ class SubjectVerbs(ABC):
 
     @verb
     async def unlink_subject(self, subject_key: str | int) -> bool:
-        """Disconnect a sender who asks for it; whether a link was there.
+        """Disconnect a sender who asks for it. Return whether a link existed.
 
-        Until they follow a new link they are nobody, although Configure would recognise their phone.
+        Until the sender follows a new link, they are unlinked, although Configure would recognize their phone.
         """
         return await senders.unlink_subject(self._ready.messages, subject_key)
 
     @verb
     async def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete all there is of a sender, that they disconnected too; whether a link was there."""
+        """Delete everything stored of a sender, also that they disconnected. Return whether a link existed."""
         return await senders.forget_subject(self._ready.messages, subject_key)
 
     @verb
     async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """All that is kept of a sender, but for the token."""
+        """Return what is stored of a sender, without the token."""
         return await senders.export_subject(self._ready.messages, subject_key)
 
 
@@ -114,69 +114,69 @@ class UserVerbs(SubjectVerbs):
 
     @verb
     async def account_for(self, user_id: UserId | None) -> LinkedAccount | None:
-        """The user's connection, the link's before the login's; None where there is none."""
+        """Return the user's connection, the link's before the login's; None if there is none."""
         if not self._features.site.settings.has_credentials:
             return None
         return await tokens.account(self._ready.site, normalize_id(user_id))
 
     @verb
     async def access_token_for(self, user_id: UserId | None, kind: Kind | None = None) -> Secret:
-        """A token of the user that is good now, refreshed if need be.
+        """Return a valid token of the user, refreshed if necessary.
 
         Raises:
-            ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
+            ConfigureError: AUTH_REQUIRED if the user is not connected or must reconnect.
         """
         return await tokens.access_token(self._ready.site, normalize_id(user_id), self._ready.resource, kind)
 
     @verb
     async def unlink_for(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
-        """Delete the user's connections; what was deleted."""
+        """Delete the user's connections and return them."""
         return await account_link.unlink(self._ready.site, require_id(user_id))
 
     @verb
     async def external_id_for(self, user_id: UserId) -> str:
-        """The user's id at Configure, for `client.profile(external_id=)`: a keyed hash, the same for ever."""
+        """Return the user's id at Configure, for `client.profile(external_id=)`: a keyed hash that never changes."""
         return await keyed_ids.external_id(self._ready.site, require_id(user_id))
 
     @verb
     async def forget_user(self, user_id: UserId) -> bool:
-        """Delete all there is of a user; call it where the app deletes one. Whether anything was connected."""
+        """Delete everything stored of a user; call it where the app deletes one. Return if it was connected."""
         return await tokens.forget_user(self._ready.site, require_id(user_id))
 
     @verb
     async def export_user(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
-        """All that is kept of a user, but for the tokens."""
+        """Return everything stored of a user, without the tokens."""
         return await tokens.export_user(self._ready.site, require_id(user_id))
 
     @verb
     async def register_agent(self, agent_id: str | int) -> Secret:
-        """A claim token, good for 7 days and for one user, for an agent that nobody has claimed.
+        """Return a claim token for an unclaimed agent, valid for 7 days and one user.
 
         Raises:
-            AgentOwned: somebody has.
+            AgentOwned: the agent has been claimed.
         """
         return await self._ready.claims.register(agent_id)
 
     @verb
     async def agents_owned_by(self, user_id: UserId | None) -> tuple[str, ...]:
-        """The agents that a user has claimed."""
+        """Return the agents that a user has claimed."""
         return await self._ready.claims.owned_by(normalize_id(user_id))
 
     @verb
     async def agent_owner(self, agent_id: str | int) -> str:
-        """The user who has claimed an agent.
+        """Return the user who has claimed an agent.
 
         Raises:
-            AgentNoOwner: nobody has.
+            AgentNoOwner: the agent has not been claimed.
         """
         return await self._ready.claims.owner(agent_id)
 
     @verb
     async def purge(self) -> int:
-        """Delete what has ended of sign-ins and journeys; how many it were. Each start deletes some too."""
+        """Delete expired sign-ins and journeys and return their number. Each start deletes some too."""
         return await upkeep.purge(self._ready.site.clock)
 
     @verb
     async def reseal(self) -> upkeep.Resealed:
-        """Seal everything stored with the first of CONFIGURE_TOKEN_KEYS, so that the others can be given up."""
+        """Seal everything stored with the first of CONFIGURE_TOKEN_KEYS, so that the others can be removed."""
         return await upkeep.reseal(self._ready.site)

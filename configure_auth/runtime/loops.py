@@ -1,4 +1,4 @@
-"""What belongs to one event loop, such as a pool of connections, and ends with it."""
+"""Values that belong to one event loop, such as a pool of connections, and are closed with it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One value for each running loop, asyncio's or trio's, made when it is first asked for.
+    """One value for each running loop, asyncio's or trio's, created on first use.
 
     Args:
-        make: makes it; called on the loop.
-        end: ends it; awaited on the loop, by `aclose` or when the loop itself ends.
+        make: creates it; called on the loop.
+        end: closes it; awaited on the loop, by `aclose` or when the loop itself ends.
     """
 
     def __init__(self, make: Callable[[], T], end: Callable[[T], Awaitable[object]]) -> None:
@@ -32,10 +32,10 @@ class PerLoop(Generic[T]):
         self._made: dict[_Loop, tuple[T, AsyncGenerator[None]]] = {}
 
     async def get(self) -> T:
-        """The running loop's value."""
+        """Return the running loop's value."""
         loop = _Loop.running()
         if loop not in self._made:
-            # A loop that was closed without its generators being finished can't end anything any more.
+            # A loop that was closed without finishing its generators can't close anything any more.
             for other in list(self._made):
                 if other.is_closed:
                     self._made.pop(other, None)
@@ -47,7 +47,7 @@ class PerLoop(Generic[T]):
 
     async def _keep(self, loop: _Loop, value: T) -> AsyncGenerator[None]:
         # asyncio and trio both finish the asynchronous generators of a loop before it ends, so this one, suspended all
-        # the time, ends the value on the loop that it belongs to.
+        # the time, closes the value on the loop that it belongs to.
         try:
             yield
         finally:
@@ -55,19 +55,19 @@ class PerLoop(Generic[T]):
             await self._end(value)
 
     async def aclose(self) -> None:
-        """End the running loop's value. `get` makes a new one."""
+        """Close the running loop's value. `get` creates a new one."""
         made = self._made.pop(_Loop.running(), None)
         if made is not None:
             await made[1].aclose()
 
     def abandon(self) -> None:
-        """After a fork: leave every value, unended, to the process that made it."""
+        """After a fork: leave every value, unclosed, to the process that created it."""
         abandon(self._made)
         self._made = {}
 
 
 def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
-    """Places for worker threads of our own: a store that hangs must not take those of the app's endpoints."""
+    """Capacity for worker threads of our own: a store that hangs must not take those of the app's endpoints."""
 
     async def nothing(_limiter: anyio.CapacityLimiter) -> None: ...
 
@@ -75,11 +75,11 @@ def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
 
 
 async def settled(future: Future[Any], limit: float) -> None:
-    """Wait on the running loop for what a thread does, however it ends, and `limit` seconds at most."""
+    """Wait on the running loop for the result of a thread, at most `limit` seconds."""
     done, soon = anyio.Event(), _into_the_loop()
 
     def wake(_future: Future[Any]) -> None:
-        # The loop may have ended, and with it whoever waited.
+        # The loop may have ended, and with it the waiting task.
         with suppress(RuntimeError):
             soon(done.set)
 
@@ -89,7 +89,7 @@ async def settled(future: Future[Any], limit: float) -> None:
 
 
 def _into_the_loop() -> Callable[[Callable[[], object]], object]:
-    """What takes a call from any thread into the running loop."""
+    """Return a function that schedules a call on the running loop from any thread."""
     try:
         return asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:

@@ -77,7 +77,7 @@ def test_whose_an_agent_is_the_table_knows(people: People) -> None:
         answer = people.browser(ADA).get(path)
         assert answer.status_code == 500
         assert answer.json()["code"] == "misconfigured"
-        assert answer.json()["message"] == "the agents are in the app's own table, which knows their owners"
+        assert answer.json()["message"] == "the agents are in the app's own table; look up their owners there"
 
 
 def test_the_store_has_none_of_it_and_a_forgotten_users_agents_are_the_apps_to_delete(
@@ -154,8 +154,8 @@ def test_a_registration_that_does_not_say_how_it_went_is_refused(
         status, body = people.registering("7")
 
     assert (status, body["code"]) == (500, "misconfigured")
-    assert "register() of agent_claims(table=) gave a" in body["message"]
-    assert "give True or False" in body["message"]
+    assert "register() of agent_claims(table=) returned a" in body["message"]
+    assert "expected True or False" in body["message"]
 
 
 ROW = SimpleNamespace(agent_id="7", owner_user_id=ADA, is_new=True)
@@ -164,10 +164,10 @@ ROW = SimpleNamespace(agent_id="7", owner_user_id=ADA, is_new=True)
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (True, "gave a bool: give a ClaimedAgent, or None"),
-        (("7", ADA), "gave a tuple: give a ClaimedAgent, or None"),
-        (ROW, "gave a SimpleNamespace: give a ClaimedAgent, or None"),
-        (ClaimedAgent(agent_id="7", owner_user_id=None, is_new=True), "an agent that nobody has"),  # type: ignore[arg-type]
+        (True, "returned a bool; expected a ClaimedAgent or None"),
+        (("7", ADA), "returned a tuple; expected a ClaimedAgent or None"),
+        (ROW, "returned a SimpleNamespace; expected a ClaimedAgent or None"),
+        (ClaimedAgent(agent_id="7", owner_user_id=None, is_new=True), "an agent without an owner"),  # type: ignore[arg-type]
         (ClaimedAgent(agent_id="7", owner_user_id=1.5), "ClaimedAgent.owner_user_id must"),  # type: ignore[arg-type]
         (ClaimedAgent(agent_id="", owner_user_id=ADA), "agent_id must be the app's own id"),
     ],

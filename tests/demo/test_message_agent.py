@@ -202,8 +202,8 @@ def test_no_phone_is_in_a_log(phones: Phones, caplog: pytest.LogCaptureFixture) 
 
     ours = [record.getMessage() for record in caplog.records if record.name == "configure_auth"]
     assert [message.partition(":")[0] for message in ours] == [
-        "the link of a message's sender is dropped",
-        "a message's sender could not be looked up at Configure",
+        "the link of a sender is deleted",
+        "failed to look up the sender of a message at Configure",
     ]
     assert "0100001" not in caplog.text
     assert "0100002" not in caplog.text
@@ -336,7 +336,7 @@ def test_a_terminal_notices_that_somebody_else_followed_the_link(
 
     assert bob.read() == f"Echo: {CONNECTED}"
     assert bob.say("hello") == f"Echo: I hear you: hello{HINT}"
-    assert bob.end() == ("", "the link of a message's sender is dropped: contradicted\n", 0)
+    assert bob.end() == ("", "the link of a sender is deleted: contradicted\n", 0)
 
 
 def test_a_terminal_without_configure_goes_on(served: Served, sit_down: Callable[[str], Terminal]) -> None:
@@ -347,7 +347,7 @@ def test_a_terminal_without_configure_goes_on(served: Served, sit_down: Callable
 
     shown, errors, status = ada.end()
     assert (shown, status) == ("", 0)
-    assert errors.startswith("a message's sender could not be looked up at Configure: ")
+    assert errors.startswith("failed to look up the sender of a message at Configure: ")
     assert "0100001" not in errors
 
 

@@ -191,11 +191,12 @@ class Logged:
         self._target, self._log, self._name, self._lose = target, log, name, lose
 
     def __getattr__(self, method: str) -> Any:
+        found = getattr(self._target, method)  # an optional attribute is missing here too, and no effect
         entry = f"{self._name}.{method}"
         self._log(entry)
 
         def done(*given: Any, **named: Any) -> Any:
-            response = getattr(self._target, method)(*given, **named)
+            response = found(*given, **named)
             lost = self._lose(entry)
             if lost is not None:
                 raise lost

@@ -239,7 +239,7 @@ def test_a_hook_that_aborts_answers_for_nobody(
 
         assert linked_to(platform) == completion["userId"]
     assert calls == [KEY]
-    assert "on_linked answered a request that isn't its own; the link is kept" in caplog.text
+    assert "on_linked raised a response, which is ignored; the link is kept" in caplog.text
 
 
 def test_an_app_without_a_hook_links_all_the_same(make_web: MakeWeb) -> None:

@@ -188,11 +188,11 @@ TROUBLE: list[tuple[dict[str, Any], str]] = [
     (
         # It says yes, and lists something else.
         {"status": 200, "body": {"destination": f"{LINK}/", "redirect_uris": [f"{LOGIN}/"], "changed": True}},
-        "Configure said yes, but doesn't list it",
+        "Configure accepted it, but doesn't list it",
     ),
     (
         {"status": 200, "body": {"destination": LINK, "deleted": True, "redirect_uris": [], "changed": False}},
-        "Configure said yes, but doesn't list it",
+        "Configure accepted it, but doesn't list it",
     ),
 ]
 
@@ -340,7 +340,7 @@ def test_an_error_that_nobody_thought_of_is_named_and_not_quoted(
     done = boot(configure_auth)
 
     assert [one.end for one in done] == ["failed", "failed"]
-    assert all((one.why or "").startswith("ZeroDivisionError, which nobody expected") for one in done)
+    assert all((one.why or "").startswith("ZeroDivisionError, which is unexpected") for one in done)
     assert_tells_nothing(configure_sandbox, caplog, done)
 
 

@@ -1,4 +1,4 @@
-"""Message agents: the link that a sender gets, and the report of its end, which the person's own browser may bring.
+"""Message agents: the link that a sender gets, and its completion, which the user's own browser may report.
 
 start      record -> link
 complete   size and type -> journey -> token validated at Configure -> used up and saved in one step -> hook
@@ -47,13 +47,13 @@ LIFETIME = 15 * 60.0
 """Seconds that the link of a journey is valid."""
 
 OPEN_LIMIT = 10
-"""Journeys that one sender may have open at once; the oldest goes."""
+"""Journeys that one sender may have open at once; the oldest is deleted."""
 
 TRIES = 100
-"""Tokens that may be tried on one journey, each of which costs a call; more than its browsers ever send."""
+"""Tokens that may be tried on one journey. Each costs a call; browsers never send that many."""
 
 TRUSTED = 10 * 60.0
-"""Seconds that a stored token is trusted after Configure was asked about it; a person may have revoked it since."""
+"""Seconds that a stored token is trusted after its validation; the user may have revoked it since."""
 
 _MET_LIMIT = 100_000
 
@@ -61,7 +61,7 @@ _JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 
 
 class TrustedLinks:
-    """The links that this process has seen good of late, by their serial; a lost entry costs one call."""
+    """The links that this process has validated recently, by their serial. A lost entry costs one call."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
@@ -77,7 +77,7 @@ class TrustedLinks:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A message's sender: the app's key for them, which may be a phone number, in one spelling, and its hash."""
+    """The sender of a message: the app's key, which may be a phone number, its normalized form, and its hash."""
 
     key: str = field(repr=False)
     name: str = field(repr=False)
@@ -86,7 +86,7 @@ class Sender:
 
 @dataclass(frozen=True, kw_only=True)
 class Messages(Feature):
-    """A message agent. `on_linked` is told of a journey's end: `(subject_key, account)`.
+    """A message agent. `on_linked(subject_key, account)` is called when a journey is completed.
 
     `on_unproven` says what becomes of a new link where the next message brings no sign of who sent it.
     """
@@ -120,7 +120,7 @@ class Messages(Feature):
             numbers = phones.numbers([self.message_line_phone])
             if not numbers:
                 raise SettingsError("message_line_phone must be a phone number such as +14155550100")
-            # Configure would take a local number for an international one.
+            # Configure would read a local number as an international one.
             object.__setattr__(self, "message_line_phone", numbers[0])
         try:
             if settings.agent is not None:
@@ -166,8 +166,8 @@ class Messages(Feature):
         return self.url(app_url, "/complete")
 
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
-        """Which step failed is for the log: whoever posts here learns from the status alone."""
-        log.info("a completion was refused with %s: %s", error.status, error)
+        """Return the status alone: which step failed is logged, and not shown to the caller."""
+        log.info("a completion was rejected with status %s: %s", error.status, error)
         busy = error.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_REJECTED, Code.STORE_BUSY)
         return Response(
             status=503 if busy else error.status,
@@ -180,7 +180,7 @@ class Messages(Feature):
 
 
 async def resolve_sender(messages: Messages, subject_key: str | int) -> Sender:
-    """The sender whom the app calls `subject_key`."""
+    """Return the sender that the app calls `subject_key`."""
     key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
     name = messages.phones.sender(key) if isinstance(key, str) and is_storable(key) else ""
     if not name:
@@ -191,13 +191,13 @@ async def resolve_sender(messages: Messages, subject_key: str | int) -> Sender:
 
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
-    """A sender's link, as it is kept."""
+    """Return a sender's link with its token sealed."""
     link = _kept(site, subject, configure_user_id=configure_user_id, proven=proven)
     return replace(link, token=site.sealer.seal(token.reveal(), *link_seal_context(link)))
 
 
 def create_opt_out(site: Site, subject: str) -> StoredSubject:
-    """What is kept of a sender who disconnected."""
+    """Return the record of a sender who opted out."""
     return _kept(site, subject, configure_user_id="", proven=True)
 
 
@@ -214,12 +214,12 @@ def _kept(site: Site, subject: str, *, configure_user_id: str, proven: bool) -> 
 
 
 def link_seal_context(link: StoredSubject) -> tuple[str, str, str, str]:
-    """What a link's token is sealed to."""
+    """The context that a link's token is sealed to."""
     return "subject", link.agent, link.subject, link.configure_user_id
 
 
 async def start_journey(messages: Messages, subject_key: str | int) -> str:
-    """Begin a journey; the link to send to the sender, and to nobody else."""
+    """Start a journey. Return the link to send to the sender, and to no other user."""
     messages.complete_url()
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
@@ -230,7 +230,7 @@ async def start_journey(messages: Messages, subject_key: str | int) -> str:
         journey_hash=journey_hash,
         agent=site.agent,
         subject=sender.subject,
-        # For the hook, which is to response in the thread.
+        # For the hook, which replies in the thread.
         sender=site.sealer.seal(sender.key, "sender", journey_hash),
         created_at=now,
         expires_at=now + LIFETIME,
@@ -241,7 +241,7 @@ async def start_journey(messages: Messages, subject_key: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Completion:
-    """What was posted; all but the journey and the token can only make it fail."""
+    """The posted fields. All but the journey and the token can only make the completion fail."""
 
     journey_id: str = field(repr=False)
     token: Secret
@@ -250,7 +250,7 @@ class _Completion:
 
 
 async def complete(messages: Messages, request: Request) -> Response:
-    """`POST /complete`: the token of a journey's person. `OPTIONS` is the preflight of Configure's page."""
+    """Handle `POST /complete`, which brings the token of a journey. `OPTIONS` is the preflight of Configure's page."""
     if request.method == "OPTIONS":
         return _preflight(messages, request)
     completion = await _read(request)
@@ -264,7 +264,7 @@ async def complete(messages: Messages, request: Request) -> Response:
             if journey is not None and journey.token_hash is None:
                 raise SignInError(Code.INVALID_REQUEST, "too many tokens were tried", status=429, retry_after=60)
     if journey is None or journey.token_hash is None or not secrets.compare_digest(journey.token_hash, token_hash):
-        raise SignInError(Code.EXPIRED, "there is no such journey, or it is over", status=404)
+        raise SignInError(Code.EXPIRED, "the journey is unknown or over", status=404)
     return Response(status=200, json={"ok": True, "linked": True}, readable_by=_reader(messages, request))
 
 
@@ -284,15 +284,15 @@ async def _read(request: Request) -> _Completion:
     said = fields.get("userId", fields.get("user_id")), fields.get("agent")
     well_formed = is_token(token) and all(isinstance(one, str | None) for one in said)
     if not well_formed or not isinstance(journey_id, str) or not _JOURNEY_ID.fullmatch(journey_id):
-        # The token is let go, so that a traceback that prints locals has none of it.
+        # Deleted, so that a traceback that shows local variables contains no token.
         del fields, token
-        raise SignInError(Code.INVALID_REQUEST, "a completion has a token and a journeyId")
+        raise SignInError(Code.INVALID_REQUEST, "a completion needs a token and a journeyId")
     assert isinstance(token, str)
     return _Completion(journey_id, Secret(token), *said)
 
 
 async def _completed(messages: Messages, journey: Journey, completion: _Completion, token_hash: str) -> Journey | None:
-    """The journey as it stands after this completion, or after another one that came first."""
+    """Complete a journey. Return it as it is stored now, by this completion or an earlier one."""
     site = messages.site
     user_id = await _validated(site, completion)
     link = seal_link(site, journey.subject, user_id, completion.token, proven=False)
@@ -300,12 +300,12 @@ async def _completed(messages: Messages, journey: Journey, completion: _Completi
 
 
 async def _validated(site: Site, completion: _Completion) -> str:
-    """Whose token it is. Agent and user come from Configure; what the body says of them can only contradict."""
+    """Return the user of the token. Agent and user come from Configure; those in the body must not contradict them."""
     if completion.agent not in (None, "", site.agent):
         raise _forged("a completion for another agent")
     validation = await validate_token(site, completion.token)
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
-        raise _forged("the token is no agent token of this agent")
+        raise _forged("the token is not an agent token of this agent")
     if completion.user_id not in (None, "", validation.user_id):
         raise _forged("the token belongs to another user than the completion says")
     return validation.user_id
@@ -314,7 +314,7 @@ async def _validated(site: Site, completion: _Completion) -> str:
 async def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Journey | None:
     site, hook, name = messages.site, messages.on_linked, None
     if hook is not None and journey.sender is not None:
-        # First, for a process that lacks the key of it must not use up a journey whose end it can't tell.
+        # First, because a process without its key must not use up a journey that it can't report to the hook.
         name = Secret(site.sealer.open(journey.sender, "sender", journey.journey_hash))
     end = await UseStore(
         lambda stores: stores.journeys.complete(
@@ -322,7 +322,7 @@ async def _linked(messages: Messages, journey: Journey, link: StoredSubject, tok
         )
     )
     if end == "taken":
-        log.warning("a journey ended for another Configure user than its sender is linked to; the link stays")
+        log.warning("a journey was completed by another Configure user than the linked one; the link is kept")
         raise SignInError(Code.ALREADY_CONNECTED, "the sender is linked to another Configure user")
     if end == "over":
         return None
@@ -338,7 +338,7 @@ async def _told(hook: Hook, sender: str, account: LinkedAccount) -> None:
     try:
         await AskApp(lambda app: app.call(hook, sender, account))
     except AppResponse:
-        log.error("on_linked answered a request that isn't its own; the link is kept")
+        log.error("on_linked raised a response, which is ignored; the link is kept")
     except Exception:  # the link is committed, and must not look undone
         log.exception("on_linked failed; the link is kept")
 
@@ -348,16 +348,16 @@ def _forged(why: str) -> SignInError:
 
 
 def _reader(messages: Messages, request: Request) -> str | None:
-    """The origin of Configure's page, where it is the one that asks."""
+    """Return the origin of Configure's page if the request comes from it."""
     origin = messages.site.settings.sign_in_url
     return origin if request.headers.get("origin") == origin else None
 
 
 def _preflight(messages: Messages, request: Request) -> Response:
-    # The completion is probably posted by the page in the person's browser, to localhost too in development.
+    # The page in the user's browser probably posts the completion, in development also to localhost.
     reader = _reader(messages, request)
     if reader is None:
-        raise SignInError(Code.CROSS_SITE, "a preflight of another origin than Configure's page")
+        raise SignInError(Code.CROSS_SITE, "the preflight comes from another origin than Configure's page")
     permissions = [
         ("Access-Control-Allow-Methods", "POST"),
         ("Access-Control-Allow-Headers", "content-type"),

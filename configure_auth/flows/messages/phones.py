@@ -1,4 +1,4 @@
-"""Phone numbers as senders of messages have them: read with the phonenumbers library, never guessed at."""
+"""Phone numbers of message senders, parsed with the phonenumbers library and never guessed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOKS_LIKE_ONE = re.compile(
 )
 
 _MOST = 20
-"""Numbers of one sender; Configure takes no more candidates."""
+"""Numbers of one sender; Configure accepts no more candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Phones:
             raise SettingsError('region is the two capital letters of a country, such as "US", or None')
 
     def sender(self, name: str) -> str:
-        """A sender's name in one spelling: a phone number as +<digits>, anything else as it is."""
+        """Normalize a sender's name: a phone number as +<digits>, anything else unchanged."""
         found = _LOOKS_LIKE_ONE.fullmatch(name.strip())
         number = None if found is None else self._e164(found["number"])
         if found is None or number is None:
@@ -52,7 +52,7 @@ class Phones:
         return number if found["scheme"] is None else f"{found['scheme'].lower()}:{number}"
 
     def numbers(self, candidates: Iterable[str | None]) -> tuple[str, ...]:
-        """The phone numbers among what a platform says of a sender, as +<digits>, each once.
+        """Return the phone numbers among a platform's values for a sender, as +<digits>, without duplicates.
 
         Configure would take a local number for an international one, so one that can't be read isn't sent.
         """

@@ -1,4 +1,4 @@
-"""Who sent a message: the link that is kept, who the phone is recognised as, else the app's own id for the sender."""
+"""Identify the sender of a message: by the stored link, by the phone, else by the app's own id for the sender."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["connect_sender", "export_subject", "forget_subject", "message_identi
 log: logging.Logger = logging.getLogger("configure_auth")
 
 ROUNDS = 3
-"""How often the link is looked at again that another message of the same sender changed meanwhile."""
+"""How often a link is read again if another message of the same sender has changed it."""
 
 
 async def message_identity(
@@ -38,7 +38,7 @@ async def message_identity(
     phone_candidates: Iterable[str | None] | None = (),
     raise_on_error: bool = False,
 ) -> MessageIdentity:
-    """Who sent a message, in the order of the seed: token, phone, the app's own id.
+    """Identify the sender of a message by token, phone or the app's own id, in this order.
 
     Raises:
         ConfigureError: Configure failed, and `raise_on_error` is set.
@@ -56,8 +56,8 @@ async def message_identity(
     except ConfigureError as error:
         if raise_on_error:
             raise
-        # The thread goes on as with somebody who isn't linked; what is stored stays for the next message.
-        log.warning("a message's sender could not be looked up at Configure: %s", error)
+        # The thread continues as for an unlinked sender; the stored link is kept for the next message.
+        log.warning("failed to look up the sender of a message at Configure: %s", error)
     return nobody
 
 
@@ -71,18 +71,18 @@ async def connect_sender(messages: Messages, subject_key: str | int) -> ConnectR
 async def _identified(
     messages: Messages, sender: Sender, phones: tuple[str, ...], nobody: MessageIdentity
 ) -> MessageIdentity | None:
-    """One look; None where the link changed on the way."""
+    """One round; None if the link was changed meanwhile."""
     site = messages.site
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
     recognition = None
     if link is not None and link.is_wish:
         return nobody
     if link is not None and not link.proven:
-        # After a journey, until a phone proves it: whoever followed the link may not be who was sent it.
+        # Until a phone proves it: another user than the sender may have followed a forwarded link.
         recognition = await _recognized(site, phones)
         why = _objection(messages, link, recognition)
         if why is not None:
-            log.warning("the link of a message's sender is dropped: %s", why)
+            log.warning("the link of a sender is deleted: %s", why)
             await _dropped(site, link, why)
             link = None
         elif recognition is not None and recognition.user_id is not None:
@@ -118,17 +118,17 @@ async def _recognized(site: Site, phones: tuple[str, ...]) -> PhoneRecognition |
 def _objection(
     messages: Messages, link: StoredSubject, recognition: PhoneRecognition | None
 ) -> Literal["contradicted", "unproven"] | None:
-    """Why a new link can't be the sender's, if so."""
+    """Return why a new link can't be the sender's, None if it can."""
     if recognition is not None and recognition.user_id is not None:
         return None if recognition.user_id == link.configure_user_id else "contradicted"
     if recognition is not None and not (recognition.recognized and recognition.approved):
-        # Whoever followed the link has just shown Configure a phone and let our agent in; so this isn't theirs.
+        # The user who followed the link has just verified a phone and approved the agent; this is another phone.
         return "contradicted"
     return "unproven" if messages.on_unproven == "reject" else None
 
 
 async def _is_good(site: Site, link: StoredSubject, token: Secret) -> bool:
-    """Whether Configure still takes a stored token."""
+    """Whether Configure still accepts a stored token."""
     validation = await validate_token(site, token)
     return (
         validation is not None
@@ -144,7 +144,7 @@ async def _by_phone(
     if recognition is None:
         return nobody
     of_ours = recognition.agent in (None, site.agent)
-    # Recognised is not authorised.
+    # A recognized user has not necessarily approved the agent.
     if not (recognition.approved and of_ours and recognition.token is not None and recognition.user_id is not None):
         return replace(nobody, recognized=recognition.recognized)
     link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
@@ -174,7 +174,7 @@ async def _dropped(site: Site, link: StoredSubject, why: Literal["contradicted",
 
 
 async def export_subject(messages: Messages, subject_key: str | int) -> LinkedAccount | None:
-    """All that is kept of a sender, but for the token."""
+    """Return what is stored of a sender, without the token."""
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
@@ -182,19 +182,19 @@ async def export_subject(messages: Messages, subject_key: str | int) -> LinkedAc
 
 
 async def unlink_subject(messages: Messages, subject_key: str | int) -> bool:
-    """Delete a sender's link and journeys, and keep the wish not to be recognised; whether a link was there.
+    """Delete a sender's link and journeys, and store the opt-out. Return whether a link existed.
 
-    Configure goes on to recognise the phone of whoever let our agent in once, at the very next message.
+    Without it, Configure would recognize the phone at the next message, because the user approved the agent once.
     """
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
-    wish = create_opt_out(site, sender.subject)
-    gone = await UseStore(lambda stores: stores.journeys.unlink(wish))
+    opt_out = create_opt_out(site, sender.subject)
+    gone = await UseStore(lambda stores: stores.journeys.unlink(opt_out))
     return await _told_of(gone, "disconnected")
 
 
 async def forget_subject(messages: Messages, subject_key: str | int) -> bool:
-    """Delete all there is of a sender, journeys on their way and a wish too; whether a link was there."""
+    """Delete everything stored of a sender, also open journeys and an opt-out. Return whether a link existed."""
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
     gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, sender.subject))
