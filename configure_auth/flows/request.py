@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import Code, SignInError
@@ -18,6 +19,16 @@ _STATE = re.compile(r"[A-Za-z0-9_-]{65}", re.ASCII)
 """256 bits in base64url and a mark, the format of our states."""
 
 _QUERY_LIMIT = 16 * 1024
+
+_PURPOSES = ("sec-purpose", "purpose", "x-moz", "x-purpose", "x-sec-purpose")
+"""Headers that say why: the browsers' own, and Turbo's, because a script can't set `Sec-`."""
+
+_PREFETCHES = ("next-router-prefetch", "next-router-segment-prefetch", "hx-preloaded")
+"""Headers that only a prefetch has: of Next.js, and of htmx's preload extension."""
+
+_XHR = "XMLHttpRequest"
+
+_FRAMES = ("iframe", "frame", "fencedframe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +89,39 @@ class Request:
 
     @property
     def is_prefetch_or_head(self) -> bool:
-        """Whether it is a HEAD, or a prefetch that the user has not requested."""
-        purpose = " ".join(self.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"))
-        return self.method == "HEAD" or any(word in purpose.lower() for word in ("prefetch", "prerender", "preview"))
+        """Whether it is a HEAD, or a prefetch, by the browser or by a script, that the user has not requested."""
+        purpose = " ".join(self.headers.get(name, "") for name in _PURPOSES).lower()
+        return (
+            self.method == "HEAD"
+            or any(word in purpose for word in ("prefetch", "prerender", "preview"))
+            or any(name in self.headers for name in _PREFETCHES)
+        )
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether the browser goes to the response; True without Fetch Metadata, unless a script says otherwise."""
+        mode = self.headers.get("sec-fetch-mode")
+        # Android's WebView sends its app's name in X-Requested-With with every navigation.
+        script = self.headers.get("sec-fetch-dest") == "empty" or self.headers.get("x-requested-with") == _XHR
+        return mode == "navigate" or (mode is None and not script)
+
+    @property
+    def page_script(self) -> Literal["htmx", "inertia"] | None:
+        """The library that made a click on a link into this fetch, if it can be told to navigate instead."""
+        if self.headers.get("hx-request") == "true":
+            return "htmx"
+        return "inertia" if self.headers.get("x-inertia") == "true" else None
+
+    @property
+    def frame(self) -> str | None:
+        """The element that this navigation is for, such as "iframe"; None for a window or a tab."""
+        destination = self.headers.get("sec-fetch-dest")
+        return destination if destination in _FRAMES else None
 
     @property
     def is_embedded(self) -> bool:
-        """Whether a page loads this as an image, a script or a frame, instead of a navigation."""
-        return self.headers.get("sec-fetch-dest", "document") not in ("document", "empty")
+        """Whether the response is for an image or a script of a page, so that the user doesn't go there."""
+        return self.headers.get("sec-fetch-dest", "document") not in ("document", "empty", *_FRAMES)
 
     @property
     def is_cross_site(self) -> bool:
@@ -124,7 +160,20 @@ class Request:
     @property
     def wants_json(self) -> bool:
         """Whether a script expects JSON: it accepts JSON, or is a fetch() that does not accept HTML."""
+        return self._accepts_json or (
+            "text/html" not in self.headers.get("accept", "") and self.headers.get("sec-fetch-dest") == "empty"
+        )
+
+    @property
+    def navigates_or_asks_for_json(self) -> bool:
+        """Whether a start can succeed: the browser goes to the response, or a script asks for the URL.
+
+        A fetch for HTML is a page library that follows a link, or prefetches it in its own way: it can't follow the
+        redirect to another origin. One that names no type may be either; libraries follow links by GET.
+        """
+        return self.is_navigation or self._accepts_json or (self.method == "POST" and self.wants_json)
+
+    @property
+    def _accepts_json(self) -> bool:
         accept = self.headers.get("accept", "")
-        if "text/html" in accept:
-            return False
-        return "application/json" in accept or self.headers.get("sec-fetch-dest") == "empty"
+        return "application/json" in accept and "text/html" not in accept

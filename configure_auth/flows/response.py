@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .. import ui
 from ..values import STATE_LIFETIME
@@ -54,19 +54,22 @@ class RenderedResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One of: a redirect, a page of ours, JSON, the app's own response, or nothing but a status."""
+    """One of: a redirect, a page of ours, JSON, the app's own response, plain text, or nothing but a status."""
 
     status: int = 204
     location: str | None = field(default=None, repr=False)
     page: ui.Page | None = field(default=None, repr=False)
     script: str | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
+    text: str = ""
     app_response: object = None
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
     allow: tuple[str, ...] = ()
     permissions: tuple[tuple[str, str], ...] = ()
     """Headers of the response to a preflight."""
+    navigation: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Headers by which a script of the page makes the browser navigate."""
     readable_by: str | None = None
     """The one other origin whose pages may read this (CORS); never with cookies."""
 
@@ -83,6 +86,13 @@ class Response:
         """
         return cls(status=204 if request.method == "HEAD" else 503)
 
+    @classmethod
+    def navigate(cls, location: str, script: Literal["htmx", "inertia"]) -> Response:
+        """Make a library that fetched a link leave it to the browser."""
+        if script == "htmx":
+            return cls(status=200, navigation=(("HX-Redirect", location),))
+        return cls(status=409, navigation=(("X-Inertia-Location", location),))
+
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every response during a sign-in, also of the app's own responses."""
@@ -93,9 +103,11 @@ class Response:
         headers = [
             *self.headers.items(),
             ("X-Content-Type-Options", "nosniff"),
-            ("X-Frame-Options", "DENY"),
-            ("Content-Security-Policy", ui.CONTENT_SECURITY_POLICY),
+            ("Content-Security-Policy", ui.content_security_policy(self.page)),
+            *self.navigation,
         ]
+        if not isinstance(self.page, ui.FramePage):
+            headers.append(("X-Frame-Options", "DENY"))
         if self.location is not None:
             headers.append(("Location", self.location))
         if self.cookie is not None:
@@ -107,7 +119,7 @@ class Response:
         headers += self.permissions
         if self.allow:
             headers.append(("Allow", ", ".join(self.allow)))
-        body = ""
+        body = self.text
         if self.page is not None:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
             body = ui.render(self.page)

@@ -1,9 +1,9 @@
 """What people see: the "Continue with Configure" button, and the small pages of a sign-in."""
 
 from configure_auth.ui.buttons import Theme, button, disconnect_form
-from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, render
+from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, content_security_policy, render
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
-from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, FramePage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.wording import Text, texts
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ELEMENT_SCRIPT",
     "ConfirmPage",
     "ErrorPage",
+    "FramePage",
     "Page",
     "ReloadPage",
     "TerminalPage",
@@ -18,6 +19,7 @@ __all__ = [
     "Theme",
     "WaitPage",
     "button",
+    "content_security_policy",
     "disconnect_form",
     "element",
     "render",

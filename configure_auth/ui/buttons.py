@@ -50,7 +50,8 @@ def button(href: str, *, label: str = "Continue with Configure", theme: Theme = 
 
     It looks the same on any page, the one with the strictest Content-Security-Policy included: it brings no style,
     no script, no image and no id. Its class is `configure-button`, for pages that want to place it. A screen reader
-    hears a link with the label, once, and the browser's own focus ring shows.
+    hears a link with the label, once, and the browser's own focus ring shows. It leaves a frame (`target="_top"`), and
+    htmx and Turbo leave it to the browser.
 
     Args:
         href: where it leads, a path or an absolute http(s) address; it is escaped.

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from configure_auth.errors import Code
 from configure_auth.ui.buttons import button
-from configure_auth.ui.pages import ConfirmPage, ErrorPage, Page, ReloadPage, TerminalPage, WaitPage
+from configure_auth.ui.pages import ConfirmPage, ErrorPage, FramePage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.templating import fill
 from configure_auth.ui.wording import texts
 
-__all__ = ["CONTENT_SECURITY_POLICY", "render"]
+__all__ = ["CONTENT_SECURITY_POLICY", "content_security_policy", "render"]
 
 # A browser turns CRLF into LF before it hashes, so we do too.
 _STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
@@ -34,10 +34,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
 """The `Content-Security-Policy` header of every page of ours: nothing loads, and only our own style applies."""
 
 
+def content_security_policy(page: Page | None) -> str:
+    """Return the `Content-Security-Policy` header of a page, or of a response without one."""
+    if isinstance(page, FramePage):
+        return CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
+    return CONTENT_SECURITY_POLICY
+
+
 def render(page: Page) -> str:
     """Turn a page into a whole HTML document.
 
-    Serve it with `CONTENT_SECURITY_POLICY` as its header, and as `no-store`.
+    Serve it with `content_security_policy(page)` as its header, and as `no-store`.
 
     Args:
         page: one of the values of `configure_auth.ui.pages`.
@@ -47,8 +54,9 @@ def render(page: Page) -> str:
     """
     values: dict[str, object] = {"style": Markup(_STYLE)}  # noqa: S704  # a file of this package
     match page:
-        case ConfirmPage():
-            return fill("confirm.html", values | {"page": page, "button": button(page.href, theme="auto")})
+        case ConfirmPage() | FramePage():
+            template = "confirm.html" if isinstance(page, ConfirmPage) else "frame.html"
+            return fill(template, values | {"page": page, "button": button(page.href, theme="auto")})
         case ReloadPage():
             return fill("reload.html", values)
         case WaitPage():

@@ -8,7 +8,7 @@ from configure_auth.errors import Code
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.values import Intent
 
-__all__ = ["ConfirmPage", "ErrorPage", "Page", "ReloadPage", "TerminalPage", "WaitPage"]
+__all__ = ["ConfirmPage", "ErrorPage", "FramePage", "Page", "ReloadPage", "TerminalPage", "WaitPage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,25 @@ class ConfirmPage:
     Args:
         intent: what going on would do, "link" or "login".
         href: the same start on this origin; a click on the page's own link is what tells it from the first request.
+
+    Raises:
+        ValueError: the href isn't a path or an absolute http(s) address.
+    """
+
+    intent: Intent
+    href: str
+
+    def __post_init__(self) -> None:
+        checked_href(self.href)
+
+
+@dataclass(frozen=True, slots=True)
+class FramePage:
+    """Leads out of a frame, in which a sign-in can't be shown. The only page that may be framed; it has no secret.
+
+    Args:
+        intent: "link" or "login".
+        href: the start, for the whole window.
 
     Raises:
         ValueError: the href isn't a path or an absolute http(s) address.
@@ -70,4 +89,4 @@ class ErrorPage:
             checked_href(self.retry_href)
 
 
-Page = ConfirmPage | ReloadPage | WaitPage | TerminalPage | ErrorPage
+Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | ErrorPage

@@ -37,6 +37,7 @@ def test_a_button_is_a_link_that_templates_do_not_escape() -> None:
     assert isinstance(drawn, Markup)
     link = first(drawn, "a")
     assert link["class"] == "configure-button"
+    assert (link["target"], link["hx-boost"], link["data-turbo"]) == ("_top", "false", "false")
     assert link["href"] == "/configure/sign-in"
     assert drawn.startswith("<a ")
     assert drawn.strip().endswith("</a>")

@@ -11,12 +11,14 @@ import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from ...errors import Code, ConfigureAuthError, LoginRefused, SignInError
 from ...events import SignInStarted
 from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
 from ..effects import Emit, Pause, UseStore
+from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Site, digest
 
@@ -45,6 +47,11 @@ MARK = 22
 
 POLLS, POLL_INTERVAL = 20, 0.1
 """How often, and at which interval in seconds, the loser of a race looks for the winner's outcome: 2 s in all."""
+
+
+_NOT_A_NAVIGATION = (
+    "A sign-in starts with a navigation. A script sends Accept: application/json and navigates to the url that it gets."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,24 @@ class SignInKind(ABC):
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Respond to the same browser after a success, without a second exchange."""
         return Response.redirect(outcome.location or self.after)
+
+
+def decline_start(request: Request) -> Response | None:
+    """Return the response to a start that must not create an attempt, or None.
+
+    A prefetch isn't a start. A fetch by a library of the page can't follow the redirect to Configure: the library is
+    told to navigate to the same URL, where it has a header for that, and else gets a response that is no HTML, upon
+    which Turbo and others leave the link to the browser.
+    """
+    if request.is_prefetch_or_head:
+        return Response.to_prefetch(request)
+    if request.page_script is not None:
+        # One slash: two would be another host.
+        same = f"/{quote(request.path.lstrip('/'))}{'?' if request.query else ''}{request.query}"
+        return Response.navigate(same, request.page_script)
+    if not request.navigates_or_asks_for_json:
+        return Response(status=406, text=_NOT_A_NAVIGATION)
+    return None
 
 
 async def create_state(

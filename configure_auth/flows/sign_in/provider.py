@@ -17,7 +17,7 @@ from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import Response
 from ..site import Clock, Site
-from .attempts import Outcome, SignInKind, create_state
+from .attempts import Outcome, SignInKind, create_state, decline_start
 from .callback import complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
@@ -70,8 +70,8 @@ async def authorize_redirect(provider: Provider, request: Request, redirect_uri:
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
     """
     require_origin("redirect_uri", redirect_uri, path=True)
-    if request.is_prefetch_or_head:
-        return Response.to_prefetch(request)
+    if (declined := decline_start(request)) is not None:
+        return declined
     cookie = provider.site.browser_cookie(request, redirect_uri)
     url = await create_state(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
     return Response.redirect(url, cookie=cookie)

@@ -22,7 +22,7 @@ from ..effects import AskApp
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
-from .attempts import SignInKind, create_state
+from .attempts import SignInKind, create_state, decline_start
 from .callback import complete_sign_in, read_callback, read_finish
 
 __all__ = ["SIGN_IN_ROUTES", "SignInFeature", "finish", "reload_first"]
@@ -135,8 +135,8 @@ class SignInFeature(Feature):
 async def start(feature: SignInFeature, request: Request) -> Response:
     """Handle `GET|POST /sign-in`: redirect to Configure. `replace=1` allows to replace the connected Configure user."""
     site = feature.site
-    if request.is_prefetch_or_head:
-        return Response.to_prefetch(request)
+    if (declined := decline_start(request)) is not None:
+        return declined
     asked = request.parameters(next=2048, replace=1, confirm=64, moved=1)
     app_url = site.app_url(request)
     again = {name: value for name, value in asked.items() if name in ("next", "replace")}
@@ -153,8 +153,10 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     cookie = site.browser_cookie(request, app_url)
     if request.is_embedded:
         raise SignInError(
-            Code.INVALID_REQUEST, "a start that a page embeds, as an image or a frame, was not requested by the user"
+            Code.INVALID_REQUEST, "a start that a page embeds, as an image or a script, was not requested by the user"
         )
+    if request.frame is not None:
+        return _leave_frame(feature, request, app_url, again)
     proof = site.confirmation(cookie, feature.path, again)
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
     if feature.sign_in.defers_exchange() and request.is_cross_site:
@@ -182,6 +184,22 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     if request.wants_json:
         return Response(status=200, json={"url": url}, cookie=cookie)
     return Response.redirect(url, cookie=cookie)
+
+
+def _leave_frame(feature: SignInFeature, request: Request, app_url: str, asked: dict[str, str]) -> Response:
+    """Return a page whose link starts in the whole window: Configure's pages, and ours, can't be shown in a frame.
+
+    For a link in the app's own page alone, so that no other site can put the page below a click (clickjacking).
+    """
+    own = feature.site.is_from_app(request, app_url)
+    log.warning(
+        "a sign-in was started in a frame (Sec-Fetch-Dest: %s) by %s; give the link target=_top, as the button has",
+        request.frame,
+        "a page of the app" if own else "another site, and refused",
+    )
+    if not own:
+        raise SignInError(Code.INVALID_REQUEST, "another site started a sign-in in a frame")
+    return Response(status=200, page=ui.FramePage(feature.sign_in.intent, feature.start_href(**asked)))
 
 
 def reload_first(route: Route, request: Request) -> Response | None:
