@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-__all__ = ["PACKAGES", "Ended", "Node", "node"]
+__all__ = ["PACKAGES", "Ended", "Node", "node", "npm_install"]
 
 PACKAGES: Final = {
     "configure": "1.7.4",
@@ -106,21 +106,27 @@ class Node:
                 _kill(process)
 
 
-@pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def npm_install(folder: Path, packages: Mapping[str, str]) -> str:
+    """Install packages into `folder`/node_modules without running anything of theirs; return Node's path."""
     executable, npm = shutil.which("node"), shutil.which("npm")
     if executable is None or npm is None:
         _absent("isn't here: install nodejs and npm, 18.18 or newer")
     version = subprocess.run([executable, "--version"], capture_output=True, text=True, check=True).stdout
     if tuple(map(int, version.strip().lstrip("v").split(".")[:2])) < OLDEST:
         _absent(f"is too old here ({version.strip()}): install 18.18 or newer")
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": PACKAGES}))
+    (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": packages}))
     installed = subprocess.run(
         [npm, *_INSTALL.split()], cwd=folder, capture_output=True, text=True, check=False, timeout=300
     )
     if installed.returncode != 0:
         _absent(f"packages can't be installed here: {installed.stderr.strip()}")
+    return executable
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    executable = npm_install(folder, PACKAGES)
     for program in PROGRAMS.glob("*.mjs"):
         shutil.copy(program, folder)
     yield Node(executable, folder)
