@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,10 @@ from flask.cli import AppGroup, NoAppException, ScriptInfo
 
 from .options import error_messages, option_errors
 from .register_callback import report_registrations
-from .store import report_purge, report_reseal, report_tables
+from .store import purge_targets, reseal_targets, tables_of_targets
 from .verify import verify_options
 
 if TYPE_CHECKING:
-    from ..flask.extension import Installed
     from .apps.targets import Target
 
 __all__ = ["configure"]
@@ -24,41 +25,37 @@ __all__ = ["configure"]
 configure: AppGroup = AppGroup("configure", help="Sign-in with Configure: register callbacks, maintain the store.")
 
 
-def _installed() -> tuple[Installed, ...]:
-    from ..flask.extension import installations
+@contextmanager
+def _current() -> Iterator[tuple[Target, ...]]:
+    from .apps.targets import at_least_one, closing_targets, targets_in
 
-    found = installations(current_app)
-    if not found:
-        raise click.ClickException("this app has no Configure yet: call configure_auth.init_app(app)")
-    return found
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # the app behind the proxy
+    with error_messages(), closing_targets(at_least_one(targets_in(app), "this app")) as found:
+        yield found
 
 
 @configure.command()
 def tables() -> None:
     """Create the store's tables, or update them for this version."""
-    for installed in _installed():
-        with error_messages():
-            report_tables(installed.make_tables())
+    with _current() as found:
+        tables_of_targets(found)
 
 
 @configure.command()
 def purge() -> None:
     """Delete expired sign-in attempts."""
-    from .. import flows
-
-    for installed in _installed():
-        with error_messages():
-            report_purge(installed.run(flows.purge(installed.site.clock)))
+    with _current() as found:
+        purge_targets(found)
 
 
 @configure.command()
 def reseal() -> None:
-    """Encrypt every stored token with the first of CONFIGURE_TOKEN_KEYS."""
-    from .. import flows
+    """Encrypt every stored token with the first of CONFIGURE_TOKEN_KEYS.
 
-    for installed in _installed():
-        with error_messages():
-            report_reseal(installed.run(flows.reseal(installed.site)))
+    Exit code 1: an older key is still needed.
+    """
+    with _current() as found:
+        reseal_targets(found)
 
 
 @configure.command("register-callback")
@@ -66,10 +63,8 @@ def register_callback() -> None:
     """Register your callbacks at Configure: the link's return_to and the login's redirect_uri."""
     from .. import flows
 
-    with error_messages():
-        done = [
-            one for installed in _installed() for one in installed.run(flows.register_callbacks(installed.all_features))
-        ]
+    with _current() as found:
+        done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
     report_registrations(done)
 
 

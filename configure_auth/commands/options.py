@@ -11,7 +11,7 @@ import click
 
 from ..errors import ConfigureAuthError
 
-__all__ = ["app_options", "error_messages", "option_errors", "path_options", "require_no_paths", "store_option"]
+__all__ = ["app_options", "error_messages", "option_errors", "path_options", "require_no_paths"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -40,19 +40,10 @@ def error_messages() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-store_option: Callable[[F], F] = click.option(
-    "--store",
-    envvar="CONFIGURE_STORE",
-    show_envvar=True,
-    required=True,
-    help="URL of the store, as for ConfigureAuth(store=...).",
-)
-
-
 def app_options(command: F) -> F:
     """Add --env-file and --app."""
     for option in (
-        click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app, from which the routes are read."),
+        click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app: its settings, routes and store."),
         click.option(
             "--env-file",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),

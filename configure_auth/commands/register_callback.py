@@ -26,14 +26,14 @@ def register_callback(
     from .. import flows
     from ..settings import Settings
     from .apps.loading import read_environment
-    from .apps.targets import load_targets, perform_without_app
+    from .apps.targets import closing_targets, load_targets, perform_without_app
 
     require_no_paths(app_name, link_path, login_path)
     with error_messages():
         environment = read_environment(env_file)
         if app_name is not None:
-            found = load_targets(app_name, environment)
-            done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
+            with closing_targets(load_targets(app_name, environment)) as found:
+                done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
         else:
             settings = Settings.from_mapping(environment)
             # Without a client there is no login, unless its path is given.

@@ -21,7 +21,7 @@ __all__ = ["Resealed", "purge", "reseal"]
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
-End = Literal["sealed", "in use", "unreadable", "gone"]
+End = Literal["sealed", "current", "in use", "unreadable", "gone"]
 
 PAGE = 100
 """Connections read in one operation."""
@@ -29,19 +29,29 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many stored secrets were resealed; how many were not, because they were in use or their key is unknown."""
+    """The result of `reseal`: numbers of stored secrets.
+
+    Args:
+        sealed: encrypted again, with the first key.
+        current: encrypted with the first key before.
+        in_use: left as they were because something else changed them; the next run may succeed.
+        unreadable: left as they were because their key is missing.
+    """
 
     sealed: int
+    current: int
     in_use: int
     unreadable: int
 
     @property
     def is_complete(self) -> bool:
-        """Whether every connection is sealed with the first key now, so that the others can be removed."""
+        """Whether every secret is encrypted with the first key, so that the others can be removed."""
         return not (self.in_use or self.unreadable)
 
     def __str__(self) -> str:
-        said = [f"sealed {self.sealed} stored secrets anew"]
+        if not (self.sealed or self.current or self.in_use or self.unreadable):
+            return "nothing is encrypted here for this agent"
+        said = [f"encrypted {self.sealed} stored secrets with the first key, which {self.current} others had before"]
         if self.in_use:
             said.append(f"{self.in_use} were in use, run it again")
         if self.unreadable:
@@ -73,21 +83,24 @@ async def reseal(site: Site) -> Resealed:
     after: tuple[str, str] | None = None
     while page := await _page(site, after):
         for account in page:
-            if not site.sealer.is_current(account.token):
-                # Under the lease of a refresh, which would otherwise find its account changed, and lose the new tokens.
+            if site.sealer.is_current(account.token):
+                ends["current"] += 1
+            else:
+                # Under the lease of the refresh, which would else find its account changed, and lose the new tokens.
                 ends[await Shielded(with_lease(site, account, partial(_resealed, site, account)))] += 1
         after = page[-1].user_id, page[-1].kind
     await _reseal_links(site, ends)
     ends[await _reseal_id_key(site)] += 1
-    return Resealed(ends["sealed"], ends["in use"] + ends[None], ends["unreadable"])
+    return Resealed(ends["sealed"], ends["current"], ends["in use"] + ends[None], ends["unreadable"])
 
 
 async def _reseal_links(site: Site, ends: Counter[End | None]) -> None:
     after: str | None = None
     while page := await _links(site, after):
         for link in page:
-            if not link.is_wish and not site.sealer.is_current(link.token):
-                ends[await _resealed_link(site, link)] += 1
+            if not link.is_wish:
+                is_current = site.sealer.is_current(link.token)
+                ends["current" if is_current else await _resealed_link(site, link)] += 1
         after = page[-1].subject
 
 
@@ -108,8 +121,10 @@ async def _reseal_id_key(site: Site) -> End:
     """Reseal the key of the ids, which itself does not change."""
     name = id_key_name(site)
     kept = await UseStore(lambda stores: stores.parameters.read(name))
-    if kept is None or site.sealer.is_current(kept):
+    if kept is None:
         return "gone"
+    if site.sealer.is_current(kept):
+        return "current"
     fresh = _anew(site, kept, id_key_seal_context(site))
     if fresh is None:
         return "unreadable"

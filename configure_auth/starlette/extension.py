@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, cast
 
@@ -46,7 +46,7 @@ from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, P
 from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, chosen, open_stores
+from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
 from .request import StarletteApp, is_async, no_session, read_request, respond_by_app
 
@@ -155,6 +155,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             awaited=True,
             local=settings.is_local,
         )
+        self._make_tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         self._registered: dict[str, Feature] = {}
         self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 

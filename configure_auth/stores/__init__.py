@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..values import ClaimedAgent, Intent, Journey, Kind, LinkedAccount, PendingSignIn
@@ -288,6 +289,7 @@ class Stores:
     """The stores of one app.
 
     `close` closes every connection that they opened, and may be called again; where the stores are awaited it is too.
+    `path` is the file of an SQLite store, which may not exist before its first use.
     """
 
     states: StateStore
@@ -297,6 +299,7 @@ class Stores:
     agents: AgentStore
     parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)
+    path: Path | None = None
 
     @property
     def finishes(self) -> bool:

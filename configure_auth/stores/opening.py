@@ -181,7 +181,9 @@ def _main(store: StoreSource, *, local: bool, **options: Any) -> Stores:
         if not local:
             log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
         warn_of_other_processes(f"{options['agent']} {options['folder']}")
-    return sql_stores(_database(store, **options), in_memory=store == "memory://")
+    database = _database(store, **options)
+    stores = sql_stores(database, in_memory=store == "memory://")
+    return replace(stores, path=_sqlite_file(store, options["folder"]))
 
 
 def _database(
@@ -215,6 +217,12 @@ def _database(
         assert blocking is not None
         return Threaded(Postgresql(blocking, prepare, busy=busy), busy=busy)
     return AsyncPostgresql(waiting, blocking, prepare, busy=busy)
+
+
+def _sqlite_file(store: object, folder: Path) -> Path | None:
+    url = store.render_as_string(hide_password=False) if hasattr(store, "render_as_string") else store
+    scheme, _, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
+    return (folder / _sqlite_path(rest)).absolute() if scheme.partition("+")[0] == "sqlite" else None
 
 
 def _sqlite_path(rest: str) -> str:

@@ -43,6 +43,10 @@ app.register_blueprint(configure_auth.account_link())
 def start():
     answer = app.test_client().get("/configure/sign-in", headers={"Sec-Fetch-Site": "same-origin"})
     print(answer.status_code, "misconfigured" in answer.text)
+
+@app.cli.command()
+def keep():
+    configure_auth.external_id_for("u1")
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -155,8 +159,10 @@ def shape(engine: Engine) -> object:
 def test_sqlite_tables_from_before_are_found(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
 
-    assert said(run("tables", "--store", url)) == (0, f"the tables of schema {SCHEMA} were made\n")
-    assert said(run("tables", "--store", url)) == (0, f"the tables of schema {SCHEMA} are there already\n")
+    file = tmp_path / "x.db"
+
+    assert said(run("tables", "--store", url)) == (0, f"{file}: the tables of schema {SCHEMA} were made\n")
+    assert said(run("tables", "--store", url)) == (0, f"{file}: the tables of schema {SCHEMA} are there already\n")
 
 
 def test_tables_of_a_newer_version_are_left_alone(run: Run, tmp_path: Path) -> None:
@@ -181,8 +187,8 @@ def test_purge_deletes_what_has_ended(run: Run, tmp_path: Path) -> None:
         connection.execute(text("UPDATE configure_states SET expires_at = 1"))
     engine.dispose()
 
-    assert said(run("purge", "--store", url)) == (0, "deleted 1 ended attempts\n")
-    assert said(run("configure", "purge", flask=url))[1].endswith("deleted 0 ended attempts\n")
+    assert said(run("purge", "--store", url)) == (0, f"{tmp_path / 'x.db'}: deleted 1 ended attempts\n")
+    assert said(run("configure", "purge", flask=url))[1].endswith(f"{tmp_path / 'x.db'}: deleted 0 ended attempts\n")
 
 
 def finished_login(name: str, ended: float) -> dict[str, Any]:
@@ -203,7 +209,8 @@ def test_purge_wipes_every_replay_that_is_over(run: Run, stores_at: StoresAt, tm
         insert = f"INSERT INTO configure_states ({', '.join(fresh)}) VALUES ({', '.join(f':{name}' for name in fresh)})"
         connection.execute(text(insert), [*logins, fresh])
 
-    assert said(run("purge", "--store", url)) == (0, "deleted 0 ended attempts\n")
+    ended = run("purge", "--store", url)
+    assert (ended.returncode, ended.stdout.rpartition(": ")[2]) == (0, "deleted 0 ended attempts\n")
 
     with engine.connect() as connection:
         left = connection.execute(text("SELECT replay, replay_until, outcome FROM configure_states")).all()
@@ -215,18 +222,69 @@ def test_purge_wipes_every_replay_that_is_over(run: Run, stores_at: StoresAt, tm
 
 
 def test_purge_leaves_redis_to_itself(run: Run, tmp_path: Path, redis_server: RedisServer) -> None:
-    with redis_server.database() as states:
-        ended = run("purge", "--store", f"sqlite:///{tmp_path / 'x.db'}", "--states", states)
-
-    assert said(ended) == (0, "deleted 0 ended attempts\n")
-
-
-def test_reseal_says_what_it_did(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    nothing = "sealed 0 stored secrets anew; all have the first key now\n"
+    run("tables", "--store", url)
+    with redis_server.database() as states:
+        ended = run("purge", "--store", url, "--states", states)
+
+    assert said(ended) == (0, f"{tmp_path / 'x.db'}: deleted 0 ended attempts\n")
+
+
+def test_reseal_reports_file_and_counts(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    run("tables", "--store", url)
+    nothing = f"{tmp_path / 'x.db'}: nothing is encrypted here for this agent\n"
 
     assert said(run("reseal", "--store", url)) == (0, nothing)
-    assert said(run("configure", "reseal", flask=url))[1].endswith(nothing)
+    assert said(run("configure", "reseal", flask=url)) == (0, nothing)
+
+    assert run("keep", flask=url).returncode == 0
+    old = "a key of the app to seal its tokens with"
+    rotated = {"CONFIGURE_TOKEN_KEYS": f"a newer key, for what the app encrypts, {old}"}
+    counts = ("encrypted 1 stored secrets with the first key, which 0 others had", "encrypted 0 stored secrets")
+    for count in counts:
+        ended = run("reseal", "--store", url, **rotated)
+        assert ended.returncode == 0
+        assert ended.stdout.startswith(f"{tmp_path / 'x.db'}: {count}")
+        assert ended.stdout.endswith("all have the first key now\n")
+
+
+@pytest.mark.parametrize("command", ["purge", "reseal"])
+def test_maintenance_of_missing_file_is_refused(run: Run, tmp_path: Path, command: str) -> None:
+    url = f"sqlite:///{tmp_path / 'nowhere' / 'typo.db'}"
+    for ended in (run(command, "--store", url), run("configure", command, flask=url)):
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert f"Error: {tmp_path / 'nowhere' / 'typo.db'} doesn't exist" in ended.stderr
+
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", ["tables", "purge", "reseal"])
+def test_relative_path_without_app_is_refused(run: Run, tmp_path: Path, command: str) -> None:
+    for ended in (run(command, "--store", "sqlite:///x.db"), run(command, CONFIGURE_STORE="sqlite:///x.db")):
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "give an absolute path" in ended.stderr
+
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_app_names_its_own_store(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "instance" / "x.db"
+    app = {"STORE": "sqlite:///x.db", "CONFIGURE_STORE": "sqlite:///elsewhere.db"}
+
+    assert f"{file} doesn't exist" in run("purge", "--app", "shop:app", **app).stderr
+    assert said(run("tables", "--app", "shop:app", **app)) == (0, f"{file}: the tables of schema {SCHEMA} were made\n")
+    assert said(run("purge", "--app", "shop:app", **app)) == (0, f"{file}: deleted 0 ended attempts\n")
+    both = run("purge", "--app", "shop:app", "--store", "sqlite:////x.db", **app)
+    assert (both.returncode, "remove --store" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["purge", "reseal"])
+def test_memory_and_no_store_are_refused(run: Run, command: str) -> None:
+    for arguments, why in ((("--store", "memory://"), "memory of the app's process"), ((), "no store is named")):
+        ended = run(command, *arguments)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert why in ended.stderr
 
 
 @pytest.mark.parametrize(

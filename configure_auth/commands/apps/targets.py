@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -16,6 +16,7 @@ from ...errors import SettingsError
 from ...flows import Features, Flow, Performer, run
 from ...flows.verbs import UserVerbs
 from ...settings import Settings
+from ...stores import Stores
 from ...stores.memory import memory_stores
 from .loading import import_object, looking_at
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ... import starlette as on_starlette
     from ...flask.extension import Installed
 
-__all__ = ["Target", "at_least_one", "load_targets", "perform_without_app", "targets_in"]
+__all__ = ["Target", "at_least_one", "closing_targets", "load_targets", "perform_without_app", "targets_in"]
 
 T = TypeVar("T")
 
@@ -36,18 +37,33 @@ class Target:
         framework: Starlette includes FastAPI.
         app: the Flask app, or what was named: a Starlette app, middleware around one, or the `ConfigureAuth` itself.
         features: what the app has registered; its settings are `features.site.settings`.
+        stores: of the app.
         perform: performs a flow; `run` is the same with types.
+        make_tables: creates or updates the store's tables; returns the schema number that they had.
+        close: closes the connections of the app's client and store.
     """
 
     framework: Literal["Flask", "Starlette"]
     app: Any = field(repr=False)
     features: Features
+    stores: Stores = field(repr=False)
     perform: Callable[[Flow[Any]], Any]
+    make_tables: Callable[[], int] = field(repr=False)
+    close: Callable[[], None] = field(repr=False)
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow with the app's client and store, on Starlette in an event loop of its own."""
         with closing(flow):  # the app may fail before it starts the flow
             return cast(T, self.perform(flow))
+
+
+@contextmanager
+def closing_targets(targets: tuple[Target, ...]) -> Iterator[tuple[Target, ...]]:
+    """Close every target at the end."""
+    with ExitStack() as stack:
+        for target in targets:
+            stack.callback(target.close)
+        yield targets
 
 
 def perform_without_app(settings: Settings, flow: Flow[T]) -> T:
@@ -118,7 +134,10 @@ def _on_flask(app: object) -> Iterator[Target]:
                 framework="Flask",
                 app=installed.app,
                 features=installed.all_features,
+                stores=installed.stores,
                 perform=_in_app_context(installed),
+                make_tables=installed.make_tables,
+                close=installed.close,
             )
 
 
@@ -137,7 +156,15 @@ def _on_starlette(app: object) -> Iterator[Target]:
     from ...starlette.extension import installations
 
     for one in (app,) if isinstance(app, ConfigureAuth) else installations(app):
-        yield Target(framework="Starlette", app=app, features=one._features, perform=_in_event_loop(one))
+        yield Target(
+            framework="Starlette",
+            app=app,
+            features=one._features,
+            stores=one._stores,
+            perform=_in_event_loop(one),
+            make_tables=one._make_tables,
+            close=lambda: None,  # `perform` closes them, each time
+        )
 
 
 def _in_event_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any]], Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import ConfigureAuthError
 from ...values import Secret
 from ..apps.loading import import_object
-from ..apps.targets import Target, perform_without_app
+from ..apps.targets import Target, closing_targets, perform_without_app
 from . import sign_in
 from .app_checks import APP_CHECKS
 from .application import Application
@@ -84,30 +84,31 @@ def verify_app(
             settings, results = read_settings(environment)
             results.append(_app_result(_not_loaded(error, results)))
             return _summarize(report, _verify_without_app(Deployment(settings=settings), results, report, None))
-        table = None if users is None else import_object(users)
-        done: list[Result] = []
-        for number, target in enumerate(targets, 1):
-            settings, results = read_settings(configuration_of(target.features.site.settings, environment))
-            application = catch_errors(partial(describe, target, table))
-            deployment = Deployment(
-                settings=settings,
-                features=target.features,
-                application=None if isinstance(application, Finding) else application,
-                environment=environment,
-            )
-            results.insert(0, _app_result(application if isinstance(application, Finding) else _routes(target)))
-            found = verify(
-                deployment,
-                results,
-                APP_CHECKS,
-                target.perform,
-                report,
-                patience=None if offline else patience,
-                was_asked=any(_is_sign_in(result) for result in done),
-                environment=own_environment,
-            )
-            done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
-        return _summarize(report, done)
+        with closing_targets(tuple(targets)):
+            table = None if users is None else import_object(users)
+            done: list[Result] = []
+            for number, target in enumerate(targets, 1):
+                settings, results = read_settings(configuration_of(target.features.site.settings, environment))
+                application = catch_errors(partial(describe, target, table))
+                deployment = Deployment(
+                    settings=settings,
+                    features=target.features,
+                    application=None if isinstance(application, Finding) else application,
+                    environment=environment,
+                )
+                results.insert(0, _app_result(application if isinstance(application, Finding) else _routes(target)))
+                found = verify(
+                    deployment,
+                    results,
+                    APP_CHECKS,
+                    target.perform,
+                    report,
+                    patience=None if offline else patience,
+                    was_asked=any(_is_sign_in(result) for result in done),
+                    environment=own_environment,
+                )
+                done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
+            return _summarize(report, done)
 
 
 def describe(target: Target, users: object | None = None) -> Application | None:
