@@ -4,11 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from .bearer.user import BearerUser
-    from .client.client import AsyncConfigure, Configure
+    from .client.client import AsyncConfigure, AsyncProfile, Configure, Profile
+    from .client.profile import ProfileResponse
     from .errors import (
         AgentNoOwner,
         AgentOwned,
+        ApiCode,
         BearerError,
         ConfigureAuthError,
         ConfigureError,
@@ -26,8 +30,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentNoOwner",
     "AgentOwned",
+    "ApiCode",
     "AsyncConfigure",
     "AsyncMessageAgent",
+    "AsyncProfile",
     "BearerError",
     "BearerUser",
     "ClaimedAgent",
@@ -40,6 +46,8 @@ __all__ = [
     "MessageAgent",
     "MessageIdentity",
     "NotConfigured",
+    "Profile",
+    "ProfileResponse",
     "Registration",
     "Secret",
     "Settings",
@@ -53,11 +61,13 @@ __all__ = [
 if not TYPE_CHECKING:
     # On first use: pytest loads `configure_auth.testing` in every run, and an HTTP client takes its time to import.
     _HOMES = {
-        ".client.client": ("AsyncConfigure", "Configure"),
+        ".client.client": ("AsyncConfigure", "AsyncProfile", "Configure", "Profile"),
+        ".client.profile": ("ProfileResponse",),
         ".bearer.user": ("BearerUser",),
         ".errors": (
             "AgentNoOwner",
             "AgentOwned",
+            "ApiCode",
             "BearerError",
             "ConfigureAuthError",
             "ConfigureError",
@@ -74,6 +84,10 @@ if not TYPE_CHECKING:
     }
 
     def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version(__name__)
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from flask import Flask
 
 from ..events import EVENTS, Event
 
-__all__ = ["SIGNALS", "emit"]
+__all__ = ["SIGNALS"]
 
 log: logging.Logger = logging.getLogger("configure_auth")
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import click
 from flask import Blueprint, session
 
-from configure_auth import ConfigureError
-from configure_auth.client.client import Profile
+from configure_auth import ConfigureError, Profile
 from configure_auth.flask import ConfigureAuth
 
 from .models import User

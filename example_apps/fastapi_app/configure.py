@@ -7,9 +7,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.routing import Mount
 
-from configure_auth import ConfigureError, Identity, LinkedAccount, Settings, TokenGrant
-from configure_auth.client.client import AsyncProfile
-from configure_auth.errors import ApiCode
+from configure_auth import ApiCode, AsyncProfile, ConfigureError, Identity, LinkedAccount, Settings, TokenGrant
 from configure_auth.starlette import ConfigureAuth
 
 from .api import SignedIn

@@ -8,8 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from werkzeug import Response
 
-from configure_auth import ConfigureError
-from configure_auth.client.profile import ProfileResponse
+from configure_auth import ConfigureError, ProfileResponse
 
 from .configure import configure_auth
 from .models import User, db

@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from configure_auth import ConfigureError
-from configure_auth.client.profile import ProfileResponse
+from configure_auth import ConfigureError, ProfileResponse
 from configure_auth.starlette import ConfigureAuth
 
 from .models import User, database
