@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from .register_callback import register_callback
@@ -16,6 +18,8 @@ __all__ = ["main"]
 @click.version_option(package_name="configure_auth")
 def main() -> None:
     """Sign-in with Configure for Python web apps."""
+    # Its pool would print each failed connection beside our sentence.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 for _command in (sandbox, verify, register_callback, tables, purge, reseal):

@@ -19,7 +19,8 @@ DATABASES = {"sqlalchemy", "sqlite3", "aiosqlite", "redis", "psycopg"}
 LAYERS = (
     {"__main__", "testing"},
     {"commands"},
-    {"flask", "starlette", "message_agent"},
+    {"flask", "starlette", "message_agent", "alembic"},
+    {"options"},
     {"flows"},
     {"bearer", "stores", "ui"},
     {"client"},

@@ -65,7 +65,7 @@ def run(tmp_path: Path, configure_sandbox: Sandbox) -> Run:
             more["STORE"] = flask
         else:
             arguments = ("configure_auth", *arguments)
-        return python("-m", *arguments, cwd=tmp_path, env=environment(**settings, **more))
+        return python("-m", *arguments, cwd=tmp_path, env=environment(**{**settings, **more}))
 
     return command
 
@@ -240,7 +240,7 @@ def test_reseal_reports_file_and_counts(run: Run, tmp_path: Path) -> None:
 
     assert run("keep", flask=url).returncode == 0
     old = "a key of the app to seal its tokens with"
-    rotated = {"CONFIGURE_TOKEN_KEYS": f"a newer key, for what the app encrypts, {old}"}
+    rotated = {"CONFIGURE_TOKEN_KEYS": f"a newer key for all that the app encrypts, {old}"}
     counts = ("encrypted 1 stored secrets with the first key, which 0 others had", "encrypted 0 stored secrets")
     for count in counts:
         ended = run("reseal", "--store", url, **rotated)
@@ -290,11 +290,11 @@ def test_memory_and_no_store_are_refused(run: Run, command: str) -> None:
 @pytest.mark.parametrize(
     ("store", "sentence"),
     [
-        ("redis://localhost", "is no store for this app"),
-        ("mysql://me:hidden@localhost/x", "is no store for this app"),
-        ("nonsense", "is no URL of a store"),
+        ("redis://localhost", "can't be used"),
+        ("mysql://me:hidden@localhost/x", "can't be used"),
+        ("nonsense", "is not a URL"),
         ("memory://", "this store has no tables"),
-        ("postgresql://me:hidden@127.0.0.1:1/x", "out of reach"),
+        ("postgresql://me:hidden@127.0.0.1:1/x", "unreachable"),
     ],
 )
 def test_a_store_that_has_no_tables_is_one_sentence(run: Run, store: str, sentence: str) -> None:
