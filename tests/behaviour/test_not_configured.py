@@ -122,6 +122,7 @@ def test_flask_commands_and_verbs_without_variables(tmp_path: Path) -> None:
         assert configure_auth.account() is None
         with pytest.raises(NotConfigured, match="CONFIGURE_AGENT"):
             configure_auth.forget_user("u1")
+        assert not (tmp_path / "instance").exists()
         with pytest.raises(NotConfigured, match="CONFIGURE_TOKEN_KEYS"):
             configure_auth.start_journey("sender-1")
     configure_auth.close()
@@ -150,3 +151,4 @@ def test_starlette_lifespan_and_templates_without_variables(tmp_path: Path, monk
         assert client.get("/").text == "<p></p>"
         assert client.get("/element").text == "[]"
         assert client.get("/configure/status").status_code == 503
+    assert not (tmp_path / "configure.db").exists()
