@@ -191,7 +191,10 @@ class Logged:
         self._target, self._log, self._name, self._lose = target, log, name, lose
 
     def __getattr__(self, method: str) -> Any:
-        found = getattr(self._target, method)  # an optional attribute is missing here too, and no effect
+        if method == "database":
+            # As if attempts and accounts had a database each, so that the log shows where an attempt is finished.
+            raise AttributeError(method)
+        found = getattr(self._target, method)
         entry = f"{self._name}.{method}"
         self._log(entry)
 
