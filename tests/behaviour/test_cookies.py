@@ -126,6 +126,26 @@ def test_of_more_than_ten_open_attempts_the_oldest_goes(web: Web, browser: Brows
     assert [end.status_code for end in ends[2:]] == [303] * 10
 
 
+@pytest.mark.all_stores
+def test_an_attempt_that_navigated_outlives_those_of_scripts(web: Web, browser: Browser) -> None:
+    """And a navigation takes the place of a script's attempt."""
+    browser.sign_in_locally("u1")
+    starts = [browser.start("link")]
+    script = {"accept": "application/json", "sec_fetch_mode": "cors", "sec_fetch_dest": "empty"}
+    scripted = []
+    for _ in range(25):
+        web.sandbox.advance(1)
+        scripted.append(browser.get(start_path("link"), **script).json()["url"])
+    for _ in range(9):
+        web.sandbox.advance(1)
+        starts.append(browser.start("link"))
+
+    ends = [browser.come_back(browser.end(start, error="access_denied")) for start in starts]
+
+    assert [end.status_code for end in ends] == [303] * 10
+    assert ending(browser.come_back(browser.end(scripted[0], error="access_denied"))) == (400, "expired")
+
+
 def test_one_browsers_attempts_push_nobody_elses_out(web: Web, browser: Browser) -> None:
     start = browser.start("login")
     with web.browser() as greedy:

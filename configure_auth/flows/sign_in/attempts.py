@@ -37,7 +37,7 @@ __all__ = [
 log: logging.Logger = logging.getLogger("configure_auth")
 
 OPEN_LIMIT = 10
-"""Attempts that one browser may have open at once; the oldest is deleted."""
+"""Attempts that one browser may have open at once; the oldest is deleted. Scripts may have as many beside them."""
 
 INTERRUPTED_AFTER = 30.0
 """Seconds after which a claim without an outcome is interrupted; the deadline of calls to Configure is shorter."""
@@ -145,10 +145,21 @@ def decline_start(request: Request) -> Response | None:
 
 
 async def create_state(
-    kind: SignInKind, *, cookie: BrowserCookie, redirect_uri: str, user_id: str | None, next: str | None, replace: bool
+    kind: SignInKind,
+    *,
+    cookie: BrowserCookie,
+    redirect_uri: str,
+    user_id: str | None,
+    next: str | None,
+    replace: bool,
+    navigated: bool,
 ) -> str:
-    """Create and store a state for this browser; return the URL at Configure that contains it."""
-    site = kind.site
+    """Create and store a state for this browser; return the URL at Configure that contains it.
+
+    Args:
+        navigated: the browser goes to that URL. A script that gets it may not, so its attempt is deleted first.
+    """
+    site, now = kind.site, kind.site.clock()
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
     state, verifier = random_state(kind, cookie), Secret(secrets.token_urlsafe(32))
     url = kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
@@ -169,17 +180,19 @@ async def create_state(
             redirect_uri=redirect_uri,
             version=version,
             replace=replace,
-            created_at=site.clock(),
-            expires_at=site.clock() + STATE_LIFETIME,
+            # Stores delete the lowest first: a script's is lower than every navigation's that is still open.
+            created_at=now if navigated else now - STATE_LIFETIME,
+            expires_at=now + STATE_LIFETIME,
         ),
+        limit=OPEN_LIMIT if navigated else 2 * OPEN_LIMIT,
     )
     await Emit(SignInStarted(intent=kind.intent, user_id=user_id))
     return url
 
 
-async def save_attempt(site: Site, record: PendingSignIn) -> None:
-    """Save a new attempt, and delete the oldest of a browser that has too many open."""
-    await UseStore(lambda stores: stores.states.put(record, limit=OPEN_LIMIT, now=site.clock()))
+async def save_attempt(site: Site, record: PendingSignIn, *, limit: int = OPEN_LIMIT) -> None:
+    """Save a new attempt, and delete the oldest of a browser that has `limit` open."""
+    await UseStore(lambda stores: stores.states.put(record, limit=limit, now=site.clock()))
 
 
 def random_state(kind: SignInKind, cookie: BrowserCookie) -> Secret:

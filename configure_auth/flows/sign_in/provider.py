@@ -73,7 +73,15 @@ async def authorize_redirect(provider: Provider, request: Request, redirect_uri:
     if (declined := decline_start(request)) is not None:
         return declined
     cookie = provider.site.browser_cookie(request, redirect_uri)
-    url = await create_state(provider, cookie=cookie, redirect_uri=redirect_uri, user_id=None, next=None, replace=False)
+    url = await create_state(
+        provider,
+        cookie=cookie,
+        redirect_uri=redirect_uri,
+        user_id=None,
+        next=None,
+        replace=False,
+        navigated=request.is_navigation,
+    )
     return Response.redirect(url, cookie=cookie)
 
 

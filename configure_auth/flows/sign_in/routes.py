@@ -180,6 +180,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         user_id=user_id,
         next=destination,
         replace=asked.get("replace") == "1",
+        navigated=request.is_navigation,
     )
     if request.wants_json:
         return Response(status=200, json={"url": url}, cookie=cookie)
