@@ -18,6 +18,7 @@ from configure_auth.errors import (
     ConfigureAuthError,
     ConfigureError,
     LoginRefused,
+    NotConfigured,
     SettingsError,
     SignInError,
     StoreError,
@@ -25,6 +26,7 @@ from configure_auth.errors import (
 
 ERRORS = (
     SettingsError("x"),
+    NotConfigured("x"),
     StoreError("x"),
     BearerError("x"),
     BearerError("x", retry_after=5),
