@@ -30,21 +30,8 @@ from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
 
-__all__ = [
-    "BUSY_SECONDS",
-    "POSTGRESQL",
-    "SQLITE",
-    "AsyncPostgresql",
-    "Database",
-    "Dialect",
-    "Kind",
-    "Operation",
-    "Postgresql",
-    "RepeatTransaction",
-    "Sqlite",
-    "Threaded",
-    "patience",
-]
+__all__ = ["BUSY_SECONDS", "POSTGRESQL", "SQLITE", "AsyncPostgresql", "Database", "Kind", "Postgresql"]
+__all__ += ["RepeatTransaction", "Sqlite", "Threaded", "completed", "patience"]
 
 T = TypeVar("T")
 
@@ -55,6 +42,8 @@ Connect: TypeAlias = Callable[[], Any]
 Kind = Literal["read", "write", "erase", "prepare"]
 """What an operation does: read by one statement, write in a transaction, delete a user's data for good, or write before
 tables and keys were checked."""
+
+_WRITERS_FIRST = "the store could not do its work now: other writers came first"
 
 BUSY_SECONDS = 5.0
 """How long a lock, a writer's turn or a connection is waited for before the user is told to try again.
@@ -137,10 +126,6 @@ def _store_error(error: BaseException) -> StoreError:
     code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     said = f"{type(error).__name__}, {code}" if code else type(error).__name__
     return StoreError(f"the store could not do its work now ({said}): database locked, full or unreachable")
-
-
-def _writers_first() -> StoreError:
-    return StoreError("the store could not do its work now: other writers came first")
 
 
 def completed(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -241,7 +226,7 @@ class Sqlite:
     def _turn(self) -> Iterator[None]:
         queue = self._queue()
         if not queue.acquire(timeout=self._busy):
-            raise _writers_first()
+            raise StoreError(_WRITERS_FIRST)
         try:
             yield
         finally:
@@ -473,22 +458,24 @@ class Threaded:
         self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)), _no_end)
 
     async def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
-        return await self._in_thread(self._database.perform, operation, kind)
-
-    async def _in_thread(self, function: Callable[..., T], *given: Any) -> T:
         reading, writing = await self._places.get()
-        limiter, task = reading if "read" in given else writing, object()
+        limiter, task = reading if kind == "read" else writing, object()
         with anyio.move_on_after(self._busy):
             await limiter.acquire_on_behalf_of(task)
         if task not in limiter.statistics().borrowers:
-            raise _writers_first()
+            raise StoreError(_WRITERS_FIRST)
         try:
-            return await anyio.to_thread.run_sync(function, *given, limiter=anyio.CapacityLimiter(1))
+            return await anyio.to_thread.run_sync(self._database.perform, operation, kind, limiter=_thread())
         finally:
             limiter.release_on_behalf_of(task)
 
     async def close(self) -> None:
-        await self._in_thread(self._database.close)
+        await anyio.to_thread.run_sync(self._database.close, limiter=_thread())
+
+
+def _thread() -> anyio.CapacityLimiter:
+    """A place of its own, since whoever asks has one of `Threaded` already."""
+    return anyio.CapacityLimiter(1)
 
 
 async def _no_end(_places: object) -> None: ...
