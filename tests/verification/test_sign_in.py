@@ -189,11 +189,11 @@ def test_a_cancelled_link_is_named(free_link: SetUp, somebody: Somebody, variant
 @pytest.mark.parametrize(
     ("variants", "found", "remedy"),
     [
-        ({"introspection_active": False}, "calls the token it just gave inactive", "run it again"),
+        ({"introspection_active": False}, "reports the token that it just issued as inactive", "run it again"),
         ({"introspection_client_id": "oc_other"}, "a token of another client", "credentials of one agent"),
         ({"introspection_sub": None}, "missing or invalid sub", "only Configure can fix it"),
-        ({"profile_user_id": "somebody-else"}, "the profile of somebody else", "only Configure can fix it"),
-        ({"identity_sub": "somebody-else"}, "the profile of somebody else", "only Configure can fix it"),
+        ({"profile_user_id": "somebody-else"}, "the profile of another user", "only Configure can fix it"),
+        ({"identity_sub": "somebody-else"}, "the profile of another user", "only Configure can fix it"),
     ],
 )
 def test_a_token_that_the_login_would_refuse_is_a_failure(
@@ -347,8 +347,8 @@ def _in_production(setup: SetUp) -> None:
         (lambda setup: setup.change(CONFIGURE_API_KEY="sk_local_wrong"), "needs: "),
         (lambda setup: setup.change(CONFIGURE_OAUTH_CLIENT_SECRET=None), "needs: "),
         (lambda setup: setup.change(CONFIGURE_OAUTH_CLIENT_SECRET="wrong", CONFIGURE_OAUTH_CLIENT_ID="x"), "needs: "),
-        (lambda setup: setup.change(CONFIGURE_ACCOUNTS_URL=setup.sandbox.sign_in_url), "needs: the page of the login"),
-        (lambda setup: setup.sandbox.register_scopes("profile.search"), "needs: client, callback and scopes"),
+        (lambda setup: setup.change(CONFIGURE_ACCOUNTS_URL=setup.sandbox.sign_in_url), "needs: the login page"),
+        (lambda setup: setup.sandbox.register_scopes("profile.search"), "needs: the authorization request"),
     ],
 )
 def test_where_it_could_not_end_nobody_is_asked_to_sign_in(

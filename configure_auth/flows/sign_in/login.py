@@ -85,12 +85,8 @@ class OAuthOptions:
 
 async def exchange_code(
     client: OAuthOptions, *, code: Secret, redirect_uri: str, verifier: Secret, site: Site
-) -> tuple[Identity, TokenGrant, int | None]:
-    """Exchange a code, then introspect the token and read the profile at the same time.
-
-    Returns:
-        The identity, the grant, and the version of the local user it belongs to, None if there is none yet.
-    """
+) -> tuple[Identity, TokenGrant]:
+    """Exchange a code, then introspect the token and read the profile at the same time."""
     settings = client.settings
     try:
         tokens = await exchange_authorization_code(
@@ -105,28 +101,21 @@ async def exchange_code(
         if error.backend_code == "invalid_grant":
             raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
         raise
-    identity, version = await resolve_identity(client, tokens.access_token, tokens.scopes, site)
-    return identity, make_grant(tokens, site.clock()), version
+    identity = await resolve_identity(client, tokens.access_token, tokens.scopes, site)
+    return identity, make_grant(tokens, site.clock())
 
 
-async def resolve_identity(
-    client: OAuthOptions, token: Secret, scopes: tuple[str, ...], site: Site
-) -> tuple[Identity, int | None]:
-    """Return the identity of a token of ours, with the version of the local user that it belongs to."""
+async def resolve_identity(client: OAuthOptions, token: Secret, scopes: tuple[str, ...], site: Site) -> Identity:
+    """Return the identity of a token of ours. The store isn't asked for its local user: there may be attempts only."""
     user_id, profile = await fetch_identity(client.settings, token, scopes, site.clock)
-    agent = client.settings.required_agent
-    owner = await UseStore(lambda stores: stores.accounts.owner(agent, user_id))
-    local_user_id, version = owner or (None, None)
     who = profile.identity if profile is not None else None
-    identity = Identity(
+    return Identity(
         user_id=user_id,
         name=who.name if who else None,
         email=who.email if who else None,
         email_verified=bool(who and who.email and who.email_verified),
         phone_last4=who.phone_last4 if who else None,
-        local_user_id=local_user_id,
     )
-    return identity, version
 
 
 async def fetch_identity(
@@ -211,9 +200,12 @@ class LoginKind(SignInKind):
         return user_id is None
 
     async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
-        identity, grant, version = await exchange_code(
+        identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
+        found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
+        owner, version = found or (None, None)
+        identity = replace(identity, local_user_id=owner)
         location = record.next or self.after
         grant = replace(grant, next=location)
         return await self._undone_on_failure(self._enter(record, identity, grant, version))

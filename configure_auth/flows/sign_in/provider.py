@@ -57,7 +57,7 @@ class Provider(SignInKind):
         return True
 
     async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
-        identity, grant, _version = await exchange_code(
+        identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         return Outcome(location=self.after, replay=serialize_login(identity, grant)), Response()
@@ -109,8 +109,7 @@ async def authorize_access_token(provider: Provider, request: Request) -> tuple[
 async def userinfo(provider: Provider, token: Mapping[str, Any]) -> Identity:
     """Return the identity of a token: introspection and profile, requested at the same time."""
     access_token, scopes = _entry(token, "access_token")
-    identity, _version = await resolve_identity(provider.client, access_token, scopes, provider.site)
-    return identity
+    return await resolve_identity(provider.client, access_token, scopes, provider.site)
 
 
 async def refresh_token(provider: Provider, token: Mapping[str, Any]) -> TokenGrant:
