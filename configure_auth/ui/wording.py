@@ -36,9 +36,9 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "Try again whenever you like, or go back to where you were.",
         ),
         Code.EXPIRED: Text(
-            "This sign-in took too long",
-            f"For your security, it has to be finished within {STATE_LIFETIME / 60:g} minutes. "
-            "Nothing was changed, and nothing is lost.",
+            "This sign-in is no longer open",
+            f"For your security, it has to be finished within {STATE_LIFETIME / 60:g} minutes, and starting more than "
+            "ten at once ends the oldest. Nothing was changed, and nothing is lost.",
             "Please start again.",
         ),
         Code.ALREADY_USED: Text(
