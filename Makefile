@@ -42,6 +42,7 @@ demo:
 	@exec $(PYTHON) example_apps/demo.py
 
 check: lint
+	@$(BIN)/python tests/support/public_types.py
 	@$(MAKE) test
 
 lint: $(VENV)/test.stamp

@@ -34,7 +34,7 @@ class AuthorizationCode:
     expires_at: float
     family: str | None = None
     """Set when the code is redeemed."""
-    kind: ClassVar = "authorization code"
+    kind: ClassVar[str] = "authorization code"
 
     @property
     def end(self) -> str | None:
@@ -51,7 +51,7 @@ class ReturnCode:
     agent: str
     expires_at: float
     spent: bool = False
-    kind: ClassVar = "return code"
+    kind: ClassVar[str] = "return code"
 
     @property
     def end(self) -> str | None:
