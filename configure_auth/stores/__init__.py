@@ -284,6 +284,13 @@ class ParameterStore(Protocol):
         """Keep nothing under a name any more."""
 
 
+class _NoAccounts:
+    """The accounts of stores that keep attempts alone: a sign-in by them finds no user who is connected already."""
+
+    def owner(self, agent: str, configure_user_id: str) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The stores of one app.
@@ -310,8 +317,9 @@ class Stores:
     @classmethod
     def of_attempts(cls, states: StateStore, close: Callable[[], object] = lambda: None) -> Stores:
         """Return stores for what keeps attempts alone."""
+        accounts: Any = _NoAccounts()
         missing: Any = None
-        return cls(states, missing, missing, missing, missing, missing, close)
+        return cls(states, accounts, missing, missing, missing, missing, close)
 
     async def aclose(self) -> None:
         """`close`, whichever kind of stores these are."""

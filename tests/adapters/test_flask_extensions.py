@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from flask import Flask
 from flask_debugtoolbar import DebugToolbarExtension
 from flask_limiter import Limiter
@@ -40,6 +41,7 @@ def test_limiter_counts_each_view_apart(serve: Serve) -> None:
     assert answers == [401, 401, 429]
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # its own, from Python 3.12 on
 def test_sea_surf_exempts_our_paths(serve: Serve) -> None:
     def customise(app: Flask, configure_auth: Any) -> None:
         app.config["CSRF_CHECK_REFERER"] = False
