@@ -25,7 +25,7 @@ from .site import Site, digest
 
 __all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentClaims", "AgentTable", "UserProfiles"]
 
-LIFETIME = 7 * 24 * 3600.0
+CLAIM_LIFETIME = 7 * 24 * 3600.0
 """Seconds that a claim token is valid. Registering an unclaimed agent again makes a new one."""
 
 _CLAIM_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -89,7 +89,9 @@ class AgentClaims(_JsonFeature):
         claim_hash, now = digest("claim", token.reveal()), site.clock()
         kept: object = await (
             UseStore(
-                lambda stores: stores.agents.register(agent, claim_hash, app=site.agent, until=now + LIFETIME, now=now)
+                lambda stores: stores.agents.register(
+                    agent, claim_hash, app=site.agent, until=now + CLAIM_LIFETIME, now=now
+                )
             )
             if table is None
             else UseStore(lambda stores: table.register(agent, claim_hash))

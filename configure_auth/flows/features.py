@@ -67,7 +67,7 @@ class Features:
                 log.warning("the button failed to read the account: %s", error)
                 found = None
             if found is not None and found.needs_reconnect:
-                look["label"] = "Reconnect Configure"
+                look["label"] = ui.RECONNECT
         return self.plain_button(flow, next, look, signed_in=user_id is not None)
 
     def plain_button(

@@ -1,14 +1,16 @@
 """What people see: the "Continue with Configure" button, and the small pages of a sign-in."""
 
-from configure_auth.ui.buttons import Theme, button, disconnect_form
+from configure_auth.ui.buttons import CONTINUE, RECONNECT, Theme, button, disconnect_form
 from configure_auth.ui.documents import CONTENT_SECURITY_POLICY, content_security_policy, render
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, FramePage, Page, ReloadPage, TerminalPage, WaitPage
-from configure_auth.ui.wording import Text, texts
+from configure_auth.ui.wording import Text, text_of, texts
 
 __all__ = [
     "CONTENT_SECURITY_POLICY",
+    "CONTINUE",
     "ELEMENT_SCRIPT",
+    "RECONNECT",
     "ConfirmPage",
     "ErrorPage",
     "FramePage",
@@ -23,5 +25,6 @@ __all__ = [
     "disconnect_form",
     "element",
     "render",
+    "text_of",
     "texts",
 ]

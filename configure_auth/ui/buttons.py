@@ -45,7 +45,11 @@ _AUTO = _Look(
 _LOOKS: dict[str, _Look] = {"light": _LIGHT, "dark": _DARK, "auto": _AUTO}
 
 
-def button(href: str, *, label: str = "Continue with Configure", theme: Theme = "light") -> Markup:
+CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
+"""The labels: of a first sign-in, and of a connection that must be renewed."""
+
+
+def button(href: str, *, label: str = CONTINUE, theme: Theme = "light") -> Markup:
     """Draw the button: a plain link around an inline SVG.
 
     It looks the same on any page, the one with the strictest Content-Security-Policy included: it brings no style,

@@ -9,11 +9,10 @@ from typing import assert_never
 
 from markupsafe import Markup
 
-from configure_auth.errors import Code
 from configure_auth.ui.buttons import button
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, FramePage, Page, ReloadPage, TerminalPage, WaitPage
 from configure_auth.ui.templating import fill
-from configure_auth.ui.wording import texts
+from configure_auth.ui.wording import text_of
 
 __all__ = ["CONTENT_SECURITY_POLICY", "content_security_policy", "render"]
 
@@ -64,10 +63,7 @@ def render(page: Page) -> str:
         case TerminalPage():
             return fill("terminal.html", values)
         case ErrorPage():
-            # A code without words of its own has those of its kind.
-            text = (
-                texts.get(page.code) or texts[Code.MISCONFIGURED if page.code.status >= 500 else Code.INVALID_REQUEST]
-            )
+            text = text_of(page.code)
             sentence = (page.sentence or "").strip() or text.sentence
             return fill("error.html", values | {"page": page, "text": text, "sentence": sentence})
         case _:

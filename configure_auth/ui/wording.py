@@ -10,7 +10,7 @@ from types import MappingProxyType
 from configure_auth.errors import Code
 from configure_auth.values import STATE_LIFETIME
 
-__all__ = ["Text", "texts"]
+__all__ = ["Text", "text_of", "texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +158,8 @@ texts: Mapping[Code, Text] = MappingProxyType(
     }
 )
 """The text for every code, without technical terms."""
+
+
+def text_of(code: Code) -> Text:
+    """Return the text for a code; one that has no text of its own gets that of its kind."""
+    return texts.get(code) or texts[Code.MISCONFIGURED if code.status >= 500 else Code.INVALID_REQUEST]

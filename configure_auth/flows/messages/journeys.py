@@ -43,7 +43,7 @@ __all__ = [
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
-LIFETIME = 15 * 60.0
+JOURNEY_LIFETIME = 15 * 60.0
 """Seconds that the link of a journey is valid."""
 
 OPEN_LIMIT = 10
@@ -233,7 +233,7 @@ async def start_journey(messages: Messages, subject_key: str | int) -> str:
         # For the hook, which replies in the thread.
         sender=site.sealer.seal(sender.key, "sender", journey_hash),
         created_at=now,
-        expires_at=now + LIFETIME,
+        expires_at=now + JOURNEY_LIFETIME,
     )
     await UseStore(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
     return messages.link(journey_id.reveal())

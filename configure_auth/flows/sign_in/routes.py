@@ -263,7 +263,7 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
     if request.wants_json:
-        body = {"error": code.value, "message": ui.texts[code].sentence}
+        body = {"error": code.value, "message": ui.text_of(code).sentence}
         return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if code is Code.CANCELLED:
         return Response.redirect(with_query(feature.after_cancel or onward, "configure", "cancelled"))
