@@ -9,7 +9,7 @@ from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from .call import Call
 from .profile_session import ProfileSession
-from .sign_in import leads_to, web_origin
+from .sign_in import is_hosted_sign_in, web_origin
 from .texts import first, whole
 from .wire import ResponseBody, api_headers, json_body, read_response, require_text
 
@@ -75,7 +75,7 @@ def connect(session: ProfileSession, *, return_url: str | None = None) -> Call[C
 def _connect_response(body: ResponseBody, settings: Settings) -> ConnectResponse:
     status = cast(ConnectStatus, body.required_choice("status", _STATUSES))
     name = "import_url" if status == "import_ready" else "connect_url"
-    if not leads_to(settings.sign_in_url, body.required_secret(name)):
+    if not is_hosted_sign_in(settings, body.required_secret(name)):
         body.refuse(name)
     link = body.required_secret(name).reveal()
     return ConnectResponse(

@@ -14,7 +14,7 @@ from .message_lines import e164
 from .profile import Subject
 from .sign_in import (
     connector_names,
-    leads_to,
+    is_hosted_sign_in,
     require_complete_url,
     require_theme,
 )
@@ -153,7 +153,7 @@ def create_message_sign_in_url(
 def _message_url(body: ResponseBody, settings: Settings) -> MessageSignInUrl:
     mode = cast(Literal["minted", "plain"], body.required_choice("mode", ("minted", "plain")))
     minted = mode == "minted"
-    if not leads_to(settings.sign_in_url, body.required_secret("url")):
+    if not is_hosted_sign_in(settings, body.required_secret("url")):
         body.refuse("url")
     return MessageSignInUrl(
         url=body.required_secret("url").reveal(),

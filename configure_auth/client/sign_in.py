@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -29,7 +29,7 @@ __all__ = [
     "connector_names",
     "exchange_sign_in_code",
     "is_agent_token",
-    "leads_to",
+    "is_hosted_sign_in",
     "list_sign_in_return_destinations",
     "remove_sign_in_return_to",
     "require_complete_url",
@@ -268,19 +268,20 @@ def _require_return_to(return_to: str | None) -> None:
         raise _refused("return_to must be an absolute URL: https, http on loopback, or a link of your own app")
 
 
-def web_origin(url: str) -> tuple[str, str | None, int] | None:
-    """Scheme, host and port of an absolute URL: https, or http on loopback; None for anything else."""
+def web_origin(url: str, allow_http: Collection[str] = ()) -> tuple[str, str | None, int] | None:
+    """Scheme, host and port of an absolute URL: https, or http on loopback or these hosts; None for anything else."""
     try:
         parts = urlsplit(url)
-        require_origin("url", f"{parts.scheme}://{parts.netloc}")
+        require_origin("url", f"{parts.scheme}://{parts.netloc}", allow_http=allow_http)
         return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except (ValueError, SettingsError):
         return None
 
 
-def leads_to(origin: str, url: Secret) -> bool:
+def is_hosted_sign_in(settings: Settings, url: Secret) -> bool:
     """Whether a link that Configure created is one of the hosted sign-in."""
-    return web_origin(url.reveal()) == web_origin(origin)
+    origin = web_origin(url.reveal(), settings.allow_http)
+    return origin is not None and origin == web_origin(settings.sign_in_url, settings.allow_http)
 
 
 def require_complete_url(url: str | None) -> None:

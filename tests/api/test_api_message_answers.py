@@ -253,6 +253,15 @@ class TestMessageUrl:
         for url in ("http://127.0.0.1:7001/acme", "http://localhost:7003/acme", "https://127.0.0.1:7003/acme"):
             refused(lambda url=url: call.parse(reply(GOOD[MESSAGE_URL] | {"url": url})))  # type: ignore[misc]
 
+    def test_a_sandbox_on_another_host_is_one_origin_too(self) -> None:
+        settings = Settings(
+            api_key=Secret("sk_local_key"), agent="acme", sign_in_url="http://sandbox:4012", allow_http="sandbox"
+        )
+        call = create_message_sign_in_url(settings, **SENDER)
+        assert call.parse(reply(GOOD[MESSAGE_URL] | {"url": "http://sandbox:4012/acme"})).mode == "plain"
+        for url in ("javascript:alert(1)", "http://evil.example/acme", "http://sandbox:4013/acme", "/acme"):
+            refused(lambda url=url: call.parse(reply(GOOD[MESSAGE_URL] | {"url": url})))  # type: ignore[misc]
+
 
 class TestLines:
     def test_both_spellings(self) -> None:
