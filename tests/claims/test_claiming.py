@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from sqlite3 import OperationalError as SqliteError
+from sqlite3 import OperationalError
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
 
 from configure_auth.events import AgentClaimed
 from configure_auth.stores.memory import memory_stores
 
+from ..support.statements import each_statement
 from ..support.stores import StoresAt
 from ..support.web import MakeWeb
 from .conftest import NOBODYS, TAKEN, People, claimed, people_of, said
@@ -179,26 +179,24 @@ durable = pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 
 
 @contextmanager
-def commits(what: Callable[[Connection], object]) -> Iterator[None]:
-    """Within the block every commit of this process does this first, and then fails."""
+def commits(store: str, *, done: bool) -> Iterator[None]:
+    """Within the block every commit of this process fails, done or not."""
 
-    def fail(connection: Connection) -> None:
-        what(connection)
-        raise OperationalError("COMMIT", {}, SqliteError("disk I/O error"))
+    def fail(statement: str) -> None:
+        if statement == "COMMIT":
+            error = OperationalError if store == "sqlite" else psycopg.OperationalError
+            raise error("disk I/O error")
 
-    event.listen(Engine, "commit", fail)
-    try:
+    with each_statement(fail) if done else each_statement(len, before=fail):
         yield
-    finally:
-        event.remove(Engine, "commit", fail)
 
 
 @durable
-def test_a_claim_whose_commit_fails_is_none(people: People) -> None:
+def test_a_claim_whose_commit_fails_is_none(people: People, store: str) -> None:
     token = people.register()
     browser = people.browser("ada")
 
-    with people.nothing_done(), commits(lambda _: None):
+    with people.nothing_done(), commits(store, done=False):
         answer = people.post("ada", {"claimToken": token})
 
     assert said(answer) == (503, {"error": "store_busy"})
@@ -211,11 +209,11 @@ def test_a_claim_whose_commit_fails_is_none(people: People) -> None:
 
 
 @durable
-def test_a_claim_whose_commit_gave_no_answer_is_asked_again(people: People) -> None:
+def test_a_claim_whose_commit_gave_no_answer_is_asked_again(people: People, store: str) -> None:
     token = people.register()
     people.browser("ada")
 
-    with commits(lambda connection: connection.connection.commit()):
+    with commits(store, done=True):
         assert said(people.post("ada", {"claimToken": token})) == (503, {"error": "store_busy"})
 
     assert people.owner() == "ada"
@@ -224,10 +222,10 @@ def test_a_claim_whose_commit_gave_no_answer_is_asked_again(people: People) -> N
 
 
 @durable
-def test_a_registration_whose_commit_fails_leaves_the_old_token_good(people: People) -> None:
+def test_a_registration_whose_commit_fails_leaves_the_old_token_good(people: People, store: str) -> None:
     token = people.register()
 
-    with commits(lambda _: None):
+    with commits(store, done=False):
         assert people.registering("a1")[0] == 503
 
     assert people.claim("ada", token) == claimed("a1")

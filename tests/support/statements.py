@@ -14,12 +14,13 @@ __all__ = ["each_statement"]
 
 
 @contextmanager
-def each_statement(after: Callable[[str], object]) -> Iterator[None]:
-    """Call `after` with each statement that was run, BEGIN and COMMIT too."""
+def each_statement(after: Callable[[str], object], before: Callable[[str], object] = len) -> Iterator[None]:
+    """Call `after`, and `before`, with each statement that is run, BEGIN and COMMIT too."""
     to_sqlite, to_postgresql = databases._on_sqlite, databases._Pool._on
 
     def told(run: Any) -> Any:
         async def running(statement: str, /, **values: Any) -> Any:
+            before(statement.strip())
             rows = await run(statement, **values)
             after(statement.strip())
             return rows
