@@ -139,7 +139,9 @@ class Request:
         """Whether a page of `origin` sent this, or a page of a trusted origin.
 
         Fetch Metadata decides if the browser sends it, else `Origin`, else `Referer`; a script can set none of them.
-        On GET a `Referer` of `origin` always counts: WebKit calls a link of ours "cross-site" if it opens a new tab.
+        On GET a `Referer` of `origin` counts too: WebKit calls a link of ours "cross-site" if it opens a new tab. It
+        must have more than the origin. That alone is left of it where another site, to which a page of ours links,
+        redirects back to us: each redirect keeps what the one before it left.
         """
         came_from = self.headers.get("origin")
         if came_from in trusted:
@@ -147,7 +149,8 @@ class Request:
         site = self.headers.get("sec-fetch-site")
         if site is None:
             return (self._referer_origin if came_from is None else came_from) == origin
-        return site == "same-origin" or (self.method == "GET" and self._referer_origin == origin)
+        is_cut = self.headers.get("referer") in (origin, f"{origin}/")
+        return site == "same-origin" or (self.method == "GET" and not is_cut and self._referer_origin == origin)
 
     @property
     def _referer_origin(self) -> str | None:

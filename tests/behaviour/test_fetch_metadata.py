@@ -82,6 +82,18 @@ def test_a_link_of_another_page_asks_first(web: Web, browser: Browser, site: str
     assert web.people.events == []
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_redirect_of_another_site_that_a_page_of_the_app_links_to_asks_first(
+    web: Web, browser: Browser, site: str
+) -> None:
+    """The default policy cuts the `Referer` down to the origin on the way out, and the redirect brings that back."""
+    answer = browser.get(start_path("login"), site=site, referer=f"{web.url}/")
+
+    assert answer.status_code == 200
+    assert links_of(answer)
+    assert web.people.events == []
+
+
 def test_a_referer_does_not_outweigh_an_origin(web: Web, browser: Browser) -> None:
     own = f"{web.url}/settings"
     assert browser.get(start_path("login"), site=None, referer=own, origin="https://evil.example").status_code == 200
