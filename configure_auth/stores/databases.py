@@ -154,6 +154,13 @@ async def _transaction(run: Run, operation: Operation[T]) -> T:
 _queues: dict[str, threading.Lock] = {}
 
 
+class _Connection(sqlite3.Connection):
+    """Closes itself where its store is dropped without `close`, which Python 3.13 and newer warn of otherwise."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Sqlite:
     """One SQLite file, or a database in memory. Threads share it.
 
@@ -263,7 +270,9 @@ class Sqlite:
                 f"the store's file can't be opened ({error.strerror}); set CONFIGURE_STORE, or store=, to a place that "
                 "this process may write to"
             ) from error
-        connection = sqlite3.connect(self._path, timeout=self._busy, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             connection.execute("PRAGMA secure_delete = ON").fetchall()
