@@ -177,7 +177,7 @@ def test_a_setting_that_keeps_an_app_from_being_made_is_named_once(shop: Shop, f
             "shop:create_app",
             "shop.py:2: RuntimeError (python -c 'import shop; shop.create_app()' shows the whole error)",
         ),
-        ("def create_app(name):\n    return name\n", "shop:create_app", "is a function with arguments"),
+        ("def create_app(name):\n    return name\n", "shop:create_app", "is a function that needs arguments"),
         ("app = 7\n", "shop:app", "shop:app has no ConfigureAuth"),
     ],
 )
