@@ -132,8 +132,12 @@ def dump(path: Path) -> list[str]:
         return list(database.iterdump())
 
 
-def test_the_file_lies_in_the_instance_folder_and_is_the_owner_s(make_site: MakeSite, tmp_path: Path) -> None:
+def test_the_file_lies_in_the_instance_folder_and_is_the_owner_s(
+    make_site: MakeSite, configure_sandbox: Sandbox, tmp_path: Path
+) -> None:
     site = make_site()
+    assert not site.store.exists()
+    site.link(configure_sandbox)
 
     assert site.store == tmp_path / "configure.db"
     assert stat.S_IMODE(site.store.stat().st_mode) == 0o600
