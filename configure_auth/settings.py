@@ -64,34 +64,39 @@ def require_origin(variable: str, value: str, *, path: bool = False, allow_http:
     Raises:
         SettingsError: the value is none of these.
     """
+    origin, problem = _read_origin(value, path=path, allow_http=allow_http)
+    del value  # a secret in the wrong variable must not show in a traceback with local variables
+    if problem:
+        raise SettingsError(f"{variable} {problem}; set it to something like https://app.example.com")
+    return origin
 
-    def refuse(why: str) -> SettingsError:
-        return SettingsError(f"{variable} {why}; set it to something like https://app.example.com")
 
+def _read_origin(value: str, *, path: bool, allow_http: Collection[str]) -> tuple[str, str]:
+    """Return the normalized URL and "", or "" and what is wrong with it."""
     if not _VISIBLE.fullmatch(value):
-        raise refuse("has a space, a control character or a letter outside ASCII (write the host in punycode)")
+        return "", "has a space, a control character or a letter outside ASCII (write the host in punycode)"
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise refuse("isn't a URL") from None
+        return "", "isn't a URL"
     host = parts.hostname
     if parts.scheme not in ("https", "http") or not host or port == 0:
-        raise refuse("isn't an absolute https URL")
+        return "", "isn't an absolute https URL"
     if "%" in host or (_NUMBER.search(host) and not _is_address(host)):
-        raise refuse("has a host that browsers read as another one (percent-encoded, or a shortened IP address)")
+        return "", "has a host that browsers read as another one (percent-encoded, or a shortened IP address)"
     if parts.scheme == "http" and not is_loopback(host) and host not in allow_http:
-        raise refuse("is http, which is for loopback only")
+        return "", "is http, which is for loopback only"
     if "@" in parts.netloc or any(mark in value for mark in "?#*\\") or "//" in parts.path:
-        raise refuse("has user info, a query, a fragment, a wildcard, a backslash or a doubled slash")
+        return "", "has user info, a query, a fragment, a wildcard, a backslash or a doubled slash"
     if _DOT_SEGMENT.search(parts.path):
-        raise refuse("has a dot segment in its path, which browsers resolve")
+        return "", "has a dot segment in its path, which browsers resolve"
     trimmed = parts.path.rstrip("/")
     if not path and trimmed:
-        raise refuse("has a path where only an origin is expected")
+        return "", "has a path where only an origin is expected"
     host = f"[{host}]" if ":" in host else host
     own = port is None or port == _PORTS[parts.scheme]
-    return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}"
+    return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}", ""
 
 
 def require_absolute_uri(variable: str, value: str) -> str:

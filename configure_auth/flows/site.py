@@ -74,7 +74,7 @@ class AppOptions:
         """
         if not settings.has_credentials:
             log.warning(
-                "no credential of Configure is set: the button is empty, and our routes response 503 not_configured; "
+                "no credential of Configure is set: the button is empty, and our routes respond 503 not_configured; "
                 "`python -m configure_auth sandbox` prints values to begin with"
             )
         return Site(

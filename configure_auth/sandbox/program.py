@@ -14,7 +14,7 @@ from .env_file import TOKEN_KEYS, check_env_file, write_env_file
 from .errors import OptionError
 from .sandbox import Sandbox
 from .server import HOST
-from .uris import redirect_uri_error
+from .uris import is_loopback, redirect_uri_error
 
 OAUTH_CALLBACK: Final = "/auth/configure/callback"
 LINK_CALLBACK: Final = "/configure/callback"
@@ -76,7 +76,7 @@ def serve(
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with sandbox:
-            announce(_announcement(sandbox, app_url, write_env))
+            announce(_announcement(sandbox, app_url, write_env, host))
             os.read(reader, 1)
     finally:
         for number, handler in previous.items():
@@ -94,7 +94,7 @@ def _same_machine(url: str) -> list[str]:
     return [url, parts._replace(netloc=other if parts.port is None else f"{other}:{parts.port}").geturl()]
 
 
-def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None) -> str:
+def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None, host: str) -> str:
     settings = {**sandbox.environment(app_url), TOKEN_KEYS: secrets.token_urlsafe(32)}
     if write_env is None:
         shown = f"Settings for your app:\n\n{_lines(settings)}\n"
@@ -107,9 +107,10 @@ def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None) -> str
         shown += f"\n# Instead, for {handle}:\n{_lines(other, '# ')}\n"
     people = [person for person in sandbox.people if person.name]
     known = f"{people[0].name} signs in with {people[0].phone}. " if people else ""
+    warning = "" if is_loopback(host) else "Other machines may reach it, and its keys are known: no real data.\n"
     return (
         f"A local Configure runs on {sandbox.api_url}. {shown}\n"
-        f"Sandbox activity: {sandbox.activity_url}\n"
+        f"{warning}Sandbox activity: {sandbox.activity_url}\n"
         f"{known}Any phone number signs in; the code is 000000. Ctrl-C stops it."
     )
 

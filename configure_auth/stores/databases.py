@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import re
 import sqlite3
 import sys
@@ -32,6 +33,8 @@ from .schema import Preparation, Run
 
 __all__ = ["BUSY_SECONDS", "POSTGRESQL", "SQLITE", "AsyncPostgresql", "Database", "Kind", "Postgresql"]
 __all__ += ["RepeatTransaction", "Sqlite", "Threaded", "completed", "patience"]
+
+log = logging.getLogger("configure_auth")
 
 T = TypeVar("T")
 
@@ -218,7 +221,9 @@ class Sqlite:
             value = completed(_transaction(run, operation))
             if kind == "erase" and self._path is not None:
                 # What was deleted is overwritten in the file (secure_delete), and goes from the log too.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                if busy:
+                    log.warning("deleted data stays in the store's -wal file until no other process reads it")
             return value
         except sqlite3.Error:
             if self._path is not None:

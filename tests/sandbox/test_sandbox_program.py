@@ -275,7 +275,8 @@ def test_a_sandbox_for_other_containers() -> None:
     """It listens on all addresses, and its settings name the public URLs and allow http for them."""
     port = three_free_ports()
     with program(port, "--host", "0.0.0.0", "--public-url", "http://sandbox:4010") as running:
-        settings = dict(line.split("=", 1) for line in announced(running) if line.startswith("CONFIGURE_"))
+        lines = announced(running)
+        settings = dict(line.split("=", 1) for line in lines if line.startswith("CONFIGURE_"))
         page = [
             httpx2.get(f"http://127.0.0.2:{port}/", headers={"Host": host}, trust_env=False).status_code
             for host in ("sandbox:4010", "sandbox:4011", "evil.example")
@@ -285,6 +286,7 @@ def test_a_sandbox_for_other_containers() -> None:
     assert (read.base_url, read.accounts_url) == ("http://sandbox:4010", "http://sandbox:4011")
     assert (read.sign_in_url, read.script_url, read.allow_http) == ("http://sandbox:4012",) * 2 + (("sandbox",),)
     assert page == [200, 403, 403]
+    assert any("Other machines may reach it" in line for line in lines)
 
 
 def test_browsers_may_need_another_url_than_the_app() -> None:

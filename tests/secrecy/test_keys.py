@@ -204,3 +204,12 @@ def test_copies_of_a_secret() -> None:
 
 def test_secrets_with_a_lone_surrogate_compare() -> None:
     assert Secret("\udcff") == Secret("\udcff") != Secret("\udcfe")
+
+
+@pytest.mark.parametrize("variable", ["CONFIGURE_APP_URL", "CONFIGURE_BASE_URL", "CONFIGURE_SIGN_IN_URL"])
+@pytest.mark.parametrize("form", ["{}", "https://app.example.com/?{}", "ftp://{}"])
+def test_a_secret_in_a_setting_for_a_url_is_not_shown(variable: str, form: str) -> None:
+    with pytest.raises(SettingsError, match=variable) as refused:
+        Settings.from_mapping({variable: form.format(CANARY)})
+
+    assert CANARY not in shown(refused.value)
