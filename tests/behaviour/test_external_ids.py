@@ -159,8 +159,8 @@ def test_it_stays_when_the_keys_are_changed_and_resealed(make_web: MakeWeb, tmp_
     both = keyed(NEW_KEY, KEY)
     assert external_id(both) == known
     with both.browser() as admin:
-        assert admin.post("/reseal").json() == {"sealed": 1, "in_use": 0, "unreadable": 0}
-        assert admin.post("/reseal").json() == {"sealed": 0, "in_use": 0, "unreadable": 0}
+        assert admin.post("/reseal").json() == {"sealed": 1, "current": 0, "in_use": 0, "unreadable": 0}
+        assert admin.post("/reseal").json() == {"sealed": 0, "current": 1, "in_use": 0, "unreadable": 0}
 
     assert external_id(keyed(NEW_KEY)) == known
 

@@ -59,8 +59,8 @@ def test_a_key_is_added_in_front_and_later_the_old_one_goes(make_web: MakeWeb, s
     before = [token(both, user) for user in ("u1", "u2")]
     assert all(before)
 
-    assert reseal(both) == {"sealed": 2, "in_use": 0, "unreadable": 0}
-    assert reseal(both) == {"sealed": 0, "in_use": 0, "unreadable": 0}
+    assert reseal(both) == {"sealed": 2, "current": 1, "in_use": 0, "unreadable": 0}
+    assert reseal(both) == {"sealed": 0, "current": 3, "in_use": 0, "unreadable": 0}
 
     assert [token(with_keys(make_web, sealed_with_old, NEW), user) for user in ("u1", "u2")] == before
 
@@ -73,7 +73,7 @@ def test_a_key_that_never_sealed_anything_here_is_refused_in_a_sentence(
         answer = browser.get("/configure/sign-in")
 
     assert ending(answer) == (500, "misconfigured")
-    assert "put the key that did back into the list" in caplog.text
+    assert "add the key that did to the list" in caplog.text
 
 
 def test_a_key_that_went_too_early_leaves_its_tokens_and_says_which_it_was(
@@ -85,12 +85,12 @@ def test_a_key_that_went_too_early_leaves_its_tokens_and_says_which_it_was(
         third.link("+15550100003")
 
     alone = with_keys(make_web, sealed_with_old, NEW)
-    assert reseal(alone) == {"sealed": 0, "in_use": 0, "unreadable": 2}
+    assert reseal(alone) == {"sealed": 0, "current": 2, "in_use": 0, "unreadable": 2}
     assert "not among CONFIGURE_TOKEN_KEYS" in caplog.text
     assert OLD not in caplog.text
     assert token(alone, "u3")
 
-    assert reseal(both) == {"sealed": 2, "in_use": 0, "unreadable": 0}
+    assert reseal(both) == {"sealed": 2, "current": 2, "in_use": 0, "unreadable": 0}
     assert all(token(alone, user) for user in ("u1", "u2"))
 
 
@@ -102,12 +102,12 @@ def test_a_refresh_in_flight_is_left_alone_and_loses_nothing(make_web: MakeWeb, 
     with both.sandbox.hold(TOKEN) as held, ThreadPoolExecutor(1) as other:
         asked = other.submit(token, both, "u2")
         held.arrived.wait()
-        assert reseal(both) == {"sealed": 1, "in_use": 1, "unreadable": 0}
+        assert reseal(both) == {"sealed": 1, "current": 1, "in_use": 1, "unreadable": 0}
         held.release()
 
     assert both.sandbox.is_live(asked.result())
     # The refresh itself sealed with the first key.
-    assert reseal(both) == {"sealed": 0, "in_use": 0, "unreadable": 0}
+    assert reseal(both) == {"sealed": 0, "current": 3, "in_use": 0, "unreadable": 0}
     assert token(with_keys(make_web, sealed_with_old, NEW), "u2") == asked.result()
 
 

@@ -121,7 +121,7 @@ def test_an_unclaimed_and_an_unknown_agent_have_no_owner(people: People) -> None
     assert [answer.status_code for answer in answers] == [409, 409]
     assert answers[0].json() == answers[1].json()
     assert answers[0].json()["code"] == "agent_no_owner"
-    assert "claims it first" in answers[0].json()["message"]
+    assert "must claim it" in answers[0].json()["message"]
 
 
 def test_an_id_that_no_store_can_keep_is_refused_in_a_sentence(people: People) -> None:

@@ -290,7 +290,7 @@ def test_at_another_path_than_the_setting_says_it_is_misconfigured(
     with people_of(make_web(profiles={"resolve": dict, "fields": FIELDS}, settings=url)) as people:
         assert said(people.browser("bob").get("/api/v1/users/ada")) == BROKEN
 
-    assert "put the prefix that the app is mounted under into CONFIGURE_APP_URL" in caplog.text
+    assert "add the prefix that the app is mounted under to CONFIGURE_APP_URL" in caplog.text
 
 
 @pytest.mark.parametrize(

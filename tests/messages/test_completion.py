@@ -181,7 +181,7 @@ def test_the_log_has_neither_the_token_nor_the_journey(platform: Platform, caplo
     platform.post(over)
 
     said = "".join(record.getMessage() + str(record.exc_text) for record in caplog.records)
-    assert said.count("a completion was refused") == 6
+    assert said.count("a completion was rejected") == 6
     for secret in (completion["token"], completion["journeyId"], over["token"], over["journeyId"], KEY):
         assert secret not in said
 

@@ -112,8 +112,8 @@ def test_they_stay_when_the_keys_are_changed_and_resealed(
     both = platform(NEW, OLD)
     on_its_way = both.connect("chat:new")
     # Ada's token and the key of the ids; the journey has the new key already.
-    assert both.verb("/reseal") == {"sealed": 2, "in_use": 0, "unreadable": 0}
-    assert both.verb("/reseal") == {"sealed": 0, "in_use": 0, "unreadable": 0}
+    assert both.verb("/reseal") == {"sealed": 2, "current": 0, "in_use": 0, "unreadable": 0}
+    assert both.verb("/reseal") == {"sealed": 0, "current": 2, "in_use": 0, "unreadable": 0}
     assert known(both) == first
 
     alone = platform(NEW)

@@ -28,14 +28,14 @@ PLACES = [None, *STORES.values()]
 
 
 def test_one_class_is_caught_as_authlibs_and_as_ours() -> None:
-    error = ConfigureOAuthError(SignInError(Code.CANCELLED, "the person cancelled"))
+    error = ConfigureOAuthError(SignInError(Code.CANCELLED, "the user cancelled"))
 
     assert isinstance(error, OAuthError)
     assert isinstance(error, ConfigureAuthError)
     assert (error.error, error.description, str(error), error.uri) == (
         "cancelled",
-        "the person cancelled",
-        "cancelled: the person cancelled",
+        "the user cancelled",
+        "cancelled: the user cancelled",
         None,
     )
     assert type(error.error) is str
