@@ -128,7 +128,7 @@ def _by_another_name(setup: SetUp) -> None:
 
 _KEY, _PUBLISHABLE, _AGENT = "CONFIGURE_API_KEY", "CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_AGENT"
 _ID, _SECRET = "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET"
-_NOWHERE = "needs: CONFIGURE_APP_URL, below which the callbacks lie"
+_NOWHERE = "needs: CONFIGURE_APP_URL, which the callbacks are below"
 _APP, _KEYS, _SSO = "CONFIGURE_APP_URL", "CONFIGURE_TOKEN_KEYS", "CONFIGURE_SSO_REDIRECT_URI"
 _API, _ACCOUNTS, _SIGN_IN, _SCRIPT = (f"CONFIGURE_{name}_URL" for name in ("BASE", "ACCOUNTS", "SIGN_IN", "SCRIPT"))
 _NOT_LISTED = {"callback": "Configure doesn't list OAuth clients for this key; authorize is checked next"}

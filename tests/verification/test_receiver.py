@@ -219,7 +219,7 @@ def test_whoever_hangs_up_early_has_signed_in(place: Place, monkeypatch: pytest.
     def hangs_up(handler: object, status: int, page: bytes) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(receiver._Handler, "_answer", hangs_up)
+    monkeypatch.setattr(receiver._Handler, "_respond", hangs_up)
 
     assert place.send(_request("GET", RIGHT.encode())) == b""
     assert place.receiver.wait(30) == END
