@@ -98,7 +98,7 @@ async def _reseal_links(site: Site, ends: Counter[End | None]) -> None:
     after: str | None = None
     while page := await _links(site, after):
         for link in page:
-            if not link.is_wish:
+            if not link.is_opt_out:
                 is_current = site.sealer.is_current(link.token)
                 ends["current" if is_current else await _resealed_link(site, link)] += 1
         after = page[-1].subject

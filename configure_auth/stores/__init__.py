@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from ..values import ClaimedAgent, Intent, Journey, Kind, LinkedAccount, PendingSignIn
 
 __all__ = [
-    "LINGER",
+    "OUTCOME_TTL",
     "REPLAY",
     "AccountStore",
     "AgentStore",
@@ -32,7 +32,7 @@ __all__ = [
     "Stores",
 ]
 
-LINGER = 120.0
+OUTCOME_TTL = 120.0
 """Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
 
 REPLAY = 30.0
@@ -77,7 +77,7 @@ class StoredSubject:
     """The link of a message's sender, with its sealed token. `subject` is the keyed hash that stands for the sender.
 
     `proven` is false from the end of a journey to the sender's next message, which may show that somebody else followed
-    the link. `serial` is new with every change. Without user and token (both are "") it's the wish of a sender who
+    the link. `serial` is new with every change. Without user and token (both are "") it is the opt-out of a sender who
     disconnected, not to be recognised by phone.
     """
 
@@ -90,7 +90,7 @@ class StoredSubject:
     serial: str = ""
 
     @property
-    def is_wish(self) -> bool:
+    def is_opt_out(self) -> bool:
         return not self.token
 
     @property
@@ -152,7 +152,7 @@ class StateStore(Protocol):
     def read(
         self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
     ) -> PendingSignIn | None:
-        """The attempt as it stands, for its own browser only; None where it ended `LINGER` s ago, or is unknown."""
+        """Return the attempt of its own browser; None if it is unknown, or ended `OUTCOME_TTL` ago."""
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         """Remember how a claimed attempt ended, and for whom; `replay` goes `REPLAY` s later, with the next write."""
@@ -223,8 +223,8 @@ class JourneyStore(Protocol):
     def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
         """Use a journey of the link's agent and sender up and save its link, both or neither.
 
-        The journey's `sender` is wiped. A link of the same sender to the same Configure user is renewed, and a wish is
-        over.
+        The journey's `sender` is wiped. A link of the same sender to the same Configure user is renewed, and an opt-out
+        ends.
         """
 
     def find(self, agent: str, subject: str) -> StoredSubject | None:
@@ -236,8 +236,8 @@ class JourneyStore(Protocol):
     def remove(self, agent: str, subject: str, *, serial: str) -> bool:
         """Delete the link that still has this serial."""
 
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        """Put a wish in the place of its sender's link, and delete open journeys; what was there before."""
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        """Put an opt-out in the place of its sender's link, and delete open journeys; what was there before."""
 
     def forget(self, agent: str, subject: str) -> StoredSubject | None:
         """Delete all there is of a sender, open journeys too; the link deleted."""

@@ -26,7 +26,7 @@ from redis.retry import Retry
 from ..errors import SettingsError, StoreError
 from ..runtime.loops import worker_threads
 from ..values import Intent, PendingSignIn
-from . import LINGER, REPLAY, StateStore
+from . import OUTCOME_TTL, REPLAY, StateStore
 
 __all__ = ["open_redis"]
 
@@ -170,7 +170,7 @@ class RedisStates:
         self._perform = perform
 
     def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
-        seconds = max(1, math.ceil(record.expires_at + LINGER - now))
+        seconds = max(1, math.ceil(record.expires_at + OUTCOME_TTL - now))
         mine = (record.state_hash, record.browser_hash, record.agent)
         given = (*mine, json.dumps(asdict(record)), repr(record.created_at), seconds, limit, record.user_id or "")
         return self._does(_PUT, given, _nothing)
@@ -185,7 +185,7 @@ class RedisStates:
     def read(
         self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
     ) -> PendingSignIn | None:
-        return self._does(_READ, (state_hash, browser_hash, intent, agent, repr(now - LINGER)), _record)
+        return self._does(_READ, (state_hash, browser_hash, intent, agent, repr(now - OUTCOME_TTL)), _record)
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         return self._does(

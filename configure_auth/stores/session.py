@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..values import Intent, PendingSignIn
-from . import LINGER, Stores
+from . import OUTCOME_TTL, Stores
 from .sealing import Sealer
 
 __all__ = ["session_stores"]
@@ -62,7 +62,7 @@ class SessionStates:
             return None  # of another client secret; the person starts again
         record = PendingSignIn(**({"user_id": None, "next": None, "verifier": None, "version": None} | plain))
         mine = (record.browser_hash, record.intent, record.agent) == (browser_hash, intent, agent)
-        return record if mine and record.expires_at + LINGER > now else None
+        return record if mine and record.expires_at + OUTCOME_TTL > now else None
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
         """Nothing is kept: a token doesn't belong into a cookie."""

@@ -11,7 +11,7 @@ from functools import cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ..values import ClaimedAgent, Journey, PendingSignIn
-from . import LINGER, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
+from . import OUTCOME_TTL, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
 from . import statements as sql
 from .databases import Database, Kind, RepeatTransaction
 from .schema import Run
@@ -92,7 +92,7 @@ class SqlStates(_SqlStore):
 
     @_reads
     async def read(self, run: Run, /, state_hash: str, *, now: float, **given: Any) -> PendingSignIn | None:
-        rows = await run(sql.READ_ATTEMPT, state_hash=state_hash, ended=now - LINGER, **given)
+        rows = await run(sql.READ_ATTEMPT, state_hash=state_hash, ended=now - OUTCOME_TTL, **given)
         return _first(PendingSignIn, rows)
 
     @_writes
@@ -110,10 +110,10 @@ class SqlStates(_SqlStore):
     async def purge(self, run: Run, *, now: float) -> int:
         # All replays at once, because only what is deleted counts as a step; there are few.
         await run(sql.WIPE_REPLAYS, until=now, limit=1_000_000)
-        return len(await run(sql.SWEEP_ATTEMPTS, until=now - LINGER, limit=PURGE))
+        return len(await run(sql.SWEEP_ATTEMPTS, until=now - OUTCOME_TTL, limit=PURGE))
 
     async def _tidy(self, run: Run, now: float) -> None:
-        await self._sweep(run, now, (sql.WIPE_REPLAYS, now), (sql.SWEEP_ATTEMPTS, now - LINGER))
+        await self._sweep(run, now, (sql.WIPE_REPLAYS, now), (sql.SWEEP_ATTEMPTS, now - OUTCOME_TTL))
 
 
 class SqlAccounts(_SqlStore):
@@ -255,9 +255,9 @@ class SqlJourneys(_SqlStore):
         return bool(await run(sql.REMOVE_LINK, agent=agent, subject=subject, serial=serial))
 
     @_writes
-    async def unlink(self, run: Run, wish: StoredSubject) -> StoredSubject | None:
-        gone = await _forgotten(run, wish.agent, wish.subject)
-        await run(sql.REPLACE_LINK, **_values(wish))
+    async def unlink(self, run: Run, opt_out: StoredSubject) -> StoredSubject | None:
+        gone = await _forgotten(run, opt_out.agent, opt_out.subject)
+        await run(sql.REPLACE_LINK, **_values(opt_out))
         return gone
 
     @_erases

@@ -301,34 +301,34 @@ class LooksThenRemoves(MemoryJourneys):
 
 
 class UnlinksTheLinkOnly(MemoryJourneys):
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        present = self._links.get((wish.agent, wish.subject))
-        self._links[wish.agent, wish.subject] = wish
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        present = self._links.get((opt_out.agent, opt_out.subject))
+        self._links[opt_out.agent, opt_out.subject] = opt_out
         return present
 
 
 class UnlinksSilently(MemoryJourneys):
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        super().unlink(wish)
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        super().unlink(opt_out)
         return None
 
 
 class UnlinksWithoutAWish(MemoryJourneys):
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        return self.forget(wish.agent, wish.subject)
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        return self.forget(opt_out.agent, opt_out.subject)
 
 
 class UnlinksForAllAgents(MemoryJourneys):
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        for one in {known for known, _ in self._links} - {wish.agent}:
-            self.forget(one, wish.subject)
-        return super().unlink(wish)
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        for one in {known for known, _ in self._links} - {opt_out.agent}:
+            self.forget(one, opt_out.subject)
+        return super().unlink(opt_out)
 
 
 class TakesAWishForALink(MemoryJourneys):
     def complete(self, journey_hash: str, *, link: StoredSubject, token_hash: str, now: float) -> Completed:
         present = self._links.get((link.agent, link.subject))
-        if present is not None and present.is_wish:
+        if present is not None and present.is_opt_out:
             return "taken"
         return super().complete(journey_hash, link=link, token_hash=token_hash, now=now)
 
@@ -347,7 +347,7 @@ class ForgetsTheLinkOnly(MemoryJourneys):
 
 
 class LooksThenForgets(MemoryJourneys):
-    """Asks for the link first, and then deletes it, or puts a wish in its place."""
+    """Asks for the link first, and then deletes it, or puts an opt-out in its place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -360,11 +360,11 @@ class LooksThenForgets(MemoryJourneys):
         super().forget(agent, subject)
         return seen
 
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        seen = self.find(wish.agent, wish.subject)
-        if seen is not None and not seen.is_wish:
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        seen = self.find(opt_out.agent, opt_out.subject)
+        if seen is not None and not seen.is_opt_out:
             self._two.meet()
-        super().unlink(wish)
+        super().unlink(opt_out)
         return seen
 
 

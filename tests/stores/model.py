@@ -9,7 +9,7 @@ from dataclasses import replace as changed
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from configure_auth.stores import LINGER, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
+from configure_auth.stores import OUTCOME_TTL, REPLAY, Completed, Saved, StoredAccount, StoredSubject, Stores
 from configure_auth.values import ClaimedAgent, Intent, Journey, PendingSignIn
 
 __all__ = [
@@ -67,7 +67,7 @@ class MemoryStates:
         self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
     ) -> PendingSignIn | None:
         record = self._mine(state_hash, browser_hash, intent, agent)
-        return None if record is None or record.expires_at + LINGER <= now else record
+        return None if record is None or record.expires_at + OUTCOME_TTL <= now else record
 
     @_alone
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
@@ -94,7 +94,7 @@ class MemoryStates:
         return record
 
     def _drop_ended(self, now: float) -> int:
-        ended = [key for key, record in self._records.items() if record.expires_at + LINGER <= now]
+        ended = [key for key, record in self._records.items() if record.expires_at + OUTCOME_TTL <= now]
         for key in ended:
             del self._records[key]
         for key, record in self._records.items():
@@ -271,9 +271,9 @@ class MemoryJourneys:
         return True
 
     @_alone
-    def unlink(self, wish: StoredSubject) -> StoredSubject | None:
-        present = self._forget(wish.agent, wish.subject)
-        self._links[wish.agent, wish.subject] = wish
+    def unlink(self, opt_out: StoredSubject) -> StoredSubject | None:
+        present = self._forget(opt_out.agent, opt_out.subject)
+        self._links[opt_out.agent, opt_out.subject] = opt_out
         return present
 
     @_alone

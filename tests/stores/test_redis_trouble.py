@@ -22,7 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from configure_auth import StoreError
-from configure_auth.stores import LINGER, Stores
+from configure_auth.stores import OUTCOME_TTL, Stores
 from configure_auth.testing.conformance.records import END, NOW, attempt
 from configure_auth.values import PendingSignIn
 
@@ -287,9 +287,9 @@ def test_the_list_of_a_users_attempts_loses_those_that_have_ended(redis_url: str
 
         def expect(*records: PendingSignIn) -> None:
             assert set(client.zrange(listed, 0, -1)) == {record.state_hash.encode() for record in records}
-            assert 0 < client.ttl(listed) <= END - NOW + LINGER
+            assert 0 < client.ttl(listed) <= END - NOW + OUTCOME_TTL
 
-        later(LINGER)
+        later(OUTCOME_TTL)
         begun = put(stores, attempt("begun", user_id="u1"))
         expect(short, long, begun)
 
@@ -297,7 +297,7 @@ def test_the_list_of_a_users_attempts_loses_those_that_have_ended(redis_url: str
         begun_later = put(stores, attempt("begun later", user_id="u1"))
         expect(long, begun, begun_later)
 
-        later(END - NOW + LINGER)
+        later(END - NOW + OUTCOME_TTL)
         signed_in = put(stores, attempt("signed in"))
         claimed(stores, signed_in)
         stores.states.finish(signed_in.state_hash, outcome="outcome", replay=None, user_id="u1", now=NOW + 2)

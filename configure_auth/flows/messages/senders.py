@@ -75,7 +75,7 @@ async def _identified(
     site = messages.site
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
     recognition = None
-    if link is not None and link.is_wish:
+    if link is not None and link.is_opt_out:
         return nobody
     if link is not None and not link.proven:
         # Until a phone proves it: another user than the sender may have followed a forwarded link.
@@ -178,7 +178,7 @@ async def export_subject(messages: Messages, subject_key: str | int) -> LinkedAc
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, sender.subject))
-    return None if link is None or link.is_wish else link.public
+    return None if link is None or link.is_opt_out else link.public
 
 
 async def unlink_subject(messages: Messages, subject_key: str | int) -> bool:
@@ -203,7 +203,7 @@ async def forget_subject(messages: Messages, subject_key: str | int) -> bool:
 
 
 async def _told_of(gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> bool:
-    if gone is None or gone.is_wish:
+    if gone is None or gone.is_opt_out:
         return False
     await Emit(SenderUnlinked(account=gone.public, why=why))
     return True

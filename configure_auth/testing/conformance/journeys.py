@@ -369,10 +369,10 @@ class JourneyConformance(Conformance):
 
             got = at_once(lambda stores, number, subject: stores.journeys.unlink(_wish(subject, number)), saved.subject)
 
-            assert [one for one in got if one is not None and not one.is_wish] == [saved]
+            assert [one for one in got if one is not None and not one.is_opt_out] == [saved]
             left = _find(kept, saved)
             assert left is not None
-            assert left.is_wish
+            assert left.is_opt_out
 
     def test_of_completions_and_a_forgetting_at_once_nothing_is_left(self, kept: Stores, at_once: AtOnce) -> None:
         def step(stores: Stores, number: int, records: list[Journey]) -> object:
@@ -392,14 +392,14 @@ class JourneyConformance(Conformance):
     def test_a_wish_takes_the_place_of_a_link_and_of_journeys(self, kept: Stores) -> None:
         saved, waiting = link("s1", "c1"), _put(kept, journey("j1", subject="s1"))
         kept.journeys.save(saved, serial=None)
-        wish = link("s1", "", token="", serial="wish")
+        opt_out = link("s1", "", token="", serial="opt_out")
 
-        assert kept.journeys.unlink(wish) == saved
-        assert _find(kept, saved) == wish
+        assert kept.journeys.unlink(opt_out) == saved
+        assert _find(kept, saved) == opt_out
         assert _read(kept, waiting) is None
         # Again, and of a sender who had no link.
-        assert kept.journeys.unlink(replace(wish, serial="again")) == wish
-        assert kept.journeys.unlink(link("s2", "", token="", serial="wish")) is None
+        assert kept.journeys.unlink(replace(opt_out, serial="again")) == opt_out
+        assert kept.journeys.unlink(link("s2", "", token="", serial="opt_out")) is None
 
     def test_a_wish_is_of_one_sender_alone(self, kept: Stores) -> None:
         others = [link("s2", "c1"), link("s1", "c1", agent="b")]
@@ -407,17 +407,17 @@ class JourneyConformance(Conformance):
         for one in others:
             kept.journeys.save(one, serial=None)
 
-        kept.journeys.unlink(link("s1", "", token="", serial="wish"))
+        kept.journeys.unlink(link("s1", "", token="", serial="opt_out"))
 
         assert [_find(kept, one) for one in others] == others
         assert [_read(kept, record) for record in records] == records
-        assert kept.journeys.forget("a", "s1") == link("s1", "", token="", serial="wish")
+        assert kept.journeys.forget("a", "s1") == link("s1", "", token="", serial="opt_out")
 
     def test_of_completions_and_a_wish_at_once_the_wish_is_left(self, kept: Stores, at_once: AtOnce) -> None:
         def step(stores: Stores, number: int, records: list[Journey]) -> object:
             if number % 2:
-                wish = link(records[number].subject, "", token="", serial=f"wish {number}")
-                return cast(object, stores.journeys.unlink(wish))
+                opt_out = link(records[number].subject, "", token="", serial=f"opt_out {number}")
+                return cast(object, stores.journeys.unlink(opt_out))
             return _complete(stores, records[number])
 
         for turn in range(ROUNDS):
@@ -428,16 +428,16 @@ class JourneyConformance(Conformance):
 
             found = _find(kept, link(subject, "c1"))
             assert found is not None
-            assert found.is_wish
+            assert found.is_opt_out
             assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
 
     def test_a_wish_is_over_with_a_new_link_only(self, kept: Stores) -> None:
-        wish = link("s1", "", token="", serial="wish")
-        kept.journeys.unlink(wish)
+        opt_out = link("s1", "", token="", serial="opt_out")
+        kept.journeys.unlink(opt_out)
 
         assert kept.journeys.save(link("s1", "c1", serial="recognised"), serial=None) is False
         assert _complete(kept, _put(kept, journey("j1", subject="s1"))) == "linked"
-        assert _find(kept, wish) != wish
+        assert _find(kept, opt_out) != opt_out
 
     def test_an_agents_links_are_paged(self, kept: Stores) -> None:
         links = {subject: link(subject, "c1", serial=subject) for subject in ("s3", "s1", "s5", "s2", "s4")}
@@ -581,4 +581,4 @@ def _purge(stores: Stores, *, now: float) -> int:
 
 
 def _wish(subject: str, number: int) -> StoredSubject:
-    return link(subject, "", token="", serial=f"wish {number}")
+    return link(subject, "", token="", serial=f"opt_out {number}")

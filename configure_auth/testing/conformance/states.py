@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from ...stores import LINGER, REPLAY, Stores
+from ...stores import OUTCOME_TTL, REPLAY, Stores
 from ...values import Intent, PendingSignIn
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import END, NOW, ODD_IDS, attempt, hashed, odd_attempt
@@ -83,8 +83,8 @@ class StateConformance(Conformance):
         record = _put(kept, attempt("s"))
 
         assert _read(kept, record, now=END) == record
-        assert _read(kept, record, now=END + LINGER - 0.5) == record
-        assert _read(kept, record, now=END + LINGER) is None
+        assert _read(kept, record, now=END + OUTCOME_TTL - 0.5) == record
+        assert _read(kept, record, now=END + OUTCOME_TTL) is None
 
     def test_an_outcome_is_remembered_with_its_user(self, kept: Stores) -> None:
         outcome = "sealed 'outcome' é"
@@ -97,7 +97,7 @@ class StateConformance(Conformance):
 
             finished = replace(claimed, outcome=outcome, replay=replay, user_id="u1", finished_at=NOW + 2.1234567)
             assert _read(kept, record) == finished
-            assert _read(kept, record, now=END + LINGER - 0.5) == finished
+            assert _read(kept, record, now=END + OUTCOME_TTL - 0.5) == finished
 
     def test_an_outcome_without_a_user_leaves_it_whose_it_was(self, kept: Stores) -> None:
         for starter in ("starter", None):
@@ -258,7 +258,7 @@ class StateConformance(Conformance):
         _finish(kept, ended[1])
         present = _put(kept, attempt("s5", expires_at=END + 0.5))
 
-        counted = _purge(kept, now=END + LINGER)
+        counted = _purge(kept, now=END + OUTCOME_TTL)
 
         assert self.own_clock or counted == 5
         assert self.own_clock or [_read(kept, record) for record in ended] == [None] * 5
@@ -267,7 +267,7 @@ class StateConformance(Conformance):
     def test_nothing_is_purged_that_lingers(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
 
-        assert _purge(kept, now=END + LINGER - 0.5) == 0
+        assert _purge(kept, now=END + OUTCOME_TTL - 0.5) == 0
         assert _read(kept, record) == record
 
     def test_there_is_nothing_to_purge_where_nothing_is(self, kept: Stores) -> None:
