@@ -232,7 +232,7 @@ def test_a_field_that_is_no_json_is_our_error_and_shows_nothing(
 
     assert said(answer) == BROKEN
     assert answer.text == '{"error": "misconfigured"}'
-    (error,) = [record for record in caplog.records if record.levelname == "ERROR" and record.module == "attempts"]
+    (error,) = [record for record in caplog.records if record.levelname == "ERROR" and record.module == "failures"]
     assert name == "a circle" or "a field of a user's profile is" in error.getMessage()
     assert "secret" not in error.getMessage()
 
@@ -287,7 +287,8 @@ def test_at_another_path_than_the_setting_says_it_is_misconfigured(
     make_web: MakeWeb, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = {"CONFIGURE_APP_URL": "{url}/elsewhere"}
-    with people_of(make_web(profiles={"resolve": dict, "fields": FIELDS}, settings=url)) as people:
+    web = make_web(link=None, login=None, profiles={"resolve": dict, "fields": FIELDS}, settings=url)
+    with people_of(web) as people:
         assert said(people.browser("bob").get("/api/v1/users/ada")) == BROKEN
 
     assert "add the prefix that the app is mounted under to CONFIGURE_APP_URL" in caplog.text

@@ -200,7 +200,7 @@ def test_under_a_path_of_ones_own_and_a_mount(make_web: MakeWeb) -> None:
 def test_at_another_path_than_the_setting_says_it_is_misconfigured(
     make_web: MakeWeb, caplog: pytest.LogCaptureFixture
 ) -> None:
-    web = make_web(claims={}, settings={"CONFIGURE_APP_URL": "{url}/elsewhere"})
+    web = make_web(link=None, login=None, claims={}, settings={"CONFIGURE_APP_URL": "{url}/elsewhere"})
     with people_of(web) as people:
         token = people.register()
         assert people.claim("ada", token) == (500, {"error": "misconfigured"})

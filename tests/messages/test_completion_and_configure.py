@@ -296,7 +296,8 @@ def test_while_the_store_fails_nothing_is_done_and_the_journey_stays_good(
 def test_under_another_path_than_configure_is_told_it_says_so_in_the_log_alone(
     make_web: MakeWeb, caplog: pytest.LogCaptureFixture
 ) -> None:
-    platform = Platform(make_web(messages={}, settings={"CONFIGURE_APP_URL": "{url}/elsewhere"}))
+    url = {"CONFIGURE_APP_URL": "{url}/elsewhere"}
+    platform = Platform(make_web(link=None, login=None, messages={}, settings=url))
     with platform.browser:
         completion = good(platform, platform.connect())
         with nothing_done(platform):
