@@ -99,7 +99,7 @@ def test_unknown_keys_are_refused_until_the_readme_s_statement_lets_them_in(
     known = before.configure_user()
     site = make_site(CONFIGURE_TOKEN_KEYS=SECOND)
     status, page = site.link(configure_sandbox)
-    assert (status, "set up yet" in (page or "")) == (500, True)
+    assert (status, "set up correctly" in (page or "")) == (500, True)
 
     found = re.search(r'sqlite3 configure.db "(DELETE[^"]+)"', DOCUMENTATION)
     assert found

@@ -246,7 +246,8 @@ def test_postgresql_says_the_command_until_it_was_run(
 
 
 def test_the_command_changes_a_file_too(sqlite: Engine, tmp_path: Path) -> None:
-    assert tables(sqlite) == (0, f"the tables of schema {SCHEMA} were changed from schema 1\n")
+    file = sqlite.url.database
+    assert tables(sqlite) == (0, f"{file}: the tables of schema {SCHEMA} were changed from schema 1\n")
 
     stores = opened(url_of(sqlite), tmp_path)
     assert_the_same_accounts(stores)
