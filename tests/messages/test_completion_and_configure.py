@@ -118,7 +118,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "502 as HTML": ({"status": 502, "body": "<h1>Bad gateway</h1>", "content_type": "text/html"}, "5"),
     "503 and when to come back": ({"status": 503, "headers": {"Retry-After": "7"}}, "7"),
     "429 and when to come back": ({"status": 429, "headers": {"Retry-After": "9"}}, "9"),
-    "429 for a day": ({"status": 429, "headers": {"Retry-After": "86400"}}, "60"),
+    "429 for a day": ({"status": 429, "headers": {"Retry-After": "86400"}}, "86400"),
     "our key is not taken": ({"status": 401, "body": {"error": "x"}}, "5"),
     "our key may not": ({"status": 403, "body": {"error": {"type": "permission_error", "code": "x"}}}, "5"),
     "the quota is used up": (
