@@ -168,7 +168,7 @@ ROW = SimpleNamespace(agent_id="7", owner_user_id=ADA, is_new=True)
         (("7", ADA), "returned a tuple; expected a ClaimedAgent or None"),
         (ROW, "returned a SimpleNamespace; expected a ClaimedAgent or None"),
         (ClaimedAgent(agent_id="7", owner_user_id=None, is_new=True), "an agent without an owner"),  # type: ignore[arg-type]
-        (ClaimedAgent(agent_id="7", owner_user_id=1.5), "ClaimedAgent.owner_user_id must"),  # type: ignore[arg-type]
+        (ClaimedAgent(agent_id="7", owner_user_id=1.5), "ClaimedAgent.owner_user_id: got a float"),  # type: ignore[arg-type]
         (ClaimedAgent(agent_id="", owner_user_id=ADA), "agent_id must be the app's own id"),
     ],
 )
