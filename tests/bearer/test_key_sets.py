@@ -256,7 +256,7 @@ class TestOutage:
         def fail(*_: object) -> None:
             raise ArithmeticError
 
-        monkeypatch.setattr(key_sets, "read_answer", fail)
+        monkeypatch.setattr(key_sets, "read_response", fail)
 
         assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
 
