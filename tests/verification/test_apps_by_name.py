@@ -146,7 +146,7 @@ def test_flask_says_which_setting_keeps_the_app_from_being_made(shop: Shop) -> N
     code, checks = shop.flask()
 
     assert (code, ends(checks)) == (1, {"CONFIGURE_API_KEY": "failed"})
-    assert checks["app"]["found"] == "it can't be loaded before that is fixed"
+    assert checks["app"]["found"] == "it can't be loaded until that is fixed"
 
 
 @pytest.mark.parametrize("framework", APPS)
@@ -416,6 +416,21 @@ def test_a_missing_setting_that_keeps_an_app_from_being_made_is_named_once(shop:
     code, checks = shop.verify("--app", "shop:create_app")
 
     assert (code, ends(checks)) == (1, {"CONFIGURE_AGENT": "failed"})
+    assert checks["app"]["found"] == "its routes respond 503 not_configured until that is fixed"
+    assert {checks[name]["found"] for name in ("store", "login_guard")} == {"needs: the app"}
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_a_login_without_an_oauth_client_is_a_failure(shop: Shop, framework: str) -> None:
+    shop.write(APPS[framework])
+    del shop.variables["CONFIGURE_OAUTH_CLIENT_ID"]
+    del shop.variables["CONFIGURE_OAUTH_CLIENT_SECRET"]
+
+    code, checks = shop.verify("--app", "shop:create_app")
+
+    assert (code, ends(checks)["app"]) == (1, "failed")
+    assert "CONFIGURE_OAUTH_CLIENT_ID" in checks["app"]["remedy"]
+    assert checks["login_guard"]["found"] == "needs: the app"
 
 
 def test_a_prefix_that_the_url_lacks_is_said(shop: Shop) -> None:

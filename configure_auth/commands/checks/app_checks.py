@@ -30,16 +30,16 @@ def _of_app(check: AppCheck) -> Callable[[Deployment], Flow[Finding]]:
     return checked
 
 
-_AFTER = ("app",)
+_APP = ("app",)
 
 APP_CHECKS = (
-    Check(name="mount", title="the app's path", flow=_of_app(mount), after=_AFTER),
-    Check(name="secret_key", title="the session key", flow=_of_app(secret_key), after=_AFTER),
-    Check(name="session_cookie", title="the session cookie", flow=_of_app(session_cookie), after=(*_AFTER, "mount")),
-    Check(name="store", title="the store", flow=_of_app(store), after=_AFTER),
-    Check(name="workers", title="the workers", flow=_of_app(workers), after=_AFTER),
-    Check(name="user_ids", title="the user ids", flow=_of_app(user_ids), after=_AFTER),
-    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=_AFTER),
-    Check(name="login_guard", title="access to our routes", flow=_of_app(login_guard), after=_AFTER, needs=("mount",)),
-    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=_AFTER),
+    Check(name="mount", title="the app's path", flow=_of_app(mount), after=_APP),
+    Check(name="secret_key", title="the session key", flow=_of_app(secret_key), after=_APP),
+    Check(name="session_cookie", title="the session cookie", flow=_of_app(session_cookie), after=(*_APP, "mount")),
+    Check(name="store", title="the store", flow=_of_app(store), needs=_APP),
+    Check(name="workers", title="the workers", flow=_of_app(workers), after=_APP),
+    Check(name="user_ids", title="the user ids", flow=_of_app(user_ids), after=_APP),
+    Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=_APP),
+    Check(name="login_guard", title="access to our routes", flow=_of_app(login_guard), needs=(*_APP, "mount")),
+    Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=_APP),
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...errors import ConfigureAuthError
+from ...errors import ConfigureAuthError, NotConfigured
 from ...values import Secret
 from ..apps.loading import import_object
 from ..apps.targets import Target, closing_targets, perform_without_app
@@ -82,7 +82,7 @@ def verify_app(
             targets = load()
         except ConfigureAuthError as error:
             settings, results = read_settings(environment)
-            results.append(_app_result(_not_loaded(error, results)))
+            results.append(_app_result(_unusable(error, results, "it can't be loaded")))
             return _summarize(report, _verify_without_app(Deployment(settings=settings), results, report, None))
         with closing_targets(tuple(targets)):
             table = None if users is None else import_object(users)
@@ -96,7 +96,8 @@ def verify_app(
                     application=None if isinstance(application, Finding) else application,
                     environment=environment,
                 )
-                results.insert(0, _app_result(application if isinstance(application, Finding) else _routes(target)))
+                found_of_app = application if isinstance(application, Finding) else _routes(target, results)
+                results.insert(0, _app_result(found_of_app))
                 found = verify(
                     deployment,
                     results,
@@ -237,14 +238,19 @@ def _verify_without_app(
     return verify(deployment, results, (), perform, report, patience=patience)
 
 
-def _not_loaded(error: ConfigureAuthError, results: Sequence[Result]) -> Finding:
+def _unusable(error: ConfigureAuthError, results: Sequence[Result], found: str) -> Finding:
     causes = (result for result in results if result.finding.end is End.FAILED)
     if any(one.name in str(error) or (one.finding.remedy or one.name) in str(error) for one in causes):
-        return skipped("it can't be loaded before that is fixed")
-    return failed("it can't be loaded", str(error))
+        return skipped(f"{found} until that is fixed")
+    return failed(found, str(error))
 
 
-def _routes(target: Target) -> Finding:
+def _routes(target: Target, results: Sequence[Result]) -> Finding:
+    try:
+        for feature in target.features.registered.values():
+            target.features.require(feature.needs)
+    except NotConfigured as error:
+        return _unusable(error, results, "its routes respond 503 not_configured")
     routes = ", ".join(target.features.registered)
     if routes:
         return passed(f"has {routes}")
