@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from configure_auth import SettingsError
 from configure_auth.commands.apps.targets import Target, targets_in
 from configure_auth.commands.checks.findings import End
 from configure_auth.sandbox import Sandbox
@@ -22,16 +24,22 @@ def _target(app: Any) -> Target:
     return target
 
 
-@pytest.mark.parametrize("app_url", [LOCAL, LIVE, f"{LIVE}/shop"])
-@pytest.mark.parametrize("name", [*EXAMPLES, "message_agent"])
+def _settings(sandbox: Sandbox, app_url: str, folder: Path) -> dict[str, str]:
+    return {
+        **sandbox.environment(app_url),
+        "CONFIGURE_TOKEN_KEYS": PLANTED["CONFIGURE_TOKEN_KEYS"],
+        "CONFIGURE_STORE": f"sqlite:///{folder / 'kept.db'}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "app_url"),
+    [*product([*EXAMPLES, "message_agent"], [LOCAL, LIVE]), ("message_agent", f"{LIVE}/shop")],
+)
 def test_an_example_app_has_nothing_to_mend(
     configure_sandbox: Sandbox, tmp_path: Path, name: str, app_url: str
 ) -> None:
-    settings = {
-        **configure_sandbox.environment(app_url),
-        "CONFIGURE_TOKEN_KEYS": PLANTED["CONFIGURE_TOKEN_KEYS"],
-        "CONFIGURE_STORE": f"sqlite:///{tmp_path / 'kept.db'}",
-    }
+    settings = _settings(configure_sandbox, app_url, tmp_path)
     if name == "message_agent":
         from example_apps.message_agent.web import create_app
 
@@ -46,3 +54,13 @@ def test_an_example_app_has_nothing_to_mend(
     warned = {check for check, one in found.items() if one.end is End.WARNED}
     assert warned == (set() if name in ("cli_bot", "message_agent") else {"csp"})
     assert found["store"].end is End.PASSED
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_app_of_the_root_names_its_page_below_a_prefix(
+    configure_sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    """Their pages are written as paths from the root, to which a redirect would leave the prefix."""
+    page = "/" if name == "cli_bot" else "/settings"
+    with pytest.raises(SettingsError, match=f"after_link='{page}' is outside .* write '/shop{page}'"):
+        EXAMPLES[name].create_app(_settings(configure_sandbox, f"{LIVE}/shop", tmp_path), instance_path=tmp_path)
