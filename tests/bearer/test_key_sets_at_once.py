@@ -119,7 +119,8 @@ class TestManyAtOnce:
 
 ENDING = """
 import sys
-from configure_auth import BearerUser, key_sets
+from configure_auth import BearerUser
+from configure_auth.bearer import key_sets
 
 key_sets.FETCH_TIMEOUT = 300
 url, issuer, audience, now, token = sys.argv[1:]
