@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def upgrade():
 def downgrade():
     downgrade_configure_auth(op.get_bind())
 """
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Flask-Migrate's `env.py` reads a logging configuration, which disables every logger that it doesn't name."""
+    root, known = logging.getLogger(), logging.Logger.manager.loggerDict.values()
+    handlers, level = list(root.handlers), root.level
+    enabled = [one for one in known if isinstance(one, logging.Logger) and not one.disabled]
+    yield
+    root.handlers[:], root.level = handlers, level
+    for logger in enabled:
+        logger.disabled = False
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
