@@ -161,9 +161,10 @@ class Preparation:
 
     async def _check_keys(self, run: Run) -> None:
         prefix = f"key {self._agent} "
-        unknown = [one for one in self._fingerprints if not await run(READ_PARAMETER, name=prefix + one)]
+        # One statement: between two of them another process may write these very keys, and encrypt with them.
+        others = await run(PARAMETERS_WITH_PREFIX, prefix=prefix, length=len(prefix))
+        unknown = [one for one in self._fingerprints if (prefix + one,) not in others]
         if unknown and len(unknown) == len(self._fingerprints):
-            others = await run(PARAMETERS_WITH_PREFIX, prefix=prefix, length=len(prefix))
             if others and await run(ANYTHING_SEALED, agent=self._agent, id_key=f"id {self._agent}"):
                 raise SettingsError(
                     "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is "
