@@ -279,12 +279,24 @@ class Sqlite:
             self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, factory=_Connection
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            self._use_wal(connection)
             connection.execute("PRAGMA secure_delete = ON").fetchall()
         except sqlite3.Error:
             connection.close()
             raise
         return connection
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # SQLite's own timeout doesn't apply while another process makes the same change to a new file.
+        ends = time.monotonic() + self._busy
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends:
+                    raise
+            time.sleep(0.02)
 
     def _before_fork(self) -> None:
         # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it. A
