@@ -24,9 +24,9 @@ from example_apps.claims_app.stand_in import PEOPLE
 from ..api.conftest import Server
 from ..bearer.issuer import Issuer
 from ..browser.apps import ExampleApp, Variation, serve_asgi, serving
-from .test_demo import demo, ports
+from .test_demo import demo, examples, ports
 
-__all__ = ["ports"]
+__all__ = ["examples", "ports"]
 
 AGENTS, CLAIM, SESSIONS, USERS = "/api/v1/agents", "/api/v1/agents/claim", "/api/v1/sessions", "/api/v1/users"
 
@@ -182,8 +182,8 @@ def test_the_docs_show_what_to_send(claims: Claims) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are for curl, which isn't here")
-def test_the_demo_s_own_lines_work_in_another_terminal(ports: tuple[int, int]) -> None:
-    with demo(*ports, "claims") as run:
+def test_the_demo_s_own_lines_work_in_another_terminal(examples: Path, ports: tuple[int, int]) -> None:
+    with demo(examples, *ports, "claims") as run:
         said = run.await_line("Ctrl-C")
         lines = [line.strip() for line in said.splitlines() if re.match(r" {4}\w", line)]
         shell = subprocess.run(

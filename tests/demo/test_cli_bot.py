@@ -18,9 +18,9 @@ from configure_auth.sandbox import Sandbox
 from example_apps.cli_bot import create_app
 
 from ..support.flask_web import listening
-from .test_demo import ROOT, demo, get, ports
+from .test_demo import demo, examples, get, ports
 
-__all__ = ["ports"]
+__all__ = ["examples", "ports"]
 
 PHONE = "+15550100001"
 FACT = "I prefer window seats"
@@ -207,14 +207,14 @@ def test_the_policy_has_the_two_lines_of_the_readme(bot: Bot, visitor: Visitor) 
     assert "unsafe" not in " ".join(policy)
 
 
-def test_the_demo_s_own_lines_work_in_another_terminal(ports: tuple[int, int]) -> None:
+def test_the_demo_s_own_lines_work_in_another_terminal(examples: Path, ports: tuple[int, int]) -> None:
     name = f"somebody-{os.getpid()}"  # the demo's database stays
-    with demo(*ports, "bot") as run:
+    with demo(examples, *ports, "bot") as run:
         said = run.await_line("Ctrl-C")
         lines = [line.strip() for line in said.splitlines() if line.startswith("    bot")]
         shell = subprocess.run(
             ["sh", "-euc", "\n".join(lines).replace("ada", name)],
-            cwd=ROOT,
+            cwd=examples,
             env={key: value for key, value in os.environ.items() if not key.startswith("CONFIGURE_")},
             capture_output=True,
             text=True,

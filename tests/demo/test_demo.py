@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,10 +31,10 @@ COMMAND = ["sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, "example_a
 class Demo:
     """One run of the demo. Its children share its pipes, so `end` returns only when none of them is left."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.process = subprocess.Popen(
             COMMAND,
-            cwd=ROOT,
+            cwd=folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -57,8 +58,8 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demo(port: int, sandbox_port: int, example: str = "flask") -> Iterator[Demo]:
-    run = Demo(PORT=str(port), SANDBOX_PORT=str(sandbox_port), APP=example)
+def demo(folder: Path, port: int, sandbox_port: int, example: str = "flask") -> Iterator[Demo]:
+    run = Demo(folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port), APP=example)
     try:
         yield run
     finally:
@@ -73,6 +74,15 @@ def free(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the example apps, which write their databases and keys beside their code."""
+    folder = tmp_path_factory.mktemp("examples")
+    ignored = shutil.ignore_patterns("instance", "__pycache__")
+    shutil.copytree(ROOT / "example_apps", folder / "example_apps", ignore=ignored)
+    return folder
 
 
 @pytest.fixture
@@ -100,10 +110,10 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
 )
 @pytest.mark.parametrize("number", first([signal.SIGINT, signal.SIGTERM]))
 def test_both_addresses_answer_and_a_signal_ends_everything(
-    ports: tuple[int, int], number: int, example: str, words: str
+    examples: Path, ports: tuple[int, int], number: int, example: str, words: str
 ) -> None:
     port, sandbox_port = ports
-    with demo(port, sandbox_port, example) as run:
+    with demo(examples, port, sandbox_port, example) as run:
         said = run.await_line("Ctrl-C")
         assert f"http://localhost:{port} " in said
         assert f"http://127.0.0.1:{sandbox_port} " in said
@@ -118,12 +128,12 @@ def test_both_addresses_answer_and_a_signal_ends_everything(
     assert all(free(sandbox_port + step) for step in (-1, 0, 1, 2))
 
 
-def test_the_message_agent_s_thread_goes_on_in_another_terminal(ports: tuple[int, int]) -> None:
+def test_the_message_agent_s_thread_goes_on_in_another_terminal(examples: Path, ports: tuple[int, int]) -> None:
     mark = secrets.token_hex(8)  # the thread of earlier runs is shown above it
-    with demo(*ports, "message") as run, HttpBrowser() as visitor:
+    with demo(examples, *ports, "message") as run, HttpBrowser() as visitor:
         command = run.await_line("message_agent.terminal").splitlines()[-1].split()
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as terminal:
+        with subprocess.Popen(command, cwd=examples, stdin=pipe, stdout=pipe, text=True) as terminal:
             assert terminal.stdin
             assert terminal.stdout
             terminal.stdin.write(f"disconnect\n{mark}\nconnect\n")
@@ -139,16 +149,16 @@ def test_the_message_agent_s_thread_goes_on_in_another_terminal(ports: tuple[int
         assert shown.endswith("Echo: Ada Lovelace, I hear you: hello\n")
 
 
-def test_children_do_not_outlive_a_demo_that_was_killed(ports: tuple[int, int]) -> None:
-    with demo(*ports) as run:
+def test_children_do_not_outlive_a_demo_that_was_killed(examples: Path, ports: tuple[int, int]) -> None:
+    with demo(examples, *ports) as run:
         run.await_line("Ctrl-C")
         assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the children in /proc")
 @pytest.mark.parametrize(("place", "name"), [(0, "sandbox"), (1, "flask app")])
-def test_a_child_that_dies_ends_the_other(ports: tuple[int, int], place: int, name: str) -> None:
-    with demo(*ports) as run:
+def test_a_child_that_dies_ends_the_other(examples: Path, ports: tuple[int, int], place: int, name: str) -> None:
+    with demo(examples, *ports) as run:
         run.await_line("Ctrl-C")
         children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
         os.kill(int(children[place]), signal.SIGKILL)
@@ -161,9 +171,11 @@ def test_a_child_that_dies_ends_the_other(ports: tuple[int, int], place: int, na
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 @pytest.mark.parametrize("step", first([3, 0, 1]))
-def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str) -> None:
+def test_a_busy_port_is_one_line(
+    examples: Path, ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str
+) -> None:
     port, sandbox_port = ports
-    with socket.create_server((host, port + step), family=family), demo(port, sandbox_port) as run:
+    with socket.create_server((host, port + step), family=family), demo(examples, port, sandbox_port) as run:
         status, errors = run.end()
     variable = "SANDBOX_PORT" if step else "PORT"
     assert status == 1
@@ -181,5 +193,5 @@ def test_a_busy_port_is_one_line(ports: tuple[int, int], step: int, family: sock
         ({"APP": "django"}, "APP=django isn't an example; there is: flask, starlette, fastapi, message, bot, claims"),
     ],
 )
-def test_settings_that_cannot_work_are_one_line(environment: dict[str, str], sentence: str) -> None:
-    assert Demo(**environment).end() == (1, f"demo: {sentence}\n")
+def test_settings_that_cannot_work_are_one_line(examples: Path, environment: dict[str, str], sentence: str) -> None:
+    assert Demo(examples, **environment).end() == (1, f"demo: {sentence}\n")

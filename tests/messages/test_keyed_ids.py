@@ -169,9 +169,6 @@ agent.close()
 """
 
 
-# Fails at times under load: processes that open a new store at the same moment may get a StoreError or, on PostgreSQL,
-# a SettingsError about the keys. It is a fault of the store's first use, not of the test; required again when fixed.
-@pytest.mark.extended
 @lasting
 def test_processes_that_are_the_first_to_ask_agree(
     make_agent: Make, configure_sandbox: Sandbox, store: str, stores_at: StoresAt, tmp_path: Path
