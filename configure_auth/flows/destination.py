@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from ..errors import SettingsError
 from ..settings import require_origin
 
-__all__ = ["Destinations", "require_path", "with_query"]
+__all__ = ["Destinations", "read_origins", "require_path", "with_query"]
 
 # Browsers drop tabs and newlines and read a backslash as a slash, so none of them may pass (WHATWG URL, section 4.4).
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,2048}", re.ASCII)
@@ -25,6 +25,16 @@ def require_path(path: str) -> None:
         )
 
 
+def read_origins(option: str, origins: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Raises:
+        SettingsError: an option of the app is no tuple of origins.
+    """
+    if isinstance(origins, str):
+        raise SettingsError(f'{option} is a tuple of origins, such as ("https://app.example.com",)')
+    return tuple(require_origin(option, origin) for origin in origins)
+
+
 def with_query(location: str, name: str, value: str) -> str:
     """Return a location with one more query parameter, in front of its fragment."""
     page, mark, fragment = location.partition("#")
@@ -39,9 +49,7 @@ class Destinations:
     """
 
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:
-        if isinstance(allowed, str):
-            raise SettingsError('allowed_next is a tuple of origins, such as ("https://app.example.com",)')
-        self.allowed: tuple[str, ...] = tuple(require_origin("allowed_next", origin) for origin in allowed)
+        self.allowed = read_origins("allowed_next", allowed)
 
     def accepts(self, target: str) -> bool:
         if not _PLAIN.fullmatch(target):

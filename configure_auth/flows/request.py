@@ -138,13 +138,16 @@ class Request:
     def is_from(self, origin: str, trusted: tuple[str, ...] = ()) -> bool:
         """Whether a page of `origin` sent this, or a page of a trusted origin.
 
-        Fetch Metadata decides if the browser sends it, else `Origin`, else `Referer`; a script can set none of them.
+        A trusted origin is known by `Origin`, or on GET without one by `Referer`, which browsers cut to the origin. For
+        the rest Fetch Metadata decides if the browser sends it, else `Origin`, else `Referer`; a script can set
+        none of them.
         On GET a `Referer` of `origin` counts too: WebKit calls a link of ours "cross-site" if it opens a new tab. It
         must have more than the origin. That alone is left of it where another site, to which a page of ours links,
         redirects back to us: each redirect keeps what the one before it left.
         """
         came_from = self.headers.get("origin")
-        if came_from in trusted:
+        named = self._referer_origin if came_from is None and self.method == "GET" else came_from
+        if named in trusted:
             return True
         site = self.headers.get("sec-fetch-site")
         if site is None:

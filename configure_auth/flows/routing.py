@@ -74,6 +74,9 @@ async def serve(
     """
     try:
         (require or feature.site.require)(feature.needs)
+        if request.method == "OPTIONS" and request.headers.get("origin") in feature.site.trusted_origins:
+            # A preflight: what it permits is said by the app's own CORS headers, which need a good status.
+            return Response(status=204, allow=route.methods)
         if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
             raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {request.method}", status=405)
         _check_path(feature, request, route.rule)

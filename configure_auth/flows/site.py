@@ -16,7 +16,7 @@ from ..errors import SettingsError
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
 from ..values import Secret
-from .destination import Destinations
+from .destination import Destinations, read_origins
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
@@ -47,6 +47,7 @@ class AppOptions:
     user_id: Callable[..., object]
     name: str = "configure"
     allowed_next: tuple[str, ...] = ()
+    trusted_origins: tuple[str, ...] = ()
     session: bool = True
     keep_session: tuple[str, ...] = ()
     allow_guessable_external_id: bool = False
@@ -63,6 +64,7 @@ class AppOptions:
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
         destinations = Destinations(self.allowed_next)
+        read_origins("trusted_origins", self.trusted_origins)
         if self.login_url is not None:
             destinations.require("login_url", self.login_url)
 
@@ -81,6 +83,7 @@ class AppOptions:
             settings=settings,
             keys=settings.token_keys if keys is None else keys,
             destinations=Destinations(self.allowed_next),
+            trusted_origins=read_origins("trusted_origins", self.trusted_origins),
             user_id=self.user_id,
             session=self.session,
             keep_session=self.keep_session,
@@ -101,6 +104,7 @@ class Site:
     settings: Settings
     keys: tuple[Secret, ...] = field(repr=False)
     destinations: Destinations = field(default_factory=Destinations)
+    trusted_origins: tuple[str, ...] = ()
     clock: Clock = time.time
     user_id: Callable[..., object]
     session: bool = True
@@ -151,11 +155,14 @@ class Site:
             )
         return f"http://{request.host}"
 
-    def is_from_app(self, request: Request, app_url: str) -> bool:
-        """Whether a page of the app sent this request, or for a POST a page of `allowed_next` (prevents CSRF)."""
+    def is_from_app(self, request: Request, app_url: str, *, own_only: bool = False) -> bool:
+        """Whether a page of the app sent this request, on its own origin or a trusted one (prevents CSRF).
+
+        Args:
+            own_only: trusted origins don't count.
+        """
         parts = urlsplit(app_url)
-        trusted = self.destinations.allowed if request.method == "POST" else ()
-        return request.is_from(f"{parts.scheme}://{parts.netloc}", trusted)
+        return request.is_from(f"{parts.scheme}://{parts.netloc}", () if own_only else self.trusted_origins)
 
     def cookie(self, app_url: str, value: str) -> BrowserCookie:
         secure = app_url.startswith("https:")

@@ -105,8 +105,9 @@ class ConfigureAuth(UserVerbs, Awaited):
         user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and whose pages may POST a start or a
-            disconnect.
+        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
+        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
+            and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
@@ -127,6 +128,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         user_id: Callable[[Request], object],
         name: str = "configure",
         allowed_next: tuple[str, ...] = (),
+        trusted_origins: tuple[str, ...] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
         allow_guessable_external_id: bool = False,
@@ -137,6 +139,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             user_id=user_id,
             name=name,
             allowed_next=allowed_next,
+            trusted_origins=trusted_origins,
             session=session,
             keep_session=keep_session,
             allow_guessable_external_id=allow_guessable_external_id,

@@ -169,14 +169,61 @@ def test_a_post_from_the_app_starts(web: Web, browser: Browser, flow: Flow, site
 
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", None])
-def test_a_listed_origin_may_post_a_start_but_its_links_ask(make_web: MakeWeb, flow: Flow, site: str | None) -> None:
-    web = make_web(constructor={"allowed_next": (PARTNER,)})
+def test_start_trusted_origin(make_web: MakeWeb, flow: Flow, site: str | None) -> None:
+    """By `Origin`, or on a GET without one by `Referer`, of which browsers leave the origin to other sites."""
+    web = make_web(constructor={"trusted_origins": (PARTNER,)})
     with web.browser() as browser:
         if flow == "link":
             browser.sign_in_locally("u1")
         assert browser.post(start_path(flow), site=site, origin=PARTNER).status_code == 303
-        assert browser.post(start_path(flow), site=site, origin=f"{PARTNER}.evil.example").status_code == 403
-        assert browser.get(start_path(flow), site=site, origin=PARTNER).status_code == 200
+        assert browser.get(start_path(flow), site=site, referer=f"{PARTNER}/").status_code == 303
+        assert browser.get(start_path(flow), site=site, origin=PARTNER).status_code == 303
+
+        other = f"{PARTNER}.evil.example"
+        assert browser.post(start_path(flow), site=site, origin=other, referer=f"{PARTNER}/").status_code == 403
+        assert browser.post(start_path(flow), site=site or "cross-site", referer=f"{PARTNER}/").status_code == 403
+        assert links_of(browser.get(start_path(flow), site=site, referer=f"{other}/"))
+        assert links_of(browser.get(start_path(flow), site=site, origin=other, referer=f"{PARTNER}/"))
+
+
+@pytest.mark.parametrize("site", ["cross-site", None])
+def test_allowed_next_grants_no_requests(make_web: MakeWeb, site: str | None) -> None:
+    """An origin that `next` may lead to can neither start nor disconnect nor connect a token of its choice."""
+    web = make_web(constructor={"allowed_next": (PARTNER,)})
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        browser.link()
+        with no_calls(web.sandbox):
+            for path in ("/configure/sign-in", "/configure/disconnect", "/configure/session"):
+                assert ending(browser.post(path, site=site, origin=PARTNER)) == (403, "cross_site"), path
+
+        assert browser.account() is not None
+        assert links_of(browser.get("/configure/sign-in", site=site, referer=f"{PARTNER}/"))
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", None])
+def test_trusted_origin_disconnects_but_posts_no_token(make_web: MakeWeb, site: str | None) -> None:
+    web = make_web(constructor={"trusted_origins": (PARTNER,)})
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        browser.link()
+
+        with no_calls(web.sandbox):
+            assert ending(browser.post("/configure/session", site=site, origin=PARTNER)) == (403, "cross_site")
+        assert browser.post("/configure/disconnect", site=site, origin=PARTNER).status_code == 303
+        assert browser.account() is None
+
+
+def test_preflight_of_trusted_origin_succeeds_without_permissions(make_web: MakeWeb) -> None:
+    """The CORS headers are the app's, and browsers accept them on a good status only."""
+    web = make_web(constructor={"trusted_origins": (PARTNER,)})
+    with web.browser() as browser:
+        answer = browser.request("OPTIONS", "/configure/disconnect", site="cross-site", origin=PARTNER)
+        assert answer.status_code == 204
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+        other = browser.request("OPTIONS", "/configure/disconnect", site="cross-site", origin="https://evil.example")
+        assert other.status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,22 @@ def test_a_finish_from_elsewhere_is_refused(browser: Browser) -> None:
     assert (answer.status_code, answer.json()["error"]) == (403, "cross_site")
 
 
+def test_finish_from_trusted_origin_needs_the_bearer_too(make_web: MakeWeb) -> None:
+    spa = "https://app.localhost"
+    web = make_web(bearer=True, constructor={"session": False, "trusted_origins": (spa,)}, login=None)
+    with web.browser() as browser:
+        page = come_back(browser)
+        posted = {"site": "same-site", "origin": spa, "accept": "application/json"}
+
+        without = browser.post(handle(page), **posted)
+        assert (without.status_code, without.json()["error"]) == (401, "signed_out")
+        assert fetch(browser, handle(page), "u1", site="same-site").status_code == 403
+        assert browser.post(handle(page), **posted, authorization="Bearer u1").status_code == 200
+
+
 def test_a_start_by_a_page_of_another_site_is_told_why(make_web: MakeWeb) -> None:
     elsewhere = "https://app.elsewhere.example"
-    web = make_web(bearer=True, constructor={"session": False, "allowed_next": (elsewhere,)}, login=None)
+    web = make_web(bearer=True, constructor={"session": False, "trusted_origins": (elsewhere,)}, login=None)
     with web.browser() as browser:
         answer = browser.post(
             "/configure/sign-in",

@@ -156,6 +156,8 @@ def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_
         ("constructor", {"allowed_next": ("https://a.example/path",)}, "allowed_next"),
         ("constructor", {"allowed_next": ("http://a.example",)}, "allowed_next"),
         ("constructor", {"allowed_next": ("*",)}, "allowed_next"),
+        ("constructor", {"trusted_origins": "https://a.example"}, "trusted_origins is a tuple"),
+        ("constructor", {"trusted_origins": ("*",)}, "trusted_origins"),
         ("constructor", {"store": "mysql://x"}, "store"),
         ("constructor", {"store": ""}, "store"),
         ("link", {"path": "/configure/"}, "path"),

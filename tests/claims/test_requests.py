@@ -104,7 +104,7 @@ def test_the_owner_is_who_is_signed_in_whatever_the_body_says(people: People) ->
 @once
 def test_a_page_of_the_app_and_of_a_trusted_origin_may_claim(make_web: MakeWeb) -> None:
     spa = "https://spa.example"
-    with people_of(make_web(claims={}, constructor={"allowed_next": (spa,)})) as people:
+    with people_of(make_web(claims={}, constructor={"trusted_origins": (spa,)})) as people:
         ways: list[dict[str, Any]] = [
             {"site": "same-origin"},
             {"site": None, "origin": people.web.url},

@@ -181,7 +181,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
     `externalId` is the element's: another tab may have changed the signed-in user since the page was rendered.
     """
     site = feature.site
-    if not site.is_from_app(request, site.app_url(request)):
+    if not site.is_from_app(request, site.app_url(request), own_only=True):
         raise SignInError(Code.CROSS_SITE, "a token that was posted from another origin")
     user_id = await current_user(site)
     if user_id is None:

@@ -192,7 +192,7 @@ def _leave_frame(feature: SignInFeature, request: Request, app_url: str, asked: 
 
     For a link in the app's own page alone, so that no other site can put the page below a click (clickjacking).
     """
-    own = feature.site.is_from_app(request, app_url)
+    own = feature.site.is_from_app(request, app_url, own_only=True)
     log.warning(
         "a sign-in was started in a frame (Sec-Fetch-Dest: %s) by %s; give the link target=_top, as the button has",
         request.frame,
