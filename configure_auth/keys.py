@@ -9,8 +9,6 @@ from typing import Final
 from .errors import SettingsError
 from .values import Secret
 
-__all__ = ["LEAST_KEY_LENGTH", "MAKE_KEY", "key_weakness", "read_key"]
-
 LEAST_KEY_LENGTH: Final = 32
 """Characters of the shortest key that tokens are encrypted with."""
 

@@ -20,8 +20,6 @@ from .settings import Settings
 from .stores import Stores
 from .stores.opening import StoreSource, chosen, open_stores
 
-__all__ = ["AsyncMessageAgent", "MessageAgent"]
-
 
 class _Agent(SubjectVerbs):
     """What both agents share: settings, store and options."""

@@ -13,16 +13,6 @@ from .flows.agent_claims import AgentTable
 from .flows.app import Hook
 from .flows.routing import Feature
 
-__all__ = [
-    "ClaimOptions",
-    "LinkOptions",
-    "LoginOptions",
-    "MessageOptions",
-    "ProfileOptions",
-    "SenderOptions",
-    "feature_builder",
-]
-
 F = TypeVar("F", bound=Feature)
 
 

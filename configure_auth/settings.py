@@ -15,8 +15,6 @@ from .errors import NotConfigured, SettingsError
 from .keys import LEAST_KEY_LENGTH, MAKE_KEY, key_weakness, read_key
 from .values import Secret
 
-__all__ = ["Settings", "is_loopback", "require_absolute_uri", "require_origin"]
-
 T = TypeVar("T")
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)

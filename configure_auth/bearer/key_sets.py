@@ -35,8 +35,6 @@ from ..errors import ConfigureError, SettingsError
 from ..runtime.forks import reset_after_fork
 from ..values import Secret
 
-__all__ = ["COOLDOWN", "FETCH_TIMEOUT", "LIFESPAN", "KeySet", "OneKey", "Published", "SigningKeys"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 LIFESPAN = 600.0

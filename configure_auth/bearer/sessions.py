@@ -12,8 +12,6 @@ from ..client.wire import read_response
 from ..errors import BearerError, ConfigureError, SettingsError
 from ..values import Secret
 
-__all__ = ["SupabaseSession"]
-
 _TIMEOUT: Final = 5.0
 _RETRY_AFTER: Final = 30.0
 _BEARER = re.compile(r"bearer +([!-~]+)", re.ASCII | re.IGNORECASE)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .key_sets import Published, SigningKeys
     from .sessions import SupabaseSession
 
-__all__ = ["BearerOptions", "BearerUser", "Claims", "Refuse"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 Claims: TypeAlias = Mapping[str, Any]

@@ -10,8 +10,6 @@ from typing import TypeVar
 from ..runtime.effects import Effect
 from ..values import Secret
 
-__all__ = ["Call", "Response", "is_header_value"]
-
 T_co = TypeVar("T_co", covariant=True)
 
 

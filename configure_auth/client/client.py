@@ -28,8 +28,6 @@ from .profile import Subject
 from .profile_session import ProfileSession
 from .transport import CALL_TIMEOUT, AsyncTransport, Transport
 
-__all__ = ["AsyncAuth", "AsyncConfigure", "AsyncPerform", "AsyncProfile", "Auth", "Configure", "Perform", "Profile"]
-
 B = TypeVar("B")
 P = ParamSpec("P")
 T = TypeVar("T")

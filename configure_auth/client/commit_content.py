@@ -10,8 +10,6 @@ from typing import Any, Final, NoReturn, TypeVar
 from ..errors import ApiCode, ConfigureError
 from .wire import json_body
 
-__all__ = ["CommitContent", "pack", "require_multiline_text"]
-
 T = TypeVar("T")
 
 ROLES: Final = ("user", "assistant", "tool")

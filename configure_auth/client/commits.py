@@ -13,8 +13,6 @@ from .profile_session import CommitObligation, ProfileSession
 from .texts import first, found, names, objects, whole
 from .wire import ResponseBody, api_headers, json_body, read_response
 
-__all__ = ["CommitResponse", "RejectedMemory", "WrittenMemory", "commit", "leave", "note"]
-
 _CRITERIA: Final = "Lasting facts, preferences and intentions of the person, and nothing else."
 
 _CLOSING: Final = pack(

@@ -13,8 +13,6 @@ from .sign_in import is_hosted_sign_in, web_origin
 from .texts import first, whole
 from .wire import ResponseBody, api_headers, json_body, read_response, require_text
 
-__all__ = ["ConnectResponse", "ConnectStatus", "connect"]
-
 ConnectStatus: TypeAlias = Literal["authorization_required", "connect_app", "permission_needed", "import_ready"]
 """What the link is for: a sign-in, a connector, a permission, or an import."""
 

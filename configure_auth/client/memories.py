@@ -16,17 +16,6 @@ from .profile_session import ProfileSession
 from .texts import first, found, names, objects, whole
 from .wire import ResponseBody, api_headers, form, json_body, read_response, require_text
 
-__all__ = [
-    "ForgetResponse",
-    "Memory",
-    "MemoryKind",
-    "RememberResponse",
-    "SearchResponse",
-    "forget",
-    "remember",
-    "search",
-]
-
 T = TypeVar("T")
 
 MemoryKind: TypeAlias = Literal["context", "claim", "status", "finding", "decision", "question", "blocker"]

@@ -25,8 +25,6 @@ from .wire import (
     require_text,
 )
 
-__all__ = ["recognize_phone", "resolve_message_identity"]
-
 T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("configure_auth")

@@ -22,16 +22,6 @@ from .wire import (
     without_blanks,
 )
 
-__all__ = [
-    "LineStatus",
-    "MessageLine",
-    "RevokedLine",
-    "e164",
-    "list_message_lines",
-    "register_message_line",
-    "revoke_message_line",
-]
-
 LineStatus = Literal["active", "revoked"]
 """Whether a message line is in use."""
 

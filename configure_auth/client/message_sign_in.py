@@ -30,8 +30,6 @@ from .wire import (
     without_blanks,
 )
 
-__all__ = ["MessageSignInUrl", "Reason", "create_message_sign_in_url"]
-
 Reason = Literal["signin", "reconnect", "permissions"]
 """Why a sender gets a link."""
 

@@ -12,8 +12,6 @@ from . import oauth_messages as oauth
 from .call import Call, Response
 from .wire import ResponseBody, json_body, plain, read_response, require_text, require_token
 
-__all__ = ["Introspection", "TokenResponse", "exchange_authorization_code", "introspect", "refresh_tokens"]
-
 # RFC 6749 section 3.3, with more than one space between two allowed.
 _SCOPES = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")

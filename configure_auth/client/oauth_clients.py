@@ -11,8 +11,6 @@ from ..settings import Settings
 from .call import Call
 from .wire import ResponseBody, is_token, json_body, read_response, require_text, require_token
 
-__all__ = ["OAuthClient", "RegisteredCallbacks", "add_redirect_uris", "list_oauth_clients"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:

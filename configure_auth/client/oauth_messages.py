@@ -16,20 +16,6 @@ from authlib.oidc.core import UserInfo
 from ..errors import Code, SignInError
 from ..values import Identity, Secret, TokenGrant
 
-__all__ = [
-    "ConfigureOAuthError",
-    "ConfigureToken",
-    "MapProfile",
-    "authorization_url",
-    "basic_authorization",
-    "code_challenge",
-    "refresh_body",
-    "register",
-    "token_body",
-    "token_of",
-    "userinfo_of",
-]
-
 MapProfile: TypeAlias = Callable[[Identity], Mapping[str, Any]]
 """Makes the claims of `token["userinfo"]` from an identity, for apps that want others."""
 

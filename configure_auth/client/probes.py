@@ -12,17 +12,6 @@ from ..settings import Settings
 from .call import Call, Response
 from .wire import error_from, json_object
 
-__all__ = [
-    "AuthorizeFault",
-    "KeyFault",
-    "PageFault",
-    "is_page",
-    "probe_authorize",
-    "probe_key",
-    "probe_page",
-    "probe_script",
-]
-
 AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request", "turned_back", "moved"]
 """What authorize finds wrong: the client is unknown, it isn't registered for a scope, or for the callback, or else.
 

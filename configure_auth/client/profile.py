@@ -16,8 +16,6 @@ from .call import Call, is_header_value
 from .texts import first, found, line, names, paragraph
 from .wire import ResponseBody, api_headers, form, plain, read_response, require_text, require_token
 
-__all__ = ["ProfileIdentity", "ProfileResponse", "RuntimeScope", "Subject", "read_profile"]
-
 _SECTION = re.compile(r"[a-z_]{1,64}")
 _LAST4 = re.compile(r"[0-9]{4}")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")

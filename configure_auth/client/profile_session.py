@@ -14,8 +14,6 @@ from .commit_content import CommitContent
 from .profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from .wire import is_token
 
-__all__ = ["CommitObligation", "ProfileSession", "owes_commit", "read"]
-
 T = TypeVar("T")
 
 _LONGEST_ID = 128

@@ -23,22 +23,6 @@ from .wire import (
     require_token,
 )
 
-__all__ = [
-    "ReturnDestination",
-    "allow_sign_in_return_to",
-    "connector_names",
-    "exchange_sign_in_code",
-    "is_agent_token",
-    "is_hosted_sign_in",
-    "list_sign_in_return_destinations",
-    "remove_sign_in_return_to",
-    "require_complete_url",
-    "require_theme",
-    "sign_in_url",
-    "validate_sign_in_token",
-    "web_origin",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnDestination:

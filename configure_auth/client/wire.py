@@ -15,23 +15,6 @@ from ..settings import Settings
 from ..values import Secret
 from .call import Response
 
-__all__ = [
-    "ResponseBody",
-    "api_headers",
-    "error_from",
-    "form",
-    "given_text",
-    "is_token",
-    "json_body",
-    "json_object",
-    "optional_text",
-    "plain",
-    "read_response",
-    "require_text",
-    "require_token",
-    "without_blanks",
-]
-
 T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("configure_auth")

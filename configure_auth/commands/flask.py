@@ -20,8 +20,6 @@ from .verify import verify_options
 if TYPE_CHECKING:
     from .apps.targets import Target
 
-__all__ = ["configure"]
-
 configure: AppGroup = AppGroup("configure", help="Sign-in with Configure: register callbacks, maintain the store.")
 
 

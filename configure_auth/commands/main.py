@@ -11,8 +11,6 @@ from .sandbox import sandbox
 from .store import purge, reseal, tables
 from .verify import verify
 
-__all__ = ["main"]
-
 
 @click.group()
 @click.version_option(package_name="configure_auth")

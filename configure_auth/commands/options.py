@@ -11,8 +11,6 @@ import click
 
 from ..errors import ConfigureAuthError
 
-__all__ = ["app_options", "error_messages", "option_errors", "path_options", "require_no_paths"]
-
 F = TypeVar("F", bound=Callable[..., object])
 
 

@@ -13,8 +13,6 @@ from .options import app_options, error_messages, path_options, require_no_paths
 if TYPE_CHECKING:
     from ..flows import Registration
 
-__all__ = ["register_callback", "report_registrations"]
-
 
 @click.command("register-callback")
 @path_options

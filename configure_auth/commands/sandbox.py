@@ -9,8 +9,6 @@ import click
 
 from .options import OptionError
 
-__all__ = ["sandbox"]
-
 
 @click.command()
 @click.option(

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..stores import Stores
     from .apps.targets import Target
 
-__all__ = ["purge", "purge_targets", "reseal", "reseal_targets", "tables", "tables_of_targets"]
-
 F = TypeVar("F", bound=Callable[..., object])
 
 _ABSOLUTE = "give an absolute path (sqlite:////srv/app/configure.db), or --app, or use `flask configure ...`"

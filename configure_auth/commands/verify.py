@@ -11,8 +11,6 @@ import click
 
 from .options import app_options, error_messages, option_errors, path_options, require_no_paths
 
-__all__ = ["verify", "verify_options"]
-
 F = TypeVar("F", bound=Callable[..., object])
 
 

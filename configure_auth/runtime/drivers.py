@@ -11,8 +11,6 @@ import anyio
 
 from .effects import Effect, Flow
 
-__all__ = ["arun", "run", "shielded"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")

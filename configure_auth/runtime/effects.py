@@ -10,8 +10,6 @@ from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-__all__ = ["Effect", "Flow", "Pause", "Shielded"]
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 

@@ -10,8 +10,6 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["abandon", "before_fork", "reset_after_fork"]
-
 
 class _Closing(Protocol):
     def _before_fork(self) -> None: ...

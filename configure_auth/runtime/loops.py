@@ -13,8 +13,6 @@ import anyio.lowlevel
 
 from .forks import abandon
 
-__all__ = ["PerLoop", "settled", "worker_threads"]
-
 T = TypeVar("T")
 
 

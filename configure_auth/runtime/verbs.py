@@ -13,8 +13,6 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from .drivers import arun, run
 from .effects import Effect, Flow
 
-__all__ = ["Awaited", "Blocking", "verb"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -13,8 +13,6 @@ from markupsafe import Markup
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.ui.templating import fill
 
-__all__ = ["Theme", "button", "disconnect_form"]
-
 Theme = Literal["light", "dark", "auto"]
 
 _FONT_SIZE = 14

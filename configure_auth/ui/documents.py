@@ -14,8 +14,6 @@ from configure_auth.ui.pages import ConfirmPage, ErrorPage, FramePage, Page, Rel
 from configure_auth.ui.templating import fill
 from configure_auth.ui.wording import text_of
 
-__all__ = ["CONTENT_SECURITY_POLICY", "content_security_policy", "render"]
-
 # A browser turns CRLF into LF before it hashes, so we do too.
 _STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

@@ -10,8 +10,6 @@ from configure_auth.ui.buttons import button
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.ui.templating import fill
 
-__all__ = ["ELEMENT_SCRIPT", "element"]
-
 ELEMENT_SCRIPT = files(__package__).joinpath("element.js").read_text(encoding="utf-8")
 """The script that `element` loads from the app itself, so that no policy has to allow an inline one."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import urlsplit
 
-__all__ = ["checked_href"]
-
 
 def checked_href(href: str) -> str:
     """Let through what surely leads to a web page: a path of this site, or an absolute http(s) address.

@@ -8,8 +8,6 @@ from configure_auth.errors import Code
 from configure_auth.ui.hrefs import checked_href
 from configure_auth.values import Intent
 
-__all__ = ["ConfirmPage", "ErrorPage", "FramePage", "Page", "ReloadPage", "TerminalPage", "WaitPage"]
-
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPage:

@@ -7,8 +7,6 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-__all__ = ["fill"]
-
 # Read now, once: a request may be served on an event loop, where no file may be read.
 _TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
 

@@ -10,8 +10,6 @@ from types import MappingProxyType
 from configure_auth.errors import Code
 from configure_auth.values import STATE_LIFETIME
 
-__all__ = ["Text", "text_of", "texts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -16,8 +16,6 @@ from types import ModuleType
 from ...errors import ConfigureAuthError, SettingsError
 from ...flows.registration import dry_run
 
-__all__ = ["import_object", "looking_at", "read_environment", "source_line"]
-
 _PACKAGE = str(Path(__file__).parents[2]) + os.sep
 
 

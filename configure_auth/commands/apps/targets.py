@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ... import starlette as on_starlette
     from ...flask.extension import Installed
 
-__all__ = ["Target", "at_least_one", "closing_targets", "load_targets", "perform_without_app", "targets_in"]
-
 T = TypeVar("T")
 
 

@@ -16,8 +16,6 @@ from .routes import login_guard, mount
 from .session import secret_key, session_cookie
 from .store import store, user_ids, workers
 
-__all__ = ["APP_CHECKS"]
-
 AppCheck: TypeAlias = Callable[[Deployment, Application], Flow[Finding]]
 
 

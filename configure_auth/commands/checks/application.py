@@ -8,8 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 from ...values import Secret
 
-__all__ = ["Application", "NoResponse", "Request", "Response", "Session", "Table", "likely_user_tables", "table_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -11,8 +11,6 @@ from .application import Application
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, unknown, warned
 
-__all__ = ["bearer"]
-
 
 async def bearer(deployment: Deployment, application: Application) -> Finding:
     """Fetch the key set (RFC 7517, section 5) without storing it in the app's `BearerUser`."""

@@ -12,8 +12,6 @@ from ...flows.effects import Flow
 from .deployment import Deployment
 from .findings import End, Finding, Result, catch_errors, errors_as_findings, skipped
 
-__all__ = ["Check", "Perform", "Progress", "perform_check", "run_checks", "unmet_need"]
-
 T = TypeVar("T")
 
 

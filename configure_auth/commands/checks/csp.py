@@ -16,8 +16,6 @@ from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst
 from .routes import request
 
-__all__ = ["Policy", "allows", "csp", "policies_of"]
-
 Policy: TypeAlias = Mapping[str, tuple[str, ...]]
 """Sources by directive."""
 

@@ -11,8 +11,6 @@ from ...settings import Settings
 from .application import Application
 from .findings import skipped
 
-__all__ = ["NO_APP_URL", "Deployment"]
-
 F = TypeVar("F", bound=Feature)
 
 NO_APP_URL = skipped("needs: CONFIGURE_APP_URL, which the callbacks are below")

@@ -11,21 +11,6 @@ from ...errors import ConfigureAuthError, ConfigureError, SettingsError, StoreEr
 from ...flows.effects import Flow
 from ..apps.loading import source_line
 
-__all__ = [
-    "End",
-    "Finding",
-    "Result",
-    "catch_errors",
-    "errors_as_findings",
-    "failed",
-    "no_answer",
-    "passed",
-    "skipped",
-    "unknown",
-    "warned",
-    "worst",
-]
-
 T = TypeVar("T")
 
 

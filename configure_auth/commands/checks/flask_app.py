@@ -18,8 +18,6 @@ from ...flows import Site
 from ...values import Secret
 from .application import Application, NoResponse, Response, Session, Table, likely_user_tables, table_of
 
-__all__ = ["application_of"]
-
 _TIMEOUT = 10.0
 """Seconds that a page may take."""
 

@@ -12,8 +12,6 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from typing import TextIO
 
-__all__ = ["open_browser", "reserved_stdout"]
-
 _STDOUT, _STDERR = 1, 2
 
 

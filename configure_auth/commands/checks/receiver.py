@@ -16,8 +16,6 @@ from urllib.parse import parse_qsl, urlsplit
 from ... import ui
 from .sign_in import StartedSignIn
 
-__all__ = ["Receiver", "receiving"]
-
 _PAGE = ui.render(ui.TerminalPage()).encode()
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",

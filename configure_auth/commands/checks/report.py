@@ -13,8 +13,6 @@ import click
 from .check import Progress
 from .findings import End, Result
 
-__all__ = ["JsonReport", "LineReport", "Report", "TerminalReport", "exit_code", "report_for"]
-
 _LOOK = {
     End.PASSED: ("✓", "green"),
     End.WARNED: ("!", "yellow"),

@@ -16,8 +16,6 @@ from .application import Application, NoResponse, Response
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, unknown, worst
 
-__all__ = ["login_guard", "mount", "prefetch", "request"]
-
 _STATE = "0" * 65
 """A well-formed state that no attempt has."""
 

@@ -26,8 +26,6 @@ from .settings import configuration_of, read_settings
 from .sign_in import StartedSignIn
 from .upstream import UPSTREAM_CHECKS
 
-__all__ = ["describe", "verify", "verify_app", "verify_settings"]
-
 
 def verify_settings(
     environment: Mapping[str, str],

@@ -14,8 +14,6 @@ from .deployment import Deployment
 from .findings import End, Finding, failed, passed, skipped, warned, worst
 from .routes import prefetch
 
-__all__ = ["secret_key", "session_cookie"]
-
 _LEAST = 16
 """Characters of the shortest key that sessions are signed with."""
 

@@ -13,8 +13,6 @@ from ...settings import Settings
 from ...values import Secret
 from .findings import End, Finding, Result, failed, passed, skipped, warned
 
-__all__ = ["configuration_of", "read_settings"]
-
 _OURS = tuple(f"CONFIGURE_{field.name.upper()}" for field in fields(Settings))
 # Variables of Configure's own programs.
 _THEIRS = ("CONFIGURE_REDIRECT_URI", "CONFIGURE_DEVELOPER_TOKEN")

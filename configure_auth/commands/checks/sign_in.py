@@ -21,8 +21,6 @@ from ...values import Secret
 from .deployment import NO_APP_URL, Deployment
 from .findings import Finding, failed, no_answer, passed, skipped
 
-__all__ = ["ExchangedToken", "StartedSignIn", "code_of", "exchange", "read", "start", "why_impossible"]
-
 _WORD = re.compile(r"[a-z_]{1,64}")
 
 

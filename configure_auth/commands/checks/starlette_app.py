@@ -19,8 +19,6 @@ from ...starlette.extension import mounts_in
 from ...values import Secret
 from .application import Application, NoResponse, Response, Session, table_of
 
-__all__ = ["application_of"]
-
 _TIMEOUT = 10.0
 """Seconds that a page may take, if it awaits."""
 

@@ -11,8 +11,6 @@ from .application import Application, Table
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, warned
 
-__all__ = ["store", "user_ids", "workers", "workers_of"]
-
 _ABSENT = "0" * 64
 """A well-formed hash that no record has."""
 

@@ -21,8 +21,6 @@ from .check import Check
 from .deployment import NO_APP_URL, Deployment
 from .findings import Finding, failed, no_answer, passed, skipped, unknown, warned
 
-__all__ = ["UPSTREAM_CHECKS"]
-
 T = TypeVar("T")
 
 _STATE = "configure_auth_verify"
