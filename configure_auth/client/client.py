@@ -1,35 +1,36 @@
-"""Two clients for Configure, blocking and awaited. Every verb is written once, as a function that makes a `Call`."""
+"""Two clients for Configure, blocking and awaited. Every verb is written once, in the module of its noun."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 import anyio
 
-from ..errors import ApiCode, ConfigureError, SettingsError
+from ..errors import SettingsError
 from ..runtime.drivers import arun, run
-from ..runtime.effects import Flow
 from ..runtime.forks import reset_after_fork
-from ..runtime.verbs import Awaited, Blocking, verb
+from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
-from . import commits, connect, memories, message_identity, message_lines, message_sign_in, profile_session, sign_in
 from .call import Call
+from .commits import CommitCalls, leave
+from .connect import ConnectCalls
+from .memories import MemoryCalls
+from .message_identity import SenderCalls
+from .message_lines import MessageLineCalls
+from .message_sign_in import MessageSignInCalls
 from .profile import Subject
-from .profile_session import ProfileSession
+from .profile_session import ProfileSession, ReadCalls
+from .sign_in import SignInCalls
 from .transport import CALL_TIMEOUT, AsyncTransport, Transport
+from .wire import invalid
 
-B = TypeVar("B")
-P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -49,89 +50,49 @@ class AsyncPerform(Protocol):
     async def __call__(self, call: Call[T], /) -> T: ...
 
 
-class _Owner(Generic[B]):
-    """The owner of verbs. `_binding` is the first argument of the functions behind them."""
+class _Blocking(Blocking):
+    """Verbs that block; `_perform` sends their calls."""
 
-    _binding: B
-
-
-class _Blocking(_Owner[B], Blocking):
-    """The owner of blocking verbs."""
-
-    def __init__(self, binding: B, perform: Perform) -> None:
-        self._binding = binding
-        self._perform = perform
+    _perform: Perform
 
     def _performer(self) -> Perform:
         return self._perform
 
 
-class _Awaited(_Owner[B], Awaited):
-    """The owner of awaited verbs."""
+class _Awaited(Awaited):
+    """Verbs that are awaited; `_perform` sends their calls."""
 
-    def __init__(self, binding: B, perform: AsyncPerform) -> None:
-        self._binding = binding
-        self._perform = perform
+    _perform: AsyncPerform
 
     def _performer(self) -> AsyncPerform:
         return self._perform
 
 
-def _verb(build: Callable[Concatenate[B, P], Call[T] | Flow[T]]) -> verb[P, T]:
-    """The `verb` of a function that takes the owner's binding first."""
-    return verb(_method(build))
+class _AuthCalls(SignInCalls, SenderCalls, MessageSignInCalls, MessageLineCalls):
+    """Everything about the hosted sign-in."""
 
 
-def _method(function: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[_Owner[B], P], T]:
-    """A function that takes the owner's binding first, as a method."""
-
-    @functools.wraps(function)
-    def method(self: _Owner[B], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return function(self._binding, *args, **kwargs)
-
-    signature = inspect.signature(function)
-    owner, *others = signature.parameters.values()
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[owner.replace(name="self", annotation=owner.empty), *others]
-    )
-    return method
-
-
-class _AuthVerbs:
-    sign_in_url: Final = _method(sign_in.sign_in_url)
-    exchange_sign_in_code: Final = _verb(sign_in.exchange_sign_in_code)
-    validate_sign_in_token: Final = _verb(sign_in.validate_sign_in_token)
-    allow_sign_in_return_to: Final = _verb(sign_in.allow_sign_in_return_to)
-    list_sign_in_return_destinations: Final = _verb(sign_in.list_sign_in_return_destinations)
-    remove_sign_in_return_to: Final = _verb(sign_in.remove_sign_in_return_to)
-    recognize_phone: Final = _verb(message_identity.recognize_phone)
-    resolve_message_identity: Final = _verb(message_identity.resolve_message_identity)
-    create_message_sign_in_url: Final = _verb(message_sign_in.create_message_sign_in_url)
-    register_message_line: Final = _verb(message_lines.register_message_line)
-    list_message_lines: Final = _verb(message_lines.list_message_lines)
-    revoke_message_line: Final = _verb(message_lines.revoke_message_line)
-
-
-class Auth(_AuthVerbs, _Blocking[Settings]):
+class Auth(_AuthCalls, _Blocking):
     """The hosted sign-in, of `Configure.auth`."""
 
+    def __init__(self, settings: Settings, perform: Perform) -> None:
+        super().__init__(settings)
+        self._perform = perform
 
-class AsyncAuth(_AuthVerbs, _Awaited[Settings]):
+
+class AsyncAuth(_AuthCalls, _Awaited):
     """The hosted sign-in, of `AsyncConfigure.auth`."""
 
-
-class _ProfileVerbs:
-    read: Final = _verb(profile_session.read)
-    search: Final = _verb(memories.search)
-    remember: Final = _verb(memories.remember)
-    forget: Final = _verb(memories.forget)
-    commit: Final = _verb(commits.commit)
-    note: Final = _method(commits.note)
-    owes_commit: Final = _method(profile_session.owes_commit)
-    connect: Final = _verb(connect.connect)
+    def __init__(self, settings: Settings, perform: AsyncPerform) -> None:
+        super().__init__(settings)
+        self._perform = perform
 
 
-class Profile(_ProfileVerbs, _Blocking[ProfileSession]):
+class _ProfileCalls(ReadCalls, MemoryCalls, CommitCalls, ConnectCalls):
+    """Everything about the profile of one subject."""
+
+
+class Profile(_ProfileCalls, _Blocking):
     """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
 
     As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
@@ -148,50 +109,34 @@ class Profile(_ProfileVerbs, _Blocking[ProfileSession]):
     """
 
     def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
-        super().__init__(ProfileSession(settings, subject), perform)
+        super().__init__(ProfileSession(settings, subject))
+        self._perform = perform
 
     def __enter__(self) -> Self:
-        self._binding.open()
+        self._session.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        run(commits.leave(self._binding, failed=kind is not None), self._perform)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        run(leave(self._session, failed=kind is not None), self._perform)
 
 
-class AsyncProfile(_ProfileVerbs, _Awaited[ProfileSession]):
+class AsyncProfile(_ProfileCalls, _Awaited):
     """`Profile`, awaited."""
 
     def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
-        super().__init__(ProfileSession(settings, subject), perform)
+        super().__init__(ProfileSession(settings, subject))
+        self._perform = perform
 
     async def __aenter__(self) -> Self:
-        self._binding.open()
+        self._session.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await arun(commits.leave(self._binding, failed=kind is not None), self._perform)
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await arun(leave(self._session, failed=kind is not None), self._perform)
 
 
-class Configure:
-    """A client that blocks. Threads may share it, and it opens nothing before its first call.
-
-    Args:
-        settings: the app's settings; or else the three below.
-        api_key: the secret key, `sk_...`.
-        agent: the agent's handle.
-        base_url: another origin of the API.
-        timeout: seconds for a whole call, at most 300.
-
-    Without `settings`, whatever isn't given is read from the `CONFIGURE_*` variables of the process, now: a key given
-    here goes to the API that CONFIGURE_BASE_URL names.
-
-    Raises:
-        SettingsError: settings together with one of the other three, or a malformed one.
-    """
+class _Client(ABC):
+    """What both clients share: their settings."""
 
     @overload
     def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
@@ -216,7 +161,34 @@ class Configure:
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
         self.settings: Settings = _settings(settings, api_key, agent, base_url)
-        self.auth: Auth = Auth(self.settings, self.send)
+        self._connect(timeout)
+
+    @abstractmethod
+    def _connect(self, timeout: float) -> None:
+        """Make what sends calls."""
+
+
+class Configure(_Client):
+    """A client that blocks. Threads may share it, and it opens nothing before its first call.
+
+    Args:
+        settings: the app's settings; or else the three below.
+        api_key: the secret key, `sk_...`.
+        agent: the agent's handle.
+        base_url: another origin of the API.
+        timeout: seconds for a whole call, at most 300.
+
+    Without `settings`, whatever isn't given is read from the `CONFIGURE_*` variables of the process, now: a key given
+    here goes to the API that CONFIGURE_BASE_URL names.
+
+    Raises:
+        SettingsError: settings together with one of the other three, or a malformed one.
+    """
+
+    auth: Auth
+
+    def _connect(self, timeout: float) -> None:
+        self.auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
         self._after_fork()
         reset_after_fork(self)
@@ -288,42 +260,20 @@ class Configure:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class AsyncConfigure:
+class AsyncConfigure(_Client):
     """`Configure`, awaited, on asyncio and on trio. One may be used from several event loops, one after the other too.
 
     The arguments and errors are those of `Configure`.
     """
 
-    @overload
-    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
-    @overload
-    def __init__(
-        self,
-        *,
-        api_key: str | Secret | None = None,
-        agent: str | None = None,
-        base_url: str | None = None,
-        timeout: float = CALL_TIMEOUT,
-    ) -> None: ...
+    auth: AsyncAuth
 
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        api_key: str | Secret | None = None,
-        agent: str | None = None,
-        base_url: str | None = None,
-        timeout: float = CALL_TIMEOUT,
-    ) -> None:
-        api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
-        self.settings: Settings = _settings(settings, api_key, agent, base_url)
-        self.auth: AsyncAuth = AsyncAuth(self.settings, self.send)
+    def _connect(self, timeout: float) -> None:
+        self.auth = AsyncAuth(self.settings, self.send)
         self._transport = AsyncTransport(timeout)
 
     def profile(
@@ -371,9 +321,7 @@ class AsyncConfigure:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
 
@@ -398,7 +346,5 @@ def _subject(identity: MessageIdentity | None, token: str | Secret | None, exter
     if identity is None:
         return Subject(token=token, external_id=external_id)
     if not isinstance(identity, MessageIdentity) or (token, external_id) != (None, None):
-        raise ConfigureError(
-            ApiCode.INVALID_INPUT, "give a MessageIdentity alone, or exactly one of token= and external_id="
-        )
+        raise invalid("give a MessageIdentity alone, or exactly one of token= and external_id=")
     return Subject(token=identity.token) if identity.linked else Subject(external_id=identity.external_id)

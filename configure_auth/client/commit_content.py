@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
-from ..errors import ApiCode, ConfigureError
-from .wire import json_body
+from .wire import invalid, json_body
 
 T = TypeVar("T")
 
@@ -35,14 +34,14 @@ class CommitContent:
 
     def __post_init__(self) -> None:
         if len(self.messages) > MOST_MESSAGES:
-            _refuse(f"a commit holds at most {MOST_MESSAGES} messages")
+            raise invalid(f"a commit holds at most {MOST_MESSAGES} messages")
         if len(self.memories) > MOST_MEMORIES:
-            _refuse(f"a commit holds at most {MOST_MEMORIES} memories")
+            raise invalid(f"a commit holds at most {MOST_MEMORIES} memories")
         spoken = sum(_units(message["content"]) for message in self.messages)
         kept = sum(_units(memory) for memory in self.memories)
         told = sum(_units(result["toolName"]) + _content_units(result["content"]) for result in self.tool_results)
         if spoken + kept + told > LONGEST_IN_ALL:
-            _refuse(f"a commit holds at most {LONGEST_IN_ALL} characters in all")
+            raise invalid(f"a commit holds at most {LONGEST_IN_ALL} characters in all")
 
     def __add__(self, other: CommitContent) -> CommitContent:
         return CommitContent(
@@ -83,13 +82,13 @@ def pack(
 
 def _items(name: str, items: Sequence[T] | None) -> Sequence[T]:
     if items is not None and (isinstance(items, str | bytes) or not isinstance(items, Sequence)):
-        _refuse(f"{name} must be a list")
+        raise invalid(f"{name} must be a list")
     return items or ()
 
 
 def _message(message: Mapping[str, str]) -> Mapping[str, str]:
     if not isinstance(message, Mapping) or message.get("role") not in ROLES:
-        _refuse(f"a message must have a content, and as its role one of {', '.join(ROLES)}")
+        raise invalid(f"a message must have a content, and as its role one of {', '.join(ROLES)}")
     told = {
         "role": message["role"],
         "content": require_multiline_text("a message", message.get("content"), LONGEST_MESSAGE),
@@ -104,14 +103,14 @@ def _message(message: Mapping[str, str]) -> Mapping[str, str]:
 
 def _tool_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(result, Mapping):
-        _refuse("a tool's result must have a tool_name and a content")
+        raise invalid("a tool's result must have a tool_name and a content")
     name = require_multiline_text("a tool's name", result.get("tool_name", result.get("toolName")), _LONGEST_TOOL_NAME)
     content = result.get("content")
     if isinstance(content, str):
         return {"toolName": name, "content": require_multiline_text("a tool's result", content, LONGEST_IN_ALL)}
     copied = _copied(content) if isinstance(content, dict | list) else None
     if copied is None:
-        _refuse("the content of a tool's result must be a string, or an object or list that JSON can carry")
+        raise invalid("the content of a tool's result must be a string, or an object or list that JSON can carry")
     return {"toolName": name, "content": copied}
 
 
@@ -125,7 +124,7 @@ def _copied(content: Any) -> Any:
 def require_multiline_text(what: str, text: object, longest: int) -> str:
     """Refuse, before anything is sent, what is no text, blank or too long. Line breaks are fine."""
     if not isinstance(text, str) or not text.strip() or not 0 < _units(text) <= longest:
-        _refuse(f"{what} must be a text of 1 to {longest} characters")
+        raise invalid(f"{what} must be a text of 1 to {longest} characters")
     return text
 
 
@@ -139,7 +138,3 @@ def _units(text: str) -> int:
 
 def _content_units(content: Any) -> int:
     return _units(content if isinstance(content, str) else json_body({"": content}).decode()[4:-1])
-
-
-def _refuse(sentence: str) -> NoReturn:
-    raise ConfigureError(ApiCode.INVALID_INPUT, sentence)

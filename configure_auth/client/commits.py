@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import ApiCode, ConfigureError
-from .call import Call, Response
+from ..runtime.verbs import verb
+from .call import Call
 from .commit_content import CommitContent, pack, require_multiline_text
-from .profile_session import CommitObligation, ProfileSession
+from .profile_session import CommitObligation, ProfileCalls, ProfileSession
 from .texts import first, found, names, objects, whole
-from .wire import ResponseBody, api_headers, json_body, read_response
+from .wire import ResponseBody, invalid
 
 _CRITERIA: Final = "Lasting facts, preferences and intentions of the person, and nothing else."
 
@@ -67,58 +67,63 @@ class CommitResponse:
     user_summary: str | None = field(default=None, repr=False)
 
 
-def commit(
-    session: ProfileSession,
-    *,
-    messages: Sequence[Mapping[str, str]] | None = None,
-    memories: Sequence[str] | None = None,
-    tool_results: Sequence[Mapping[str, Any]] | None = None,
-    sync: bool | None = None,
-    memory_criteria: str | None = None,
-) -> Call[CommitResponse]:
-    """Commit what happened in a turn, and with it the oldest read that isn't committed yet.
+class CommitCalls(ProfileCalls):
+    """Commits to a profile."""
 
-    At most 50 000 characters in all, and not nothing. Give messages or results of tools: a commit with memories alone
-    may leave the read uncommitted at Configure. With `status="processing"` the read counts as committed, though the
-    memories are still to be written.
+    @verb
+    def commit(
+        self,
+        *,
+        messages: Sequence[Mapping[str, str]] | None = None,
+        memories: Sequence[str] | None = None,
+        tool_results: Sequence[Mapping[str, Any]] | None = None,
+        sync: bool | None = None,
+        memory_criteria: str | None = None,
+    ) -> Call[CommitResponse]:
+        """Commit what happened in a turn, and with it the oldest read that isn't committed yet.
 
-    Args:
-        messages: up to 20, each with a `role` (user, assistant or tool), a `content` of up to 16 000 characters, and
-            perhaps a `tool_name`. Nothing else of them is sent.
-        memories: up to 20 facts of up to 1000 characters, to keep as they are.
-        tool_results: each with a `tool_name` and a `content`, which is a string or what JSON can carry.
-        sync: true waits until everything is written.
-        memory_criteria: what Configure is to look for in the messages, up to 1000 characters; lasting facts if absent.
+        At most 50 000 characters in all, and not nothing. Give messages or results of tools: a commit with memories
+        alone may leave the read uncommitted at Configure. With `status="processing"` the read counts as committed,
+        though the memories are still to be written.
 
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent, for something beyond these limits; later Configure's
-            refusal (`insufficient_scope` in `backend_code` for an OAuth token without `profile.commit`).
-    """
-    content = pack(messages, memories, tool_results)
-    if not content:
-        raise ConfigureError(ApiCode.INVALID_INPUT, "a commit needs messages, memories or tool_results")
-    if sync is not None and not isinstance(sync, bool):
-        raise ConfigureError(ApiCode.INVALID_INPUT, "sync must be true or false")
-    if memory_criteria is not None:
-        require_multiline_text("memory_criteria", memory_criteria, 1000)
-    return _call(session, content, next(iter(session.owed), None), sync, memory_criteria)
+        Args:
+            messages: up to 20, each with a `role` (user, assistant or tool), a `content` of up to 16 000 characters,
+                and perhaps a `tool_name`. Nothing else of them is sent.
+            memories: up to 20 facts of up to 1000 characters, to keep as they are.
+            tool_results: each with a `tool_name` and a `content`, which is a string or what JSON can carry.
+            sync: true waits until everything is written.
+            memory_criteria: what Configure is to look for in the messages, up to 1000 characters; lasting facts if
+                absent.
 
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent, for something beyond these limits; later Configure's
+                refusal (`insufficient_scope` in `backend_code` for an OAuth token without `profile.commit`).
+        """
+        content = pack(messages, memories, tool_results)
+        if not content:
+            raise invalid("a commit needs messages, memories or tool_results")
+        if sync is not None and not isinstance(sync, bool):
+            raise invalid("sync must be true or false")
+        if memory_criteria is not None:
+            require_multiline_text("memory_criteria", memory_criteria, 1000)
+        return _call(self._session, content, next(iter(self._session.owed), None), sync, memory_criteria)
 
-def note(
-    session: ProfileSession,
-    *,
-    messages: Sequence[Mapping[str, str]] | None = None,
-    memories: Sequence[str] | None = None,
-    tool_results: Sequence[Mapping[str, Any]] | None = None,
-) -> None:
-    """Add something to the commit at the end of the profile's `with` block. Nothing is sent yet.
+    def note(
+        self,
+        *,
+        messages: Sequence[Mapping[str, str]] | None = None,
+        memories: Sequence[str] | None = None,
+        tool_results: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Add something to the commit at the end of the profile's `with` block. Nothing is sent yet.
 
-    The arguments, and the limits of all that is noted in one block, are those of `commit`.
+        The arguments, and the limits of all that is noted in one block, are those of `commit`.
 
-    Raises:
-        ConfigureError: INVALID_INPUT for something beyond these limits, which isn't kept then, and outside of a block.
-    """
-    session.add_notes(pack(messages, memories, tool_results))
+        Raises:
+            ConfigureError: INVALID_INPUT for something beyond these limits, which isn't kept then, and outside of a
+                block.
+        """
+        self._session.add_notes(pack(messages, memories, tool_results))
 
 
 async def leave(session: ProfileSession, *, failed: bool) -> None:
@@ -157,22 +162,13 @@ def _call(
     }
     covered = session.covered_by(settles)
     body = content.fields | {name: value for name, value in named.items() if value is not None}
-    settings, subject = session.settings, session.subject
 
-    def parse(response: Response) -> CommitResponse:
-        committed = _committed(read_response(response, "the commit"))
+    def parse(response: ResponseBody) -> CommitResponse:
+        committed = _committed(response)
         session.mark_committed(covered, committed)
         return committed
 
-    return session.explaining(
-        Call(
-            method="POST",
-            url=f"{settings.base_url}/v1/profile/commit",
-            headers=api_headers(settings) | subject.headers | settles.headers,
-            content=json_body(body),
-            parse=parse,
-        )
-    )
+    return session.call("POST", "/v1/profile/commit", parse, "the commit", body=body, headers=settles.headers)
 
 
 def _committed(body: ResponseBody) -> CommitResponse:

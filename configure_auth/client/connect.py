@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, TypeAlias, cast
 
-from ..errors import ApiCode, ConfigureError
+from ..runtime.verbs import verb
 from ..settings import Settings
 from .call import Call
-from .profile_session import ProfileSession
+from .profile_session import ProfileCalls
 from .sign_in import is_hosted_sign_in, web_origin
 from .texts import first, whole
-from .wire import ResponseBody, api_headers, json_body, read_response, require_text
+from .wire import ResponseBody, invalid, require_text
 
 ConnectStatus: TypeAlias = Literal["authorization_required", "connect_app", "permission_needed", "import_ready"]
 """What the link is for: a sign-in, a connector, a permission, or an import."""
@@ -38,39 +39,32 @@ class ConnectResponse:
     instructions: str | None = None
 
 
-def connect(session: ProfileSession, *, return_url: str | None = None) -> Call[ConnectResponse]:
-    """Have Configure create the link with which the user of this profile signs in and approves our agent.
+class ConnectCalls(ProfileCalls):
+    """Sign-in links for the subject of a profile."""
 
-    Links for connectors and imports are left to Configure's own SDK, `configure-ai`.
+    @verb
+    def connect(self, *, return_url: str | None = None) -> Call[ConnectResponse]:
+        """Have Configure create the link with which the user of this profile signs in and approves our agent.
 
-    Args:
-        return_url: where the user goes afterwards: https, or http on loopback. Nothing is added to it.
+        Links for connectors and imports are left to Configure's own SDK, `configure-ai`.
 
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal; SERVER_ERROR for a response
-            without a link, or whose link isn't to the hosted sign-in.
-    """
-    if return_url is not None:
-        require_text("return_url", return_url)
-        if web_origin(return_url) is None:
-            raise ConfigureError(
-                ApiCode.INVALID_INPUT, "return_url must be an absolute URL: https, or http on loopback"
-            )
-    settings = session.settings
-    return session.explaining(
-        Call(
-            method="POST",
-            url=f"{settings.base_url}/v1/profile/connect",
-            headers=api_headers(settings) | session.subject.headers,
-            content=json_body({} if return_url is None else {"return_url": return_url}),
-            parse=lambda response: _connect_response(
-                read_response(response, "the request for a sign-in link"), settings
-            ),
-        )
-    )
+        Args:
+            return_url: where the user goes afterwards: https, or http on loopback. Nothing is added to it.
+
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal; SERVER_ERROR for a
+                response without a link, or whose link isn't to the hosted sign-in.
+        """
+        if return_url is not None:
+            require_text("return_url", return_url)
+            if web_origin(return_url) is None:
+                raise invalid("return_url must be an absolute URL: https, or http on loopback")
+        body = {} if return_url is None else {"return_url": return_url}
+        parse = partial(_connect_response, self._session.settings)
+        return self._session.call("POST", "/v1/profile/connect", parse, "the request for a sign-in link", body=body)
 
 
-def _connect_response(body: ResponseBody, settings: Settings) -> ConnectResponse:
+def _connect_response(settings: Settings, body: ResponseBody) -> ConnectResponse:
     status = cast(ConnectStatus, body.required_choice("status", _STATUSES))
     name = "import_url" if status == "import_ready" else "connect_url"
     if not is_hosted_sign_in(settings, body.required_secret(name)):

@@ -9,12 +9,12 @@ from datetime import date as Date
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from ..errors import ApiCode, ConfigureError
+from ..runtime.verbs import verb
 from .call import Call
 from .commit_content import require_multiline_text
-from .profile_session import ProfileSession
+from .profile_session import ProfileCalls, ProfileSession
 from .texts import first, found, names, objects, whole
-from .wire import ResponseBody, api_headers, form, json_body, read_response, require_text
+from .wire import ResponseBody, api_call, form, invalid, require_text
 
 T = TypeVar("T")
 
@@ -128,55 +128,132 @@ class ForgetResponse:
     message: str | None = None
 
 
-def search(
-    session: ProfileSession,
-    query: str = "*",
-    *,
-    source: str | None = None,
-    box: str | None = None,
-    date_from: Date | str | None = None,
-    date_to: Date | str | None = None,
-    limit: int | None = None,
-    detail: Literal["compact", "full"] | None = None,
-) -> Call[SearchResponse]:
-    """Search what the person lets our agent see. Like a read, it may leave a commit owed.
+class MemoryCalls(ProfileCalls):
+    """The memories of a profile."""
 
-    Args:
-        query: words, up to 2048 characters; "*" lists everything.
-        source: only memories of one source, such as "chatgpt" or an agent's handle.
-        box: only memories filed in one box.
-        date_from: only those saved on this day (YYYY-MM-DD) or later.
-        date_to: only those saved on this day or earlier.
-        limit: how many at most, 1 to 1000; Configure has a default and a cap of its own.
-        detail: "full" for whole texts; Configure cuts them otherwise.
+    @verb
+    def search(
+        self,
+        query: str = "*",
+        *,
+        source: str | None = None,
+        box: str | None = None,
+        date_from: Date | str | None = None,
+        date_to: Date | str | None = None,
+        limit: int | None = None,
+        detail: Literal["compact", "full"] | None = None,
+    ) -> Call[SearchResponse]:
+        """Search what the person lets our agent see. Like a read, it may leave a commit owed.
 
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; COMMIT_REQUIRED where an earlier read still owes a
-            commit; else Configure's refusal.
-    """
-    require_multiline_text("query", query, _LONGEST_QUERY)
-    _require_texts(source=source, box=box)
-    _require_one_of("detail", detail, _DETAILS)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_RESULTS):
-        raise _refused(f"limit must be 1 to {_MOST_RESULTS}")
-    parameters = {
-        "query": query,
-        "box": box,
-        "source": source,
-        "from": _day("date_from", date_from),
-        "to": _day("date_to", date_to),
-        "limit": None if limit is None else str(limit),
-        "detail": detail,
-    }
-    scope = session.scope
-    call = Call(
-        method="GET",
-        url=f"{session.settings.base_url}/v1/profile/search?"
-        + form((name, value) for name, value in parameters.items() if value is not None),
-        headers=api_headers(session.settings) | session.subject.headers | scope.headers,
-        parse=lambda response: _found(read_response(response, "the profile search")),
-    )
-    return session.tracking(call, scope)
+        Args:
+            query: words, up to 2048 characters; "*" lists everything.
+            source: only memories of one source, such as "chatgpt" or an agent's handle.
+            box: only memories filed in one box.
+            date_from: only those saved on this day (YYYY-MM-DD) or later.
+            date_to: only those saved on this day or earlier.
+            limit: how many at most, 1 to 1000; Configure has a default and a cap of its own.
+            detail: "full" for whole texts; Configure cuts them otherwise.
+
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent; COMMIT_REQUIRED where an earlier read still owes a
+                commit; else Configure's refusal.
+        """
+        require_multiline_text("query", query, _LONGEST_QUERY)
+        _require_texts(source=source, box=box)
+        _require_one_of("detail", detail, _DETAILS)
+        if limit is not None and (
+            not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MOST_RESULTS
+        ):
+            raise invalid(f"limit must be 1 to {_MOST_RESULTS}")
+        parameters = {
+            "query": query,
+            "box": box,
+            "source": source,
+            "from": _day("date_from", date_from),
+            "to": _day("date_to", date_to),
+            "limit": None if limit is None else str(limit),
+            "detail": detail,
+        }
+        query_string = form((name, value) for name, value in parameters.items() if value is not None)
+        scope, path = self._session.scope, f"/v1/profile/search?{query_string}"
+        headers = self._session.subject.headers | scope.headers
+        call = api_call(self._session.settings, "GET", path, _found, "the profile search", headers=headers)
+        return self._session.tracking(call, scope)
+
+    @verb
+    def remember(
+        self,
+        fact: str,
+        *,
+        box: str | None = None,
+        kind: MemoryKind | None = None,
+        reply_to: str | None = None,
+        resolves: str | None = None,
+    ) -> Call[RememberResponse]:
+        """Keep one fact that the person stated.
+
+        Args:
+            fact: a sentence of its own; Configure refuses what is too long for one.
+            box: where to file it; a new name makes a new box.
+            kind: what it is, among notes of a shared project.
+            reply_to: the id of a memory in the same box that this one answers.
+            resolves: the id of a question or blocker in the same box that this one closes.
+
+        Raises:
+            ConfigureError: INVALID_INPUT for what can't be sent; later Configure's refusal.
+        """
+        require_multiline_text("fact", fact, _LONGEST_FACT)
+        _require_texts(box=box, kind=kind, reply_to=reply_to, resolves=resolves)
+        body = {"fact": fact, "box": box, "kind": kind, "reply_to": reply_to, "resolves": resolves}
+        return _write(self._session, "remember", body, _remembered)
+
+    @verb
+    def forget(
+        self,
+        *,
+        id: str | None = None,
+        match: str | None = None,
+        confirm: bool | None = None,
+        import_id: str | None = None,
+        scope: Literal["imports", "saved", "all"] | None = None,
+        date: Date | str | None = None,
+        reason: Literal["correction", "user_request"] | None = None,
+    ) -> Call[ForgetResponse]:
+        """Delete memories that our agent wrote; exactly one of `id`, `match`, `import_id` and `scope` says which.
+
+        What other agents wrote stays, and so does the profile itself.
+
+        Args:
+            id: one memory.
+            match: words that are in the memories; a preview that deletes nothing, unless `confirm` is true.
+            confirm: for `match` alone.
+            import_id: all that one import brought.
+            scope: all of our agent's imports, all that it saved, or both.
+            date: the day that the memory was saved (YYYY-MM-DD), which makes it quicker to find.
+            reason: "user_request" also keeps it from being saved or imported again; a correction if absent.
+
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal.
+        """
+        if sum(way is not None for way in (id, match, import_id, scope)) != 1:
+            raise invalid("give exactly one of id=, match=, import_id= and scope=")
+        _require_texts(id=id, import_id=import_id)
+        _require_one_of("scope", scope, _SCOPES)
+        _require_one_of("reason", reason, _REASONS)
+        if match is not None:
+            require_multiline_text("match", match, _LONGEST_QUERY)
+        if confirm is not None and (match is None or not isinstance(confirm, bool)):
+            raise invalid("confirm is true or false, and only for match=")
+        body = {
+            "id": id,
+            "match": match,
+            "confirm": confirm,
+            "import_id": import_id,
+            "scope": scope,
+            "date": _day("date", date),
+            "reason": reason,
+        }
+        return _write(self._session, "forget", body, _forgotten)
 
 
 def _found(body: ResponseBody) -> SearchResponse:
@@ -194,33 +271,6 @@ def _found(body: ResponseBody) -> SearchResponse:
     )
 
 
-def remember(
-    session: ProfileSession,
-    fact: str,
-    *,
-    box: str | None = None,
-    kind: MemoryKind | None = None,
-    reply_to: str | None = None,
-    resolves: str | None = None,
-) -> Call[RememberResponse]:
-    """Keep one fact that the person stated.
-
-    Args:
-        fact: a sentence of its own; Configure refuses what is too long for one.
-        box: where to file it; a new name makes a new box.
-        kind: what it is, among notes of a shared project.
-        reply_to: the id of a memory in the same box that this one answers.
-        resolves: the id of a question or blocker in the same box that this one closes.
-
-    Raises:
-        ConfigureError: INVALID_INPUT for what can't be sent; later Configure's refusal.
-    """
-    require_multiline_text("fact", fact, _LONGEST_FACT)
-    _require_texts(box=box, kind=kind, reply_to=reply_to, resolves=resolves)
-    body = {"fact": fact, "box": box, "kind": kind, "reply_to": reply_to, "resolves": resolves}
-    return _write(session, "remember", body, _remembered)
-
-
 def _remembered(body: ResponseBody) -> RememberResponse:
     saved = body.required_boolean("saved")
     fields = body.fields
@@ -232,54 +282,6 @@ def _remembered(body: ResponseBody) -> RememberResponse:
         memory=_memory(memory) if isinstance(memory, dict) else None,
         message=first(fields, "message"),
     )
-
-
-def forget(
-    session: ProfileSession,
-    *,
-    id: str | None = None,
-    match: str | None = None,
-    confirm: bool | None = None,
-    import_id: str | None = None,
-    scope: Literal["imports", "saved", "all"] | None = None,
-    date: Date | str | None = None,
-    reason: Literal["correction", "user_request"] | None = None,
-) -> Call[ForgetResponse]:
-    """Delete memories that our agent wrote; exactly one of `id`, `match`, `import_id` and `scope` says which.
-
-    What other agents wrote stays, and so does the profile itself.
-
-    Args:
-        id: one memory.
-        match: words that are in the memories; a preview that deletes nothing, unless `confirm` is true.
-        confirm: for `match` alone.
-        import_id: all that one import brought.
-        scope: all of our agent's imports, all that it saved, or both.
-        date: the day that the memory was saved (YYYY-MM-DD), which makes it quicker to find.
-        reason: "user_request" also keeps it from being saved or imported again; a correction if absent.
-
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; later Configure's refusal.
-    """
-    if sum(way is not None for way in (id, match, import_id, scope)) != 1:
-        raise _refused("give exactly one of id=, match=, import_id= and scope=")
-    _require_texts(id=id, import_id=import_id)
-    _require_one_of("scope", scope, _SCOPES)
-    _require_one_of("reason", reason, _REASONS)
-    if match is not None:
-        require_multiline_text("match", match, _LONGEST_QUERY)
-    if confirm is not None and (match is None or not isinstance(confirm, bool)):
-        raise _refused("confirm is true or false, and only for match=")
-    body = {
-        "id": id,
-        "match": match,
-        "confirm": confirm,
-        "import_id": import_id,
-        "scope": scope,
-        "date": _day("date", date),
-        "reason": reason,
-    }
-    return _write(session, "forget", body, _forgotten)
 
 
 def _forgotten(body: ResponseBody) -> ForgetResponse:
@@ -310,16 +312,8 @@ def _forgotten(body: ResponseBody) -> ForgetResponse:
 def _write(
     session: ProfileSession, path: str, body: Mapping[str, object], read: Callable[[ResponseBody], T]
 ) -> Call[T]:
-    settings = session.settings
-    return session.explaining(
-        Call(
-            method="POST",
-            url=f"{settings.base_url}/v1/profile/{path}",
-            headers=api_headers(settings) | session.subject.headers,
-            content=json_body({name: value for name, value in body.items() if value is not None}),
-            parse=lambda response: read(read_response(response, f"the call to {path}")),
-        )
-    )
+    fields = {name: value for name, value in body.items() if value is not None}
+    return session.call("POST", f"/v1/profile/{path}", read, f"the call to {path}", body=fields)
 
 
 def _memories(value: object) -> tuple[Memory, ...]:
@@ -360,7 +354,7 @@ def _day(name: str, value: Date | str | None) -> str | None:
         # Not `value.isoformat()`: a datetime would bring its time along.
         return Date.isoformat(value)
     if value is not None and not (isinstance(value, str) and _DATE.fullmatch(value)):
-        raise _refused(f"{name} must be a date, such as 2026-01-31")
+        raise invalid(f"{name} must be a date, such as 2026-01-31")
     return value
 
 
@@ -372,8 +366,4 @@ def _require_texts(**values: str | None) -> None:
 
 def _require_one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
     if value is not None and value not in allowed:
-        raise _refused(f"{name} must be one of {', '.join(allowed)}")
-
-
-def _refused(sentence: str) -> ConfigureError:
-    return ConfigureError(ApiCode.INVALID_INPUT, sentence)
+        raise invalid(f"{name} must be one of {', '.join(allowed)}")

@@ -9,22 +9,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from ..errors import ApiCode, ConfigureError
-from ..settings import Settings
+from ..runtime.verbs import verb
 from .call import Call
 from .texts import line
-from .wire import (
-    ResponseBody,
-    api_headers,
-    json_body,
-    optional_text,
-    read_response,
-    without_blanks,
-)
+from .wire import ApiCalls, ResponseBody, api_call, invalid, json_body, optional_text, without_blanks
 
 LineStatus = Literal["active", "revoked"]
 """Whether a message line is in use."""
 
+_PATH = "/v1/auth/sign-in/message-lines"
 _STATUSES = ("active", "revoked")
 _SEPARATORS = re.compile(r"[ \u00a0().-]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -64,79 +57,58 @@ class RevokedLine:
     lines: tuple[MessageLine, ...]
 
 
-def register_message_line(
-    settings: Settings,
-    phone: str,
-    *,
-    channel: str | None = None,
-    label: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> Call[MessageLine]:
-    """Register a number that our agent writes from. Again is no error, and brings a revoked one back.
+class MessageLineCalls(ApiCalls):
+    """The phone numbers that our agent writes from."""
 
-    Args:
-        phone: the number with its country code, such as "+1 555 010 0001".
-        channel: "imessage" at Configure if absent; at most 64 characters.
-        label: what the app calls the line, at most 200 characters.
-        metadata: anything of the app's that JSON can carry; Configure refuses phone numbers in it.
+    @verb
+    def register_message_line(
+        self,
+        phone: str,
+        *,
+        channel: str | None = None,
+        label: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Call[MessageLine]:
+        """Register a number that our agent writes from. Again is no error, and brings a revoked one back.
 
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent, for a number without a country code too, and where
-            Configure refuses the metadata; SERVER_ERROR for a response without the line.
-    """
-    fields = {
-        **_line_key(phone, channel),
-        **without_blanks(label=optional_text("label", label, 200), metadata=_metadata(metadata)),
-    }
-    try:
-        content = json_body(fields)
-    except (TypeError, ValueError, RecursionError):
-        content = None
-    if content is None:
-        raise _refused("metadata must be a mapping of what JSON can carry")
-    return Call(
-        method="POST",
-        url=_lines_url(settings),
-        headers=api_headers(settings),
-        content=content,
-        parse=lambda response: _line(
-            read_response(response, "the registration of a message line").required_object("line")
-        ),
-    )
+        Args:
+            phone: the number with its country code, such as "+1 555 010 0001".
+            channel: "imessage" at Configure if absent; at most 64 characters.
+            label: what the app calls the line, at most 200 characters.
+            metadata: anything of the app's that JSON can carry; Configure refuses phone numbers in it.
 
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent, for a number without a country code too, and where
+                Configure refuses the metadata; SERVER_ERROR for a response without the line.
+        """
+        fields = {
+            **_line_key(phone, channel),
+            **without_blanks(label=optional_text("label", label, 200), metadata=_metadata(metadata)),
+        }
+        what = "the registration of a message line"
+        return api_call(
+            self._settings, "POST", _PATH, lambda body: _line(body.required_object("line")), what, body=fields
+        )
 
-def list_message_lines(settings: Settings) -> Call[tuple[MessageLine, ...]]:
-    """The numbers that our agent writes from, but for the revoked ones."""
-    return Call(
-        method="GET",
-        url=_lines_url(settings),
-        headers=api_headers(settings, content=False),
-        parse=lambda response: _lines(read_response(response, "the list of message lines")),
-    )
+    @verb
+    def list_message_lines(self) -> Call[tuple[MessageLine, ...]]:
+        """The numbers that our agent writes from, but for the revoked ones."""
+        return api_call(self._settings, "GET", _PATH, _lines, "the list of message lines", content_type=False)
 
+    @verb
+    def revoke_message_line(self, phone: str, *, channel: str | None = None) -> Call[RevokedLine]:
+        """Take a line back.
 
-def revoke_message_line(settings: Settings, phone: str, *, channel: str | None = None) -> Call[RevokedLine]:
-    """Take a line back.
+        Args:
+            phone: the number with its country code.
+            channel: the one that it was registered for; "imessage" at Configure if absent.
 
-    Args:
-        phone: the number with its country code.
-        channel: the one that it was registered for; "imessage" at Configure if absent.
-
-    Raises:
-        ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for a response that doesn't say whether
-            there was such a line.
-    """
-    return Call(
-        method="DELETE",
-        url=_lines_url(settings),
-        headers=api_headers(settings),
-        content=json_body(_line_key(phone, channel)),
-        parse=lambda response: _revoked(read_response(response, "the end of a message line")),
-    )
-
-
-def _lines_url(settings: Settings) -> str:
-    return f"{settings.base_url}/v1/auth/sign-in/message-lines"
+        Raises:
+            ConfigureError: INVALID_INPUT before anything is sent; SERVER_ERROR for a response that doesn't say whether
+                there was such a line.
+        """
+        body = _line_key(phone, channel)
+        return api_call(self._settings, "DELETE", _PATH, _revoked, "the end of a message line", body=body)
 
 
 def _line_key(phone: str, channel: str | None) -> dict[str, Any]:
@@ -147,14 +119,20 @@ def e164(name: str, phone: str | None) -> str:
     """A number as it is sent. Without a plus, Configure would take it for one of whichever country it begins with."""
     number = _SEPARATORS.sub("", phone) if isinstance(phone, str) else ""
     if not _E164.fullmatch(number):
-        raise _refused(f"{name} must be a whole number: give it as +<country code><number>, 7 to 15 digits")
+        raise invalid(f"{name} must be a whole number: give it as +<country code><number>, 7 to 15 digits")
     return number
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise _refused("metadata must be a mapping of what JSON can carry")
-    return dict(metadata or {})
+    plain = dict(metadata) if isinstance(metadata, Mapping) else metadata
+    try:
+        json_body({"metadata": plain})
+        is_plain = plain is None or isinstance(plain, dict)
+    except (TypeError, ValueError, RecursionError):
+        is_plain = False
+    if not is_plain:
+        raise invalid("metadata must be a mapping of what JSON can carry")
+    return plain or {}
 
 
 def _revoked(body: ResponseBody) -> RevokedLine:
@@ -212,7 +190,3 @@ def _is_phone_like(value: Any) -> bool:
     # NFKC turns full-width digits and plus signs into plain ones; characters of format are invisible.
     text = "".join(char for char in unicodedata.normalize("NFKC", value) if unicodedata.category(char) != "Cf")
     return bool(_INTERNATIONAL.search(text) or _NATIONAL.search(text))
-
-
-def _refused(sentence: str) -> ConfigureError:
-    return ConfigureError(ApiCode.INVALID_INPUT, sentence)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from ..errors import ApiCode, ConfigureError
+from ..errors import ConfigureError
 from ..settings import Settings
 from .call import Call
-from .wire import ResponseBody, is_token, json_body, read_response, require_text, require_token
+from .wire import ResponseBody, invalid, is_token, json_body, read_response, require_text, require_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
     """
     require_token("client_id", client_id, 255)
     if isinstance(redirect_uris, str) or not redirect_uris:
-        raise ConfigureError(ApiCode.INVALID_INPUT, "redirect_uris must be a list of at least one URL")
+        raise invalid("redirect_uris must be a list of at least one URL")
     for uri in redirect_uris:
         _require_redirect_uri(uri)
     return Call(
@@ -91,7 +91,7 @@ def _require_redirect_uri(uri: str) -> None:
 
 
 def _refused(why: str) -> ConfigureError:
-    return ConfigureError(ApiCode.INVALID_INPUT, f"the redirect_uri {why}; CONFIGURE_APP_URL and path= make it")
+    return invalid(f"the redirect_uri {why}; CONFIGURE_APP_URL and path= make it")
 
 
 def _client(body: ResponseBody) -> OAuthClient:

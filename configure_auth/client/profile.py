@@ -6,15 +6,15 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
 from .call import Call, is_header_value
 from .texts import first, found, line, names, paragraph
-from .wire import ResponseBody, api_headers, form, plain, read_response, require_text, require_token
+from .wire import ResponseBody, api_call, form, invalid, plain, require_text, require_token
 
 _SECTION = re.compile(r"[a-z_]{1,64}")
 _LAST4 = re.compile(r"[0-9]{4}")
@@ -39,17 +39,14 @@ class Subject:
 
     def __init__(self, *, token: str | Secret | None = None, external_id: str | None = None) -> None:
         if (token is None) == (external_id is None):
-            raise ConfigureError(ApiCode.INVALID_INPUT, "give exactly one of token= and external_id=")
+            raise invalid("give exactly one of token= and external_id=")
         if token is not None:
             require_token("token", token)
             token = Secret(plain(token))
         else:
             require_text("external_id", external_id, 255)
             if not is_header_value(external_id or ""):
-                raise ConfigureError(
-                    ApiCode.INVALID_INPUT,
-                    "external_id goes in a header, so it must be Latin-1 without a space at either end",
-                )
+                raise invalid("external_id goes in a header, so it must be Latin-1 without a space at either end")
         object.__setattr__(self, "token", token)
         object.__setattr__(self, "external_id", external_id)
 
@@ -137,18 +134,14 @@ def read_profile(
             (`insufficient_scope` in `backend_code` where the person didn't grant `profile.read`).
     """
     if isinstance(sections, str) or not all(_SECTION.fullmatch(name) for name in sections or ()):
-        raise ConfigureError(ApiCode.INVALID_INPUT, 'sections must be a list of section names such as ["identity"]')
+        raise invalid('sections must be a list of section names such as ["identity"]')
     query = f"?{form([('sections', ','.join(sections))])}" if sections else ""
-    headers = api_headers(settings) | subject.headers | (scope or RuntimeScope()).headers
-    return Call(
-        method="GET",
-        url=f"{settings.base_url}/v1/profile{query}",
-        headers=headers,
-        parse=lambda response: _profile(read_response(response, "the profile read"), linked=subject.token is not None),
-    )
+    headers = subject.headers | (scope or RuntimeScope()).headers
+    parse = partial(_profile, subject.token is not None)
+    return api_call(settings, "GET", f"/v1/profile{query}", parse, "the profile read", headers=headers)
 
 
-def _profile(body: ResponseBody, *, linked: bool) -> ProfileResponse:
+def _profile(linked: bool, body: ResponseBody) -> ProfileResponse:
     # First what may be refused, so that no frame of the error has the profile in it.
     user_id = body.text("user_id")
     fields = body.fields

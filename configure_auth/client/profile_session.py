@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ApiCode, ConfigureError
+from ..runtime.verbs import Verbs, verb
 from ..settings import Settings
 from .call import Call, Response
 from .commit_content import CommitContent
 from .profile import ProfileResponse, RuntimeScope, Subject, read_profile
-from .wire import is_token
+from .wire import ResponseBody, api_call, invalid, is_token
 
 T = TypeVar("T")
 
@@ -82,6 +83,20 @@ class ProfileSession:
         return self._owed
 
     # What calls leave behind.
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[ResponseBody], T],
+        what: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Call[T]:
+        """`api_call` about the subject, whose refusals say what an unlinked profile lacks."""
+        named = self.subject.headers | dict(headers or {})
+        return self.explaining(api_call(self.settings, method, path, parse, what, body=body, headers=named))
 
     def explaining(self, call: Call[T]) -> Call[T]:
         """A call whose refusals say what an unlinked profile lacks."""
@@ -174,7 +189,7 @@ class ProfileSession:
             if opened:
                 self._notes = CommitContent()
         if not opened:
-            raise ConfigureError(ApiCode.INVALID_INPUT, "a block of this profile is open; make a profile for each")
+            raise invalid("a block of this profile is open; make a profile for each")
 
     def close(self) -> CommitContent:
         """End the block; its notes."""
@@ -193,9 +208,7 @@ class ProfileSession:
             if self._notes is not None:
                 self._notes = self._notes + notes
         if not opened:
-            raise ConfigureError(
-                ApiCode.INVALID_INPUT, "note() is for the inside of a `with` block of the profile; else use commit()"
-            )
+            raise invalid("note() is for the inside of a `with` block of the profile; else use commit()")
 
 
 def _id(response: Response, name: str) -> str | None:
@@ -203,23 +216,33 @@ def _id(response: Response, name: str) -> str | None:
     return value if is_token(value, _LONGEST_ID) else None
 
 
-def read(session: ProfileSession, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
-    """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
+class ProfileCalls(Verbs):
+    """Calls about one subject. On its own it returns them, for a flow to await; a profile sends them."""
 
-    Args:
-        sections: of identity, preferences, integrations, imports, agents, summary, soul and context; all that Configure
-            gives by default if absent.
-
-    Raises:
-        ConfigureError: INVALID_INPUT for a section name that can't be one; COMMIT_REQUIRED where an earlier read still
-            owes a commit; else Configure's refusal (`insufficient_scope` in `backend_code` where the person didn't
-            grant `profile.read`).
-    """
-    scope = session.scope
-    call = read_profile(session.settings, session.subject, sections=sections, scope=scope)
-    return session.tracking(call, scope)
+    def __init__(self, session: ProfileSession) -> None:
+        self._session = session
 
 
-def owes_commit(session: ProfileSession) -> bool:
-    """Whether Configure waits for a commit after what was read here; the next read may be refused until then."""
-    return bool(session.owed)
+class ReadCalls(ProfileCalls):
+    """Reads of a profile."""
+
+    @verb
+    def read(self, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
+        """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
+
+        Args:
+            sections: of identity, preferences, integrations, imports, agents, summary, soul and context; all that
+                Configure gives by default if absent.
+
+        Raises:
+            ConfigureError: INVALID_INPUT for a section name that can't be one; COMMIT_REQUIRED where an earlier read
+                still owes a commit; else Configure's refusal (`insufficient_scope` in `backend_code` where the person
+                didn't grant `profile.read`).
+        """
+        scope = self._session.scope
+        call = read_profile(self._session.settings, self._session.subject, sections=sections, scope=scope)
+        return self._session.tracking(call, scope)
+
+    def owes_commit(self) -> bool:
+        """Whether Configure waits for a commit after what was read here; the next read may be refused until then."""
+        return bool(self._session.owed)

@@ -11,9 +11,10 @@ from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote_plus
 
 from ..errors import ApiCode, ConfigureError
+from ..runtime.verbs import Verbs
 from ..settings import Settings
 from ..values import Secret
-from .call import Response
+from .call import Call, Response
 
 T = TypeVar("T")
 
@@ -36,6 +37,11 @@ TOKEN_LIMIT = 8192
 # What we send.
 
 
+def invalid(sentence: str) -> ConfigureError:
+    """The error for an argument that is refused before anything is sent."""
+    return ConfigureError(ApiCode.INVALID_INPUT, sentence)
+
+
 def plain(value: str | Secret) -> str:
     """The string of a token or code that may be wrapped."""
     return value.reveal() if isinstance(value, Secret) else value
@@ -49,17 +55,13 @@ def is_token(value: object, limit: int = TOKEN_LIMIT) -> bool:
 def require_token(name: str, value: str | Secret, limit: int = TOKEN_LIMIT) -> None:
     """Refuse, before anything is sent, a token or code that can't be one."""
     if not is_token(plain(value) if isinstance(value, str | Secret) else None, limit):
-        raise ConfigureError(
-            ApiCode.INVALID_INPUT, f"{name} must be 1 to {limit} visible ASCII characters, without a space"
-        )
+        raise invalid(f"{name} must be 1 to {limit} visible ASCII characters, without a space")
 
 
 def require_text(name: str, value: object, limit: int = 2048) -> None:
     """Refuse, before anything is sent, a value that is no text or has control characters in it."""
     if not isinstance(value, str) or not value.strip() or len(value) > limit or _CONTROL.search(value):
-        raise ConfigureError(
-            ApiCode.INVALID_INPUT, f"{name} must be a string of 1 to {limit} characters without control characters"
-        )
+        raise invalid(f"{name} must be a string of 1 to {limit} characters without control characters")
 
 
 def given_text(name: str, value: object) -> str | None:
@@ -69,7 +71,7 @@ def given_text(name: str, value: object) -> str | None:
         ConfigureError: INVALID_INPUT for another type, naming the argument.
     """
     if value is not None and not isinstance(value, str):
-        raise ConfigureError(ApiCode.INVALID_INPUT, f"{name} must be a string, not {type(value).__name__}")
+        raise invalid(f"{name} must be a string, not {type(value).__name__}")
     return value or None
 
 
@@ -114,8 +116,43 @@ def _form_quote(value: str) -> str:
 
 def _encode(text: str) -> bytes:
     if re.search(r"[\ud800-\udfff]", text):
-        raise ConfigureError(ApiCode.INVALID_INPUT, "a lone surrogate can't be sent; give well-formed text")
+        raise invalid("a lone surrogate can't be sent; give well-formed text")
     return text.encode()
+
+
+class ApiCalls(Verbs):
+    """Calls that the secret key vouches for. On its own it returns them, for a flow to await; a client sends them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+
+def api_call(
+    settings: Settings,
+    method: str,
+    path: str,
+    parse: Callable[[ResponseBody], T],
+    what: str,
+    *,
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    content_type: bool = True,
+) -> Call[T]:
+    """Return a call to Configure's API.
+
+    Args:
+        parse: reads the body of a successful response.
+        what: what is asked, for the error's sentence, such as "the code exchange".
+        body: sent as JSON.
+        headers: beside those of every call.
+    """
+    return Call(
+        method=method,
+        url=f"{settings.base_url}{path}",
+        headers=api_headers(settings, content=content_type) | dict(headers or {}),
+        content=None if body is None else json_body(body),
+        parse=lambda response: parse(read_response(response, what)),
+    )
 
 
 # What comes back.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, overload
 
 from ..client.oauth_clients import add_redirect_uris
-from ..client.sign_in import ReturnDestination, allow_sign_in_return_to, list_sign_in_return_destinations
+from ..client.sign_in import ReturnDestination, SignInCalls
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
 from ..settings import Settings
 from .effects import Flow
@@ -194,13 +194,13 @@ async def _redirect_uri(settings: Settings, callback: str) -> End:
 async def _return_to(settings: Settings, callback: str) -> End:
     if callback in await return_destinations(settings):
         return "already registered"
-    response = await allow_sign_in_return_to(settings, callback)
+    response = await SignInCalls(settings).allow_sign_in_return_to(callback)
     return "registered" if callback in _standing([response]) else "failed"
 
 
 async def return_destinations(settings: Settings) -> tuple[str, ...]:
     """Return where sign-ins of our agent may return to, without those that Configure lists as deleted."""
-    return _standing(await list_sign_in_return_destinations(settings))
+    return _standing(await SignInCalls(settings).list_sign_in_return_destinations())
 
 
 def _standing(destinations: Iterable[ReturnDestination]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..client.call import Call
 from ..client.oauth import TokenResponse, introspect, refresh_tokens
-from ..client.sign_in import validate_sign_in_token
+from ..client.sign_in import SignInCalls
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
@@ -140,7 +140,7 @@ async def validate_token(site: Site, token: Secret) -> TokenValidation | None:
     comes from a gateway.
     """
     try:
-        return await validate_sign_in_token(site.settings, token)
+        return await SignInCalls(site.settings).validate_sign_in_token(token)
     except ConfigureError as error:
         # Any other error, such as 402 or 408, is not about the token.
         said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)
@@ -341,7 +341,7 @@ async def _still_good(site: Site, account: StoredAccount, token: Secret) -> bool
     """Validate a token once more before it counts as invalid. A failure to validate leaves it valid."""
     try:
         if account.kind == "agent":
-            validation = await validate_sign_in_token(site.settings, token)
+            validation = await SignInCalls(site.settings).validate_sign_in_token(token)
             return validation.valid and validation.user_id in (None, account.configure_user_id)
         introspection = await introspect(site.settings, token)
         return introspection.active and introspection.sub == account.configure_user_id

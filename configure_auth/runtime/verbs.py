@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -15,6 +15,7 @@ from .effects import Effect, Flow
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
 _EFFECT = re.compile(r"^\w+\[(.*)\]$", re.DOTALL)
 
@@ -35,26 +36,30 @@ class Awaited(ABC):
         """What performs the effects of a verb."""
 
 
-class verb(Generic[P, T]):  # a decorator, like `property`
+class Verbs:
+    """A group of verbs. They return the flow or effect itself, for a flow to await; a subclass performs them."""
+
+
+class verb(Generic[P, R_co]):  # a decorator, like `property`
     """Decorator for a method that is a flow, or returns an effect: calling it runs that flow with `_performer()`.
 
     `help()`, `inspect.signature` and type checkers see an ordinary method on `Blocking` objects and a coroutine method
     on `Awaited` ones.
     """
 
-    def __init__(self, function: Callable[Concatenate[Any, P], Flow[T] | Effect[T]]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], R_co]) -> None:
         # The arguments may be codes and tokens. They are deleted before anything can fail, so that a traceback printed
         # with its locals contains none of them.
 
-        def blocking(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def blocking(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
             perform = self._performer()
-            flow = function(self, *args, **kwargs)
+            flow: Any = function(self, *args, **kwargs)
             del args, kwargs
             return run(flow, perform)
 
-        async def awaited(self: Awaited, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async def awaited(self: Awaited, /, *args: P.args, **kwargs: P.kwargs) -> Any:
             perform = self._performer()
-            flow = function(self, *args, **kwargs)
+            flow: Any = function(self, *args, **kwargs)
             del args, kwargs
             return await arun(flow, perform)
 
@@ -66,14 +71,16 @@ class verb(Generic[P, T]):  # a decorator, like `property`
     @overload
     def __get__(self, owner: None, cls: type) -> Callable[..., Any]: ...
     @overload
-    def __get__(self, owner: Blocking, cls: type) -> Callable[P, T]: ...
+    def __get__(self: verb[P, Flow[T] | Effect[T]], owner: Blocking, cls: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, owner: Awaited, cls: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self: verb[P, Flow[T] | Effect[T]], owner: Awaited, cls: type) -> Callable[P, Flow[T]]: ...
+    @overload
+    def __get__(self, owner: Verbs, cls: type) -> Callable[P, R_co]: ...
 
     def __get__(self, owner: object, cls: type) -> Any:
-        if not issubclass(cls, Blocking | Awaited):
-            return self._function
-        method = self._blocking if issubclass(cls, Blocking) else self._awaited
+        method = self._function
+        if issubclass(cls, Blocking | Awaited):
+            method = self._blocking if issubclass(cls, Blocking) else self._awaited
         return method if owner is None else MethodType(method, owner)
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Response
-from configure_auth.client.message_identity import recognize_phone
-from configure_auth.client.message_lines import list_message_lines, register_message_line, revoke_message_line
-from configure_auth.client.message_sign_in import create_message_sign_in_url
+from configure_auth.client.message_identity import SenderCalls
+from configure_auth.client.message_lines import MessageLineCalls
+from configure_auth.client.message_sign_in import MessageSignInCalls
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -32,11 +32,11 @@ MESSAGE_URL = "/v1/auth/sign-in/message-url"
 LINES = "/v1/auth/sign-in/message-lines"
 SENDER: dict[str, Any] = {"channel": "imessage", "subject_key": "s1", "external_id": "spectrum:s1"}
 
-RECOGNITION = recognize_phone(SETTINGS, [PHONE])
-URL = create_message_sign_in_url(SETTINGS, **SENDER)
-REGISTRATION = register_message_line(SETTINGS, LINE_PHONE)
-LISTING = list_message_lines(SETTINGS)
-REVOCATION = revoke_message_line(SETTINGS, LINE_PHONE)
+RECOGNITION = SenderCalls(SETTINGS).recognize_phone([PHONE])
+URL = MessageSignInCalls(SETTINGS).create_message_sign_in_url(**SENDER)
+REGISTRATION = MessageLineCalls(SETTINGS).register_message_line(LINE_PHONE)
+LISTING = MessageLineCalls(SETTINGS).list_message_lines()
+REVOCATION = MessageLineCalls(SETTINGS).revoke_message_line(LINE_PHONE)
 
 GOOD_LINE: dict[str, Any] = {"id": "l1", "channel": "imessage", "phoneLast4": "9999", "status": "active"}
 GOOD: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from configure_auth.client.call import Response
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.profile import Subject, read_profile
-from configure_auth.client.sign_in import exchange_sign_in_code
+from configure_auth.client.sign_in import SignInCalls
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -26,7 +26,7 @@ TOKENS = (
     ),
     refresh_tokens(SETTINGS, refresh_token="rt", resource=None, scopes=("a",)),
 )
-EXCHANGE = exchange_sign_in_code(SETTINGS, "cfgsic_x")
+EXCHANGE = SignInCalls(SETTINGS).exchange_sign_in_code("cfgsic_x")
 INTROSPECT = introspect(SETTINGS, "at")
 PROFILE = read_profile(SETTINGS, Subject(token="at"))
 

@@ -21,13 +21,7 @@ from configure_auth.client.oauth import (
 )
 from configure_auth.client.oauth_clients import add_redirect_uris, list_oauth_clients
 from configure_auth.client.profile import ProfileIdentity, Subject, read_profile
-from configure_auth.client.sign_in import (
-    ReturnDestination,
-    allow_sign_in_return_to,
-    exchange_sign_in_code,
-    list_sign_in_return_destinations,
-    validate_sign_in_token,
-)
+from configure_auth.client.sign_in import ReturnDestination, SignInCalls
 from configure_auth.client.wire import error_from
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
@@ -39,8 +33,8 @@ if TYPE_CHECKING:
     from .conftest import Line, Received, Server
 
 SETTINGS = Settings(api_key=Secret("sk_key"), agent="acme", oauth_client_id="oc_1", oauth_client_secret=Secret("ocs_1"))
-EXCHANGE = exchange_sign_in_code(SETTINGS, "cfgsic_1")
-VALIDATE = validate_sign_in_token(SETTINGS, "token")
+EXCHANGE = SignInCalls(SETTINGS).exchange_sign_in_code("cfgsic_1")
+VALIDATE = SignInCalls(SETTINGS).validate_sign_in_token("token")
 TOKENS = exchange_authorization_code(
     SETTINGS,
     code="code",
@@ -58,8 +52,8 @@ CALLS: list[Call[Any]] = [
     refresh_tokens(SETTINGS, refresh_token="rt", resource=None),
     INTROSPECT,
     PROFILE,
-    allow_sign_in_return_to(SETTINGS, "https://a.example/cb"),
-    list_sign_in_return_destinations(SETTINGS),
+    SignInCalls(SETTINGS).allow_sign_in_return_to("https://a.example/cb"),
+    SignInCalls(SETTINGS).list_sign_in_return_destinations(),
     list_oauth_clients(SETTINGS),
     add_redirect_uris(SETTINGS, "oc_1", ["https://a.example/cb"]),
 ]
@@ -177,7 +171,7 @@ class TestFields:
         assert refused(VALIDATE, reply({"valid": valid})).code is ApiCode.SERVER_ERROR
 
     def test_return_destinations(self) -> None:
-        listing = list_sign_in_return_destinations(SETTINGS)
+        listing = SignInCalls(SETTINGS).list_sign_in_return_destinations()
         body = {"destinations": [{"destination": "https://a.example/cb", "createdAt": "2026-01-01"}]}
         assert listing.parse(reply(body)) == (
             ReturnDestination(destination="https://a.example/cb", created_at="2026-01-01"),

@@ -538,12 +538,12 @@ def test_what_is_owed_doesnt_grow_without_end(server: Server) -> None:
         profile = configure.profile(token="tok")
         for _ in range(7):
             profile.read()
-        owed = profile._binding.owed
+        owed = profile._session.owed
         assert (len(owed), owed[-1].read_id) == (100, "r199")
         # Nor with a read that is told again and again.
         server.answers(http({}, headers={"X-Configure-Read-Id": "r199"}))
         profile.read()
-        assert profile._binding.owed == owed
+        assert profile._session.owed == owed
 
 
 # Shared by threads and tasks

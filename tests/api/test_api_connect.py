@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from configure_auth import AsyncConfigure, Configure, Settings
-from configure_auth.client.connect import ConnectResponse, connect
+from configure_auth.client.connect import ConnectCalls, ConnectResponse
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.sandbox import Sandbox
 
@@ -58,7 +58,7 @@ def test_what_is_sent(server: Server) -> None:
 
 
 def test_the_other_fields_may_be_missing_or_malformed() -> None:
-    call = connect(talk())
+    call = ConnectCalls(talk()).connect()
     assert call.parse(reply({"status": "connect_app", "connect_url": LINK, "expires_at": 5})) == ConnectResponse(
         status="connect_app", connect_url=LINK
     )
@@ -82,12 +82,12 @@ def test_the_other_fields_may_be_missing_or_malformed() -> None:
     ],
 )
 def test_a_response_without_a_link_to_the_hosted_sign_in(change: dict[str, object]) -> None:
-    error = refused(lambda: connect(talk()).parse(reply(GOOD | change)))
+    error = refused(lambda: ConnectCalls(talk()).connect().parse(reply(GOOD | change)))
     assert (error.code, error.status_code) == (ApiCode.SERVER_ERROR, 200)
 
 
 @pytest.mark.parametrize("url", ["http://app.example.com", "myapp://done", "javascript:alert(1)", "", "/done", 7])
 def test_a_return_url_that_cannot_be_one(url: Any) -> None:
     with pytest.raises(ConfigureError, match="return_url") as caught:
-        _ = connect(talk(), return_url=url)
+        _ = ConnectCalls(talk()).connect(return_url=url)
     assert caught.value.code is ApiCode.INVALID_INPUT

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from configure_auth.client.call import Call, Response
 from configure_auth.client.message_lines import MessageLine, RevokedLine
-from configure_auth.client.message_sign_in import MessageSignInUrl, create_message_sign_in_url
+from configure_auth.client.message_sign_in import MessageSignInCalls, MessageSignInUrl
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import PhoneRecognition, Secret
@@ -248,7 +248,7 @@ class TestMessageUrl:
 
     def test_on_loopback_the_port_counts(self) -> None:
         local = Settings(api_key=Secret("sk_key"), agent="acme", sign_in_url="http://127.0.0.1:7003")
-        call = create_message_sign_in_url(local, **SENDER)
+        call = MessageSignInCalls(local).create_message_sign_in_url(**SENDER)
         assert call.parse(reply(GOOD[MESSAGE_URL] | {"url": "http://127.0.0.1:7003/acme"})).mode == "plain"
         for url in ("http://127.0.0.1:7001/acme", "http://localhost:7003/acme", "https://127.0.0.1:7003/acme"):
             refused(lambda url=url: call.parse(reply(GOOD[MESSAGE_URL] | {"url": url})))  # type: ignore[misc]
@@ -257,7 +257,7 @@ class TestMessageUrl:
         settings = Settings(
             api_key=Secret("sk_local_key"), agent="acme", sign_in_url="http://sandbox:4012", allow_http="sandbox"
         )
-        call = create_message_sign_in_url(settings, **SENDER)
+        call = MessageSignInCalls(settings).create_message_sign_in_url(**SENDER)
         assert call.parse(reply(GOOD[MESSAGE_URL] | {"url": "http://sandbox:4012/acme"})).mode == "plain"
         for url in ("javascript:alert(1)", "http://evil.example/acme", "http://sandbox:4013/acme", "/acme"):
             refused(lambda url=url: call.parse(reply(GOOD[MESSAGE_URL] | {"url": url})))  # type: ignore[misc]

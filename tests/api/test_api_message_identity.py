@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from configure_auth import MessageIdentity
 from configure_auth.client.call import Call, Response
 from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
-from configure_auth.client.message_identity import resolve_message_identity
+from configure_auth.client.message_identity import SenderCalls
 from configure_auth.client.sign_in import is_agent_token
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.runtime.drivers import run
@@ -335,8 +335,7 @@ def test_whatever_configure_answers_a_sender_is_somebody(
     def perform(call: Call[Any]) -> Any:
         return call.parse(answers[call.url.removeprefix(SETTINGS.base_url)])
 
-    steps = resolve_message_identity(
-        SETTINGS,
+    steps = SenderCalls(SETTINGS).resolve_message_identity(
         external_id="e1",
         token="stored" if validate else None,
         phone_candidates=[PHONE],

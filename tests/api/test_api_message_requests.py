@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Call
-from configure_auth.client.message_identity import recognize_phone
-from configure_auth.client.message_lines import list_message_lines, register_message_line, revoke_message_line
-from configure_auth.client.message_sign_in import create_message_sign_in_url
+from configure_auth.client.message_identity import SenderCalls
+from configure_auth.client.message_lines import MessageLineCalls
+from configure_auth.client.message_sign_in import MessageSignInCalls
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -40,15 +40,15 @@ class TestRequests:
         ("build", "method", "path", "body"),
         [
             (
-                lambda s: recognize_phone(
-                    s, [" +1 (555) 010-0001\n", "", "+1 (555) 010-0001", "\ufeff", "ada@b.example"]
+                lambda s: SenderCalls(s).recognize_phone(
+                    [" +1 (555) 010-0001\n", "", "+1 (555) 010-0001", "\ufeff", "ada@b.example"]
                 ),
                 "POST",
                 RECOGNIZE,
                 {"candidates": ["+1 (555) 010-0001", "ada@b.example"]},
             ),
             (
-                lambda s: create_message_sign_in_url(s, **SENDER),
+                lambda s: MessageSignInCalls(s).create_message_sign_in_url(**SENDER),
                 "POST",
                 MESSAGE_URL,
                 {
@@ -59,8 +59,7 @@ class TestRequests:
                 },
             ),
             (
-                lambda s: create_message_sign_in_url(
-                    s,
+                lambda s: MessageSignInCalls(s).create_message_sign_in_url(
                     reason="reconnect",
                     **SENDER,
                     sender_id="sender",
@@ -99,7 +98,9 @@ class TestRequests:
                 },
             ),
             (
-                lambda s: create_message_sign_in_url(s, **SENDER, space_id="space", connectors=[" "], display_name=""),
+                lambda s: MessageSignInCalls(s).create_message_sign_in_url(
+                    **SENDER, space_id="space", connectors=[" "], display_name=""
+                ),
                 "POST",
                 MESSAGE_URL,
                 {
@@ -111,17 +112,17 @@ class TestRequests:
                 },
             ),
             (
-                lambda s: register_message_line(
-                    s, "+1 555\u00a0010-9999", channel="SMS", label="main", metadata={"tier": [1, {"a": None}]}
+                lambda s: MessageLineCalls(s).register_message_line(
+                    "+1 555\u00a0010-9999", channel="SMS", label="main", metadata={"tier": [1, {"a": None}]}
                 ),
                 "POST",
                 LINES,
                 {"channel": "SMS", "phone": LINE_PHONE, "label": "main", "metadata": {"tier": [1, {"a": None}]}},
             ),
-            (lambda s: register_message_line(s, LINE_PHONE), "POST", LINES, {"phone": LINE_PHONE}),
-            (list_message_lines, "GET", LINES, None),
+            (lambda s: MessageLineCalls(s).register_message_line(LINE_PHONE), "POST", LINES, {"phone": LINE_PHONE}),
+            (lambda s: MessageLineCalls(s).list_message_lines(), "GET", LINES, None),
             (
-                lambda s: revoke_message_line(s, LINE_PHONE, channel="sms"),
+                lambda s: MessageLineCalls(s).revoke_message_line(LINE_PHONE, channel="sms"),
                 "DELETE",
                 LINES,
                 {"channel": "sms", "phone": LINE_PHONE},
@@ -165,11 +166,11 @@ class TestRequests:
         ],
     )
     def test_candidates_that_cannot_be_sent(self, candidates: Any) -> None:
-        assert refused(lambda: recognize_phone(SETTINGS, candidates)).code is ApiCode.INVALID_INPUT
+        assert refused(lambda: SenderCalls(SETTINGS).recognize_phone(candidates)).code is ApiCode.INVALID_INPUT
 
     def test_candidates_at_their_limits(self) -> None:
         twenty = [f"+1555010{n:04}" for n in range(19)] + ["x" * 256]
-        call = recognize_phone(SETTINGS, iter([*twenty, *twenty, " "]))
+        call = SenderCalls(SETTINGS).recognize_phone(iter([*twenty, *twenty, " "]))
         assert json.loads(call.content or b"") == {"candidates": twenty}
 
     @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ class TestRequests:
         ],
     )
     def test_a_link_that_cannot_be_asked_for(self, options: dict[str, Any]) -> None:
-        error = refused(lambda: create_message_sign_in_url(SETTINGS, **SENDER | options))
+        error = refused(lambda: MessageSignInCalls(SETTINGS).create_message_sign_in_url(**SENDER | options))
         assert error.code is ApiCode.INVALID_INPUT
 
     @pytest.mark.parametrize(
@@ -224,21 +225,21 @@ class TestRequests:
         ],
     )
     def test_a_line_that_cannot_be_registered(self, options: dict[str, Any]) -> None:
-        error = refused(lambda: register_message_line(SETTINGS, LINE_PHONE, **options))
+        error = refused(lambda: MessageLineCalls(SETTINGS).register_message_line(LINE_PHONE, **options))
         assert error.code is ApiCode.INVALID_INPUT
         assert error.__context__ is None
 
     def test_metadata_that_holds_itself_is_refused(self) -> None:
         metadata: dict[str, Any] = {}
         metadata["self"] = metadata
-        error = refused(lambda: register_message_line(SETTINGS, LINE_PHONE, metadata=metadata))
+        error = refused(lambda: MessageLineCalls(SETTINGS).register_message_line(LINE_PHONE, metadata=metadata))
         assert error.code is ApiCode.INVALID_INPUT
 
     def test_a_missing_setting_is_named(self) -> None:
         with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):
-            _ = recognize_phone(Settings(agent="acme"), [PHONE])
+            _ = SenderCalls(Settings(agent="acme")).recognize_phone([PHONE])
         with pytest.raises(SettingsError, match="CONFIGURE_AGENT"):
-            _ = list_message_lines(Settings(api_key=Secret("sk_key")))
+            _ = MessageLineCalls(Settings(api_key=Secret("sk_key"))).list_message_lines()
 
 
 class TestPhones:
@@ -246,12 +247,15 @@ class TestPhones:
         "phone", ["+15550109999", "+1 (555) 010-9999", "+1.555.010.9999", "+1\u00a0555\u00a00109999"]
     )
     def test_separators_go(self, phone: str) -> None:
-        for call in (register_message_line(SETTINGS, phone), revoke_message_line(SETTINGS, phone)):
+        for call in (
+            MessageLineCalls(SETTINGS).register_message_line(phone),
+            MessageLineCalls(SETTINGS).revoke_message_line(phone),
+        ):
             assert json.loads(call.content or b"") == {"phone": LINE_PHONE}
 
     @pytest.mark.parametrize("phone", ["+1234567", "+123456789012345"])
     def test_the_shortest_and_the_longest(self, phone: str) -> None:
-        assert json.loads(register_message_line(SETTINGS, phone).content or b"") == {"phone": phone}
+        assert json.loads(MessageLineCalls(SETTINGS).register_message_line(phone).content or b"") == {"phone": phone}
 
     @pytest.mark.parametrize(
         "phone",
@@ -278,8 +282,9 @@ class TestPhones:
     )
     def test_what_is_no_whole_number_is_refused(self, phone: Any) -> None:
         """Configure's own client makes "+5550109999" of the first, which is a number in Brazil."""
-        for verb in (register_message_line, revoke_message_line):
-            error = refused(lambda verb=verb: verb(SETTINGS, phone))  # type: ignore[misc]
+        lines = MessageLineCalls(SETTINGS)
+        for verb in (lines.register_message_line, lines.revoke_message_line):
+            error = refused(lambda verb=verb: verb(phone))  # type: ignore[misc]
             assert error.code is ApiCode.INVALID_INPUT
             assert "give it as +<country code>" in str(error)
             assert len(str(phone)) < 2 or str(phone) not in str(error)
@@ -287,7 +292,7 @@ class TestPhones:
     @given(st.text(alphabet="+0159 -.()\u00a0\n\u0661\u0967x", max_size=20))
     def test_nothing_is_sent_but_a_plus_and_digits_that_were_given(self, phone: str) -> None:
         try:
-            call = register_message_line(SETTINGS, phone)
+            call = MessageLineCalls(SETTINGS).register_message_line(phone)
         except ConfigureError:
             return
         sent = json.loads(call.content or b"")["phone"]

@@ -13,9 +13,9 @@ import pytest
 
 from configure_auth import MessageIdentity
 from configure_auth.client.client import AsyncConfigure, Configure
-from configure_auth.client.message_identity import recognize_phone
-from configure_auth.client.message_lines import MessageLine, RevokedLine, register_message_line, revoke_message_line
-from configure_auth.client.message_sign_in import MessageSignInUrl, create_message_sign_in_url
+from configure_auth.client.message_identity import SenderCalls
+from configure_auth.client.message_lines import MessageLine, MessageLineCalls, RevokedLine
+from configure_auth.client.message_sign_in import MessageSignInCalls, MessageSignInUrl
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
@@ -255,15 +255,17 @@ def test_no_canary_escapes(
 
 def test_calls_and_identities_show_nothing() -> None:
     shown = [
-        recognize_phone(SETTINGS, [f"+1{CANARY}"]),
-        register_message_line(SETTINGS, f"+1{CANARY}", metadata={"a": "CANARY"}),
-        revoke_message_line(SETTINGS, f"+1{CANARY}"),
-        create_message_sign_in_url(SETTINGS, **SENDER, message_sender_proof="CANARY", message_line_phone=f"+1{CANARY}"),
+        SenderCalls(SETTINGS).recognize_phone([f"+1{CANARY}"]),
+        MessageLineCalls(SETTINGS).register_message_line(f"+1{CANARY}", metadata={"a": "CANARY"}),
+        MessageLineCalls(SETTINGS).revoke_message_line(f"+1{CANARY}"),
+        MessageSignInCalls(SETTINGS).create_message_sign_in_url(
+            **SENDER, message_sender_proof="CANARY", message_line_phone=f"+1{CANARY}"
+        ),
         MessageIdentity(external_id="e1", token=Secret("CANARY")),
         MessageSignInUrl(url="https://sign-in.me/CANARY", mode="minted", reason="signin", code=Secret("CANARY")),
         MessageLine(id="l", channel="c", phone_last4="1", status="active", metadata={"a": "CANARY"}),
-        refused(lambda: register_message_line(SETTINGS, CANARY)),
-        refused(lambda: recognize_phone(SETTINGS, [f"CANARY{CANARY}\0"])),
+        refused(lambda: MessageLineCalls(SETTINGS).register_message_line(CANARY)),
+        refused(lambda: SenderCalls(SETTINGS).recognize_phone([f"CANARY{CANARY}\0"])),
     ]
     assert "CANARY" not in repr(shown)
     assert CANARY not in repr(shown)

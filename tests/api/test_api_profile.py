@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
-from configure_auth.client import commits
 from configure_auth.client.client import AsyncConfigure, Configure, Profile
-from configure_auth.client.commits import CommitResponse
+from configure_auth.client.commits import CommitCalls, CommitResponse
 from configure_auth.client.memories import ForgetResponse, RememberResponse, SearchResponse
 from configure_auth.errors import ApiCode
 from configure_auth.sandbox import Sandbox
@@ -274,9 +273,9 @@ def test_a_commit_up_to_the_limit_is_sent(server: Server, parts: dict[str, Any])
 
 
 def test_a_refused_commit_shows_nothing_of_what_was_said() -> None:
-    error = refused(lambda: commits.commit(talk(), messages=[{"role": "CANARY", "content": "CANARY"}]))
+    error = refused(lambda: CommitCalls(talk()).commit(messages=[{"role": "CANARY", "content": "CANARY"}]))
     assert "CANARY" not in str(error)
-    call = commits.commit(talk(), messages=[{"role": "user", "content": "CANARY"}], memories=["CANARY"])
+    call = CommitCalls(talk()).commit(messages=[{"role": "user", "content": "CANARY"}], memories=["CANARY"])
     assert "CANARY" not in repr(call)
 
 

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.client import commits, memories, profile_session
 from configure_auth.client.call import Call
-from configure_auth.client.commits import CommitResponse, RejectedMemory, WrittenMemory
-from configure_auth.client.memories import ForgetResponse, Memory, RememberResponse, SearchResponse
+from configure_auth.client.commits import CommitCalls, CommitResponse, RejectedMemory, WrittenMemory
+from configure_auth.client.memories import ForgetResponse, Memory, MemoryCalls, RememberResponse, SearchResponse
 from configure_auth.client.profile import Subject
-from configure_auth.client.profile_session import ProfileSession
+from configure_auth.client.profile_session import ProfileSession, ReadCalls
 from configure_auth.errors import ApiCode, ConfigureError
 
 from .talking import LINKED, SCOPE, UNLINKED, refused, reply, talk
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def found(body: object) -> SearchResponse:
-    return memories.search(talk()).parse(reply(body))
+    return MemoryCalls(talk()).search().parse(reply(body))
 
 
 FULL_HIT = Memory(
@@ -146,15 +145,15 @@ class TestSearch:
 class TestRemember:
     def test_what_became_of_a_fact(self) -> None:
         body = {"saved": True, "app": "acme", "fact": "Likes tea", "memory": {"id": "mem_1", "text": "Likes tea"}}
-        assert memories.remember(talk(), "Likes tea").parse(reply(body)) == RememberResponse(
+        assert MemoryCalls(talk()).remember("Likes tea").parse(reply(body)) == RememberResponse(
             saved=True, app="acme", fact="Likes tea", memory=Memory(id="mem_1", text="Likes tea")
         )
-        told = memories.remember(talk(), "x").parse(reply({"saved": False, "message": "suppressed", "memory": "?"}))
+        told = MemoryCalls(talk()).remember("x").parse(reply({"saved": False, "message": "suppressed", "memory": "?"}))
         assert told == RememberResponse(saved=False, message="suppressed")
 
     @pytest.mark.parametrize("saved", [None, 1, "true", []])
     def test_an_answer_that_doesnt_say_is_no_success(self, saved: object) -> None:
-        error = refused(lambda: memories.remember(talk(), "x").parse(reply({"saved": saved})))
+        error = refused(lambda: MemoryCalls(talk()).remember("x").parse(reply({"saved": saved})))
         assert error.code is ApiCode.SERVER_ERROR
 
 
@@ -196,11 +195,11 @@ class TestForget:
         ],
     )
     def test_what_was_forgotten(self, body: object, forgotten: ForgetResponse) -> None:
-        assert memories.forget(talk(), scope="all").parse(reply(body)) == forgotten
+        assert MemoryCalls(talk()).forget(scope="all").parse(reply(body)) == forgotten
 
     @pytest.mark.parametrize("body", [{}, {"deleted": "true"}, {"deleted": 1}, {"matched": "2"}, {"deleted_count": 1}])
     def test_an_answer_that_doesnt_say_is_no_success(self, body: object) -> None:
-        error = refused(lambda: memories.forget(talk(), scope="all").parse(reply(body)))
+        error = refused(lambda: MemoryCalls(talk()).forget(scope="all").parse(reply(body)))
         assert error.code is ApiCode.SERVER_ERROR
 
 
@@ -216,7 +215,7 @@ class TestCommit:
             "rejected_memories": [{"memory": "x", "reason": "too vague"}, {}],
             "user_summary": "Drinks\ntea.",
         }
-        assert commits.commit(talk(), memories=["x"]).parse(reply(spelled(body))) == CommitResponse(
+        assert CommitCalls(talk()).commit(memories=["x"]).parse(reply(spelled(body))) == CommitResponse(
             status="completed",
             facts_written=("Likes tea",),
             memories_written=(
@@ -231,8 +230,8 @@ class TestCommit:
 
     def test_the_least_that_counts(self) -> None:
         body = {"status": "processing", "obligations_committed": 1, "facts_written": None}
-        assert commits.commit(talk(), memories=["x"]).parse(reply(body)) == CommitResponse(status="processing")
-        error = refused(lambda: commits.commit(talk(), memories=["x"]).parse(reply({"status": ""})))
+        assert CommitCalls(talk()).commit(memories=["x"]).parse(reply(body)) == CommitResponse(status="processing")
+        error = refused(lambda: CommitCalls(talk()).commit(memories=["x"]).parse(reply({"status": ""})))
         assert error.code is ApiCode.SERVER_ERROR
 
 
@@ -241,11 +240,11 @@ class TestCommit:
 TOOL = {"type": "tool_error", "code": "tool_not_connected", "message": "m"}
 KEY = {"type": "permission_error", "code": "secret_key_required", "message": "m"}
 VERBS: list[Callable[[ProfileSession], Call[Any]]] = [
-    profile_session.read,
-    memories.search,
-    lambda c: memories.remember(c, "x"),
-    lambda c: memories.forget(c, scope="all"),
-    lambda c: commits.commit(c, memories=["x"]),
+    lambda c: ReadCalls(c).read(),
+    lambda c: MemoryCalls(c).search(),
+    lambda c: MemoryCalls(c).remember("x"),
+    lambda c: MemoryCalls(c).forget(scope="all"),
+    lambda c: CommitCalls(c).commit(memories=["x"]),
 ]
 
 

@@ -12,19 +12,12 @@ from urllib.parse import parse_qsl
 import pytest
 
 from configure_auth.client.call import Call
-from configure_auth.client.message_sign_in import create_message_sign_in_url
+from configure_auth.client.message_sign_in import MessageSignInCalls
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.oauth_clients import add_redirect_uris, list_oauth_clients
 from configure_auth.client.oauth_messages import authorization_url, code_challenge
 from configure_auth.client.profile import RuntimeScope, Subject, read_profile
-from configure_auth.client.sign_in import (
-    allow_sign_in_return_to,
-    exchange_sign_in_code,
-    list_sign_in_return_destinations,
-    remove_sign_in_return_to,
-    sign_in_url,
-    validate_sign_in_token,
-)
+from configure_auth.client.sign_in import SignInCalls
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -58,29 +51,29 @@ DESTINATIONS = "/v1/auth/sign-in/return-destinations"
     ("build", "method", "target", "headers", "body"),
     [
         (
-            lambda s: exchange_sign_in_code(s, 'cfgsic_"~'),
+            lambda s: SignInCalls(s).exchange_sign_in_code('cfgsic_"~'),
             "POST",
             "/v1/auth/sign-in/exchange",
             JSON | KEY | AGENT,
             b'{"code":"cfgsic_\\"~"}',
         ),
         (
-            lambda s: validate_sign_in_token(s, Secret("tok")),
+            lambda s: SignInCalls(s).validate_sign_in_token(Secret("tok")),
             "POST",
             "/v1/auth/sign-in/validate",
             JSON | KEY | AGENT,
             b'{"token":"tok"}',
         ),
         (
-            lambda s: allow_sign_in_return_to(s, "myapp://back?x=ü\U0001f600"),
+            lambda s: SignInCalls(s).allow_sign_in_return_to("myapp://back?x=ü\U0001f600"),
             "POST",
             DESTINATIONS,
             JSON | KEY | AGENT,
             '{"return_to":"myapp://back?x=ü\U0001f600"}'.encode(),
         ),
-        (list_sign_in_return_destinations, "GET", DESTINATIONS, KEY | AGENT, b""),
+        (lambda s: SignInCalls(s).list_sign_in_return_destinations(), "GET", DESTINATIONS, KEY | AGENT, b""),
         (
-            lambda s: remove_sign_in_return_to(s, "https://a.example/cb"),
+            lambda s: SignInCalls(s).remove_sign_in_return_to("https://a.example/cb"),
             "DELETE",
             DESTINATIONS,
             JSON | KEY | AGENT,
@@ -231,12 +224,11 @@ SETTINGS = Settings(api_key=Secret("sk_key"), agent="acme")
 
 class TestSignInUrl:
     def test_the_agents_name_is_enough(self) -> None:
-        assert sign_in_url(SETTINGS) == "https://sign-in.me/acme"
-        assert sign_in_url(SETTINGS, state="", connectors=[" ", ""]) == "https://sign-in.me/acme"
+        assert SignInCalls(SETTINGS).sign_in_url() == "https://sign-in.me/acme"
+        assert SignInCalls(SETTINGS).sign_in_url(state="", connectors=[" ", ""]) == "https://sign-in.me/acme"
 
     def test_every_parameter_in_order(self) -> None:
-        url = sign_in_url(
-            SETTINGS,
+        url = SignInCalls(SETTINGS).sign_in_url(
             publishable_key="pk_1",
             return_to="https://a.example/cb?x=~*",
             state="s t",
@@ -258,8 +250,8 @@ class TestSignInUrl:
         )
 
     def test_older_spellings_and_another_origin(self) -> None:
-        url = sign_in_url(
-            SETTINGS, sign_in_origin="http://localhost:9/", agent_name="A", agent_phone="+1", connectors=" a, b "
+        url = SignInCalls(SETTINGS).sign_in_url(
+            sign_in_origin="http://localhost:9/", agent_name="A", agent_phone="+1", connectors=" a, b "
         )
         assert url == "http://localhost:9/acme?agent_name=A&message_line_phone=%2B1&connectors=a%2C+b"
 
@@ -287,17 +279,18 @@ class TestSignInUrl:
     )
     def test_what_cannot_be_right_is_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(ConfigureError) as caught:
-            sign_in_url(SETTINGS, **options)
+            SignInCalls(SETTINGS).sign_in_url(**options)
         assert caught.value.code is ApiCode.INVALID_INPUT
 
     @pytest.mark.parametrize("value", [0, 7, False, b"x", ["x"], object()])
     @pytest.mark.parametrize(
-        "name", [name for name in inspect.signature(sign_in_url).parameters if name not in ("settings", "connectors")]
+        "name",
+        [name for name in inspect.signature(SignInCalls(SETTINGS).sign_in_url).parameters if name != "connectors"],
     )
     def test_an_argument_of_a_wrong_type_is_named(self, name: str, value: object) -> None:
         options: dict[str, Any] = {name: value}
         with pytest.raises(ConfigureError, match=f"^{name} must be a string, not ") as caught:
-            sign_in_url(SETTINGS, **options)
+            SignInCalls(SETTINGS).sign_in_url(**options)
         assert caught.value.code is ApiCode.INVALID_INPUT
 
     @pytest.mark.parametrize(
@@ -305,9 +298,9 @@ class TestSignInUrl:
     )
     def test_connectors_of_a_wrong_type_are_named(self, connectors: Any) -> None:
         for make in (
-            lambda: sign_in_url(SETTINGS, connectors=connectors),
-            lambda: create_message_sign_in_url(
-                SETTINGS, channel="sms", subject_key="k", external_id="e", connectors=connectors
+            lambda: SignInCalls(SETTINGS).sign_in_url(connectors=connectors),
+            lambda: MessageSignInCalls(SETTINGS).create_message_sign_in_url(
+                channel="sms", subject_key="k", external_id="e", connectors=connectors
             ),
         ):
             with pytest.raises(ConfigureError, match="connectors") as caught:
@@ -320,25 +313,25 @@ class TestSignInUrl:
     )
     def test_an_origin_that_no_one_should_be_sent_to_is_refused(self, origin: str) -> None:
         with pytest.raises(SettingsError):
-            sign_in_url(SETTINGS, sign_in_origin=origin)
+            SignInCalls(SETTINGS).sign_in_url(sign_in_origin=origin)
 
     @pytest.mark.parametrize("url", ["myapp://back", "com.acme.app://back/x?y", "http://localhost:3000/cb"])
     def test_app_links_and_loopback_are_destinations(self, url: str) -> None:
-        assert sign_in_url(SETTINGS, return_to=url).startswith("https://sign-in.me/acme?return_to=")
+        assert SignInCalls(SETTINGS).sign_in_url(return_to=url).startswith("https://sign-in.me/acme?return_to=")
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: exchange_sign_in_code(SETTINGS, ""),
-        lambda: exchange_sign_in_code(SETTINGS, "x" * 2049),
-        lambda: exchange_sign_in_code(SETTINGS, "a\r\nb"),
-        lambda: exchange_sign_in_code(SETTINGS, "a\0"),
-        lambda: exchange_sign_in_code(SETTINGS, "\ud800"),
-        lambda: exchange_sign_in_code(SETTINGS, None),  # type: ignore[arg-type]
-        lambda: validate_sign_in_token(SETTINGS, "x" * 8193),
-        lambda: allow_sign_in_return_to(SETTINGS, "mailto:a@b"),
-        lambda: remove_sign_in_return_to(SETTINGS, " "),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code(""),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code("x" * 2049),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code("a\r\nb"),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code("a\0"),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code("\ud800"),
+        lambda: SignInCalls(SETTINGS).exchange_sign_in_code(None),  # type: ignore[arg-type]
+        lambda: SignInCalls(SETTINGS).validate_sign_in_token("x" * 8193),
+        lambda: SignInCalls(SETTINGS).allow_sign_in_return_to("mailto:a@b"),
+        lambda: SignInCalls(SETTINGS).remove_sign_in_return_to(" "),
         lambda: read_profile(SETTINGS, Subject(token="t"), sections="identity"),
         lambda: read_profile(SETTINGS, Subject(token="t"), sections=["a&b"]),
         lambda: add_redirect_uris(SETTINGS, "oc_1", "https://a.example"),
@@ -375,6 +368,6 @@ def test_what_cannot_be_sent_is_refused_before_there_is_a_call(build: Callable[[
 
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(SettingsError, match="CONFIGURE_API_KEY"):
-        _ = exchange_sign_in_code(Settings(agent="acme"), "code")
+        _ = SignInCalls(Settings(agent="acme")).exchange_sign_in_code("code")
     with pytest.raises(SettingsError, match="CONFIGURE_OAUTH_CLIENT_SECRET"):
         _ = refresh_tokens(Settings(oauth_client_id="oc_1"), refresh_token="rt", resource=None)

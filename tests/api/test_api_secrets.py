@@ -16,7 +16,7 @@ from configure_auth.client.call import Call
 from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.profile import Subject, read_profile
-from configure_auth.client.sign_in import exchange_sign_in_code, validate_sign_in_token
+from configure_auth.client.sign_in import SignInCalls
 from configure_auth.errors import ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
@@ -42,8 +42,8 @@ def settings_of(server: Server) -> Settings:
 
 def calls_of(settings: Settings) -> list[Call[Any]]:
     return [
-        exchange_sign_in_code(settings, "cfgsic_CANARY"),
-        validate_sign_in_token(settings, Secret("tokenCANARY")),
+        SignInCalls(settings).exchange_sign_in_code("cfgsic_CANARY"),
+        SignInCalls(settings).validate_sign_in_token(Secret("tokenCANARY")),
         exchange_authorization_code(
             settings,
             code="codeCANARY",

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from configure_auth.client.call import Call, Response
 from configure_auth.client.client import AsyncConfigure, Configure
-from configure_auth.client.sign_in import list_sign_in_return_destinations, validate_sign_in_token
+from configure_auth.client.sign_in import SignInCalls
 from configure_auth.client.transport import ANSWER_LIMIT, Transport
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 
@@ -146,7 +146,7 @@ class TestSize:
         body = b"x" * 1_000_000
         server.answers(http(body, status=429, content_type="text/html", headers=headers | {"retry-after": "7"}))
         with pytest.raises(ConfigureError) as caught:
-            send(validate_sign_in_token(server.settings, "token"))
+            send(SignInCalls(server.settings).validate_sign_in_token("token"))
         assert caught.value.code is ApiCode.RATE_LIMITED
         assert caught.value.retry_after == 7
 
@@ -175,7 +175,7 @@ class TestSize:
 
         server.answers(answer)
         with pytest.raises(ConfigureError) as caught:
-            send(validate_sign_in_token(server.settings, "tok"), timeout=0.5)
+            send(SignInCalls(server.settings).validate_sign_in_token("tok"), timeout=0.5)
         assert (caught.value.code, caught.value.status_code, caught.value.retry_after) == (code, status, 90)
         assert len(server.received) == 1
 
@@ -199,7 +199,7 @@ class TestRedirect:
         target.answers(VALID)
         server.answers(http({"valid": True}, status=status, headers={"location": f"{target.url}/v1"}))
         with pytest.raises(ConfigureError) as caught:
-            send(validate_sign_in_token(server.settings, "token"))
+            send(SignInCalls(server.settings).validate_sign_in_token("token"))
         assert caught.value.code is ApiCode.SERVER_ERROR
         assert caught.value.status_code == status
         assert target.connections == 0
@@ -211,7 +211,7 @@ class TestRedirect:
         server.answers(VALID)
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        send(validate_sign_in_token(server.settings, "token"))
+        send(SignInCalls(server.settings).validate_sign_in_token("token"))
         assert proxy.connections == 0
 
 
@@ -417,8 +417,8 @@ class TestTwoAtOnce:
             line.write(LISTED if received.method == "GET" else VALID)
 
         server.answers(meet)
-        first = validate_sign_in_token(server.settings, "token")
-        second = list_sign_in_return_destinations(server.settings)
+        first = SignInCalls(server.settings).validate_sign_in_token("token")
+        second = SignInCalls(server.settings).list_sign_in_return_destinations()
         with Configure(server.settings) as configure:
             validation, listed = configure.send_both(first, second)
         assert validation.valid
@@ -439,7 +439,7 @@ class TestTwoAtOnce:
         server.answers(answer)
         tokens = ["good", "good"]
         tokens[failing] = "bad"
-        first, second = (validate_sign_in_token(server.settings, token) for token in tokens)
+        first, second = (SignInCalls(server.settings).validate_sign_in_token(token) for token in tokens)
         with Configure(server.settings) as configure, pytest.raises(ConfigureError) as caught:
             configure.send_both(first, second)
         assert caught.value.code is ApiCode.AUTH_REQUIRED
@@ -455,7 +455,7 @@ class TestTwoAtOnce:
 
     def test_a_pair_waits_for_no_thread(self, server: Server) -> None:
         server.answers(VALID)
-        call = validate_sign_in_token(server.settings, "token")
+        call = SignInCalls(server.settings).validate_sign_in_token("token")
         busy = threading.Event()
         with Configure(server.settings) as configure:
             for _ in range(100):
@@ -467,7 +467,7 @@ class TestTwoAtOnce:
 
     def test_more_pairs_than_threads_all_come_through(self, server: Server) -> None:
         server.answers(VALID)
-        call = validate_sign_in_token(server.settings, "token")
+        call = SignInCalls(server.settings).validate_sign_in_token("token")
         with Configure(server.settings) as configure, ThreadPoolExecutor(20) as threads:
             pairs = list(threads.map(lambda _: configure.send_both(call, call), range(60)))
         assert all(first.valid and second.valid for first, second in pairs)
@@ -534,9 +534,9 @@ def test_a_pair_of_calls_is_still_a_pair_after_a_fork(server: Server) -> None:
     script = """
         import os, sys
         from configure_auth.client import Configure
-        from configure_auth.client.sign_in import validate_sign_in_token
+        from configure_auth.client.sign_in import SignInCalls
         configure = Configure(api_key="sk_key", agent="acme", base_url=sys.argv[1], timeout=5)
-        call = validate_sign_in_token(configure.settings, "token")
+        call = SignInCalls(configure.settings).validate_sign_in_token("token")
         assert configure.send_both(call, call)
         child = os.fork()
         if child == 0:

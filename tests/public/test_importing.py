@@ -159,7 +159,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "events", "settings", "values", "flask", "starlette", "flows", "stores", "sandbox", "testing"]
+    "module", ["errors", "events", "values", "flask", "starlette", "flows", "stores", "sandbox", "testing"]
 )
 def test_every_name_in_a_modules_all_is_there(module: str) -> None:
     __import__(f"configure_auth.{module}")

@@ -15,7 +15,7 @@ import pytest
 
 from configure_auth import ConfigureAuthError, ConfigureError, Secret, Settings
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
-from configure_auth.client.sign_in import exchange_sign_in_code, validate_sign_in_token
+from configure_auth.client.sign_in import SignInCalls
 
 from ..support.web import MakeWeb, Web
 from .conftest import Evidence, Watched, plant_what_configure_knows
@@ -74,8 +74,8 @@ def test_settings_and_calls_print_nothing() -> None:
         token_keys=(Secret(f"key-{SECRET}"),),
     )
     calls = [
-        exchange_sign_in_code(settings, SECRET),
-        validate_sign_in_token(settings, SECRET),
+        SignInCalls(settings).exchange_sign_in_code(SECRET),
+        SignInCalls(settings).validate_sign_in_token(SECRET),
         exchange_authorization_code(
             settings, code=SECRET, redirect_uri="https://a.example/cb", code_verifier=SECRET * 2, resource=None
         ),

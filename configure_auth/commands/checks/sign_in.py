@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ...client.oauth import exchange_authorization_code
 from ...client.profile import ProfileResponse, RuntimeScope, read_profile
 from ...client.profile import Subject as Person
-from ...client.sign_in import exchange_sign_in_code, sign_in_url
+from ...client.sign_in import SignInCalls
 from ...errors import ApiCode, Code, ConfigureError, SignInError
 from ...flows.sign_in.link import check_grant, is_code_expired
 from ...flows.sign_in.login import fetch_identity
@@ -66,7 +66,7 @@ def start(deployment: Deployment) -> StartedSignIn:
     if deployment.has_login:
         url = deployment.client.authorize(redirect_uri=callback, state=state, verifier=verifier)
         return StartedSignIn(url=url, callback=callback, state=Secret(state), verifier=verifier)
-    url = sign_in_url(deployment.settings, return_to=callback, state=state)
+    url = SignInCalls(deployment.settings).sign_in_url(return_to=callback, state=state)
     return StartedSignIn(url=url, callback=callback, state=Secret(state), verifier=None)
 
 
@@ -90,7 +90,7 @@ async def exchange(deployment: Deployment, started: StartedSignIn, code: Secret)
     """Exchange the code for a token, or return why the app wouldn't accept it."""
     try:
         if started.verifier is None:
-            grant = await exchange_sign_in_code(deployment.settings, code)
+            grant = await SignInCalls(deployment.settings).exchange_sign_in_code(code)
             check_grant(grant, deployment.settings.required_agent)
             return ExchangedToken(token=grant.token, scopes=None)
         tokens = await exchange_authorization_code(

@@ -10,7 +10,7 @@ from ...client.call import Call
 from ...client.oauth_clients import list_oauth_clients
 from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.probes import AuthorizeFault, is_page, probe_authorize, probe_key, probe_page, probe_script
-from ...client.sign_in import list_sign_in_return_destinations
+from ...client.sign_in import SignInCalls
 from ...client.wire import is_token
 from ...errors import ApiCode, ConfigureError, SettingsError
 from ...flows.effects import Flow
@@ -50,7 +50,7 @@ async def _api_key(deployment: Deployment) -> Finding:
 async def _agent(deployment: Deployment) -> Finding:
     agent = deployment.settings.required_agent
     try:
-        await list_sign_in_return_destinations(deployment.settings)
+        await SignInCalls(deployment.settings).list_sign_in_return_destinations()
     except ConfigureError as error:
         if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED, ApiCode.NOT_FOUND, ApiCode.INVALID_INPUT):
             return failed(

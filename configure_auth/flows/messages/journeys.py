@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, cast
 
-from ...client.sign_in import is_agent_token, sign_in_url
+from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import JourneyCompleted
@@ -141,9 +141,8 @@ class Messages(Feature):
         }
         if journey_id is None and not self.connectors and not any(shown.values()):
             # The canonical form, which is all that a registered agent needs.
-            return sign_in_url(settings)
-        return sign_in_url(
-            settings,
+            return SignInCalls(settings).sign_in_url()
+        return SignInCalls(settings).sign_in_url(
             journey_id=journey_id,
             message_complete_url=None if journey_id is None else self.complete_url(),
             delivery="message",

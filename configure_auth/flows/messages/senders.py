@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from ...client.connect import ConnectResponse, connect
-from ...client.message_identity import recognize_phone
+from ...client.connect import ConnectCalls, ConnectResponse
+from ...client.message_identity import SenderCalls
 from ...client.profile import Subject
 from ...client.profile_session import ProfileSession
 from ...client.sign_in import is_agent_token
@@ -65,7 +65,8 @@ async def connect_sender(messages: Messages, subject_key: str | int) -> ConnectR
     """Have Configure create a sign-in link for a sender, who has the profile of `message_identity`'s external id."""
     sender = await resolve_sender(messages, subject_key)
     external_id = await salted_id(messages.site, "sender", sender.name)
-    return await connect(ProfileSession(messages.site.settings, Subject(external_id=external_id)))
+    session = ProfileSession(messages.site.settings, Subject(external_id=external_id))
+    return await ConnectCalls(session).connect()
 
 
 async def _identified(
@@ -112,7 +113,7 @@ async def _identified(
 
 
 async def _recognized(site: Site, phones: tuple[str, ...]) -> PhoneRecognition | None:
-    return await recognize_phone(site.settings, phones) if phones else None
+    return await SenderCalls(site.settings).recognize_phone(phones) if phones else None
 
 
 def _objection(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from ... import ui
-from ...client.sign_in import exchange_sign_in_code, is_agent_token, sign_in_url
+from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import AccountLinked, AccountUnlinked
@@ -53,8 +53,7 @@ class LinkKind(SignInKind):
     display_name: str | None = None
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
-        return sign_in_url(
-            self.site.settings,
+        return SignInCalls(self.site.settings).sign_in_url(
             publishable_key=self.site.settings.publishable_key,
             return_to=redirect_uri,
             state=state,
@@ -84,7 +83,7 @@ class LinkKind(SignInKind):
         assert record.user_id is not None
         site = self.site
         try:
-            grant = await exchange_sign_in_code(site.settings, code)
+            grant = await SignInCalls(site.settings).exchange_sign_in_code(code)
         except ConfigureError as error:
             if is_code_expired(error):
                 raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
