@@ -1,15 +1,15 @@
-"""Every error of the package, in one tree.
+"""Every error of the package, in one tree::
 
-ConfigureAuthError          has a stable `code`, a fitting HTTP `status`, `blame` and `advice` on what to do
-├── SettingsError           a setting or option can't work; the message says what to set
-│   └── NotConfigured       a setting that is needed now is not set
-├── ConfigureError          a call to Configure failed; its codes are in `ApiCode`
-├── StoreError              the store is locked, full or unreachable
-├── BearerError             a request's bearer token is invalid, or can't be validated now
-├── AgentNoOwner            the agent hasn't been claimed
-├── AgentOwned              the agent has been claimed already
-└── SignInError             a sign-in, link or disconnect ended without success; its codes are in `Code`
-    └── LoginRefused        raised by the app's `on_login` to refuse a user
+    ConfigureAuthError          has a stable `code`, a fitting HTTP `status`, `blame` and `advice` on what to do
+    ├── SettingsError           a setting or option can't work; the message says what to set
+    │   └── NotConfigured       a setting that is needed now is not set
+    ├── ConfigureError          a call to Configure failed; its codes are in `ApiCode`
+    ├── StoreError              the store is locked, full or unreachable
+    ├── BearerError             a request's bearer token is invalid, or can't be validated now
+    ├── AgentNoOwner            the agent hasn't been claimed
+    ├── AgentOwned              the agent has been claimed already
+    └── SignInError             a sign-in, link or disconnect ended without success; its codes are in `Code`
+        └── LoginRefused        raised by the app's `on_login` to refuse a user
 
 A new code is one line in `Code`: its value, its status, whose fault it is and what to do. Its page shows the words for
 other errors until the user interface has words of its own for it.

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
 
 project = "configure_auth"
 release = metadata.version("configure_auth")
@@ -21,6 +22,7 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 
+logger = getLogger(__name__)
 HERE = Path(__file__).parent
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
 """Links to files of the repository that are not pages of the site."""
@@ -36,12 +38,23 @@ def write_markdown(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     lines = [f"# {project}", ""]
-    for page in sorted(HERE.glob("*.md")):
-        shutil.copy(page, Path(app.outdir) / page.name)
-        lines.append(f"- [{page.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}]({page.name})")
+    for name in sorted(app.env.found_docs):
+        page = Path(app.outdir) / f"{name}.md"
+        shutil.copy(HERE / f"{name}.md", page)
+        lines.append(f"- [{page.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}]({name}.md)")
     (Path(app.outdir) / "llms.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def check_reference(app: Sphinx, _environment: object) -> None:
+    """Warn of a public name of api.md that no page of the reference describes."""
+    described = {name.rpartition(".")[2] for name in app.env.domains.python_domain.objects}
+    _, *sections = (HERE / "api.md").read_text(encoding="utf-8").split("\n## ")
+    public = {name for section in sections for name in re.findall(r"`(\w+)`[,.]", section)}
+    for name in sorted(public - described):
+        logger.warning("api.md names %s, which no page of the reference describes", name)
 
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", name_files)
+    app.connect("env-updated", check_reference)
     app.connect("build-finished", write_markdown)

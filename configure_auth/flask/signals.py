@@ -19,6 +19,7 @@ _namespace = Namespace()
 SIGNALS: dict[type[Event], NamedSignal] = {
     event: _namespace.signal(re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()) for event in EVENTS
 }
+"""The signal of each event, by its class."""
 globals().update({signal.name: signal for signal in SIGNALS.values()})
 
 

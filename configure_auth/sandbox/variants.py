@@ -87,7 +87,7 @@ class Variants:
 
     # The hosted script's <configure-auth>
     element_token: Literal["user", "agent"] = "user"
-    """Whether its `configure:authenticated` carries the raw token of the one-time password or an agent token."""
+    """Whether the element's first event carries the raw token of the one-time password or an agent token."""
 
     # Messages
     message_url_mode: Literal["plain", "minted"] = "plain"

@@ -10,11 +10,15 @@ __all__ = ["BLOCKS", "DOCUMENTATION", "PAGES", "README", "ROOT", "Block", "ancho
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(ROOT.glob("docs/**/*.md"))
+    if "_build" not in path.parts
+}
 """The text of each page under docs/, by its path."""
 
-DOCUMENTATION = "\n".join([README, *PAGES.values()])
-"""The README and all pages, as one text."""
+DOCUMENTATION = "\n".join([README, *(text for path, text in PAGES.items() if "tutorial" not in path)])
+"""The README and all pages but the tutorials, as one text. A tutorial is whole by itself, see `test_tutorials`."""
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")

@@ -21,7 +21,11 @@ GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {}
 
 def programs() -> dict[str, list[Block]]:
     """The blocks to run here, by page."""
-    python = {page: [one for one in blocks(text) if one.language == "python"] for page, text in PAGES.items()}
+    python = {
+        page: [one for one in blocks(text) if one.language == "python"]
+        for page, text in PAGES.items()
+        if "tutorial" not in page
+    }
     here = {
         page: [one for one in found if not any(marker in one.text for marker in RUN)] for page, found in python.items()
     }

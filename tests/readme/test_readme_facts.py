@@ -63,9 +63,21 @@ def test_the_origins_are_those_of_the_settings() -> None:
 
 
 def test_every_code_is_there_with_its_status_and_its_words() -> None:
-    shown = {name.strip("`"): (int(status), words) for name, status, words, _ in rows("code")}
+    shown = {
+        re.sub(r"^\[`(\w+)`\]\(errors/\1\.md\)$", r"\1", name): (int(status), words)
+        for name, status, words, _ in rows("code")
+    }
 
     assert shown == {code.value: (code.status, ui.texts[code].heading) for code in Code}
+    for code in Code:
+        page = PAGES[f"docs/errors/{code.value}.md"]
+        assert page.startswith(f"# {code.value}\n")
+        ((status, _, words),) = rows("status", page)
+        assert (int(status), words) == (code.status, ui.texts[code].heading)
+        assert re.search(
+            r"^## Causes\n\nThe most frequent one first\.\n\n1\. .*^## What to do\n\n- ", page, re.M | re.S
+        )
+    assert {path for path in PAGES if path.startswith("docs/errors/")} == {f"docs/errors/{code}.md" for code in Code}
     assert len(ApiCode) == 13  # "the thirteen of Configure's SDKs"
 
 

@@ -23,7 +23,7 @@ __all__ = [
 class StoreConformance(
     StateConformance, AccountConformance, LeaseConformance, JourneyConformance, AgentConformance, ParameterConformance
 ):
-    """Holds a store of your own to what `configure_auth.stores` says of it. In a test module:
+    """Hold a store of your own to what `configure_auth.stores` says of it. In a test module::
 
         class TestMyStore(StoreConformance):
             @pytest.fixture
