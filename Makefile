@@ -77,7 +77,7 @@ test-browsers: $(VENV)/test.stamp
 
 test-lowest:
 	@$(PYTHON) tests/support/lowest.py >.venv-lowest.txt
-	@$(MAKE) test VENV=.venv-lowest CONSTRAINTS=.venv-lowest.txt
+	@$(MAKE) test VENV=.venv-lowest CONSTRAINTS=.venv-lowest.txt ALSO=httpx # for Authlib before 1.8
 
 test-newest:
 	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
@@ -88,7 +88,7 @@ test-wheel: $(VENV)/test.stamp
 clean:
 	rm -rf .venv* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
 
-$(VENV)/test.stamp: WHAT := -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test
+$(VENV)/test.stamp: WHAT = -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test $(ALSO)
 $(VENV)/docs.stamp: WHAT := -e . --group docs
 
 $(VENV)/test.stamp $(VENV)/docs.stamp: $(INPUTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 from hypothesis import settings
 
@@ -17,6 +19,12 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 _tree_before = pytest.StashKey[tree.Listing | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if tuple(map(int, version("starlette").split(".")[:3])) < (0, 38, 6):
+        # Its TestClient doesn't close its streams.
+        config.addinivalue_line("filterwarnings", "ignore:Unclosed <MemoryObject:ResourceWarning")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

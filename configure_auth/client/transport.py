@@ -443,7 +443,10 @@ class _AsyncBackend(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        # A cancelled call waits until it is connected, since AnyIO before 4.16 would leave the socket open.
+        with anyio.CancelScope(shield=True):
+            stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return _AsyncStream(stream)
 
 
 class _AsyncStream(httpcore2.AsyncNetworkStream):

@@ -234,6 +234,7 @@ def _client(url: str) -> Redis:
             socket_connect_timeout=BUSY_SECONDS,
             # Once more on a new connection, where a kept one had been closed; each script may run twice.
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+            retry_on_error=[ConnectionError],  # redis-py 5 raises at once without it
         )
         # Opens nothing; an option of the URL that there isn't is noticed now and not at the first sign-in.
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)

@@ -8,7 +8,7 @@ from http.cookies import SimpleCookie
 import pytest
 
 from ..support.reading import ending, no_calls
-from ..support.web import Browser, Flow, MakeWeb, Web, query_of, start_path
+from ..support.web import Browser, Flow, MakeWeb, Web, planted, query_of, start_path
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 OURS = "configure_dev"
@@ -23,7 +23,7 @@ def test_on_loopback_the_cookie_is_opaque_lax_and_hidden_from_scripts(browser: B
     browser.begin(flow)
     answer = browser.get(start_path(flow))
 
-    cookies = SimpleCookie(answer.headers["set-cookie"])
+    cookies = SimpleCookie(*planted(answer))
     (name,) = cookies
     morsel = cookies[name]
     assert name == OURS
@@ -45,7 +45,7 @@ def test_on_https_the_cookie_has_the_host_prefix(make_web: MakeWeb, flow: Flow) 
         browser.sign_in_locally("u1")
         if flow == "login":
             browser.sign_out()
-        header = browser.get(start_path(flow), host="app.example.com").headers["set-cookie"]
+        (header,) = planted(browser.get(start_path(flow), host="app.example.com"))
 
     name, _, attributes = header.partition("=")
     assert name == "__Host-configure"
@@ -63,10 +63,10 @@ def test_on_https_a_cookie_without_the_prefix_counts_for_nothing(make_web: MakeW
     )
     with web.browser() as browser:
         start = browser.get("/auth/configure/sign-in", host="app.example.com")
-        planted = start.headers["set-cookie"].split(";")[0].replace("__Host-configure", OURS)
+        bare = planted(start)[0].split(";")[0].replace("__Host-configure", OURS)
         callback = f"/auth/configure/callback?state={query_of(start.headers['location'])['state']}&code=x"
         with no_calls(web.sandbox):
-            answer = browser.get(callback, site="cross-site", host="app.example.com", cookie=planted)
+            answer = browser.get(callback, site="cross-site", host="app.example.com", cookie=bare)
 
     assert ending(answer) == (400, "cookie_missing")
 
@@ -100,7 +100,7 @@ def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
         assert ending(browser.come_back(callback, cookie=doubled)) == (400, "cookie_missing")
 
     with browser.copy() as other:
-        fresh = SimpleCookie(other.get(start_path(flow), cookie=doubled).headers["set-cookie"])[OURS].value
+        fresh = SimpleCookie(*planted(other.get(start_path(flow), cookie=doubled)))[OURS].value
     assert fresh not in (mine, "x" * 43)
     assert browser.come_back(callback).status_code == 303
 

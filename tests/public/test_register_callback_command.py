@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from configure_auth.commands.main import main
 from configure_auth.sandbox import Sandbox
 
+from ..support.cli import cli_runner
 from .running import environment, python
 
 URL = "https://app.example.com"
@@ -88,7 +88,7 @@ class Shop:
             patch.chdir(self.folder)
             patch.setattr(sys, "path", [*sys.path])
             try:
-                ended = CliRunner().invoke(main, ["register-callback", *arguments], env=env)
+                ended = cli_runner().invoke(main, ["register-callback", *arguments], env=env)
             finally:
                 os.environ.clear()
                 os.environ.update(before)

@@ -354,7 +354,7 @@ def test_a_claim_whose_answer_was_lost_gets_its_record(
         stack.callback(proxy.close)
         states: Any = url.replace(port, str(proxy.port), 1)
         if mode == "awaited":
-            states = AsyncRedis.from_url(states, retry=Retry(NoBackoff(), 1))
+            states = AsyncRedis.from_url(states, retry=Retry(NoBackoff(), 1), retry_on_error=[ConnectionError])
             stack.callback(lambda: waited(runner, states.aclose))
         stores = opened("memory://", tmp_path, states, awaited=mode != "plain")
         stack.callback(lambda: waited(runner, stores.close))

@@ -22,6 +22,9 @@ def bounds() -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
+# Of Flask 2.2.5 and Starlette 0.37.2: without these the newest would be installed, or none that fits.
+_BESIDE = {("fastapi", "0.110.3"), ("werkzeug", "2.2.3")}
+
 if __name__ == "__main__":
-    for name, version in sorted(set(bounds())):
+    for name, version in sorted({*bounds(), *_BESIDE}):
         print(f"{name}=={version}")

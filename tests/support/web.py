@@ -195,6 +195,11 @@ def callback_path(flow: Flow) -> str:
     return {"link": "/configure/callback", "login": "/auth/configure/callback"}[flow]
 
 
+def planted(answer: httpx2.Response) -> list[str]:
+    """Our cookies that a response sets. Starlette before 0.47 sets its session's with every response."""
+    return [header for header in answer.headers.get_list("set-cookie") if "configure" in header.partition("=")[0]]
+
+
 def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 

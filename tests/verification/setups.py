@@ -17,13 +17,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from click.testing import CliRunner
 
 from configure_auth.commands.main import main
 from configure_auth.sandbox import Sandbox
 from tests.public.running import environment
 from tests.support.ports import free_port
 from tests.support.processes import is_readable
+
+from ..support.cli import cli_runner
 
 __all__ = [
     "APP_URL",
@@ -118,7 +119,7 @@ class SetUp:
         """Run all of it for scripts, with `Somebody`; within this process too."""
         foreign: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONFIGURE_")}
         command = ["verify", *self.arguments, "--json", "--patience", "60", *arguments]
-        ended = CliRunner().invoke(main, command, env={**foreign, **self.variables}, catch_exceptions=False)
+        ended = cli_runner().invoke(main, command, env={**foreign, **self.variables}, catch_exceptions=False)
         return self.told(ended.exit_code, ended.stdout, ended.stderr)
 
     def run(self, *arguments: str, **more: str) -> Told:

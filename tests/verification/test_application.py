@@ -52,6 +52,7 @@ def on_starlette(tmp_path: Path) -> Judge:
 def test_a_good_app_has_nothing_to_mend(judge: Judge, given: dict[str, Any]) -> None:
     found = judge(**given)
 
+    del found["versions"]  # of this environment
     assert {name: one for name, one in found.items() if one.end not in (End.PASSED, End.SKIPPED)} == {}
     passed = {name for name, one in found.items() if one.end is End.PASSED}
     assert passed >= {"mount", "secret_key", "session_cookie", "store", "workers", "csp"}
@@ -465,3 +466,54 @@ def test_a_named_table_has_the_database_of_its_metadata(on_flask: Judge) -> None
     found = on_flask(users=table, wrap=wrap)["user_ids"]
     assert found.end is End.WARNED
     assert "if the database" not in found.found
+
+
+# Versions of libraries.
+
+
+@pytest.mark.parametrize(
+    ("library", "installed", "cves", "fixed"),
+    [
+        ("starlette", "0.37.2", ("CVE-2024-47874", "CVE-2026-54282"), "1.3.1"),
+        ("starlette", "0.49.1", ("CVE-2026-48710", "CVE-2026-54283"), "1.3.1"),
+        ("werkzeug", "2.2.3", ("CVE-2023-46136",), "3.0.6"),
+        ("authlib", "1.3.0", ("CVE-2025-68158", "CVE-2026-41425"), "1.6.11"),
+    ],
+)
+def test_versions_names_vulnerabilities_of_installed_libraries(
+    judge: Judge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    installed: str,
+    cves: tuple[str, ...],
+    fixed: str,
+) -> None:
+    install(tmp_path / "site", monkeypatch, library, installed)
+
+    found = judge()["versions"]
+
+    assert found.end is End.WARNED
+    assert f"{library} {installed} has " in found.found
+    assert all(cve in found.found for cve in cves)
+    assert f"install {library} {fixed} or newer" in (found.remedy or "")
+
+
+def test_versions_leaves_out_vulnerabilities_of_other_versions(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library, installed in {"starlette": "1.3.1", "werkzeug": "3.1.0", "authlib": "1.10.0"}.items():
+        install(tmp_path / "site", monkeypatch, library, installed)
+    assert judge()["versions"].end is End.PASSED
+
+    # Range requests came with 0.39.
+    install(tmp_path / "older", monkeypatch, "starlette", "0.37.2")
+    assert "CVE-2025-62727" not in judge()["versions"].found
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, library: str, version: str) -> None:
+    """Have a version of a library found first."""
+    metadata = folder / f"{library}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: {version}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))

@@ -88,7 +88,8 @@ def shop(configure_sandbox: Sandbox, tmp_path: Path) -> Shop:
 
 
 def ends(checks: dict[str, Any]) -> dict[str, str]:
-    return {name: check["end"] for name, check in checks.items() if check["end"] not in ("passed", "skipped")}
+    good = ("passed", "skipped")
+    return {name: one["end"] for name, one in checks.items() if one["end"] not in good and name != "versions"}
 
 
 @pytest.mark.parametrize("framework", APPS)

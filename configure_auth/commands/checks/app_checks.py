@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ...flows.effects import Flow
+from .advisories import versions
 from .application import Application
 from .bearer_keys import bearer
 from .check import Check
@@ -39,5 +40,6 @@ APP_CHECKS = (
     Check(name="user_ids", title="the user ids", flow=_of_app(user_ids), after=_APP),
     Check(name="bearer", title="the keys of bearer tokens", flow=_of_app(bearer), after=_APP),
     Check(name="login_guard", title="access to our routes", flow=_of_app(login_guard), needs=(*_APP, "mount")),
+    Check(name="versions", title="the versions of libraries", flow=_of_app(versions), after=_APP),
     Check(name="csp", title="the Content-Security-Policy", flow=_of_app(csp), after=_APP),
 )
