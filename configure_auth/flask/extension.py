@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from weakref import WeakKeyDictionary
@@ -33,7 +33,7 @@ from ..flows import (
     Site,
     UserProfiles,
 )
-from ..flows.app import normalize_id
+from ..flows.app import normalize_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
@@ -42,7 +42,14 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
-from .request import FlaskApp, keep_headers, read_request, write_response
+from .request import (
+    FlaskApp,
+    keep_headers,
+    keeps_session_in_cookie,
+    read_request,
+    session_renewal,
+    write_response,
+)
 from .signals import emit
 
 if TYPE_CHECKING:
@@ -64,11 +71,23 @@ class Installed:
     """What one Flask app has of one `ConfigureAuth`."""
 
     app: Flask
+    owner: ConfigureAuth
     site: Site
     client: Configure
     stores: Stores
     make_tables: Callable[[], int] = field(repr=False)
     features: dict[str, Feature] = field(default_factory=dict)
+
+    @cached_property
+    def renews_session(self) -> bool:
+        """Whether the session's id changes at a sign-in; says so, once, if it doesn't. It is known in a request only.
+
+        An app sets its session interface after `init_app` as well.
+        """
+        renews = keeps_session_in_cookie() or self.site.renew_session is not None or session_renewal() is not None
+        if not renews:
+            warn_of_fixation(type(self.app.session_interface))
+        return renews
 
     @property
     def perform(self) -> Performer:
@@ -117,6 +136,8 @@ class ConfigureAuth(UserVerbs, Blocking):
             and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        renew_session: `()`, called after that, to give the session a new id where the session's library has
+            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
@@ -135,6 +156,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         trusted_origins: tuple[str, ...] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
+        renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
         clock: flows.Clock | None = None,
@@ -150,6 +172,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             trusted_origins=trusted_origins,
             session=session,
             keep_session=keep_session,
+            renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
             clock=clock,
@@ -159,12 +182,17 @@ class ConfigureAuth(UserVerbs, Blocking):
         """Install into an app, before or after its blueprints are registered.
 
         Raises:
-            SettingsError: something is malformed or contradictory; the message names it.
+            SettingsError: something is malformed or contradictory, or the app has another `ConfigureAuth` of this
+                name; the message names it.
         """
+        known: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
+        if known is not None and known.owner is not self:
+            raise flows.name_taken(self._options.name)
         settings = settings or self._settings or Settings.from_mapping(_configuration(app))
         site = self._options.site(settings, _keys(app, settings))
         installed = Installed(
             app=app,
+            owner=self,
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
@@ -173,7 +201,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         self._apps[app] = None
         for name, (owner, build) in app.extensions.get(_BUILDERS, {}).items():
-            if owner == self._options.name:
+            if owner is self:
                 installed.features[name] = build(site=installed.site)
         # Globals, and no context processor: macros that are imported have no context.
         app.jinja_env.globals.update(
@@ -265,6 +293,14 @@ class ConfigureAuth(UserVerbs, Blocking):
 
         return Profile(perform, installed.site.settings, Subject(token=opened.token))
 
+    def forget_browser(self) -> None:
+        """Forget this browser's recent sign-ins. Call it where the app signs a user out.
+
+        A callback that is loaded again within 30 seconds of a sign-in would sign the user in again.
+        """
+        installed = self._installed()
+        installed.run(flows.forget_browser(installed.site, read_request(has_session=False)))
+
     @property
     def client(self) -> Configure:
         """The API client of the current app."""
@@ -320,10 +356,14 @@ class ConfigureAuth(UserVerbs, Blocking):
         return tuple(app.extensions[_KEY][self._options.name] for app in list(self._apps))
 
     def _installed(self) -> Installed:
-        found: Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
+        found = self._found()
         if found is None:
             raise SettingsError("this app has no Configure yet: call configure_auth.init_app(app)")
         return found
+
+    def _found(self) -> Installed | None:
+        found: Installed | None = current_app.extensions.get(_KEY, {}).get(self._options.name)
+        return found if found is not None and found.owner is self else None
 
     @property
     def _features(self) -> Features:
@@ -357,6 +397,7 @@ class ConfigureAuth(UserVerbs, Blocking):
                 route.endpoint,
                 self._view(name, route),
                 methods=flows.METHODS,
+                merge_slashes=False,  # else a redirect repeats the code and the state of a callback
                 provide_automatic_options=False,
             )
 
@@ -366,13 +407,16 @@ class ConfigureAuth(UserVerbs, Blocking):
             registered_name = f"{state.name_prefix}.{state.name}".lstrip(".")
             flows.require_path(state.url_prefix or "")
             made = partial(build, path=state.url_prefix)
-            app.extensions.setdefault(_BUILDERS, {})[registered_name] = self._options.name, made
-            installed = app.extensions.get(_KEY, {}).get(self._options.name)
-            if installed is not None:
+            app.extensions.setdefault(_BUILDERS, {})[registered_name] = self, made
+            installed: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
+            if installed is not None and installed.owner is self:
                 installed.features[registered_name] = made(site=installed.site)
             by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in routes}
 
             def early() -> Response | None:
+                installed = self._found()
+                if kind is Login and self._options.session and installed is not None:
+                    _ = installed.renews_session
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, has_request_context, make_response, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from .. import flows
 from ..flows import AppResponse, Hook
-from ..flows.app import note_hook, reaches_app
+from ..flows.app import id_renewal, note_hook, reaches_app
 from ..flows.response import RenderedResponse
 
-__all__ = ["FlaskApp", "keep_headers", "read_request", "write_response"]
+__all__ = [
+    "FlaskApp",
+    "keep_headers",
+    "keeps_session_in_cookie",
+    "read_request",
+    "session_renewal",
+    "write_response",
+]
 
 
 def read_request(has_session: bool) -> flows.Request:
@@ -57,7 +66,15 @@ def _handled() -> Iterator[type[Exception]]:
         yield from current_app.error_handler_spec.get(scope, {}).get(None, {})
 
 
-_KEPT = frozenset({"content-security-policy", "x-frame-options", "referrer-policy", "cache-control"})
+_KEPT = frozenset(
+    {
+        "content-security-policy",
+        "cross-origin-opener-policy",
+        "x-frame-options",
+        "referrer-policy",
+        "cache-control",
+    }
+)
 
 
 class _Ours(Response):
@@ -120,13 +137,29 @@ class FlaskApp:
     def path_of(self, endpoint: str) -> str:
         return urlsplit(url_for(endpoint)).path
 
-    def renew_session(self, keep: tuple[str, ...]) -> None:
+    def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:
         if not self.has_session:
             return
         kept = {name: session[name] for name in keep if name in session}
+        renew = session_renewal()
+        if renew is not None:
+            session["configure_auth"] = True  # Flask-Session leaves an empty session its id
+            renew()
         session.clear()
         session.update(kept)
-        # Server-side session interfaces have this; a cookie session is new by being rewritten.
-        regenerate = getattr(current_app.session_interface, "regenerate", None)
-        if regenerate is not None:
-            regenerate(session)
+        if hook is not None:
+            self.call(hook)
+
+
+def session_renewal() -> Callable[[], object] | None:
+    """Return what gives this request's session a new id; None if the session has none, or none that we can change."""
+    by_interface = id_renewal(current_app.session_interface)
+    if by_interface is not None:
+        return partial(by_interface, session)
+    # Not a look at a session in a cookie, which would make the response depend on it (`Vary: Cookie`).
+    return None if keeps_session_in_cookie() else id_renewal(session)
+
+
+def keeps_session_in_cookie() -> bool:
+    """Whether the session has no id: it is new by being rewritten."""
+    return isinstance(current_app.session_interface, SecureCookieSessionInterface)

@@ -13,10 +13,11 @@ from .request import Request
 from .response import Response
 from .routing import METHODS, Feature, Route, current_user, serve
 from .sign_in import provider
+from .sign_in.attempts import forget_browser
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import Login, OAuthOptions
 from .sign_in.routes import SIGN_IN_ROUTES, reload_first
-from .site import AppOptions, Clock, Site
+from .site import AppOptions, Clock, Site, name_taken
 from .tokens import call_with_token, open_token
 from .upkeep import Resealed, purge, reseal
 
@@ -56,6 +57,8 @@ __all__ = [
     "arun",
     "call_with_token",
     "current_user",
+    "forget_browser",
+    "name_taken",
     "open_token",
     "provider",
     "purge",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -9,7 +10,20 @@ from typing import Any, Protocol
 from ..errors import ConfigureAuthError, SettingsError
 from ..values import Secret
 
-__all__ = ["App", "AppResponse", "Hook", "is_storable", "normalize_id", "note_hook", "reaches_app", "require_id"]
+__all__ = [
+    "App",
+    "AppResponse",
+    "Hook",
+    "id_renewal",
+    "is_storable",
+    "normalize_id",
+    "note_hook",
+    "reaches_app",
+    "require_id",
+    "warn_of_fixation",
+]
+
+log: logging.Logger = logging.getLogger("configure_auth")
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
@@ -45,11 +59,32 @@ class App(Protocol):
             LookupError: the app has no such endpoint.
         """
 
-    def renew_session(self, keep: tuple[str, ...]) -> None:
-        """Clear the session except these keys, and change its id if the session interface can.
+    def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> Any:
+        """Clear the session except these keys, and change its id: by `id_renewal`, then by the app's hook.
 
         Prevents session fixation: a session id known before the sign-in is worthless afterwards.
         """
+
+
+def id_renewal(*holders: object) -> Callable[..., Any] | None:
+    """Return the method by which a server-side session gets a new id; None if none of these objects has one we know.
+
+    Flask-Session's interface has `regenerate`, as do sessions made after its example; starsessions' handler has
+    `regenerate_id`.
+    """
+    names = ("regenerate", "regenerate_id", "regenerate_session_id")
+    found = (getattr(holder, name, None) for holder in holders for name in names)
+    return next((method for method in found if callable(method)), None)
+
+
+def warn_of_fixation(session: type) -> None:
+    """Log that the session's id survives a sign-in."""
+    log.warning(
+        "session fixation: %s.%s keeps its id at a sign-in, and nothing here knows how to change it; give "
+        "ConfigureAuth(renew_session=...) a function that does, or session=False if no session is used",
+        session.__module__,
+        session.__qualname__,
+    )
 
 
 class AppResponse(Exception):

@@ -16,11 +16,12 @@ from ..errors import SettingsError
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
 from ..values import Secret
+from .app import Hook
 from .destination import Destinations, read_origins
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
-__all__ = ["AppOptions", "Clock", "Site", "digest"]
+__all__ = ["AppOptions", "Clock", "Site", "digest", "name_taken"]
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
@@ -34,6 +35,14 @@ def digest(purpose: str, value: str) -> str:
     The purpose keeps values of different kinds apart.
     """
     return hashlib.sha256(f"{purpose}:{value}".encode()).hexdigest()
+
+
+def name_taken(name: str) -> SettingsError:
+    """Return the error of a second `ConfigureAuth` in an app, which would be asked for the users of the first one."""
+    return SettingsError(
+        f"this app has another ConfigureAuth with name={name!a}; use that one object, or give this one another name by "
+        "ConfigureAuth(name=...), and its routes another path="
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +59,7 @@ class AppOptions:
     trusted_origins: tuple[str, ...] = ()
     session: bool = True
     keep_session: tuple[str, ...] = ()
+    renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
     clock: Clock | None = None
@@ -59,8 +69,10 @@ class AppOptions:
             raise SettingsError("user_id must be a function that gives the signed-in user's id, or None")
         if isinstance(self.keep_session, str):
             raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
-        if self.keep_session and not self.session:
-            raise SettingsError("keep_session has no meaning with session=False")
+        if self.renew_session is not None and not callable(self.renew_session):
+            raise SettingsError("renew_session must be a function that gives the session a new id")
+        if (self.keep_session or self.renew_session) and not self.session:
+            raise SettingsError("keep_session and renew_session have no meaning with session=False")
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
         destinations = Destinations(self.allowed_next)
@@ -87,6 +99,7 @@ class AppOptions:
             user_id=self.user_id,
             session=self.session,
             keep_session=self.keep_session,
+            renew_session=self.renew_session,
             allow_guessable_external_id=self.allow_guessable_external_id,
             login_url=self.login_url,
             clock=self.clock or time.time,
@@ -109,6 +122,7 @@ class Site:
     user_id: Callable[..., object]
     session: bool = True
     keep_session: tuple[str, ...] = ()
+    renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
     read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, cast
+from weakref import WeakSet
 
 import jinja2
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Host, Match, Mount, Router
@@ -48,7 +48,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
-from .request import StarletteApp, is_async, no_session, read_request, respond_by_app
+from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app
 
 __all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
@@ -110,6 +110,8 @@ class ConfigureAuth(UserVerbs, Awaited):
             and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        renew_session: `(request)`, called after that, to give the session a new id where the session's library has
+            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
@@ -131,6 +133,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         trusted_origins: tuple[str, ...] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
+        renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
         clock: flows.Clock | None = None,
@@ -142,6 +145,7 @@ class ConfigureAuth(UserVerbs, Awaited):
             trusted_origins=trusted_origins,
             session=session,
             keep_session=keep_session,
+            renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
             clock=clock,
@@ -160,6 +164,7 @@ class ConfigureAuth(UserVerbs, Awaited):
         )
         self._make_tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         self._registered: dict[str, Feature] = {}
+        self._apps: WeakSet[Starlette] = WeakSet()
         self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 
     def account_link(self, **options: Unpack[LinkOptions]) -> Mount:
@@ -234,6 +239,14 @@ class ConfigureAuth(UserVerbs, Awaited):
         """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
         user_id = await self._current_user(request)
         return None if user_id is None else await self.external_id_for(user_id)
+
+    @_dependency
+    async def forget_browser(self, request: Request) -> None:
+        """Forget this browser's recent sign-ins. Call it where the app signs a user out.
+
+        A callback that is loaded again within 30 seconds of a sign-in would sign the user in again.
+        """
+        await self._run(flows.forget_browser(self._site, read_request(request, has_session=False)))
 
     # For any user; more such verbs are in `flows.verbs`.
 
@@ -322,15 +335,16 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncGenerator[None]:
-        """For the app's `lifespan`: sees at start-up that the app has a session, and closes connections at the end.
+        """For the app's `lifespan`: looks at the app's session at start-up, and closes connections at the end.
 
         Everything works without it too.
+
+        Raises:
+            SettingsError: another `ConfigureAuth` of this name has routes in the app.
         """
-        if self._options.session and not any(
-            inspect.isclass(one.cls) and issubclass(one.cls, SessionMiddleware) for one in app.user_middleware
-        ):
-            # Another session middleware may be there under another name, so this is said and not refused.
-            log.warning("%s", no_session())
+        self._require_own_name(app)
+        if self._options.session:
+            check_sessions(app.user_middleware, self._options.renew_session)
         try:
             yield
         finally:
@@ -347,6 +361,17 @@ class ConfigureAuth(UserVerbs, Awaited):
             closed = self._stores.close()
             if inspect.isawaitable(closed):
                 await closed
+
+    def _require_own_name(self, app: Starlette) -> None:
+        """
+        Raises:
+            SettingsError: another `ConfigureAuth` of this name has routes in the app.
+        """
+        if app in self._apps:
+            return
+        if any(one is not self and one._options.name == self._options.name for one in installations(app)):
+            raise flows.name_taken(self._options.name)
+        self._apps.add(app)
 
     @property
     def _features(self) -> Features:
@@ -420,8 +445,14 @@ class ConfigureAuth(UserVerbs, Awaited):
 
     def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
+            def require(needed: Iterable[str]) -> None:
+                self._require_own_name(request.app)
+                self._features.require(needed)
+
             seen = read_request(request, self._options.session)
-            response = await self._run(flows.serve(feature, route, seen, self._features.require), request)
+            response = await self._run(flows.serve(feature, route, seen, require), request)
+            # Session middleware of others sets its cookie for this path: as it is around us, not below our mount.
+            request.scope["root_path"] = request.scope["root_path"].removesuffix(feature.path)
             return await respond_by_app(request, response)
 
         # Other libraries tell endpoints apart by these, so each has a name of its own.

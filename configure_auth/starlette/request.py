@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, MutableMapping
+import logging
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,9 +19,20 @@ from starlette.routing import NoMatchFound
 from .. import flows
 from ..errors import SettingsError
 from ..flows import AppResponse, Hook
-from ..flows.app import note_hook, reaches_app
+from ..flows.app import id_renewal, note_hook, reaches_app, warn_of_fixation
 
-__all__ = ["StarletteApp", "is_async", "no_session", "read_request", "respond_by_app", "session_of", "write_response"]
+__all__ = [
+    "StarletteApp",
+    "check_sessions",
+    "is_async",
+    "no_session",
+    "read_request",
+    "respond_by_app",
+    "session_of",
+    "write_response",
+]
+
+log: logging.Logger = logging.getLogger("configure_auth")
 
 
 def read_request(request: Request, has_session: bool) -> flows.Request:
@@ -143,17 +155,53 @@ class StarletteApp:
         except NoMatchFound as error:
             raise LookupError(endpoint) from error
 
-    def renew_session(self, keep: tuple[str, ...]) -> None:
+    async def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:
         if not self.has_session:
             return
+        handler = self.request.scope.get("session_handler")
+        for name in ("load", "destroy"):  # of starsessions: a session that nobody loaded, and its data under the old id
+            if hasattr(handler, name):
+                await getattr(handler, name)()
         session = session_of(self.request)
         kept = {name: session[name] for name in keep if name in session}
+        renew = id_renewal(handler, session)
+        if renew is not None:
+            made = renew()
+            if inspect.isawaitable(made):
+                await made
+        elif hook is None and not _is_in_cookie(self.request):
+            warn_of_fixation(type(session))
         session.clear()
         session.update(kept)
-        # Server-side sessions have this; a cookie session is new by being rewritten.
-        regenerate = getattr(session, "regenerate", None)
-        if regenerate is not None:
-            regenerate()
+        if hook is not None:
+            await self.call(hook)
+
+
+def check_sessions(middleware: Iterable[Any], hook: Hook | None) -> None:
+    """Log at start what is known by an app's middleware: that it has no session, or one whose id we can't change.
+
+    Middleware of other packages may keep a session under any name, so nothing is said of what is unknown.
+    """
+    classes = [one.cls for one in middleware]
+    sessions = [cls for cls in classes if "session" in getattr(cls, "__name__", "").lower()]
+    packages = {getattr(cls, "__module__", "").partition(".")[0] for cls in classes}
+    if any(is_cookie_session(cls) for cls in classes) or "starsessions" in packages:
+        return
+    if not sessions and packages <= {"starlette", "fastapi"}:
+        log.warning("%s", no_session())
+    elif sessions and hook is None:
+        warn_of_fixation(sessions[0])
+
+
+def is_cookie_session(cls: object) -> bool:
+    """Whether a middleware keeps the session in the cookie: it has no id, and is new by being rewritten."""
+    return inspect.isclass(cls) and issubclass(cls, SessionMiddleware)
+
+
+def _is_in_cookie(request: Request) -> bool:
+    middleware = getattr(request.scope.get("app"), "user_middleware", ())
+    is_starlettes = type(request.session).__module__ == SessionMiddleware.__module__
+    return is_starlettes or any(is_cookie_session(one.cls) for one in middleware)
 
 
 def is_async(hook: Hook) -> bool:

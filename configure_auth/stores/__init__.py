@@ -160,6 +160,9 @@ class StateStore(Protocol):
     def forget(self, agent: str, user_id: str) -> None:
         """Delete every attempt of a local user."""
 
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        """Wipe the `replay` of every ended attempt of a browser."""
+
     def purge(self, *, now: float) -> int:
         """Delete some of what has ended; the number of records deleted, 0 when none is left."""
 

@@ -56,6 +56,9 @@ local function index(prefix, agent, user_id, state_hash, seconds)
   redis.call('ZADD', user, now + seconds, state_hash)
   extend(user, seconds)
 end
+local function replays(prefix, agent, browser_hash)
+  return prefix .. 'replays:' .. agent .. ':' .. browser_hash
+end
 local function mine(record)
   return record.browser_hash == ARGV[2] and record.intent == ARGV[3] and record.agent == ARGV[4]
 end
@@ -129,14 +132,17 @@ return said
 _FINISH = """
 local key = KEYS[1] .. 'state:' .. ARGV[1]
 if redis.call('HEXISTS', key, 'claimed_at') == 0 then return end
+local record = cjson.decode(redis.call('HGET', key, 'record'))
 redis.call('HSET', key, 'outcome', ARGV[2], 'finished_at', ARGV[3])
 if ARGV[4] ~= '' then
+  local others = replays(KEYS[1], record.agent, record.browser_hash)
   redis.call('SET', KEYS[1] .. 'replay:' .. ARGV[1], ARGV[4], 'EX', ARGV[5])
+  redis.call('SADD', others, ARGV[1])
+  redis.call('EXPIRE', others, ARGV[5])
 end
 if ARGV[6] ~= '' then
-  local agent = cjson.decode(redis.call('HGET', key, 'record')).agent
   redis.call('HSET', key, 'user_id', ARGV[6])
-  index(KEYS[1], agent, ARGV[6], ARGV[1], math.max(redis.call('TTL', key), 1))
+  index(KEYS[1], record.agent, ARGV[6], ARGV[1], math.max(redis.call('TTL', key), 1))
 end
 """
 
@@ -149,9 +155,18 @@ end
 redis.call('DEL', user)
 """
 
+# KEYS: the prefix. ARGV: agent, browser_hash.
+_FORGET_REPLAYS = """
+local ended = replays(KEYS[1], ARGV[1], ARGV[2])
+for _, state_hash in ipairs(redis.call('SMEMBERS', ended)) do
+  redis.call('DEL', KEYS[1] .. 'replay:' .. state_hash)
+end
+redis.call('DEL', ended)
+"""
+
 _NOTHING = "return 0"
 
-_SCRIPTS = (_PUT, _CLAIM, _READ, _FINISH, _FORGET_USER, _NOTHING)
+_SCRIPTS = (_PUT, _CLAIM, _READ, _FINISH, _FORGET_USER, _FORGET_REPLAYS, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,9 @@ class RedisStates:
 
     def forget(self, agent: str, user_id: str) -> None:
         return self._does(_FORGET_USER, (agent, user_id), _nothing)
+
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        return self._does(_FORGET_REPLAYS, (agent, browser_hash), _nothing)
 
     def purge(self, *, now: float) -> int:
         """Nothing: what has ended expires by itself."""

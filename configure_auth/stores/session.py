@@ -70,6 +70,9 @@ class SessionStates:
     def forget(self, agent: str, user_id: str) -> None:
         """Nothing of a user is kept."""
 
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        """Nothing is kept of what has ended."""
+
     def purge(self, *, now: float) -> int:
         return 0
 

@@ -107,6 +107,10 @@ class SqlStates(_SqlStore):
         await run(sql.FORGET_ATTEMPTS, agent=agent, user_id=user_id)
 
     @_writes
+    async def forget_replays(self, run: Run, agent: str, browser_hash: str) -> None:
+        await run(sql.FORGET_REPLAYS, agent=agent, browser_hash=browser_hash)
+
+    @_writes
     async def purge(self, run: Run, *, now: float) -> int:
         # All replays at once, because only what is deleted counts as a step; there are few.
         await run(sql.WIPE_REPLAYS, until=now, limit=1_000_000)

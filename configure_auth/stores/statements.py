@@ -36,6 +36,8 @@ FINISH_ATTEMPT = """UPDATE configure_states SET outcome = :outcome, finished_at 
     replay_until = :replay_until, user_id = coalesce(:user_id, user_id)
     WHERE state_hash = :state_hash AND claimed_at IS NOT NULL"""
 FORGET_ATTEMPTS = "DELETE FROM configure_states WHERE agent = :agent AND user_id = :user_id"
+FORGET_REPLAYS = """UPDATE configure_states SET replay = NULL, replay_until = NULL
+    WHERE browser_hash = :browser_hash AND agent = :agent AND replay IS NOT NULL"""
 # In the order of an index. Rows that another transaction deletes are left to it: there is nothing to wait for.
 SWEEP_ATTEMPTS = """DELETE FROM configure_states WHERE state_hash IN (
     SELECT state_hash FROM configure_states WHERE expires_at <= :until

@@ -44,6 +44,7 @@ def sign_in() -> tuple[str, int] | WerkzeugResponse:
 
 @pages.post("/sign-out")
 def sign_out() -> WerkzeugResponse:
+    configure_auth.forget_browser()  # a callback that is loaded again signs nobody in
     session.clear()
     return redirect(url_for("pages.home"))
 

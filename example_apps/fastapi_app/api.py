@@ -91,7 +91,9 @@ def new_token(
 
 
 @api.post("/sign-out", status_code=204)
-def sign_out(request: Request, response: Response, user: SignedIn) -> None:
+async def sign_out(request: Request, response: Response, user: SignedIn) -> None:
+    # A callback that is loaded again signs nobody in.
+    await request.app.state.configure_auth.forget_browser(request)
     forget(request, response)
 
 

@@ -57,6 +57,7 @@ def sign_in() -> Page:
 
 @pages.post("/sign-out")
 def sign_out() -> Page:
+    configure_auth.forget_browser()  # a callback that is loaded again signs nobody in
     logout_user()
     session.clear()
     return redirect(url_for("pages.home"))

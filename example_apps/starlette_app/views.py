@@ -69,6 +69,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
+    await configure_auth_of(request).forget_browser(request)  # a callback that is loaded again signs nobody in
     request.session.clear()
     return go_to("/")
 

@@ -48,6 +48,8 @@ def test_every_response_of_ours_is_private_silent_and_unframed(browser: Browser)
         assert headers["x-frame-options"] == "DENY", name
         assert "frame-ancestors 'none'" in headers["content-security-policy"], name
         assert "default-src 'none'" in headers["content-security-policy"], name
+        opener = "same-origin" if headers["content-type"].startswith("text/html") else None
+        assert headers.get("cross-origin-opener-policy") == opener, name
 
 
 def test_the_kinds_of_answer_are_what_they_are_called(browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 
 from ..support.reading import ending, no_calls
@@ -40,6 +41,15 @@ def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route
         assert method == "HEAD" or told.json()["error"] == "invalid_request", method
 
     assert browser.come_back(browser.at_configure(start)).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/configure//callback", "/configure/callback/"])
+def test_slash_too_many_leads_nowhere(web: Web, browser: Browser, path: str) -> None:
+    """A redirect to the right spelling would repeat code and state, without our headers."""
+    answer = browser.http.get(httpx2.URL(f"{web.url}{path}?code=c&state={'a' * 65}"), follow_redirects=False)
+
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
 
 
 @pytest.mark.parametrize("flow", FLOWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from configure_auth.errors import LoginRefused
@@ -180,3 +182,33 @@ def test_after_the_states_end_a_reload_says_nothing(web: Web, browser: Browser) 
     browser.start("login")
     with no_calls(web.sandbox):
         assert ending(browser.come_back(callback)) == (400, "expired")
+
+
+def test_reload_after_sign_out_signs_nobody_in(web: Web, browser: Browser) -> None:
+    """The app's sign-out calls `forget_browser`: within 30 s the callback is a redirect alone."""
+    callback = browser.at_configure(browser.start("login"))
+    browser.come_back(callback)
+    with web.browser() as other:
+        others = other.at_configure(other.start("login"), "+15550100002")
+        other.come_back(others)
+        user = other.who()
+        browser.sign_out()
+        with no_calls(web.sandbox):
+            again = browser.come_back(callback)
+            other.http.cookies.delete("session")
+            other.come_back(others)
+
+        assert (again.status_code, again.headers["location"]) == (303, "/")
+        assert browser.who() is None
+        # Another browser's sign-in is its own, and may still be repeated.
+        assert (other.who(), len(web.people.logins)) == (user, 3)
+
+
+def test_sign_out_works_without_store(make_web: MakeWeb, tmp_path: Path) -> None:
+    """A browser's sign-out doesn't fail for what is over in 30 s anyway."""
+    web = make_web(stores={"store": f"sqlite:///{tmp_path}/nowhere/configure.db"})
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        browser.http.cookies.set("configure_dev", "a" * 43, domain="localhost.local")
+        browser.sign_out()
+        assert browser.who() is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +140,30 @@ def test_a_repeated_or_oversized_parameter_is_refused(web: Web, browser: Browser
 
     assert ending(browser.get(start_path(flow) + query)) == (400, "invalid_request")
     assert web.people.events == []
+
+
+def test_next_of_more_than_512_characters_is_ignored(browser: Browser) -> None:
+    longest = "/" + "a" * 511
+    for next, location in ((longest, longest), (f"{longest}a", "/")):
+        with browser.copy() as tab:
+            assert tab.login(query=f"?next={next}").headers["location"] == location
+
+
+def test_anonymous_starts_cost_1_kb_each_and_nobody_an_attempt(make_web: MakeWeb, tmp_path: Path) -> None:
+    """Anybody can make them, without a cookie: the attempts of other browsers stay."""
+    database = tmp_path / "configure.db"
+    web = make_web(stores={"store": f"sqlite:///{database}"})
+    with web.browser() as browser:
+        start = browser.start("login")
+        for _ in range(25):
+            with web.browser() as anonymous:
+                anonymous.start("login", "?next=/" + "a" * 511)
+
+        with sqlite3.connect(database) as rows:
+            names = [name for _, name, *_ in rows.execute("PRAGMA table_info(configure_states)")]
+            size = "+".join(f"coalesce(length(cast({name} AS BLOB)), 0)" for name in names)
+            found = [number for (number,) in rows.execute(f"SELECT {size} FROM configure_states")]
+        rows.close()
+        assert len(found) == 26
+        assert max(found) <= 1024
+        assert browser.come_back(browser.at_configure(start)).status_code == 303

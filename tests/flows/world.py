@@ -178,7 +178,7 @@ class App:
     def to_response(self, value: object) -> Any:
         return value
 
-    def renew_session(self, keep: tuple[str, ...]) -> None:
+    def renew_session(self, keep: tuple[str, ...], hook: Callable[..., Any] | None) -> None:
         self.browser.user = None
 
 

@@ -24,6 +24,7 @@ VERBS = [
     "profile",
     "unlink",
     "external_id",
+    "forget_browser",
     "account_for",
     "access_token_for",
     "profile_for",
@@ -49,7 +50,7 @@ VERBS = [
 ]
 OWN = {"flask": {"close", "init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
 """What only one framework has a use for."""
-FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id"]
+FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id", "forget_browser"]
 
 AT_ONCE = {"__init__", "account_link", "login", "messages", "agent_claims", "disconnect_form", "user_profiles"}
 

@@ -209,6 +209,23 @@ class ForgetsForAllAgents(MemoryStates):
             super().forget(one, user_id)
 
 
+class KeepsReplays(MemoryStates):
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        """Nothing."""
+
+
+class ForgetsReplaysOfAllBrowsers(MemoryStates):
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        for one in {record.browser_hash for record in self._records.values()}:
+            super().forget_replays(agent, one)
+
+
+class ForgetsOutcomesWithReplays(MemoryStates):
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        for record in [one for one in self._records.values() if (one.agent, one.browser_hash) == (agent, browser_hash)]:
+            del self._records[record.state_hash]
+
+
 class RoundsTimes(MemoryStates):
     def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
         super().put(replace(record, created_at=round(record.created_at, 3)), limit=limit, now=now)
@@ -713,6 +730,9 @@ _STATES: dict[type[MemoryStates], tuple[str, ...]] = {
     NewestGoes: ("the_oldest_open_attempts_of_a_browser_go",),
     ForgetsOnlyStarters: ("the_attempts_of_a_user_are_forgotten",),
     ForgetsForAllAgents: ("the_attempts_of_nobody_else_are_forgotten",),
+    KeepsReplays: ("the_replays_of_a_browser_are_forgotten",),
+    ForgetsReplaysOfAllBrowsers: ("the_replays_of_a_browser_are_forgotten",),
+    ForgetsOutcomesWithReplays: ("the_replays_of_a_browser_are_forgotten",),
     RoundsTimes: ("an_attempt_is_read_and_claimed_as_it_was_put",),
     CountsTheForgotten: ("an_attempt_that_was_forgotten_does_not_count",),
     FinishesAll: ("an_outcome_is_of_one_attempt_alone",),

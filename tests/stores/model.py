@@ -84,6 +84,12 @@ class MemoryStates:
             del self._records[record.state_hash]
 
     @_alone
+    def forget_replays(self, agent: str, browser_hash: str) -> None:
+        for key, record in self._records.items():
+            if (record.agent, record.browser_hash) == (agent, browser_hash):
+                self._records[key] = changed(record, replay=None)
+
+    @_alone
     def purge(self, *, now: float) -> int:
         return self._drop_ended(now)
 

@@ -70,6 +70,7 @@ def build(
 
     @app.post("/out")
     def sign_out() -> str:
+        configure_auth.forget_browser()
         session.clear()
         return "out"
 

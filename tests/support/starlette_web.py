@@ -53,6 +53,7 @@ def build(
         return PlainTextResponse("in")
 
     async def sign_out(request: Request) -> Response:
+        await configure_auth.forget_browser(request)
         request.session.clear()
         return PlainTextResponse("out")
 
@@ -201,7 +202,8 @@ def _bearer(request: Request) -> str | None:
 
 def _hooks(options: Mapping[str, Any]) -> dict[str, Any]:
     """The suite's hooks are written without a request, and answer text; here they get the one and make a response."""
-    taken = {name: value for name, value in options.items() if name == "clock" or not callable(value)}
+    ours = ("clock", "renew_session")
+    taken = {name: value for name, value in options.items() if name in ours or not callable(value)}
     hooks = {name: _with_request(value) for name, value in options.items() if name not in taken}
     if "on_error" in hooks:
         answer = hooks["on_error"]

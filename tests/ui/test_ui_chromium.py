@@ -195,3 +195,28 @@ def test_forced_colours_keep_links_and_label_readable(site: Site, open_tab: Open
     label = tab.page.locator("text").evaluate("node => getComputedStyle(node).fill")
     surface = look(tab.page.locator(".configure-button svg"), colours)[1]
     assert (label, surface) == ("rgb(255, 255, 255)", "#1f2328")
+
+
+HOLD_ANIMATIONS = """document.addEventListener("animationstart", ({target}) => {
+    for (const one of target.getAnimations()) { one.pause(); one.currentTime = 1; }
+})"""
+
+
+def test_confirm_page_ignores_the_end_of_a_double_click(site: Site, open_tab: OpenTab) -> None:
+    """Its link is inert when the page was just loaded, and again when the pointer just came to its window."""
+    url = site.page("/confirm", ui.render(ui.ConfirmPage("login", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    page = open_tab(site.page("/", app_page(""))).page
+    page.add_init_script(HOLD_ANIMATIONS)
+    page.goto(url)
+    link = page.get_by_role("link")
+    box = link.bounding_box()
+    assert box is not None
+    for name in ("inert", "inert-again"):
+        page.wait_for_function(f"document.getAnimations()[0]?.animationName === '{name}'")
+        page.mouse.click(box["x"] + 9, box["y"] + 9)
+        assert page.evaluate("location.pathname") == "/confirm"
+    page.evaluate("document.getAnimations().forEach(one => one.finish())")
+
+    page.mouse.click(box["x"] + 9, box["y"] + 9)
+
+    page.wait_for_url("**/go")

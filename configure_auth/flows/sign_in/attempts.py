@@ -27,6 +27,7 @@ __all__ = [
     "SignInKind",
     "claim_attempt",
     "create_state",
+    "forget_browser",
     "random_state",
     "recall_outcome",
     "save_account",
@@ -265,6 +266,22 @@ def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
     if outcome.code is not None:
         raise SignInError(outcome.code, "the attempt ended with this code before", next=record.next)
     return outcome
+
+
+async def forget_browser(site: Site, request: Request) -> None:
+    """Delete what a reload of a recent callback in this browser would sign in with. A failure is logged.
+
+    A sign-out must not fail for it; in `REPLAY` seconds it is over anyway.
+    """
+    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    agent = site.settings.agent
+    if cookie is None or agent is None:
+        return
+    browser_hash = digest("browser", cookie.binding)
+    try:
+        await UseStore(lambda stores: stores.states.forget_replays(agent, browser_hash))
+    except ConfigureAuthError as error:
+        log.warning("a browser's recent sign-ins could not be forgotten at its sign-out: %s", error)
 
 
 def _ended(site: Site, record: PendingSignIn, outcome: Outcome) -> Ended:

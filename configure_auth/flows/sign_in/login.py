@@ -247,7 +247,7 @@ class LoginKind(SignInKind):
         try:
             return await entering
         except Exception:
-            await AskApp(lambda app: app.renew_session(self.site.keep_session))
+            await AskApp(lambda app: app.renew_session(self.site.keep_session, self.site.renew_session))
             raise
 
     def _account(self, user_id: str, identity: Identity, grant: TokenGrant) -> StoredAccount:
@@ -278,7 +278,7 @@ class LoginKind(SignInKind):
         return response
 
     async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Response]:
-        await AskApp(lambda app: app.renew_session(self.site.keep_session))
+        await AskApp(lambda app: app.renew_session(self.site.keep_session, self.site.renew_session))
         result = await AskApp(lambda app: app.call(self.on_login, identity, grant))
         response = Response.redirect(grant.next or self.after)
         if isinstance(result, tuple) and len(result) == 2:

@@ -243,6 +243,23 @@ class StateConformance(Conformance):
 
         assert [_read(kept, record) for record in records] == records
 
+    def test_the_replays_of_a_browser_are_forgotten(self, kept: Stores) -> None:
+        mine, open_one = attempt("s1"), attempt("s2")
+        others = attempt("s3", browser_hash=hashed("another browser")), attempt("s4", agent="b")
+        for record in (mine, open_one, *others):
+            _put(kept, record)
+        for record in (mine, *others):
+            _claim(kept, record)
+            _finish(kept, record, replay="replay", user_id="u1")
+        ended, *left = (_read(kept, one) for one in (mine, open_one, *others))
+        assert ended is not None
+
+        for _ in range(2):
+            kept.states.forget_replays(mine.agent, mine.browser_hash)
+
+        assert [_read(kept, one) for one in (mine, open_one, *others)] == [replace(ended, replay=None), *left]
+        assert [one.replay for one in left if one is not None] == [None, "replay", "replay"]
+
     def test_an_attempt_that_was_forgotten_does_not_count(self, kept: Stores) -> None:
         _put(kept, attempt("s1", user_id="u1", created_at=NOW + 1), limit=2)
         other = _put(kept, attempt("s2", created_at=NOW), limit=2)
