@@ -166,15 +166,19 @@ class StoreError(ConfigureAuthError):
 class BearerError(ConfigureAuthError):
     """A bearer token is invalid ("invalid_token", 401), or can't be validated now ("upstream_unavailable", 503).
 
-    `str(error)` is for the log, and shows nothing of the token: a response must not say why it was refused.
+    `str(error)` is for the log, and shows nothing of the token.
 
     Args:
         retry_after: seconds; with "upstream_unavailable" only.
+        challenge: the value of `WWW-Authenticate`, with the cause for the client.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, challenge: str = 'Bearer error="invalid_token"'
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.challenge = challenge
         unavailable = Code.UPSTREAM_UNAVAILABLE
         if retry_after is None:
             # RFC 6750 section 3.1.
@@ -193,7 +197,7 @@ class BearerError(ConfigureAuthError):
     def headers(self) -> dict[str, str]:
         """Headers of the response (RFC 6750 section 3; RFC 9110 section 10.2.3)."""
         if self.retry_after is None:
-            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            return {"WWW-Authenticate": self.challenge}
         return {"Retry-After": f"{self.retry_after:.0f}"}
 
 

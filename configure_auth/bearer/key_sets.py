@@ -57,7 +57,7 @@ _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed255
 _ALGORITHMS = (*_SECRETS, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", *_CURVES)
 
 KeyId: TypeAlias = tuple[str | None, str]
-"""A key as a token names it: its `kid`, and the one algorithm that it is for."""
+"""A key as a token names it: its `kid`, None where it names none, and the one algorithm that it is for."""
 
 
 class SigningKeys(ABC):
@@ -66,9 +66,9 @@ class SigningKeys(ABC):
     retry_after: float | None = None
     """Seconds after which a key that isn't found may be; None where it isn't the issuer's."""
 
-    @abstractmethod
     def names(self, kid: object) -> bool:
-        """Whether a token may have this `kid`; None is a token without one."""
+        """Whether a token may name a key so."""
+        return _is_kid(kid)
 
     @abstractmethod
     def refresh(self, key_id: KeyId) -> Future[None] | None:
@@ -108,9 +108,6 @@ class OneKey(SigningKeys):
                 "HS384, 64 for HS512), else the PEM of a public key of the algorithm's kind, RSA from 2048 bits on"
             )
 
-    def names(self, kid: object) -> bool:
-        return kid is None or _is_kid(kid)
-
     def refresh(self, key_id: KeyId) -> None:
         return None
 
@@ -134,6 +131,14 @@ class _Known:
     at: float = -math.inf
     good_for: float = 0.0
 
+    def find(self, key_id: KeyId) -> jwt.PyJWK | None:
+        """The key of this name; without a name the only one for the algorithm (RFC 7515, section 4.1.4)."""
+        kid, algorithm = key_id
+        if kid is not None:
+            return self.keys.get(key_id)
+        fitting = [key for (_, meant_for), key in self.keys.items() if meant_for == algorithm]
+        return fitting[0] if len(fitting) == 1 else None
+
     def is_fresh(self, now: float, margin: float = 0.0) -> bool:
         # A clock that was set back makes nothing younger.
         return 0 <= now - self.at < self.good_for - margin
@@ -146,7 +151,7 @@ class KeySet(SigningKeys):
     long as that lasts. Threads and event loops may share one.
 
     Args:
-        url: https, or http on loopback.
+        url: where it publishes them.
         algorithms: those that keys are taken for; none with a shared secret.
         clock: Unix seconds.
 
@@ -174,21 +179,18 @@ class KeySet(SigningKeys):
         if self._flight is not None:
             self._flight, self._tried_at = None, -math.inf
 
-    def names(self, kid: object) -> bool:
-        return _is_kid(kid)
-
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
-        return self._known.keys.get(key_id)
+        return self._known.find(key_id)
 
     def refresh(self, key_id: KeyId) -> Future[None] | None:
         now = self._clock()
         # Nearly always this is all, and takes no lock.
-        if key_id in self._known.keys and self._known.is_fresh(now, COOLDOWN):
+        if self._known.is_fresh(now, COOLDOWN) and self._known.find(key_id) is not None:
             return None
         with self._lock:
             # In this order: a flight that has just ended left its keys first.
             flight, known = self._flight, self._known
-            there = key_id in known.keys
+            there = known.find(key_id) is not None
             if flight is None and not (there and known.is_fresh(now, COOLDOWN)) and self._may_try(now):
                 self._flight = flight = Future()
                 self._tried_at = now
@@ -273,7 +275,7 @@ def _keys(jwk: Mapping[str, Any], algorithms: Sequence[str]) -> Iterator[tuple[K
     """A key of a set, for each of the algorithms that it may be used with."""
     kid, meant_for = jwk.get("kid"), jwk.get("alg")
     operations = jwk.get("key_ops", ["verify"])
-    if not _is_kid(kid) or jwk.get("use", "sig") != "sig" or "d" in jwk:
+    if ("kid" in jwk and not _is_kid(kid)) or jwk.get("use", "sig") != "sig" or "d" in jwk:
         return
     if not isinstance(operations, list) or "verify" not in operations:
         return

@@ -10,15 +10,17 @@ import base64
 import logging
 import re
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, TypedDict, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from ..client.wire import is_token, json_object
 from ..errors import BearerError, SettingsError
 from ..runtime.loops import settled
 from ..settings import require_origin
 from ..values import Secret
+from .providers import GOOGLE_KEYS, PROVIDERS, Claims, Provider
 
 if TYPE_CHECKING:
     from ..client.call import Call
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
-Claims: TypeAlias = Mapping[str, Any]
-Refuse: TypeAlias = Callable[[Claims], str | None]
-"""Why a token that is good otherwise is refused, as a sentence for the log; None where it isn't."""
+T = TypeVar("T")
 
-Judging: TypeAlias = Generator[Future[None], None, str | BearerError | None]
-"""Yields what must be waited for; returns the user's id, None for nobody, or why the token is refused."""
+Refuse: TypeAlias = Callable[[Claims], str | None]
+"""Why a token that is valid otherwise is refused, as a sentence for the log; None to accept it."""
+
+Judging: TypeAlias = Generator[Future[None], None, Claims | BearerError | None]
+"""Yields what must be waited for; returns the claims, None without a token, or why the token is refused."""
 
 _LIMIT = 8192
 _LONGEST_LEEWAY = 300
@@ -43,10 +46,13 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-
 _TYPES = ("jwt", "at+jwt")
 _PAST = ("nbf", "iat", "auth_time")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_QUOTED = re.compile(r"[^ !#-\[\]-~]")  # what may not be in an error_description (RFC 6750, section 3)
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.ASCII)
 _SUPABASE_PROJECT = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
 _FIREBASE_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
-_GOOGLE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+_COGNITO_POOL = re.compile(r"([a-z0-9-]{1,40})_[A-Za-z0-9]{1,55}", re.ASCII)
+_ENTRA_TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_OKTA_SERVER = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 
 
 class BearerOptions(TypedDict, total=False):
@@ -54,7 +60,9 @@ class BearerOptions(TypedDict, total=False):
 
     jwks_url: str
     extra_audiences: tuple[str, ...]
+    user_claim: str
     leeway: float
+    allow_http: Collection[str]
     clock: Callable[[], float]
     refuse: Refuse
 
@@ -63,9 +71,16 @@ class BearerUser:
     """Tells the user of a request by its bearer token. `configure_auth.flask` and `configure_auth.starlette` have one
     each that is a ready `user_id`; this one is for everywhere else. Threads and event loops may share one.
 
+    At least one of `audience`, `authorized_parties` and `client_id` is required: it identifies tokens issued for this
+    app. Each one that is given is checked.
+
     Args:
         issuer: the token's `iss`, letter by letter.
         audience: what a token must be for (`aud`): the API's name at the issuer, or several of which one is enough.
+            Without it a token may have no `aud`, an empty one, or one of `extra_audiences`.
+        authorized_parties: the clients or origins of which the token's `azp` must be one.
+        client_id: what the token's `client_id` must be (RFC 9068).
+        user_claim: the claim that is the user's id.
         jwks_url: where the issuer publishes its keys: https, or http on loopback. It must answer as JSON. The keys are
             fetched when they are first needed, and again after 10 minutes, or for a key that isn't among them, at most
             once in 30 seconds; while that fails those that are known stay. Or else:
@@ -75,11 +90,12 @@ class BearerUser:
         extra_audiences: others that a token may be for as well. Without them a token that is for anybody else too is
             refused: they could use it here.
         leeway: seconds that the clocks may differ, at most 300.
+        allow_http: host names, such as "keycloak" in a compose file, whose `jwks_url` may be http; for development.
         clock: Unix seconds, for tests.
-        refuse: `(claims) -> str | None`, why a token that is good otherwise is refused; for the log.
+        refuse: `(claims) -> str | None`, why a token that is valid otherwise is refused; for the log.
 
-    A token must have `iss`, `aud`, `exp` and `sub`, which is the user's id. It may have at most 8 KiB, and comes in the
-    Authorization header and nowhere else.
+    A token must have `iss`, `exp` and the user's id. It may have at most 8 KiB, and comes in the Authorization header
+    and nowhere else. One without a `kid` is accepted where exactly one key of the issuer fits its algorithm.
 
     Raises:
         SettingsError: something is missing, malformed or unsafe; the message says what. PyJWT isn't installed.
@@ -89,21 +105,41 @@ class BearerUser:
         self,
         *,
         issuer: str,
-        audience: str | tuple[str, ...],
+        audience: str | tuple[str, ...] | None = None,
+        authorized_parties: str | tuple[str, ...] | None = None,
+        client_id: str | None = None,
+        user_claim: str = "sub",
         jwks_url: str | None = None,
         key: str | bytes | Secret | None = None,
         algorithms: tuple[str, ...],
         extra_audiences: tuple[str, ...] = (),
         leeway: float = 30,
+        allow_http: Collection[str] = (),
         clock: Callable[[], float] = time.time,
         refuse: Refuse | None = None,
     ) -> None:
         secret = _wrapped(key)
         del key
         self._session: SupabaseSession | None = None
+        self._provider: Provider | None = None
         self._issuer = _named("issuer", issuer)
-        self._audiences = _all_named("audience", audience or "")
-        self._accepted = {*self._audiences, *_all_named("extra_audiences", extra_audiences)}
+        self._audiences = _all_named("audience", audience)
+        self._parties = {
+            "azp": _all_named("authorized_parties", authorized_parties),
+            "client_id": _all_named("client_id", client_id),
+        }
+        if not self._audiences and not any(self._parties.values()):
+            raise SettingsError(
+                "a BearerUser needs audience=, authorized_parties= or client_id=: it identifies tokens issued for this "
+                "app among all others that the issuer signs"
+            )
+        if "account" in self._audiences:
+            log.warning(
+                'audience="account" is in every token of a Keycloak realm, also in those of other clients; use '
+                "BearerUser.keycloak(...), or authorized_parties= with your client's id"
+            )
+        self._accepted = {*self._audiences, *_all_named("extra_audiences", extra_audiences or None)}
+        self._user_claim = _named("user_claim", user_claim)
         self._algorithms = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms or ())
         self._leeway = _seconds(leeway)
         self._clock = clock
@@ -116,9 +152,26 @@ class BearerUser:
             raise SettingsError("a BearerUser needs PyJWT: pip install 'configure_auth[bearer]'") from error
         self._keys: SigningKeys
         if jwks_url is not None:
-            self._keys = KeySet(_https(jwks_url), self._algorithms, clock)
+            self._keys = KeySet(_key_set_url(jwks_url, _hosts(allow_http)), self._algorithms, clock)
         elif secret is not None:
             self._keys = OneKey(secret, self._algorithms)
+
+    @classmethod
+    def _of(cls, provider: str, name: str, options: BearerOptions, **checks: Any) -> Self:
+        """One with a row of `PROVIDERS`, whose refusals come before the app's."""
+        row = PROVIDERS[provider]
+        issuer = row.issuer.format(name)
+        ready: dict[str, Any] = {
+            "issuer": issuer,
+            "algorithms": row.algorithms,
+            "user_claim": row.user_claim,
+            "extra_audiences": tuple(one.format(name) for one in row.extra_audiences),
+        }
+        if "key" not in checks:
+            ready["jwks_url"] = row.jwks_url.format(issuer)
+        user = cls(**{**ready, **checks, **options})
+        user._provider = row
+        return user
 
     @classmethod
     def supabase(
@@ -139,13 +192,7 @@ class BearerUser:
                 tokens are checked locally, so that one of a revoked session is accepted until its `exp`.
             anon_key: the project's public API key; for `check_session` only.
         """
-        issuer = _supabase_issuer(project)
-        user = cls(
-            issuer=issuer,
-            audience="authenticated",
-            algorithms=("ES256", "RS256"),
-            **_ready(options, _no_supabase_user, jwks_url=f"{issuer}/.well-known/jwks.json"),
-        )
+        user = cls._of("supabase", _supabase_url(project, options), options, audience="authenticated")
         return user._checking(check_session, _wrapped(anon_key))
 
     @classmethod
@@ -159,15 +206,9 @@ class BearerUser:
         **options: Unpack[BearerOptions],
     ) -> Self:
         """`supabase` for a project that still signs with its legacy JWT secret (HS256)."""
-        wrapped = _wrapped(secret)
+        checks = {"audience": "authenticated", "algorithms": ("HS256",), "key": _wrapped(secret)}
         del secret  # no frame of an error may have it
-        user = cls(
-            issuer=_supabase_issuer(project),
-            audience="authenticated",
-            algorithms=("HS256",),
-            key=wrapped,
-            **_ready(options, _no_supabase_user),
-        )
+        user = cls._of("supabase", _supabase_url(project, options), options, **checks)
         return user._checking(check_session, _wrapped(anon_key))
 
     def _checking(self, check_session: bool, anon_key: Secret | None) -> Self:
@@ -185,14 +226,8 @@ class BearerUser:
 
         The emulator's tokens aren't signed, so they are refused too.
         """
-        if not _FIREBASE_PROJECT.fullmatch(project_id):
-            raise SettingsError("a Firebase project id is 6 to 30 lowercase letters, digits and hyphens")
-        return cls(
-            issuer=f"https://securetoken.google.com/{project_id}",
-            audience=project_id,
-            algorithms=("RS256",),
-            **_ready(options, _no_firebase_user, jwks_url=_GOOGLE_KEYS),
-        )
+        _require(_FIREBASE_PROJECT, project_id, "a Firebase project id is 6 to 30 lowercase letters, digits, hyphens")
+        return cls._of("firebase", project_id, options, audience=project_id)
 
     @classmethod
     def auth0(cls, domain: str, audience: str, **options: Unpack[BearerOptions]) -> Self:
@@ -205,21 +240,81 @@ class BearerUser:
             audience: the API's identifier at Auth0. A token may be for the domain's /userinfo as well, unless
                 `extra_audiences` say otherwise.
         """
-        if not _HOST.fullmatch(domain):
-            raise SettingsError("an Auth0 domain is like example.eu.auth0.com: lowercase, no https://, no path")
+        _require(_HOST, domain, "an Auth0 domain is like example.eu.auth0.com: lowercase, no https://, no path")
         if audience.startswith(f"https://{domain}/"):
             raise SettingsError("audience must be the identifier of your own API at Auth0, not one of Auth0's")
-        return cls(
-            issuer=f"https://{domain}/",
-            audience=audience,
-            algorithms=("RS256",),
-            **_ready(
-                options,
-                _no_auth0_user,
-                jwks_url=f"https://{domain}/.well-known/jwks.json",
-                extra_audiences=(f"https://{domain}/userinfo",),
-            ),
-        )
+        return cls._of("auth0", domain, options, audience=audience)
+
+    @classmethod
+    def clerk(
+        cls, frontend_api: str, authorized_parties: str | tuple[str, ...], **options: Unpack[BearerOptions]
+    ) -> Self:
+        """The users of a Clerk application, by their session tokens.
+
+        Refused are ID tokens, machines and sessions that are still pending.
+
+        Args:
+            frontend_api: its URL, such as "https://clerk.example.com" ("Frontend API URL" in Clerk's dashboard).
+            authorized_parties: the origins of your own pages, such as "https://app.example.com" (`azp`). Clerk signs
+                the same tokens for every page of the application, and gives them no `aud`.
+        """
+        name = _url("frontend_api", frontend_api, options)
+        return cls._of("clerk", name, options, authorized_parties=authorized_parties)
+
+    @classmethod
+    def cognito(cls, user_pool_id: str, client_id: str, **options: Unpack[BearerOptions]) -> Self:
+        """The users of an Amazon Cognito user pool, by their access tokens. Refused are ID tokens and machines.
+
+        Args:
+            user_pool_id: such as "eu-west-1_AbCdEfGhI".
+            client_id: the id of your app client; access tokens of Cognito have no `aud`.
+        """
+        region = _require(_COGNITO_POOL, user_pool_id, "a Cognito user pool id is like eu-west-1_AbCdEfGhI")[1]
+        name = f"https://cognito-idp.{region}.amazonaws.com/{user_pool_id}"
+        return cls._of("cognito", name, options, client_id=client_id)
+
+    @classmethod
+    def keycloak(cls, realm_url: str, client_id: str | tuple[str, ...], **options: Unpack[BearerOptions]) -> Self:
+        """The users of a Keycloak realm, by the access tokens of your client (`azp`).
+
+        Refused are ID tokens, service accounts and the tokens of the realm's other clients, whatever their audience.
+
+        Args:
+            realm_url: such as "https://sso.example.com/realms/main".
+            client_id: the client that your users sign in with, or several.
+        """
+        return cls._of("keycloak", _url("realm_url", realm_url, options), options, authorized_parties=client_id)
+
+    @classmethod
+    def entra(cls, tenant_id: str, audience: str | tuple[str, ...], **options: Unpack[BearerOptions]) -> Self:
+        """The users of a Microsoft Entra tenant, by their v2.0 access tokens; the user's id is `oid`.
+
+        Refused are ID tokens, and apps without a user.
+
+        Args:
+            tenant_id: the tenant's GUID.
+            audience: the client id of your API's app registration.
+        """
+        _require(_ENTRA_TENANT, tenant_id, "an Entra tenant_id is a GUID in small letters, not a domain or 'common'")
+        options = {"jwks_url": f"https://login.microsoftonline.com/{tenant_id}/discovery/v2.0/keys", **options}
+        return cls._of("entra", tenant_id, options, audience=audience)
+
+    @classmethod
+    def okta(
+        cls, domain: str, audience: str = "api://default", *, server: str = "default", **options: Unpack[BearerOptions]
+    ) -> Self:
+        """The users of an Okta custom authorization server, by their access tokens; the user's id is `uid`.
+
+        Refused are ID tokens and machines. Tokens of Okta's own server can't be validated by others.
+
+        Args:
+            domain: such as "example.okta.com".
+            audience: the server's audience.
+            server: the server's id.
+        """
+        _require(_HOST, domain, "an Okta domain is like example.okta.com: lowercase, no https://, no path")
+        _require(_OKTA_SERVER, server, "an Okta server is its id, such as default")
+        return cls._of("okta", f"{domain}/oauth2/{server}", options, audience=audience)
 
     @property
     def issuer(self) -> str:
@@ -240,38 +335,61 @@ class BearerUser:
             authorization: the values of its Authorization headers.
 
         Returns:
-            The token's `sub`, 1 to 255 characters; None where there is no such header, or one of another scheme.
+            The user's id, 1 to 255 characters; None where there is no such header, or one of another scheme.
 
         Raises:
-            BearerError: there is a bearer token, and it isn't good or can't be judged now.
+            BearerError: there is a bearer token, and it isn't valid or can't be validated now. A warning in the log
+                has the cause, and nothing of the token.
         """
-        judging = self._judge(authorization)
-        call = self._session.call(authorization) if self._session else None
+        asked = self._ask(authorization)
         del authorization
+        return self._id(self._answer(*asked))
+
+    def verified_claims(self, authorization: Sequence[str]) -> Claims | None:
+        """`user_id` with all claims of the token."""
+        asked = self._ask(authorization)
+        del authorization
+        return self._answer(*asked)
+
+    async def auser_id(self, authorization: Sequence[str]) -> str | None:
+        """`user_id`, awaited, on asyncio and on trio."""
+        asked = self._ask(authorization)
+        del authorization
+        return self._id(await self._aanswer(*asked))
+
+    async def averified_claims(self, authorization: Sequence[str]) -> Claims | None:
+        """`verified_claims`, awaited."""
+        asked = self._ask(authorization)
+        del authorization
+        return await self._aanswer(*asked)
+
+    def _ask(self, authorization: Sequence[str]) -> tuple[Judging, Call[str | None] | None]:
+        return self._judge(authorization), self._session.call(authorization) if self._session else None
+
+    def _answer(self, judging: Judging, call: Call[str | None] | None) -> Claims | None:
         try:
             while True:
                 wait((next(judging),), _LONGEST_WAIT)
         except StopIteration as stop:
             judged = stop.value
-        user = _raised(judged)
+        claims = _raised(judged)
         if self._session:
-            self._session.require(call, user)
-        return user
+            self._session.require(call, self._id(claims))
+        return claims
 
-    async def auser_id(self, authorization: Sequence[str]) -> str | None:
-        """`user_id`, awaited, on asyncio and on trio."""
-        judging = self._judge(authorization)
-        call = self._session.call(authorization) if self._session else None
-        del authorization
+    async def _aanswer(self, judging: Judging, call: Call[str | None] | None) -> Claims | None:
         try:
             while True:
                 await settled(next(judging), _LONGEST_WAIT)
         except StopIteration as stop:
             judged = stop.value
-        user = _raised(judged)
+        claims = _raised(judged)
         if self._session:
-            await self._session.arequire(call, user)
-        return user
+            await self._session.arequire(call, self._id(claims))
+        return claims
+
+    def _id(self, claims: Claims | None) -> str | None:
+        return None if claims is None else claims[self._user_claim]
 
     if not TYPE_CHECKING:
 
@@ -292,11 +410,15 @@ class BearerUser:
                 return BearerError("the issuer's keys can't be had now", retry_after=self._keys.retry_after)
             payload = self._keys.signed(token, key_id)
             del token
-            return self._user(payload)
+            return self._claims(payload)
         except _Refused as refused:
-            # The reason goes no further: it would help whoever forges tokens.
-            log.info("a bearer token was refused: %s", refused)
-            return BearerError(f"the bearer token was refused: {refused}")
+            log.warning("a bearer token was refused: %s", refused)
+            # An app's own reason is for the log alone.
+            shown = "the app refuses it" if isinstance(refused, _RefusedByApp) else _QUOTED.sub("?", str(refused))
+            return BearerError(
+                f"the bearer token was refused: {refused}",
+                challenge=f'Bearer error="invalid_token", error_description="the token was refused: {shown}"',
+            )
 
     def _key_id(self, token: tuple[str, ...]) -> tuple[str | None, str]:
         """Which key a token names. What else its header has (`jwk`, `jku`, `x5u`, `x5c`) is nobody's word."""
@@ -312,11 +434,11 @@ class BearerUser:
         if algorithm not in self._algorithms:
             raise _Refused("it isn't signed with one of the algorithms set")
         kid = header.get("kid")
-        if not self._keys.names(kid):
-            raise _Refused("it names no key, or in no usual way")
+        if "kid" in header and not self._keys.names(kid):
+            raise _Refused("the kid in its header is malformed")
         return kid, algorithm
 
-    def _user(self, payload: bytes | None) -> str:
+    def _claims(self, payload: bytes | None) -> Claims:
         if payload is None:
             raise _Refused("it isn't signed with a key of the issuer's")
         claims = json_object(payload)
@@ -324,38 +446,62 @@ class BearerUser:
             raise _Refused("it doesn't hold a JSON object")
         if claims.get("iss") != self._issuer:
             raise _Refused("it is of another issuer")
-        self._check_audience(claims.get("aud"))
+        self._check_audience(claims)
         now = self._clock()
         if _instant(claims, "exp") <= now - self._leeway:
             raise _Refused("it has expired")
         for name in _PAST:
             if name in claims and _instant(claims, name) > now + self._leeway:
                 raise _Refused(f"its {name} is in the future")
-        user = claims.get("sub")
-        if not isinstance(user, str) or not 0 < len(user) <= 255 or _CONTROL.search(user):
-            raise _Refused("its sub isn't 1 to 255 characters without control characters")
-        why = None if self._refuse is None else self._refuse(claims)
+        for name in {"sub", self._user_claim} if self._provider else {self._user_claim}:
+            value = claims.get(name)
+            if not isinstance(value, str) or not 0 < len(value) <= 255 or _CONTROL.search(value):
+                raise _Refused(f"its {name} isn't 1 to 255 characters without control characters")
+        why = None if self._provider is None else self._provider.refuse(claims)
         if why is not None:
             raise _Refused(why)
-        return user
+        why = None if self._refuse is None else self._refuse(claims)
+        if why is not None:
+            raise _RefusedByApp(why)
+        return MappingProxyType(claims)
 
-    def _check_audience(self, audience: object) -> None:
+    def _check_audience(self, claims: Claims) -> None:
+        audience = claims.get("aud", [])
         audiences = audience if isinstance(audience, list) else [audience]
-        if not all(isinstance(one, str) for one in audiences) or not any(one in self._audiences for one in audiences):
+        ours = not self._audiences or any(one in self._audiences for one in audiences)
+        if not ours or not all(isinstance(one, str) for one in audiences):
             raise _Refused("it is for another audience")
         if not self._accepted.issuperset(audiences):
             raise _Refused("it is for others as well; name them in extra_audiences where that is meant")
+        for name, accepted in self._parties.items():
+            if accepted and claims.get(name) not in accepted:
+                raise _Refused(f"its {name} is not one of this app")
 
 
 class _Refused(Exception):
     """Why a token is refused, without any of it."""
 
 
-def _raised(user: str | BearerError | None) -> str | None:
+class _RefusedByApp(_Refused):
+    """Why the app's own `refuse` refuses it."""
+
+
+def _raised(claims: Claims | BearerError | None) -> Claims | None:
     # Here, far from the frames that had the token in them.
-    if isinstance(user, BearerError):
-        raise user
-    return user
+    if isinstance(claims, BearerError):
+        raise claims
+    return claims
+
+
+def require_token(found: T | None) -> T:
+    """Return what was found of a token.
+
+    Raises:
+        BearerError: there was none. The challenge has no error then (RFC 6750, section 3.1).
+    """
+    if found is None:
+        raise BearerError("a bearer token is required", challenge="Bearer")
+    return found
 
 
 # What a request brings.
@@ -405,15 +551,21 @@ def _wrapped(key: str | bytes | Secret | None) -> Secret | None:
 
 def _named(what: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 2048 or _CONTROL.search(value):
-        raise SettingsError(
-            f"a BearerUser needs {what} as text without control characters: it tells the tokens for this app from all "
-            "others that the issuer signs"
-        )
+        raise SettingsError(f"{what} of a BearerUser must be text without control characters")
     return value
 
 
-def _all_named(what: str, values: str | Sequence[str]) -> tuple[str, ...]:
-    return tuple(_named(what, value) for value in ((values,) if isinstance(values, str) else values))
+def _all_named(what: str, values: str | Sequence[str] | None) -> tuple[str, ...]:
+    listed = (values,) if isinstance(values, str) else tuple(values or ())
+    if values is not None and not listed:
+        raise SettingsError(f"{what} of a BearerUser is empty; name at least one, or leave it out")
+    return tuple(_named(what, value) for value in listed)
+
+
+def _hosts(allow_http: Collection[str]) -> Collection[str]:
+    if isinstance(allow_http, str):
+        raise SettingsError('allow_http is a tuple of host names, such as ("keycloak",)')
+    return allow_http
 
 
 def _seconds(leeway: float) -> float:
@@ -422,54 +574,28 @@ def _seconds(leeway: float) -> float:
     return leeway
 
 
-def _https(jwks_url: str) -> str:
+def _key_set_url(jwks_url: str, allow_http: Collection[str]) -> str:
     place, _, query = jwks_url.partition("?")  # where some issuers name a policy
-    require_origin("jwks_url", place, path=True)
+    require_origin("jwks_url", place, path=True, allow_http=allow_http)
     if query and ("#" in query or not is_token(query, 2048)):
         raise SettingsError("jwks_url has a fragment, a space or a control character in its query")
+    if "/metadata/x509/" in place:
+        raise SettingsError(f"jwks_url leads to X.509 certificates; Firebase's keys are, as a JWKS, at {GOOGLE_KEYS}")
     return jwks_url
 
 
-def _ready(
-    options: BearerOptions,
-    refuse: Refuse,
-    *,
-    jwks_url: str | None = None,
-    extra_audiences: tuple[str, ...] = (),
-) -> BearerOptions:
-    """The options of a ready setting: its own check goes before the app's."""
-    found: BearerOptions = {"extra_audiences": extra_audiences, **options, "refuse": refuse}
-    theirs = options.get("refuse")
-    if theirs is not None:
-        found["refuse"] = lambda claims: refuse(claims) or theirs(claims)
-    if jwks_url is not None:
-        found.setdefault("jwks_url", jwks_url)
+def _require(pattern: re.Pattern[str], value: str, sentence: str) -> re.Match[str]:
+    found = pattern.fullmatch(value)
+    if found is None:
+        raise SettingsError(sentence)
     return found
 
 
-def _supabase_issuer(project: str) -> str:
+def _url(name: str, value: str, options: BearerOptions) -> str:
+    return require_origin(name, value, path=True, allow_http=_hosts(options.get("allow_http", ())))
+
+
+def _supabase_url(project: str, options: BearerOptions) -> str:
     if _SUPABASE_PROJECT.fullmatch(project):
-        return f"https://{project}.supabase.co/auth/v1"
-    return f"{require_origin('the URL of a Supabase project', project, path=True)}/auth/v1"
-
-
-def _no_supabase_user(claims: Claims) -> str | None:
-    role = claims.get("role")
-    if not isinstance(role, str) or role in ("", "anon", "service_role", "supabase_admin"):
-        return "its role is none of a user"
-    return None if claims.get("is_anonymous", False) is False else "its user is anonymous"
-
-
-def _no_firebase_user(claims: Claims) -> str | None:
-    if "auth_time" not in claims:
-        return "it has no auth_time"
-    about = claims.get("firebase")
-    anonymous = isinstance(about, dict) and about.get("sign_in_provider") == "anonymous"
-    return "its user is anonymous" if anonymous else None
-
-
-def _no_auth0_user(claims: Claims) -> str | None:
-    if not {"nonce", "at_hash", "c_hash"}.isdisjoint(claims):
-        return "it is an ID token"
-    machine = claims.get("gty") == "client-credentials" or claims["sub"].endswith("@clients")
-    return "it is of a machine, not of a user" if machine else None
+        return f"https://{project}.supabase.co"
+    return _url("the URL of a Supabase project", project, options)

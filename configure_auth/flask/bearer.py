@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 from flask import request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 
 from ..bearer import user as bearer
+from ..bearer.providers import Claims
+from ..bearer.user import require_token
 from ..errors import BearerError
 
-__all__ = ["BearerUser"]
+T = TypeVar("T")
 
 
 class BearerUser(bearer.BearerUser):
     """`configure_auth.BearerUser` as a `user_id`; views may call it too: `bearer_user() -> str | None`.
 
-    A token that isn't good ends the request with a 401, and one that can't be judged now with a 503; an app may have
-    handlers for both. The arguments are those of `configure_auth.BearerUser`.
+    A token that isn't valid ends the request with a 401, and one that can't be validated now with a 503; an app may
+    have handlers for both. The arguments are those of `configure_auth.BearerUser`.
     """
 
     def __call__(self) -> str | None:
-        try:
-            return self.user_id(request.headers.getlist("Authorization"))
-        except BearerError as error:
-            refused = _as_exception(error)
-        raise refused
+        """Return the user's id, None for a request without a bearer token."""
+        return _answer(self.user_id)
+
+    def required(self) -> str:
+        """Return the user's id. A request without a bearer token ends with a 401."""
+        return _answer(lambda headers: require_token(self.user_id(headers)))
+
+    def claims(self) -> Claims:
+        """Return all verified claims of the token. A request without one ends with a 401."""
+        return _answer(lambda headers: require_token(self.verified_claims(headers)))
+
+
+def _answer(ask: Callable[[Sequence[str]], T]) -> T:
+    try:
+        return ask(request.headers.getlist("Authorization"))
+    except BearerError as error:
+        refused = _as_exception(error)
+    raise refused
 
 
 def _as_exception(error: BearerError) -> HTTPException:

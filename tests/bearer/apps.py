@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI
 from flask import Flask, jsonify
 
 from configure_auth import Settings
+from configure_auth.fastapi import BearerUser as OnFastAPI
 from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
 from configure_auth.starlette import BearerUser as OnStarlette
@@ -45,6 +46,10 @@ def flask_app(bearer_user: OnFlask, app_url: str, folder: Path) -> Flask:
     def me() -> Any:
         return jsonify(user_id=bearer_user())
 
+    @app.get("/required")
+    def required() -> Any:
+        return jsonify(user_id=bearer_user.required(), email=bearer_user.claims().get("email"))
+
     @app.get("/account")
     def account() -> Any:
         return jsonify(connected=configure_auth.account() is not None)
@@ -52,7 +57,7 @@ def flask_app(bearer_user: OnFlask, app_url: str, folder: Path) -> Flask:
     return app
 
 
-def fastapi_app(bearer_user: OnStarlette, app_url: str, folder: Path) -> FastAPI:
+def fastapi_app(bearer_user: OnStarlette | OnFastAPI, app_url: str, folder: Path) -> FastAPI:
     app = FastAPI()
     configure_auth = StarletteConfigureAuth(settings(app_url), store="memory://", user_id=bearer_user, session=False)
     app.router.routes.append(configure_auth.account_link())
@@ -60,6 +65,13 @@ def fastapi_app(bearer_user: OnStarlette, app_url: str, folder: Path) -> FastAPI
     @app.get("/me")
     async def me(user_id: Annotated[str | None, Depends(bearer_user)]) -> dict[str, str | None]:
         return {"user_id": user_id}
+
+    @app.get("/required")
+    async def required(
+        user_id: Annotated[str, Depends(bearer_user.required)],
+        claims: Annotated[dict[str, Any], Depends(bearer_user.claims)],
+    ) -> dict[str, Any]:
+        return {"user_id": user_id, "email": claims.get("email")}
 
     @app.get("/account")
     async def account(found: Annotated[object, Depends(configure_auth.account)]) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""Bad and forged tokens: none is taken for anybody, none breaks anything, and the answer says no reason."""
+"""Bad and forged tokens: none is taken for anybody, none breaks anything, and nothing of one is shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from .conftest import MakeBearerUser, package_locals
 from .corpus import CORPUS, ODD_KIDS, Bad
 from .issuer import AUDIENCE, ISSUER, Clock, Issuer
 
-CHALLENGE = 'Bearer error="invalid_token"'
+CHALLENGE = re.compile(r'Bearer error="invalid_token", error_description="the token was refused: [ !#-\[\]-~]+"')
+"""RFC 6750, section 3: what an `error_description` may have in it."""
 ROWS = sorted({bad.row for bad in CORPUS})
 
 
@@ -61,9 +62,9 @@ def test_a_bad_token_is_nobodys(
         bearer_user.user_id(headers)
 
     assert (caught.value.status, caught.value.code) == (401, "invalid_token")
-    assert caught.value.headers == {"WWW-Authenticate": CHALLENGE}
+    assert CHALLENGE.fullmatch(caught.value.headers["WWW-Authenticate"])
     (record,) = caplog.records
-    assert (record.levelname, record.name) == ("INFO", "configure_auth")
+    assert (record.levelname, record.name) == ("WARNING", "configure_auth")
     for word in re.findall(r"[\w-]{12,}", " ".join(headers)):
         assert word not in caplog.text + str(caught.value) + package_locals(caught)
     assert caught.value.__context__ is None
@@ -125,7 +126,8 @@ def answers_with_the_challenge_alone(browser: httpx2.Client, issuer: Issuer, pat
             assert browser.get(path, headers=sent).status_code in (400, 401, 431), bad
         return
     answer = browser.get(path, headers=sent)
-    assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, CHALLENGE), bad
+    assert answer.status_code == 401, bad
+    assert CHALLENGE.fullmatch(answer.headers["www-authenticate"]), bad
     assert "refused" not in answer.text
     assert not [word for word in re.findall(r"[\w-]{12,}", " ".join(headers)) if word in answer.text]
     assert path != "/configure/status" or answer.headers["cache-control"] == "no-store"

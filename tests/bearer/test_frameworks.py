@@ -19,6 +19,7 @@ from starlette.requests import Request
 from werkzeug.exceptions import Unauthorized
 
 from configure_auth import BearerUser
+from configure_auth.fastapi import BearerUser as OnFastAPI
 from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.starlette import BearerUser as OnStarlette
 
@@ -166,6 +167,15 @@ class TestOnFastAPI:
 
         assert "parameters" not in documented["paths"]["/me"]["get"]
 
+    def test_its_scheme_is_in_the_api_docs(self, make_bearer_user: MakeBearerUser, tmp_path: Path) -> None:
+        documented = fastapi_app(make_bearer_user(OnFastAPI), APP_URL, tmp_path).openapi()
+
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        assert documented["components"]["securitySchemes"] == {"BearerUser": scheme}
+        for path in ("/me", "/required"):
+            operation = documented["paths"][path]["get"]
+            assert (operation["security"], "parameters" in operation) == ([{"BearerUser": []}], False)
+
     def test_tests_may_put_another_in_its_place(self, make_bearer_user: MakeBearerUser, tmp_path: Path) -> None:
         bearer_user = make_bearer_user(OnStarlette)
         served = fastapi_app(bearer_user, APP_URL, tmp_path)
@@ -184,6 +194,33 @@ class TestOnFastAPI:
         assert request.annotation is Request
 
 
+@pytest.mark.parametrize("kind", [OnFlask, OnStarlette, OnFastAPI])
+def test_a_route_that_requires_a_user_answers_401_without_one(
+    make_bearer_user: MakeBearerUser, issuer: Issuer, tmp_path: Path, kind: Any
+) -> None:
+    def ask(headers: dict[str, str]) -> Any:
+        if kind is OnFlask:
+            return flask_app(bearer_user, APP_URL, tmp_path).test_client().get("/required", APP_URL, headers=headers)
+
+        async def main() -> Any:
+            async with client(fastapi_app(bearer_user, APP_URL, tmp_path)) as asking:
+                return await asking.get("/required", headers=headers)
+
+        return anyio.run(main)
+
+    bearer_user = make_bearer_user(kind)
+    for headers, challenge in (
+        ({}, "Bearer"),  # RFC 6750, section 3.1: without a token there is no error
+        ({"authorization": "Bearer x"}, 'Bearer error="invalid_token", '),
+    ):
+        refused = ask(headers)
+        assert (refused.status_code, refused.headers["www-authenticate"][: len(challenge)]) == (401, challenge)
+    answer = ask({"authorization": f"Bearer {issuer.rsa.token(email='ada@example.com')}"})
+    assert answer.status_code == 200
+    assert "u1" in answer.text
+    assert "ada@example.com" in answer.text
+
+
 class TestAnAppsOwnErrorPages:
     def test_flask_shows_its_own_for_a_401_and_keeps_the_challenge(
         self, make_bearer_user: MakeBearerUser, tmp_path: Path
@@ -197,7 +234,8 @@ class TestAnAppsOwnErrorPages:
         for path in (STATUS, "/me"):
             answer = served.test_client().get(path, APP_URL, headers={"authorization": "Bearer x"})
             assert (answer.status_code, answer.json) == (401, {"error": "sign in"})
-            assert answer.headers.getlist("www-authenticate") == ['Bearer error="invalid_token"']
+            (challenge,) = answer.headers.getlist("www-authenticate")
+            assert challenge.startswith('Bearer error="invalid_token", error_description="the token was refused: ')
 
     def test_starlette_does_too(self, make_bearer_user: MakeBearerUser, tmp_path: Path) -> None:
         served = fastapi_app(make_bearer_user(OnStarlette), APP_URL, tmp_path)
@@ -212,7 +250,8 @@ class TestAnAppsOwnErrorPages:
         anyio.run(main)
         for answer in answers:
             assert (answer.status_code, answer.json()) == (401, {"detail": "Unauthorized"})
-            assert answer.headers.get_list("www-authenticate") == ['Bearer error="invalid_token"']
+            (challenge,) = answer.headers.get_list("www-authenticate")
+            assert challenge.startswith('Bearer error="invalid_token", error_description="the token was refused: ')
 
     @pytest.mark.parametrize("path", [STATUS, "/me", "/account"])
     def test_keys_that_cant_be_had_are_a_503(

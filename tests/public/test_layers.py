@@ -19,6 +19,7 @@ DATABASES = {"sqlalchemy", "sqlite3", "aiosqlite", "redis", "psycopg"}
 LAYERS = (
     {"__main__", "testing"},
     {"commands"},
+    {"fastapi"},
     {"flask", "starlette", "message_agent", "alembic"},
     {"options"},
     {"flows"},
