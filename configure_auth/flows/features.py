@@ -13,6 +13,7 @@ from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
 from .agent_claims import AgentClaims
 from .destination import with_query
+from .effects import UseStore
 from .keyed_ids import external_id
 from .messages.journeys import Messages
 from .routing import Feature, current_user
@@ -20,7 +21,6 @@ from .sign_in.link import AccountLink
 from .sign_in.login import Login
 from .sign_in.routes import SignInFeature
 from .site import Site
-from .tokens import account
 
 __all__ = ["Features"]
 
@@ -60,13 +60,17 @@ class Features:
             return Markup()
         user_id = await current_user(self.site)
         look = dict(look)
-        if "label" not in look and user_id is not None and flow != "login" and self._first(AccountLink) is not None:
+        if "label" not in look and user_id is not None:
+            kinds = {"agent": self._first(AccountLink), "oauth": self._first(Login)}
             try:
-                found = await account(self.site, user_id)
+                found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
             except ConfigureAuthError as error:
                 log.warning("the button failed to read the account: %s", error)
-                found = None
-            if found is not None and found.needs_reconnect:
+                found = ()
+            dead = {one.kind for one in found if one.needs_reconnect and kinds[one.kind] is not None}
+            if flow is None and dead:
+                flow = "link" if "agent" in dead else "login"
+            if {"link": "agent", "login": "oauth"}.get(flow or "") in dead:
                 look["label"] = ui.RECONNECT
         return self.plain_button(flow, next, look, signed_in=user_id is not None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
@@ -17,6 +18,7 @@ from ..client.client import AsyncConfigure, Configure
 from ..events import Event
 from ..runtime.drivers import arun, run, shielded
 from ..runtime.effects import Effect
+from ..runtime.loops import is_cancelled
 from ..stores import Stores
 from .effects import AskApp, Emit, Pause, SendBoth, Shielded, UseStore
 
@@ -47,7 +49,10 @@ class Performer:
             case Emit(event):
                 try:
                     return self.emit(event)
-                except Exception:  # what the event reports is committed, and must not look undone
+                except (
+                    Exception,
+                    asyncio.CancelledError,
+                ):  # what the event reports is committed, and must not look undone
                     log.exception("a handler of %s failed", type(event).__name__)
             case Shielded(flow):
                 return run(flow, self)
@@ -79,7 +84,12 @@ class AsyncPerformer:
             case Emit(event):
                 try:
                     return await _awaited(self.emit(event))
-                except Exception:  # what the event reports is committed, and must not look undone
+                except (
+                    Exception,
+                    asyncio.CancelledError,
+                ):  # what the event reports is committed, and must not look undone
+                    if is_cancelled():
+                        raise
                     log.exception("a handler of %s failed", type(event).__name__)
             case Shielded(flow):
                 return await shielded(partial(arun, flow, self))

@@ -50,20 +50,19 @@ class OpenToken:
 EARLY = 60.0
 """Seconds before its expiry that a token is refreshed, so that it doesn't expire during a call."""
 
-GRACE = 60.0
-"""Seconds in which a refresh whose response was lost may be sent again; later Configure treats it as reuse."""
-
-SENDS = 2
-"""How often a refresh is sent if its responses are lost."""
+PAUSE, LONGEST_PAUSE, LONGEST_COOL_DOWN = 1.0, 60.0, 300.0
+"""Seconds after a refresh without a definite response until the next one: the first pause, which doubles each time, the
+longest, and the longest that a `Retry-After` can ask for."""
 
 SAVES = 4
 """How often saving a new pair is tried."""
 
-LEASE = 30.0
-"""Seconds that a worker may take over a refresh: two calls to Configure, and a save. Where a slow store makes it last
-longer, a second worker sends the same token once more within `GRACE`, and one of the two saves."""
+LEASE = 15.0
+"""Seconds that a worker may take over a refresh: one call to Configure, and a save. Where a slow store makes it last
+longer, a second worker sends the same token once more, which Configure accepts for 60 s, and one of the two saves."""
 
-_POLLS, _POLL = 250, 0.1
+_POLLS, _POLL = 200, 0.1
+"""How often, and at which interval in seconds, another worker's refresh is looked for: longer than its lease."""
 
 
 async def account(site: Site, user_id: str | None, kind: Kind | None = None) -> LinkedAccount | None:
@@ -187,7 +186,13 @@ async def _fresh(site: Site, account: StoredAccount | None, resource: str) -> St
     if _tokens(site, account)[1] is None:
         await _mark(site, account)
         raise _reconnect()
-    return await _renewed(site, account, resource)
+    try:
+        return await _renewed(site, account, resource)
+    except ConfigureError as error:
+        # Before its end the present token does as well.
+        if error.retryable and account.expires_at is not None and site.clock() < account.expires_at:
+            return account
+        raise
 
 
 def _is_fresh(site: Site, account: StoredAccount) -> bool:
@@ -197,27 +202,39 @@ def _is_fresh(site: Site, account: StoredAccount) -> bool:
 
 
 async def _renewed(site: Site, stale: StoredAccount, resource: str) -> StoredAccount:
-    """Return the account with a new token, refreshed by this worker or another one."""
+    """Return the account with a new token, refreshed by this worker or another one; after a failure once more."""
+    is_retry = False
     for _ in range(_POLLS):
-        # Shielded: a response that is no longer awaited would be the only copy of the new tokens.
-        renewed = await Shielded(with_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
-        if renewed is not None:
-            return renewed
-        await Pause(_POLL)
-        # Before another try for the lease, which would queue all waiting workers.
-        present, is_renewed = await _present(site, stale)
-        if is_renewed:
-            return present
-    raise ConfigureError(ApiCode.TIMEOUT, "another worker's refresh of this token didn't end", retryable=True)
+        try:
+            # Shielded: a response that is no longer awaited would be the only copy of the new tokens.
+            renewed = await Shielded(with_lease(site, stale, lambda: _refresh_alone(site, stale, resource)))
+            if renewed is None:
+                await Pause(_POLL)
+                # Before another try for the lease, which would queue all waiting workers.
+                present, is_renewed = await _present(site, stale)
+                renewed = present if is_renewed else None
+            if renewed is not None:
+                return renewed
+        except ConfigureError as error:
+            if is_retry or error.retry_after is None or error.retry_after > PAUSE:
+                raise
+            is_retry = True
+            await Pause(error.retry_after + _POLL)
+    raise _unavailable("another worker's refresh of this token didn't end", _POLL)
 
 
 async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, bool]:
-    """Return the account as it is stored now, and whether it has a new token already."""
+    """Return the account as it is stored now, and whether it has a new token already; if not, one may be requested."""
     present = await _find(site, stale.user_id, stale.kind)
-    if present is None or present.needs_reconnect:
+    if present is None or present.needs_reconnect or present.configure_user_id != stale.configure_user_id:
         raise _reconnect()
     # The token itself: sealed anew, it is still the same one.
-    return present, _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present)
+    if _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present):
+        return present, True
+    cool_down = _next_refresh(present) - site.clock()
+    if cool_down > 0:
+        raise _unavailable("Configure failed to refresh this token a moment ago", cool_down)
+    return present, False
 
 
 async def with_lease(site: Site, account: StoredAccount, change: Callable[[], Flow[T]]) -> T | None:
@@ -250,35 +267,53 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
     present, is_renewed = await _present(site, stale)
     if is_renewed:
         return present
-    while True:
-        first_sent = site.clock() if present.refresh_sent_at is None else present.refresh_sent_at
-        if present.refresh_sends >= SENDS or site.clock() >= first_sent + GRACE:
-            # A response was lost for good: sending the token once more would revoke its whole family.
+    token = _tokens(site, present)[1]
+    if token is None:
+        raise _reconnect()
+    # A store that takes no changes now would lose the new pair.
+    sends = min(present.refresh_sends + 1, 99)
+    present = await _change(site, present, replace(present, refresh_sent_at=None, refresh_sends=sends))
+    call = refresh_tokens(site.settings, refresh_token=token, resource=resource, scopes=present.scopes)
+    try:
+        response = await call
+    except ConfigureError as error:
+        # Nothing else is definite: a lost, broken or 5xx response leaves open whether the token is still good, and who
+        # asks again with it learns that. A status outside of these two may be a gateway's.
+        if error.backend_code == "invalid_grant" and error.status_code in (400, 401):
             await _mark(site, present)
-            raise _reconnect()
-        present = await _change(
-            site, present, replace(present, refresh_sent_at=first_sent, refresh_sends=present.refresh_sends + 1)
-        )
-        token = _tokens(site, present)[1]
-        if token is None:
-            raise _reconnect()
-        call = refresh_tokens(site.settings, refresh_token=token, resource=resource, scopes=present.scopes)
-        try:
-            response = await call
-        except ConfigureError as error:
-            if error.backend_code == "invalid_grant":
-                await _mark(site, present)
-                raise _reconnect() from error
-            if not _lost(error):
-                # This one was rejected; an earlier one may still have been processed.
-                before = present.refresh_sends - 1
-                sent_at = first_sent if before else None
-                await _change(site, present, replace(present, refresh_sent_at=sent_at, refresh_sends=before))
-                raise
-            if present.refresh_sends >= SENDS:
-                raise
+            raise _reconnect() from error
+        if error.retryable or error.status_code in range(200, 300):
+            await _postpone(site, present, error)
         else:
-            return await _kept(site, present, response, token)
+            await _change(site, present, replace(present, refresh_sends=0))
+        raise
+    return await _kept(site, present, response, token)
+
+
+def _next_refresh(account: StoredAccount) -> float:
+    """The Unix seconds before which no worker sends a refresh: a cool-down that all of them see."""
+    if account.refresh_sent_at is None:
+        return 0.0
+    return account.refresh_sent_at + min(PAUSE * 2.0 ** (account.refresh_sends - 1), LONGEST_PAUSE)
+
+
+async def _postpone(site: Site, present: StoredAccount, error: ConfigureError) -> None:
+    """Save a failed refresh, and tell in its error when the next may be sent."""
+    now = site.clock()
+    failed = replace(present, refresh_sent_at=now)
+    pause = _next_refresh(failed) - now
+    longer = min(error.retry_after or 0.0, LONGEST_COOL_DOWN) - pause
+    if longer > 0:
+        failed = replace(failed, refresh_sent_at=now + longer)
+    error.retryable, error.retry_after = True, pause + max(longer, 0.0)
+    try:
+        await _change(site, present, failed)
+    except StoreError as lost:
+        log.warning("a failed refresh could not be saved, so that the next is sent without a pause: %s", lost)
+
+
+def _unavailable(sentence: str, wait: float) -> ConfigureError:
+    return ConfigureError(ApiCode.NETWORK_ERROR, sentence, retryable=True, retry_after=wait, sent=False)
 
 
 async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old: Secret) -> StoredAccount:
@@ -310,13 +345,6 @@ async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old
     return fresh
 
 
-def _lost(error: ConfigureError) -> bool:
-    """Whether the request may have been processed although its response was lost."""
-    # The error of a gateway, and an unreadable response, don't tell whether the request was processed.
-    unclear = error.status_code is None or error.status_code in (502, 504) or 200 <= error.status_code < 300
-    return error.sent and unclear
-
-
 async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredAccount:
     """Save a change, unless the account was unlinked or changed meanwhile."""
     if new.serial == old.serial:
@@ -325,8 +353,11 @@ async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredA
     if not kept:
         # It may be this very change, saved by a try whose response was lost.
         present = await _find(site, new.user_id, new.kind)
-        if present is None or present.serial != new.serial:
+        if present is None:
             raise _reconnect()
+        if present.serial != new.serial:
+            # By another worker, or a new connection of the same user: look again.
+            raise _unavailable("the connection was changed during its refresh", _POLL)
     return new
 
 

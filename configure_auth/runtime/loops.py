@@ -72,6 +72,15 @@ def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
     return PerLoop(lambda: anyio.CapacityLimiter(40), nothing)
 
 
+def is_cancelled() -> bool:
+    """Whether the running task of asyncio is cancelled; else a `CancelledError` is of something that it awaited."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
+
+
 async def settled(future: Future[Any], limit: float) -> None:
     """Wait on the running loop for the result of a thread, at most `limit` seconds."""
     done, soon = anyio.Event(), _into_the_loop()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 import jinja2
@@ -43,6 +44,7 @@ from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
+from ..runtime.loops import is_cancelled
 from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
@@ -54,9 +56,9 @@ __all__ = ["ConfigureAuth", "installations", "mounts_in"]
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
+E = TypeVar("E")
 T = TypeVar("T")
-Handler = Callable[[Any], Any]
-H = TypeVar("H", bound=Handler)
+Handler: TypeAlias = Callable[[E], object]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -164,8 +166,8 @@ class ConfigureAuth(UserVerbs, Awaited):
         )
         self._make_tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         self._registered: dict[str, Feature] = {}
+        self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
         self._apps: WeakSet[Starlette] = WeakSet()
-        self._handlers: dict[type[Event], list[Handler]] = {event: [] for event in EVENTS}
 
     def account_link(self, **options: Unpack[LinkOptions]) -> Mount:
         """Return the routes by which a signed-in user connects and disconnects Configure: one of the app's `routes`.
@@ -322,12 +324,12 @@ class ConfigureAuth(UserVerbs, Awaited):
         templates.env.globals["configure_button"] = configure_button
         templates.env.globals["configure_disconnect_form"] = self.disconnect_form
 
-    def on(self, event: type[Event]) -> Callable[[H], H]:
+    def on(self, event: type[E]) -> Callable[[Handler[E]], Handler[E]]:
         """Call a function, plain or async, with every event of a type: `@configure_auth.on(AccountLinked)`."""
         if event not in self._handlers:
             raise SettingsError("that is none of the events of configure_auth.events")
 
-        def listen(handler: H) -> H:
+        def listen(handler: Handler[E]) -> Handler[E]:
             self._handlers[event].append(handler)
             return handler
 
@@ -409,8 +411,12 @@ class ConfigureAuth(UserVerbs, Awaited):
     async def _emit(self, event: Event) -> None:
         for handler in self._handlers[type(event)]:
             try:
-                await (handler(event) if is_async(handler) else run_in_threadpool(handler, event))
-            except Exception:  # the event is of something done; one handler's failure is none of the others'
+                made = handler(event) if is_async(handler) else await run_in_threadpool(handler, event)
+                if inspect.isawaitable(made):
+                    await made
+            except (Exception, asyncio.CancelledError):  # one handler's failure is none of the others'
+                if is_cancelled():
+                    raise
                 log.exception("a handler of %s failed", type(event).__name__)
 
     def _mount(

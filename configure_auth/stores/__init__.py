@@ -43,8 +43,8 @@ REPLAY = 30.0
 class StoredAccount:
     """A connection with its sealed token. `serial` is new with every change, for compare-and-set.
 
-    Times are Unix seconds. `refresh_sent_at` is when a refresh was first sent whose answer is not known yet, and
-    `refresh_sends` how often it was.
+    Times are Unix seconds. `refresh_sends` counts the refreshes since the last definite answer of Configure.
+    `refresh_sent_at` is when the last one failed, or later where Configure said how long to wait.
     """
 
     agent: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import gc
 import inspect
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -92,10 +94,13 @@ def heard() -> list[Event]:
     return []
 
 
+@pytest.mark.parametrize("failure", [RuntimeError, asyncio.CancelledError])
 @pytest.mark.parametrize("flow", ["link", "login"])
-def test_handlers_that_raise_change_nothing(make_web: MakeWeb, heard: list[Event], flow: Any) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("a handler of the app is broken")
+def test_handlers_that_raise_change_nothing(
+    make_web: MakeWeb, heard: list[Event], flow: Any, failure: type[BaseException]
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise failure("a handler of the app is broken")
 
     def hear(_app: Any, event: Event) -> None:
         heard.append(event)
@@ -144,4 +149,33 @@ def test_what_is_no_event_has_no_handler(configure_sandbox: Sandbox) -> None:
     configure_auth = ConfigureAuth(settings, store="memory://", user_id=lambda request: None)
 
     with pytest.raises(SettingsError, match=r"configure_auth\.events"):
-        configure_auth.on(dict)  # type: ignore[arg-type]
+        configure_auth.on(dict)
+
+
+def test_async_and_locally_defined_handlers_are_called(make_web: MakeWeb, heard: list[Event]) -> None:
+    def customise(app: Any, configure_auth: Any) -> None:
+        async def hear(event: Event) -> None:
+            heard.append(event)
+
+        if hasattr(configure_auth, "on"):
+            configure_auth.on(LoggedIn)(hear)
+            configure_auth.on(LoggedIn)(lambda event: hear(event))
+            return
+
+        @signals.logged_in.connect
+        async def hear_it(app: Any, event: Event) -> None:
+            await hear(event)
+
+        signals.logged_in.connect(lambda _app, event: hear(event), sender=app)
+
+    web = make_web(customise=customise)
+    gc.collect()
+    with web.browser() as browser:
+        browser.login()
+
+    assert [type(event) for event in heard] == [LoggedIn, LoggedIn]
+
+
+def test_a_misspelt_signal_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="acount_linked"):
+        signals.acount_linked  # type: ignore[attr-defined]  # noqa: B018

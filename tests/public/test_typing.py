@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_type
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.routing import Mount
@@ -12,7 +12,9 @@ from starlette.routing import Mount
 from configure_auth import AsyncConfigure, Configure, Identity, LinkedAccount, Secret, Settings, TokenGrant
 from configure_auth.client.client import AsyncProfile, Profile
 from configure_auth.client.profile import ProfileResponse
+from configure_auth.events import AccountLinked, LoggedIn
 from configure_auth.flask import ConfigureAuth as OnFlask
+from configure_auth.flask import signals
 from configure_auth.flask.provider import OAuthProvider as ProviderOnFlask
 from configure_auth.flask.provider import register_oauth as register_on_flask
 from configure_auth.starlette import ConfigureAuth as OnStarlette
@@ -51,6 +53,17 @@ if TYPE_CHECKING:
         assert_type(await configure_auth.button(request), Markup)
         assert_type(configure_auth.client, AsyncConfigure)
         assert_type(register_on_starlette(registry, settings), ProviderOnStarlette)
+
+    def of_another_event(event: LoggedIn) -> None: ...
+
+    def of_another_signal(app: Flask, event: LoggedIn) -> None: ...
+
+    def handlers(configure_auth: OnStarlette) -> None:
+        configure_auth.on(LoggedIn)(of_another_event)
+        configure_auth.on(AccountLinked)(of_another_event)  # type: ignore[arg-type]
+        signals.logged_in.connect(of_another_signal)
+        signals.account_linked.connect(of_another_signal)  # type: ignore[arg-type]
+        signals.acount_linked.connect(of_another_signal)  # type: ignore[attr-defined]
 
     async def clients(configure: Configure, awaited: AsyncConfigure) -> None:
         assert_type(configure.auth.exchange_sign_in_code("cfgsic_x"), SignInGrant)

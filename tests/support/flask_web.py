@@ -107,7 +107,8 @@ def build(
 
     @app.get("/token")
     def token() -> Any:
-        return jsonify(token=configure_auth.access_token().reveal())
+        kind: Any = request.args.get("kind")
+        return jsonify(token=configure_auth.access_token(kind).reveal())
 
     @app.post("/unlink")
     def unlink() -> Any:

@@ -102,7 +102,7 @@ class SignInKind(ABC):
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         """Return the URL at Configure that the user is redirected to."""
 
-    def admit(self, user_id: str | None) -> bool:
+    async def admit(self, user_id: str | None) -> bool:
         """Whether this user may start; False redirects to `next` instead. Raises what the error page should say."""
         return True
 

@@ -25,7 +25,7 @@ from ..tokens import validate_token
 from .attempts import Outcome, SignInKind, save_account
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
-__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "is_code_expired", "save_error", "unlink"]
+__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "check_starter", "is_code_expired", "save_error", "unlink"]
 
 OnConflict = Literal["reject", "move"]
 
@@ -61,7 +61,7 @@ class LinkKind(SignInKind):
             connectors=self.connectors or None,
         )
 
-    def admit(self, user_id: str | None) -> bool:
+    async def admit(self, user_id: str | None) -> bool:
         if user_id is None:
             raise _signed_out()
         return True
@@ -73,10 +73,7 @@ class LinkKind(SignInKind):
         return not self.site.session
 
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        if user_id is None:
-            raise SignInError(Code.SIGNED_OUT, "the user signed out before the callback")
-        if user_id != record.user_id:
-            raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
+        check_starter(record, user_id)
         return True
 
     async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
@@ -204,6 +201,18 @@ async def session(feature: AccountLink, request: Request) -> Response:
 async def element(feature: AccountLink, request: Request) -> Response:
     """Handle `GET /element.js`: the script that posts the element's token to `POST /session`."""
     return Response(status=200, script=ui.ELEMENT_SCRIPT)
+
+
+def check_starter(record: PendingSignIn, user_id: str | None) -> None:
+    """Check that the user who started an attempt is the one who is signed in at its callback.
+
+    Raises:
+        SignInError: it is another one, or none.
+    """
+    if user_id is None:
+        raise SignInError(Code.SIGNED_OUT, "the user signed out before the callback")
+    if user_id != record.user_id:
+        raise SignInError(Code.WRONG_USER, "another user is signed in now than the one who started")
 
 
 def is_code_expired(error: ConfigureError) -> bool:

@@ -22,7 +22,7 @@ from ..response import Response
 from ..routing import current_user
 from ..site import Clock, Site
 from .attempts import Outcome, SignInKind, save_account
-from .link import save_error
+from .link import check_starter, save_error
 from .routes import SignInFeature
 
 __all__ = [
@@ -191,24 +191,49 @@ class LoginKind(SignInKind):
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
 
-    def admit(self, user_id: str | None) -> bool:
-        # A signed-in user stays signed in: another sign-in never replaces a session (login CSRF).
-        return user_id is None
+    async def admit(self, user_id: str | None) -> bool:
+        # A signed-in user stays signed in: another sign-in never replaces a session (login CSRF). It may renew a grant
+        # that Configure no longer accepts, for the same Configure user.
+        return user_id is None or await self._dead(user_id) is not None
 
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        # If another tab has signed in meanwhile: go on, without an exchange.
-        return user_id is None
+        if record.user_id is None:
+            # If another tab has signed in meanwhile: go on, without an exchange.
+            return user_id is None
+        check_starter(record, user_id)
+        return True
+
+    async def _dead(self, user_id: str) -> StoredAccount | None:
+        found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
+        return next((one for one in found if one.kind == "oauth" and one.needs_reconnect), None)
 
     async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
         identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
+        location = record.next or self.after
+        grant = replace(grant, next=location)
+        if record.user_id is not None:
+            return await self._reconnect(record, record.user_id, identity, grant)
         found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
         owner, version = found or (None, None)
         identity = replace(identity, local_user_id=owner)
-        location = record.next or self.after
-        grant = replace(grant, next=location)
         return await self._undone_on_failure(self._enter(record, identity, grant, version))
+
+    async def _reconnect(
+        self, record: PendingSignIn, user_id: str, identity: Identity, grant: TokenGrant
+    ) -> tuple[Outcome, Response]:
+        """Renew the grant of a signed-in user, whose session stays as it is."""
+        dead = await self._dead(user_id)
+        if dead is None or dead.configure_user_id != identity.user_id:
+            raise SignInError(Code.ALREADY_CONNECTED, "the user signs in with another Configure user")
+        outcome = Outcome(location=grant.next, user_id=user_id)
+        account = self._account(user_id, identity, grant)
+        saved = await self._save((record, outcome), account, record.version)
+        if saved.end != "saved":
+            raise save_error(saved)
+        await Emit(LoggedIn(account=account.public))
+        return replace(outcome, is_stored=saved.is_finished), Response.redirect(grant.next or self.after)
 
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""

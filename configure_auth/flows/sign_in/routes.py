@@ -171,7 +171,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         return Response(status=200, page=page, cookie=cookie)
     user_id = await current_user(site)
     destination = site.destinations.accepted_or_none(asked.get("next"))
-    if not feature.sign_in.admit(user_id):
+    if not await feature.sign_in.admit(user_id):
         return _onward(request, destination or feature.home)
     url = await create_state(
         feature.sign_in,
