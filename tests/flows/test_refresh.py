@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -60,22 +61,22 @@ class App:
         return error.value.retryable, round(error.value.retry_after, 3)
 
 
-OUTAGES = {
-    "502": refused(502),
-    "504": refused(504, "<html>"),
-    "503": refused(503),
-    "500": refused(500),
-    "a gateway's 403": refused(403, {"error": "invalid_grant"}),
-    "html": broken(),
-    "timeout": lost(ApiCode.TIMEOUT),
-    "dropped": lost(ApiCode.NETWORK_ERROR),
+OUTAGES: dict[str, Callable[[], ConfigureError]] = {
+    "502": lambda: refused(502),
+    "504": lambda: refused(504, "<html>"),
+    "503": lambda: refused(503),
+    "500": lambda: refused(500),
+    "a gateway's 403": lambda: refused(403, {"error": "invalid_grant"}),
+    "html": lambda: broken(),
+    "timeout": lambda: lost(ApiCode.TIMEOUT),
+    "dropped": lambda: lost(ApiCode.NETWORK_ERROR),
 }
 
 
 @pytest.mark.parametrize("name", [name for name in OUTAGES if "403" not in name])
 def test_an_outage_is_tried_again_with_growing_pauses_and_marks_nothing(name: str) -> None:
     app = App()
-    app.world.fails[TOKEN] = OUTAGES[name]
+    app.world.fails[TOKEN] = OUTAGES[name]()
 
     began = app.world.now
     assert app.fails() == (True, 2.0)
@@ -86,6 +87,7 @@ def test_an_outage_is_tried_again_with_growing_pauses_and_marks_nothing(name: st
 
     for sends, pause in ((3, 4.0), (4, 8.0), (5, 16.0), (6, 32.0), (7, 60.0), (8, 60.0)):
         app.world.now += 61
+        app.world.fails[TOKEN] = OUTAGES[name]()
         assert app.fails() == (True, pause)
         assert len(app.world.sent) == sends
     assert not app.account().needs_reconnect
@@ -99,7 +101,7 @@ def test_an_outage_is_tried_again_with_growing_pauses_and_marks_nothing(name: st
 
 def test_a_short_outage_ends_within_the_request() -> None:
     app = App()
-    app.world.fails[TOKEN] = OUTAGES["502"]
+    app.world.fails[TOKEN] = OUTAGES["502"]()
     perform = app.world.perform
 
     def pause_ends_the_outage(effect: object) -> object:
@@ -128,7 +130,7 @@ def test_retry_after_is_honoured_up_to_a_limit(asked: str, waited: float) -> Non
 
 def test_a_refusal_by_another_status_than_configures_marks_nothing() -> None:
     app = App()
-    app.world.fails[TOKEN] = OUTAGES["a gateway's 403"]
+    app.world.fails[TOKEN] = OUTAGES["a gateway's 403"]()
 
     with pytest.raises(ConfigureError):
         app.token()

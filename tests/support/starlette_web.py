@@ -79,9 +79,8 @@ def build(
         return JSONResponse({"name": answer.identity.name})
 
     async def token(request: Request) -> Response:
-        return JSONResponse(
-            {"token": (await configure_auth.access_token(request, request.query_params.get("kind"))).reveal()}
-        )
+        kind: Any = request.query_params.get("kind")
+        return JSONResponse({"token": (await configure_auth.access_token(request, kind)).reveal()})
 
     async def unlink(request: Request) -> Response:
         return JSONResponse({"unlinked": len(await configure_auth.unlink(request))})
