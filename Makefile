@@ -8,6 +8,7 @@
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
 # make docs           the documentation's pages, in docs/_build/html
+# make dist           the source distribution and the wheel, checked, in dist
 # make test-wheel     the built wheel without the checkout, and each extra alone
 #
 # PYTHON, VENV, WORKERS, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
@@ -34,7 +35,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel docs clean
+.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -68,6 +69,11 @@ test-all: $(VENV)/test.stamp
 docs: $(VENV)/docs.stamp
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
+dist: $(VENV)/dist.stamp
+	@rm -rf dist
+	@$(BIN)/python -m build --quiet
+	@$(BIN)/python -m twine check --strict dist/*
+
 .PHONY: coverage
 coverage: # of the runs with COVERAGE=1
 	@$(BIN)/coverage report --skip-covered --fail-under=$(COVERED)
@@ -86,12 +92,13 @@ test-wheel: $(VENV)/test.stamp
 	@$(BIN)/python tests/support/wheel.py
 
 clean:
-	rm -rf .venv* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
+	rm -rf .venv* dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
 
 $(VENV)/test.stamp: WHAT = -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test $(ALSO)
 $(VENV)/docs.stamp: WHAT := -e . --group docs
+$(VENV)/dist.stamp: WHAT := --group dist
 
-$(VENV)/test.stamp $(VENV)/docs.stamp: $(INPUTS)
+$(VENV)/test.stamp $(VENV)/docs.stamp $(VENV)/dist.stamp: $(INPUTS)
 	$(install)
 
 # Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.
