@@ -66,6 +66,11 @@ class MessageAgent(_Agent, Blocking):
     The app with the route that Configure's page reports to (`configure_auth.messages()`) has the same settings and the
     same store. Nothing is opened before the first verb.
 
+    Example::
+
+        with MessageAgent(store="sqlite:////srv/bot/configure.db") as agent:
+            identity = agent.message_identity("chat:ada")
+
     Args:
         settings: the credentials; by default read from the environment, now.
         store: as for `ConfigureAuth`; a file's relative path is of the working directory, so give both the same URL.

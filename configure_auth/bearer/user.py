@@ -74,6 +74,15 @@ class BearerUser:
     At least one of `audience`, `authorized_parties` and `client_id` is required: it identifies tokens issued for this
     app. Each one that is given is checked.
 
+    Example::
+
+        user = BearerUser(
+            issuer="https://id.example.com/",
+            audience="my-api",
+            jwks_url="https://id.example.com/jwks",
+            algorithms=["RS256"],
+        )
+
     Args:
         issuer: the token's `iss`, letter by letter.
         audience: what a token must be for (`aud`): the API's name at the issuer, or several of which one is enough.

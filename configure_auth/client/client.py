@@ -171,6 +171,11 @@ class _Client(ABC):
 class Configure(_Client):
     """A client that blocks. Threads may share it, and it opens nothing before its first call.
 
+    Example::
+
+        with Configure() as client:  # the CONFIGURE_ variables of the process
+            identity = client.profile(external_id="customer-1").read(sections=["identity"]).identity
+
     Args:
         settings: the app's settings; or else the three below.
         api_key: the secret key, `sk_...`.

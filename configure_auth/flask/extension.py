@@ -119,6 +119,12 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
 class ConfigureAuth(UserVerbs, Blocking):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
+    Example::
+
+        configure_auth = ConfigureAuth(user_id=lambda: session.get("user_id"))
+        configure_auth.init_app(app)
+        app.register_blueprint(configure_auth.account_link(after_link="/settings"))
+
     Args:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
             What is missing is said where it is first needed.
@@ -213,6 +219,11 @@ class ConfigureAuth(UserVerbs, Blocking):
     def account_link(self, **options: Unpack[LinkOptions]) -> Blueprint:
         """Return the routes by which a signed-in user connects Configure, and disconnects it.
 
+        Example::
+
+            link = configure_auth.account_link(after_link="/settings", can_disconnect=lambda user_id: True)
+            app.register_blueprint(link)
+
         Args:
             options: `configure_auth.options.LinkOptions`.
         """
@@ -220,6 +231,15 @@ class ConfigureAuth(UserVerbs, Blocking):
 
     def login(self, **options: Unpack[LoginOptions]) -> Blueprint:
         """Return the routes by which users sign in with Configure.
+
+        Example::
+
+            def on_login(identity, grant):
+                user_id = identity.local_user_id or new_user(identity.name)
+                session["user_id"] = user_id
+                return user_id
+
+            app.register_blueprint(configure_auth.login(on_login=on_login, after_login="/"))
 
         Args:
             options: `configure_auth.options.LoginOptions`; `on_login` is required.
@@ -253,7 +273,15 @@ class ConfigureAuth(UserVerbs, Blocking):
     # In a request: the signed-in user's connection.
 
     def account(self) -> LinkedAccount | None:
-        """The signed-in user's connection, the link's before the login's; None where there is none."""
+        """Return the signed-in user's connection, the link's before the login's; None where there is none.
+
+        It reads the store, and makes no request to Configure.
+
+        Example::
+
+            account = configure_auth.account()
+            connected = account is not None and not account.needs_reconnect
+        """
         return self.account_for(self._current_user())
 
     def access_token(self, kind: Kind | None = None) -> Secret:
@@ -265,7 +293,15 @@ class ConfigureAuth(UserVerbs, Blocking):
         return self.access_token_for(self._current_user(), kind)
 
     def profile(self, kind: Kind | None = None) -> Profile:
-        """A client for the signed-in user's profile; errors as for `access_token`."""
+        """Return a client for the signed-in user's profile; errors as for `access_token`.
+
+        Example::
+
+            try:
+                name = configure_auth.profile().read(sections=["identity"]).identity.name
+            except ConfigureError:  # not connected, or Configure is down
+                name = None
+        """
         return self.profile_for(self._current_user(), kind)
 
     def unlink(self) -> tuple[LinkedAccount, ...]:

@@ -118,6 +118,12 @@ def register_oauth(
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.flask_client.OAuth`.
 
+    Example::
+
+        oauth = OAuth(app)  # of authlib.integrations.flask_client
+        register_oauth(oauth, Settings.from_env(), store="sqlite:///configure.db")
+        # in a view: oauth.configure.authorize_redirect(url), then oauth.configure.authorize_access_token()
+
     Args:
         oauth: the app's registry; other providers in it are left as they are.
         settings: with the OAuth client, the API key and the agent.

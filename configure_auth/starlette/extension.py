@@ -94,6 +94,11 @@ class _Mount(Mount):
 class ConfigureAuth(UserVerbs, Awaited):
     """Configure for one Starlette or FastAPI app. Nothing of a request is kept on it.
 
+    Example::
+
+        configure_auth = ConfigureAuth(user_id=session_user("user_id"))
+        app.router.routes.append(configure_auth.account_link(after_link="/settings"))
+
     Args:
         settings: the credentials; by default read from the environment, now. What is missing is said where it is first
             needed.
