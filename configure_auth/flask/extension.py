@@ -91,7 +91,7 @@ class Installed:
 
     @property
     def perform(self) -> Performer:
-        return Performer(self.client, self.stores, FlaskApp(self.site.session), partial(emit, self.app))
+        return Performer(self.client, self.stores, FlaskApp(bool(self.site.session)), partial(emit, self.app))
 
     def run(self, flow: Flow[T]) -> T:
         try:
@@ -456,7 +456,7 @@ class ConfigureAuth(UserVerbs, Blocking):
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None
-                response = flows.reload_first(route, read_request(self._options.session))
+                response = flows.reload_first(route, read_request(bool(self._options.session)))
                 return None if response is None else write_response(response)
 
             # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
@@ -480,7 +480,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         def view(**_parameters: str) -> Response:
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
-            seen = read_request(installed.site.session)
+            seen = read_request(bool(installed.site.session))
             return write_response(installed.run(flows.serve(feature, route, seen, installed.all_features.require)))
 
         # Other extensions tell views apart by these, so each has a name of its own.

@@ -29,6 +29,8 @@ class Feature(ABC):
 
     site: Site
     path: str = ""
+    may_move: bool = False
+    """Whether `path` may get a prefix yet, so that no setting can be checked against it."""
 
     def __post_init__(self) -> None:
         require_path(self.path)

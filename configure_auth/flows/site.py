@@ -57,7 +57,7 @@ class AppOptions:
     name: str = "configure"
     allowed_next: tuple[str, ...] = ()
     trusted_origins: tuple[str, ...] = ()
-    session: bool = True
+    session: bool | None = True
     keep_session: tuple[str, ...] = ()
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
@@ -71,7 +71,7 @@ class AppOptions:
             raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
         if self.renew_session is not None and not callable(self.renew_session):
             raise SettingsError("renew_session must be a function that gives the session a new id")
-        if (self.keep_session or self.renew_session) and not self.session:
+        if (self.keep_session or self.renew_session) and self.session is False:
             raise SettingsError("keep_session and renew_session have no meaning with session=False")
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
@@ -110,7 +110,8 @@ class AppOptions:
 class Site:
     """One app with its Configure settings, frozen.
 
-    `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token.
+    `keep_session`: session keys that survive a sign-in. `session` is false where pages carry a bearer token, and None
+    where each request shows it: a link is a bearer's whose start had an Authorization header.
     `read_once` is what was read from the store and stays as it is there.
     """
 
@@ -120,7 +121,7 @@ class Site:
     trusted_origins: tuple[str, ...] = ()
     clock: Clock = time.time
     user_id: Callable[..., object]
-    session: bool = True
+    session: bool | None = True
     keep_session: tuple[str, ...] = ()
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False

@@ -1,15 +1,16 @@
-"""Configure for Starlette and FastAPI: where the session is, who the user is, how to redirect. It decides nothing."""
+"""Configure for Starlette: where the session is, who the user is, how to redirect. It decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import logging
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 import jinja2
@@ -50,13 +51,14 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..values import Kind, LinkedAccount, Secret, UserId
-from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app
+from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
 
-__all__ = ["ConfigureAuth", "installations", "mounts_in"]
+__all__ = ["AsgiConfigureAuth", "ConfigureAuth", "installations", "owners_in"]
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
 E = TypeVar("E")
+R = TypeVar("R")
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[E], object]
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -81,7 +83,7 @@ class _Mount(Mount):
     A slash too many leads nowhere here: the app's router would redirect, and carry a code along.
     """
 
-    owner: ConfigureAuth
+    configure_auth: ConfigureAuth
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(scope)
@@ -91,72 +93,17 @@ class _Mount(Mount):
         return Match.NONE, {}
 
 
-class ConfigureAuth(UserVerbs, Awaited):
-    """Configure for one Starlette or FastAPI app. Nothing of a request is kept on it.
-
-    Example::
-
-        configure_auth = ConfigureAuth(user_id=session_user("user_id"))
-        app.router.routes.append(configure_auth.account_link(after_link="/settings"))
-
-    Args:
-        settings: the credentials; by default read from the environment, now. What is missing is said where it is first
-            needed.
-        store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
-            "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
-            connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
-            works in threads; PostgreSQL on asyncio's loop, and on trio in threads.
-            Unless given, it is the setting CONFIGURE_STORE, or the file.
-        states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
-            accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
-        user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
-            must never be given out twice; call `forget_user` where the app deletes a user.
-        name: of the mounts; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
-        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
-            and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
-        session: False for an app without Starlette's sessions.
-        keep_session: keys of the session that survive a sign-in; everything else is cleared.
-        renew_session: `(request)`, called after that, to give the session a new id where the session's library has
-            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
-        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
-        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
-            users there, with the start of the link as `next`; without it the button is empty for them.
-        clock: Unix seconds, for tests.
-
-    Raises:
-        SettingsError: something is malformed or contradictory; the message names it.
-    """
+class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
+    """What `ConfigureAuth` is on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
 
     def __init__(
         self,
-        settings: Settings | None = None,
-        *,
-        store: StoreSource | None = None,
-        states: StateSource | None = None,
-        user_id: Callable[[Request], object],
-        name: str = "configure",
-        allowed_next: tuple[str, ...] = (),
-        trusted_origins: tuple[str, ...] = (),
-        session: bool = True,
-        keep_session: tuple[str, ...] = (),
-        renew_session: flows.Hook | None = None,
-        allow_guessable_external_id: bool = False,
-        login_url: str | None = None,
-        clock: flows.Clock | None = None,
+        settings: Settings | None,
+        options: flows.AppOptions,
+        store: StoreSource | None,
+        states: StateSource | None,
     ) -> None:
-        self._options = flows.AppOptions(
-            user_id=user_id,
-            name=name,
-            allowed_next=allowed_next,
-            trusted_origins=trusted_origins,
-            session=session,
-            keep_session=keep_session,
-            renew_session=renew_session,
-            allow_guessable_external_id=allow_guessable_external_id,
-            login_url=login_url,
-            clock=clock,
-        )
+        self._options = options
         settings = settings or Settings.from_env()
         self._site = self._options.site(settings)
         self._client = AsyncConfigure(settings)
@@ -174,78 +121,45 @@ class ConfigureAuth(UserVerbs, Awaited):
         self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
         self._apps: WeakSet[Starlette] = WeakSet()
 
-    def account_link(self, **options: Unpack[LinkOptions]) -> Mount:
-        """Return the routes by which a signed-in user connects and disconnects Configure: one of the app's `routes`.
+    def account_link(self, **options: Unpack[LinkOptions]) -> R:
+        """Return the routes by which a signed-in user connects and disconnects Configure, for the app's `routes`.
 
         Args:
             options: `configure_auth.options.LinkOptions`.
         """
-        return self._mount("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
+        return self._add("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
 
-    def login(self, **options: Unpack[LoginOptions]) -> Mount:
-        """Return the routes by which users sign in with Configure: one of the app's `routes`.
+    def login(self, **options: Unpack[LoginOptions]) -> R:
+        """Return the routes by which users sign in with Configure, for the app's `routes`.
 
         Args:
             options: `configure_auth.options.LoginOptions`; `on_login` is required.
         """
-        return self._mount("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
+        return self._add("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
 
-    def messages(self, **options: Unpack[MessageOptions]) -> Mount:
+    def messages(self, **options: Unpack[MessageOptions]) -> R:
         """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
 
         Args:
             options: `configure_auth.options.MessageOptions`.
         """
-        return self._mount("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
+        return self._add("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
 
-    def agent_claims(self, **options: Unpack[ClaimOptions]) -> Mount:
+    def agent_claims(self, **options: Unpack[ClaimOptions]) -> R:
         """Return the route by which a signed-in user claims an agent of the app.
 
         Args:
             options: `configure_auth.options.ClaimOptions`.
         """
-        return self._mount("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
+        return self._add("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
 
-    def user_profiles(self, **options: Unpack[ProfileOptions]) -> Mount:
+    def user_profiles(self, **options: Unpack[ProfileOptions]) -> R:
         """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
 
         Args:
             options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
         """
-        return self._mount("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
-
-    # For the signed-in user of a request; each is a FastAPI dependency as it is.
-
-    @_dependency
-    async def account(self, request: Request) -> LinkedAccount | None:
-        """The signed-in user's connection, the link's before the login's; None where there is none."""
-        return await self.account_for(await self._current_user(request))
-
-    @_dependency
-    async def access_token(self, request: Request, kind: Kind | None = None) -> Secret:
-        """A token of the signed-in user that is good now, refreshed if need be.
-
-        Raises:
-            ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
-        """
-        return await self.access_token_for(await self._current_user(request), kind)
-
-    @_dependency
-    async def profile(self, request: Request, kind: Kind | None = None) -> AsyncProfile:
-        """A client for the signed-in user's profile; errors as for `access_token`."""
-        return await self.profile_for(await self._current_user(request), kind)
-
-    @_dependency
-    async def unlink(self, request: Request) -> tuple[LinkedAccount, ...]:
-        """Delete the signed-in user's connections; what was deleted."""
-        user_id = await self._current_user(request)
-        return () if user_id is None else await self.unlink_for(user_id)
-
-    @_dependency
-    async def external_id(self, request: Request) -> str | None:
-        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
-        user_id = await self._current_user(request)
-        return None if user_id is None else await self.external_id_for(user_id)
+        return self._add("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
 
     @_dependency
     async def forget_browser(self, request: Request) -> None:
@@ -400,8 +314,15 @@ class ConfigureAuth(UserVerbs, Awaited):
         raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
 
     def _performer(self, request: Request | None = None) -> AsyncPerformer:
-        app = None if request is None else StarletteApp(request, self._options.session)
+        app = None if request is None else self._app(request)
         return AsyncPerformer(self._client, self._stores, app, self._emit)
+
+    def _app(self, request: Request) -> StarletteApp:
+        return StarletteApp(request, self._has_session(request))
+
+    def _has_session(self, request: Request) -> bool:
+        session = self._options.session
+        return "session" in request.scope if session is None else session
 
     async def _ensure_callback(self) -> tuple[Registration, ...]:
         return await self._run(register_at_boot(self._features))
@@ -424,7 +345,7 @@ class ConfigureAuth(UserVerbs, Awaited):
                     raise
                 log.exception("a handler of %s failed", type(event).__name__)
 
-    def _mount(
+    def _add(
         self,
         suffix: str,
         method: str,
@@ -432,10 +353,97 @@ class ConfigureAuth(UserVerbs, Awaited):
         allowed: Any,
         routes: tuple[Route, ...],
         options: Mapping[str, Any],
-    ) -> Mount:
+    ) -> R:
         name = f"{self._options.name}{suffix}"
-        feature = feature_builder(kind, method, allowed, options)(site=self._site)
-        self._registered[name] = feature
+        build = partial(feature_builder(kind, method, allowed, options), site=self._site)
+        return self._make_routes(name, build, routes)
+
+    @abstractmethod
+    def _make_routes(self, name: str, build: Callable[..., Feature], routes: tuple[Route, ...]) -> R:
+        """Register the feature that `build` makes, and return its routes."""
+
+    async def _respond(self, feature: Feature, route: Route, request: Request) -> flows.Response:
+        def require(needed: Iterable[str]) -> None:
+            self._require_own_name(request.app)
+            self._features.require(needed)
+
+        seen = read_request(request, self._has_session(request))
+        response = await self._run(flows.serve(feature, route, seen, require), request)
+        if route.endpoint == "callback":
+            warn_of_large_session(request)
+        return response
+
+
+class ConfigureAuth(AsgiConfigureAuth[Mount]):
+    """Configure for one Starlette app. Nothing of a request is kept on it.
+
+    Example::
+
+        configure_auth = ConfigureAuth(user_id=session_user("user_id"))
+        app.router.routes.append(configure_auth.account_link(after_link="/settings"))
+
+    Args:
+        settings: the credentials; by default read from the environment, now. What is missing is said where it is first
+            needed.
+        store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
+            "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
+            connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
+            works in threads; PostgreSQL on asyncio's loop, and on trio in threads.
+            Unless given, it is the setting CONFIGURE_STORE, or the file.
+        states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
+            accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
+        user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
+            must never be given out twice; call `forget_user` where the app deletes a user.
+        name: of the mounts; another one for a second `ConfigureAuth` in the same app.
+        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
+        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
+            and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
+        session: False for an app without Starlette's sessions.
+        keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        renew_session: `(request)`, called after that, to give the session a new id where the session's library has
+            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
+        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
+        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
+            users there, with the start of the link as `next`; without it the button is empty for them.
+        clock: Unix seconds, for tests.
+
+    Raises:
+        SettingsError: something is malformed or contradictory; the message names it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: StoreSource | None = None,
+        states: StateSource | None = None,
+        user_id: Callable[[Request], object],
+        name: str = "configure",
+        allowed_next: tuple[str, ...] = (),
+        trusted_origins: tuple[str, ...] = (),
+        session: bool = True,
+        keep_session: tuple[str, ...] = (),
+        renew_session: flows.Hook | None = None,
+        allow_guessable_external_id: bool = False,
+        login_url: str | None = None,
+        clock: flows.Clock | None = None,
+    ) -> None:
+        options = flows.AppOptions(
+            user_id=user_id,
+            name=name,
+            allowed_next=allowed_next,
+            trusted_origins=trusted_origins,
+            session=session,
+            keep_session=keep_session,
+            renew_session=renew_session,
+            allow_guessable_external_id=allow_guessable_external_id,
+            login_url=login_url,
+            clock=clock,
+        )
+        super().__init__(settings, options, store, states)
+
+    def _make_routes(self, name: str, build: Callable[..., Feature], routes: tuple[Route, ...]) -> Mount:
+        feature = self._registered[name] = build()
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
         router = Router(
             redirect_slashes=False,
@@ -451,17 +459,45 @@ class ConfigureAuth(UserVerbs, Awaited):
             ],
         )
         mount = _Mount(feature.path, app=router, name=name)
-        mount.owner = self
+        mount.configure_auth = self
         return mount
+
+    # For the signed-in user of a request; each is a FastAPI dependency as it is.
+
+    @_dependency
+    async def account(self, request: Request) -> LinkedAccount | None:
+        """The signed-in user's connection, the link's before the login's; None where there is none."""
+        return await self.account_for(await self._current_user(request))
+
+    @_dependency
+    async def access_token(self, request: Request, kind: Kind | None = None) -> Secret:
+        """A token of the signed-in user that is good now, refreshed if need be.
+
+        Raises:
+            ConfigureError: AUTH_REQUIRED where nothing is connected, or it needs to be connected again.
+        """
+        return await self.access_token_for(await self._current_user(request), kind)
+
+    @_dependency
+    async def profile(self, request: Request, kind: Kind | None = None) -> AsyncProfile:
+        """A client for the signed-in user's profile; errors as for `access_token`."""
+        return await self.profile_for(await self._current_user(request), kind)
+
+    @_dependency
+    async def unlink(self, request: Request) -> tuple[LinkedAccount, ...]:
+        """Delete the signed-in user's connections; what was deleted."""
+        user_id = await self._current_user(request)
+        return () if user_id is None else await self.unlink_for(user_id)
+
+    @_dependency
+    async def external_id(self, request: Request) -> str | None:
+        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        user_id = await self._current_user(request)
+        return None if user_id is None else await self.external_id_for(user_id)
 
     def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            def require(needed: Iterable[str]) -> None:
-                self._require_own_name(request.app)
-                self._features.require(needed)
-
-            seen = read_request(request, self._options.session)
-            response = await self._run(flows.serve(feature, route, seen, require), request)
+            response = await self._respond(feature, route, request)
             # Session middleware of others sets its cookie for this path: as it is around us, not below our mount.
             request.scope["root_path"] = request.scope["root_path"].removesuffix(feature.path)
             return await respond_by_app(request, response)
@@ -472,14 +508,13 @@ class ConfigureAuth(UserVerbs, Awaited):
         return endpoint
 
 
-def installations(of: object) -> tuple[ConfigureAuth, ...]:
+def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:
     """Every `ConfigureAuth` with routes in an app: below its mounts and middleware, or in the routers it includes."""
-    found = {id(mount.owner): mount.owner for mount, _around in mounts_in(of)}
-    return tuple(found.values())
+    return tuple({id(owner): owner for owner, _around in owners_in(of)}.values())
 
 
-def mounts_in(of: object) -> Iterator[tuple[_Mount, tuple[object, ...]]]:
-    """Our mounts in an app, each with what is around it, from the outside in."""
+def owners_in(of: object) -> Iterator[tuple[AsgiConfigureAuth[Any], tuple[object, ...]]]:
+    """The `ConfigureAuth` of each route of ours in an app, with what is around it, from the outside in."""
     seen: set[int] = set()
     waiting: list[tuple[Any, tuple[object, ...]]] = [(of, ())]
     while waiting:
@@ -487,8 +522,10 @@ def mounts_in(of: object) -> Iterator[tuple[_Mount, tuple[object, ...]]]:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        if isinstance(part, _Mount):
-            yield part, around
+        # A mount of ours has one, and on FastAPI, which copies routes, the endpoint.
+        owner = getattr(getattr(part, "endpoint", part), "configure_auth", None)
+        if isinstance(owner, AsgiConfigureAuth):
+            yield owner, around
             continue
         # A mount's routes are those of its app, behind the middleware that only its app has.
         routes = None if isinstance(part, Mount | Host) else getattr(part, "routes", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
@@ -29,10 +30,14 @@ __all__ = [
     "read_request",
     "respond_by_app",
     "session_of",
+    "warn_of_large_session",
     "write_response",
 ]
 
 log: logging.Logger = logging.getLogger("configure_auth")
+
+COOKIE_LIMIT = 4096
+"""Bytes of a cookie that browsers keep (RFC 6265, section 6.1)."""
 
 
 def read_request(request: Request, has_session: bool) -> flows.Request:
@@ -210,10 +215,29 @@ def is_async(hook: Hook) -> bool:
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
 
 
+def _cookie_session(request: Request) -> Mapping[str, Any] | None:
+    """The arguments of Starlette's own `SessionMiddleware`, which keeps the session in a cookie."""
+    added = getattr(request.scope.get("app"), "user_middleware", ())
+    return next((middleware.kwargs for middleware in added if middleware.cls is SessionMiddleware), None)
+
+
+def warn_of_large_session(request: Request) -> None:
+    """Warn of a session that the browser won't keep, and with it the sign-in: a cookie has 4,096 bytes at most."""
+    if (options := _cookie_session(request)) is not None and request.scope.get("session"):
+        content = len(json.dumps(dict(request.session), default=str).encode())
+        # In base64, with the cookie's name, and a time and a signature of 35 characters.
+        size = len(options.get("session_cookie", "session")) + 4 * ((content + 2) // 3) + 36
+        if size > COOKIE_LIMIT:
+            log.warning(
+                "the session cookie has %d bytes, and browsers drop one of more than %d: keep less in the session",
+                size,
+                COOKIE_LIMIT,
+            )
+
+
 def _lacks_strict_session(request: Request) -> bool:
-    for middleware in getattr(request.scope.get("app"), "user_middleware", ()):
-        if middleware.cls is SessionMiddleware:
-            strict = str(middleware.kwargs.get("same_site")).lower() == "strict"
-            return strict and middleware.kwargs.get("session_cookie", "session") not in request.cookies
+    if (options := _cookie_session(request)) is not None:
+        strict = str(options.get("same_site")).lower() == "strict"
+        return strict and options.get("session_cookie", "session") not in request.cookies
     # A session of another kind, or around the whole app, can't be asked; an empty one may lack a strict cookie.
     return not request.scope.get("session", True)

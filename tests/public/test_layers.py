@@ -167,7 +167,8 @@ def test_flows_know_no_adapter_and_no_particular_database() -> None:
 
 def test_the_adapters_never_meet() -> None:
     assert offences("flask", "starlette", "fastapi", "configure_auth.starlette") == []
-    assert offences("starlette", "flask", "werkzeug", "configure_auth.flask") == []
+    assert offences("starlette", "flask", "werkzeug", "fastapi", "configure_auth.flask", "configure_auth.fastapi") == []
+    assert offences("fastapi", "flask", "werkzeug", "configure_auth.flask") == []
 
 
 def test_the_api_knows_neither_flows_nor_stores() -> None:

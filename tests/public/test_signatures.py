@@ -1,4 +1,4 @@
-"""Flask and Starlette have the same verbs with the same arguments, but for the app and the request."""
+"""The three frameworks have the same verbs with the same arguments, but for the app, the request and the user."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from configure_auth import Settings
+from configure_auth import fastapi as on_fastapi
 from configure_auth import flask as on_flask
 from configure_auth import starlette as on_starlette
 from configure_auth.sandbox import Sandbox
@@ -68,12 +69,13 @@ def public(kind: type) -> set[str]:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-def test_both_have_the_same_verbs() -> None:
+def test_all_have_the_same_verbs() -> None:
     flask, starlette = public(on_flask.ConfigureAuth), public(on_starlette.ConfigureAuth)
 
     assert flask - OWN["flask"] == starlette - OWN["starlette"] == {*VERBS[1:], "client"}
     assert OWN["flask"] <= flask
     assert OWN["starlette"] <= starlette
+    assert public(on_fastapi.ConfigureAuth) == starlette
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -82,6 +84,30 @@ def test_a_verb_takes_the_same_arguments_on_both(verb: str) -> None:
     starlette = getattr(on_starlette.ConfigureAuth, verb)
 
     assert shape(flask, "app") == shape(starlette, "request")
+
+
+OF_THE_USER = sorted({*FOR_THE_USER} - {"forget_browser"})
+
+
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {*OF_THE_USER}))
+def test_a_verb_takes_the_same_arguments_on_fastapi(verb: str) -> None:
+    own = ("user", "user_id", "session") if verb == "__init__" else ()
+
+    assert shape(getattr(on_fastapi.ConfigureAuth, verb), *own) == shape(
+        getattr(on_starlette.ConfigureAuth, verb), *own
+    )
+
+
+@pytest.mark.parametrize("verb", OF_THE_USER)
+def test_on_fastapi_a_verb_for_the_user_is_a_dependency_on_the_apps_own(configure_sandbox: Sandbox, verb: str) -> None:
+    async def current_user() -> None: ...
+
+    settings = Settings.from_mapping({**configure_sandbox.environment(), "CONFIGURE_TOKEN_KEYS": "k" * 32})
+    configure_auth = on_fastapi.ConfigureAuth(settings, store="memory://", user=current_user)
+    dependency = getattr(configure_auth, verb)
+
+    assert list(inspect.signature(dependency).parameters) == ["user"]
+    assert getattr(configure_auth, verb) is dependency  # which `dependency_overrides` may name
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -120,7 +146,7 @@ def test_a_provider_has_authlibs_verbs_on_both(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", [*VERBS[1:], "init_app", "lifespan", "on", "install"])
 def test_every_verb_says_what_it_does(verb: str) -> None:
-    for adapter in (on_flask.ConfigureAuth, on_starlette.ConfigureAuth):
+    for adapter in (on_flask.ConfigureAuth, on_starlette.ConfigureAuth, on_fastapi.ConfigureAuth):
         assert not hasattr(adapter, verb) or inspect.getdoc(getattr(adapter, verb))
 
 

@@ -15,6 +15,9 @@ import pytest
 from .document import PAGES, Block, blocks
 from .test_readme_code import RUN
 
+ELSEWHERE = {"docs/fastapi.md": "test_fastapi_page"}
+"""Pages whose blocks a module of their own runs."""
+
 GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {}
 """By a page's path: a function that returns the names that its first block may use."""
 
@@ -24,7 +27,7 @@ def programs() -> dict[str, list[Block]]:
     python = {
         page: [one for one in blocks(text) if one.language == "python"]
         for page, text in PAGES.items()
-        if "tutorial" not in page
+        if page not in ELSEWHERE and "tutorial" not in page
     }
     here = {
         page: [one for one in found if not any(marker in one.text for marker in RUN)] for page, found in python.items()

@@ -21,8 +21,8 @@ from ...stores.memory import memory_stores
 from .loading import import_object, looking_at
 
 if TYPE_CHECKING:
-    from ... import starlette as on_starlette
     from ...flask.extension import Installed
+    from ...starlette.extension import AsgiConfigureAuth
 
 T = TypeVar("T")
 
@@ -150,10 +150,9 @@ def _in_app_context(installed: Installed) -> Callable[[Flow[Any]], Any]:
 def _on_starlette(app: object) -> Iterator[Target]:
     if "configure_auth.starlette" not in sys.modules:
         return
-    from ...starlette import ConfigureAuth
-    from ...starlette.extension import installations
+    from ...starlette.extension import AsgiConfigureAuth, installations
 
-    for one in (app,) if isinstance(app, ConfigureAuth) else installations(app):
+    for one in (app,) if isinstance(app, AsgiConfigureAuth) else installations(app):
         yield Target(
             framework="Starlette",
             app=app,
@@ -165,7 +164,7 @@ def _on_starlette(app: object) -> Iterator[Target]:
         )
 
 
-def _in_event_loop(configure_auth: on_starlette.ConfigureAuth) -> Callable[[Flow[Any]], Any]:
+def _in_event_loop(configure_auth: AsgiConfigureAuth[Any]) -> Callable[[Flow[Any]], Any]:
     async def perform(flow: Flow[Any]) -> Any:
         try:
             return await configure_auth._run(flow)

@@ -68,7 +68,9 @@ def _open_routes(feature: Feature, application: Application) -> tuple[str, ...]:
     # On Flask our handler runs before the guard.
     strict = session is not None and (session.same_site or "").lower() == "strict"
     return (
-        ("/callback",) if feature.sign_in.defers_exchange() or (strict and application.framework == "Starlette") else ()
+        ("/callback",)
+        if feature.sign_in.defers_exchange(by_bearer=False) or (strict and application.framework == "Starlette")
+        else ()
     )
 
 

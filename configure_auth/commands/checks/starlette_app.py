@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...flows import Site
-from ...starlette.extension import mounts_in
+from ...starlette.extension import owners_in
 from ...values import Secret
 from .application import Application, NoResponse, Response, Session, table_of
 
@@ -31,7 +31,7 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
         site: of the `ConfigureAuth` that is checked.
         users: the mapped class or table of the app's users; they aren't searched here.
     """
-    around = next((around for mount, around in mounts_in(app) if mount.owner._site is site), None)
+    around = next((around for owner, around in owners_in(app) if owner._site is site), None)
     if around is None:
         return None
     inner = "".join(one.path for one in around if isinstance(one, Mount))

@@ -28,6 +28,7 @@ __all__ = [
     "claim_attempt",
     "create_state",
     "forget_browser",
+    "is_marked",
     "random_state",
     "recall_outcome",
     "save_account",
@@ -106,11 +107,11 @@ class SignInKind(ABC):
         """Whether this user may start; False redirects to `next` instead. Raises what the error page should say."""
         return True
 
-    def needs_session(self) -> bool:
+    def needs_session(self, by_bearer: bool) -> bool:
         """Whether a callback without a session user should be reloaded to get a SameSite=Strict session cookie."""
         return False
 
-    def defers_exchange(self) -> bool:
+    def defers_exchange(self, by_bearer: bool) -> bool:
         """Whether a callback without a user leaves the exchange to a page that sends a bearer token."""
         return False
 
@@ -154,15 +155,17 @@ async def create_state(
     next: str | None,
     replace: bool,
     navigated: bool,
+    by_bearer: bool = False,
 ) -> str:
     """Create and store a state for this browser; return the URL at Configure that contains it.
 
     Args:
         navigated: the browser goes to that URL. A script that gets it may not, so its attempt is deleted first.
+        by_bearer: the start had a bearer token, which the callback won't have.
     """
     site, now = kind.site, kind.site.clock()
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
-    state, verifier = random_state(kind, cookie), Secret(secrets.token_urlsafe(32))
+    state, verifier = random_state(kind, cookie, by_bearer), Secret(secrets.token_urlsafe(32))
     url = kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
@@ -196,24 +199,26 @@ async def save_attempt(site: Site, record: PendingSignIn, *, limit: int = OPEN_L
     await UseStore(lambda stores: stores.states.put(record, limit=limit, now=site.clock()))
 
 
-def random_state(kind: SignInKind, cookie: BrowserCookie) -> Secret:
+def random_state(kind: SignInKind, cookie: BrowserCookie, by_bearer: bool = False) -> Secret:
     """Return 256 random bits and a mark.
 
-    The mark only distinguishes an expired attempt of this browser from one of another; it proves nothing else.
+    The mark distinguishes an expired attempt of this browser from one of another, and one that a bearer token started;
+    it proves nothing else.
     """
     random = secrets.token_urlsafe(32)
-    return Secret(random + _mark(random, kind, cookie))
+    return Secret(random + _mark(random, kind, cookie, by_bearer))
 
 
-def _mark(random: str, kind: SignInKind, cookie: BrowserCookie) -> str:
-    made_for = f"{kind.intent}:{kind.site.agent}:{random}"
+def _mark(random: str, kind: SignInKind, cookie: BrowserCookie, by_bearer: bool) -> str:
+    made_for = f"{kind.intent}{'+bearer' if by_bearer else ''}:{kind.site.agent}:{random}"
     mark = hmac.new(cookie.binding.encode(), made_for.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(mark)[:MARK].decode()
 
 
-def _is_of(state: Secret, kind: SignInKind, cookie: BrowserCookie) -> bool:
+def is_marked(state: Secret, kind: SignInKind, cookie: BrowserCookie, *, by_bearer: bool) -> bool:
+    """Whether a state was made for this browser, by a start with a bearer token or by one without."""
     plain = state.reveal()
-    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], kind, cookie))
+    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], kind, cookie, by_bearer))
 
 
 async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
@@ -244,7 +249,8 @@ async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie:
             )
         )
         if seen is None:
-            code = Code.EXPIRED if _is_of(state, kind, cookie) else Code.WRONG_BROWSER
+            known = any(is_marked(state, kind, cookie, by_bearer=by_bearer) for by_bearer in (False, True))
+            code = Code.EXPIRED if known else Code.WRONG_BROWSER
             raise SignInError(code, "no attempt of this browser has this state")
         if seen.claimed_at is None:
             raise SignInError(

@@ -22,6 +22,7 @@ from .attempts import (
     Outcome,
     SignInKind,
     claim_attempt,
+    is_marked,
     random_state,
     recall_outcome,
     save_attempt,
@@ -119,7 +120,7 @@ async def _finish_attempt(
     try:
         if returned.redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
-        if user_id is None and kind.defers_exchange():
+        if user_id is None and kind.defers_exchange(is_marked(returned.state, kind, cookie, by_bearer=True)):
             outcome, response = await _defer_exchange(kind, record, returned, cookie)
         elif not kind.check_user(record, user_id):
             outcome, response = _redirect(record.next or kind.after)

@@ -66,11 +66,11 @@ class LinkKind(SignInKind):
             raise _signed_out()
         return True
 
-    def needs_session(self) -> bool:
-        return self.site.session
+    def needs_session(self, by_bearer: bool) -> bool:
+        return not self.defers_exchange(by_bearer)
 
-    def defers_exchange(self) -> bool:
-        return not self.site.session
+    def defers_exchange(self, by_bearer: bool) -> bool:
+        return by_bearer if self.site.session is None else not self.site.session
 
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         check_starter(record, user_id)

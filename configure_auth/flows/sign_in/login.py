@@ -344,7 +344,8 @@ class Login(SignInFeature):
         client = OAuthOptions.of(settings, self.scopes, self.resource)
         kind = LoginKind(site=self.site, after=self.home, on_login=self.on_login, client=client)
         object.__setattr__(self, "sign_in", kind)
-        check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))
+        if not self.may_move:
+            check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))
 
 
 def _tokens(grant: TokenGrant) -> str:

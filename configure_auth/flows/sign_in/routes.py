@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode, urlsplit
@@ -22,7 +23,7 @@ from ..effects import AskApp
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
-from .attempts import SignInKind, create_state, decline_start
+from .attempts import SignInKind, create_state, decline_start, is_marked
 from .callback import complete_sign_in, read_callback, read_finish
 
 __all__ = ["SIGN_IN_ROUTES", "SignInFeature", "finish", "reload_first"]
@@ -159,7 +160,8 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         return _leave_frame(feature, request, app_url, again)
     proof = site.confirmation(cookie, feature.path, again)
     confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
-    if feature.sign_in.defers_exchange() and request.is_cross_site:
+    by_bearer = "authorization" in request.headers
+    if feature.sign_in.defers_exchange(by_bearer) and request.is_cross_site:
         raise SignInError(
             Code.CROSS_SITE, "the page and this API must be of one site, or the browser drops the cookie of the start"
         )
@@ -181,6 +183,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         next=destination,
         replace=asked.get("replace") == "1",
         navigated=request.is_navigation,
+        by_bearer=by_bearer,
     )
     if request.wants_json:
         return Response(status=200, json={"url": url}, cookie=cookie)
@@ -221,7 +224,9 @@ async def callback(feature: SignInFeature, request: Request) -> Response:
         return Response.to_prefetch(request)
     cookie = _require_cookie(feature, request)
     user_id = await current_user(site)
-    if request.may_lack_strict_cookies and (request.lacks_strict_session or (user_id is None and kind.needs_session())):
+    by_bearer = is_marked(returned.state, kind, cookie, by_bearer=True)
+    lacks_user = user_id is None and kind.needs_session(by_bearer)
+    if request.may_lack_strict_cookies and (request.lacks_strict_session or lacks_user):
         return Response(status=200, page=ui.ReloadPage())
     completed = await complete_sign_in(kind, returned, cookie, user_id)
     if completed is None:
@@ -268,11 +273,20 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     if code is Code.CANCELLED:
         return Response.redirect(with_query(feature.after_cancel or onward, "configure", "cancelled"))
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
-    may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not feature.sign_in.defers_exchange()
+    may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
     sentence = error.sentence if isinstance(error, LoginRefused) else None
     page = ui.ErrorPage(code, retry, onward, sentence)
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
+
+
+def _needs_bearer(feature: SignInFeature, request: Request) -> bool:
+    """Whether the attempt of a failed request was started with a bearer token, as far as the request shows."""
+    by_bearer = "authorization" in request.headers
+    with suppress(SettingsError, SignInError):
+        cookie = _require_cookie(feature, request)
+        by_bearer = by_bearer or is_marked(read_callback(request).state, feature.sign_in, cookie, by_bearer=True)
+    return feature.sign_in.defers_exchange(by_bearer)
 
 
 def _onward(request: Request, location: str) -> Response:
