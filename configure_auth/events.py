@@ -1,48 +1,51 @@
-"""Events: typed values, emitted after the commit to handlers whose failure changes nothing else."""
+"""Events: typed values, emitted after the commit to handlers whose failure changes nothing else.
+
+A new event is a class here; `EVENTS`, the signals of Flask and the handlers of Starlette follow.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeVar, dataclass_transform
 
 from .errors import Code
 from .values import Intent, Kind, LinkedAccount
 
-__all__ = [
-    "EVENTS",
-    "AccountLinked",
-    "AccountUnlinked",
-    "AgentClaimed",
-    "Event",
-    "JourneyCompleted",
-    "LinkFailed",
-    "LoggedIn",
-    "ReconnectNeeded",
-    "SenderLinked",
-    "SenderUnlinked",
-    "SignInStarted",
-    "TokenRefreshed",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignInStarted:
+class Event:
+    """Base class of all events."""
+
+
+_E = TypeVar("_E", bound=Event)
+_events: list[type[Event]] = []
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _event(cls: type[_E]) -> type[_E]:
+    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    _events.append(made)
+    return made
+
+
+@_event
+class SignInStarted(Event):
     """A browser was redirected to Configure. `user_id` is None if no user was signed in."""
 
     intent: Intent
     user_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountLinked:
+@_event
+class AccountLinked(Event):
     """A signed-in user connected Configure. `moved_from` is the user who had this Configure user before, if any."""
 
     account: LinkedAccount
     moved_from: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkFailed:
+@_event
+class LinkFailed(Event):
     """A link or a login ended without success, or was cancelled."""
 
     intent: Intent
@@ -50,8 +53,8 @@ class LinkFailed:
     user_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountUnlinked:
+@_event
+class AccountUnlinked(Event):
     """A user's connection was deleted here. Configure has no revocation endpoint, so tokens live on there."""
 
     user_id: str
@@ -59,43 +62,43 @@ class AccountUnlinked:
     kinds: tuple[Kind, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedIn:
+@_event
+class LoggedIn(Event):
     """A user signed in with Configure, and the app's `on_login` returned its id."""
 
     account: LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefreshed:
+@_event
+class TokenRefreshed(Event):
     """A new pair of OAuth tokens was saved."""
 
     account: LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconnectNeeded:
+@_event
+class ReconnectNeeded(Event):
     """Configure no longer accepts the stored token, confirmed once; the user must reconnect."""
 
     account: LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JourneyCompleted:
+@_event
+class JourneyCompleted(Event):
     """The sender of a message followed the link and approved the agent. `account.user_id` is a keyed hash."""
 
     account: LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderLinked:
+@_event
+class SenderLinked(Event):
     """The sender of a message was recognized by phone as a user who has approved the agent."""
 
     account: LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderUnlinked:
+@_event
+class SenderUnlinked(Event):
     """The link of a message's sender was deleted.
 
     `why`: "contradicted": the next message came from the phone of another Configure user than the one who followed the
@@ -107,39 +110,13 @@ class SenderUnlinked:
     why: Literal["contradicted", "unproven", "invalid", "disconnected", "forgotten"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentClaimed:
+@_event
+class AgentClaimed(Event):
     """A user claimed an agent that had no owner."""
 
     agent_id: str
     user_id: str
 
 
-Event: TypeAlias = (
-    SignInStarted
-    | AccountLinked
-    | LinkFailed
-    | AccountUnlinked
-    | LoggedIn
-    | TokenRefreshed
-    | ReconnectNeeded
-    | JourneyCompleted
-    | SenderLinked
-    | SenderUnlinked
-    | AgentClaimed
-)
-
-EVENTS: tuple[type[Event], ...] = (
-    SignInStarted,
-    AccountLinked,
-    LinkFailed,
-    AccountUnlinked,
-    LoggedIn,
-    TokenRefreshed,
-    ReconnectNeeded,
-    JourneyCompleted,
-    SenderLinked,
-    SenderUnlinked,
-    AgentClaimed,
-)
+EVENTS: tuple[type[Event], ...] = tuple(_events)
 """All events; each adapter creates its signals or handlers from it."""

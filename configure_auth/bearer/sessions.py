@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, TypeVar
 
 from ..client.call import Call, Response
 from ..client.transport import AsyncTransport, Transport
 from ..client.wire import read_response
 from ..errors import BearerError, ConfigureError, SettingsError
 from ..values import Secret
+
+T = TypeVar("T")
 
 _TIMEOUT: Final = 5.0
 _RETRY_AFTER: Final = 30.0
@@ -50,27 +52,21 @@ class SupabaseSession:
             parse=_user_id,
         )
 
-    def require(self, call: Call[str | None] | None, user_id: str | None) -> None:
-        """Send the request, and refuse a user whose session has ended.
+    def send(self, call: Call[T]) -> T:
+        """Send the request and return its value."""
+        return call.parse(self._transport.send(call))
 
-        Raises:
-            BearerError: it has, or Supabase can't be asked now.
-        """
-        if call is not None and user_id is not None:
-            try:
-                response: Response | ConfigureError = self._transport.send(call)
-            except ConfigureError as error:
-                response = error
-            _compare(call, response, user_id)
+    async def asend(self, call: Call[T]) -> T:
+        """`send`, awaited."""
+        return call.parse(await self._awaited.send(call))
 
-    async def arequire(self, call: Call[str | None] | None, user_id: str | None) -> None:
-        """`require`, awaited."""
-        if call is not None and user_id is not None:
-            try:
-                response: Response | ConfigureError = await self._awaited.send(call)
-            except ConfigureError as error:
-                response = error
-            _compare(call, response, user_id)
+    async def refusal(self, call: Call[str | None], user_id: str) -> BearerError | None:
+        """Ask for the session; return why its user is refused: it has ended, or Supabase can't be asked now."""
+        try:
+            found = await call
+        except ConfigureError as error:
+            return BearerError(f"Supabase can't be asked for the session ({error.code})", retry_after=_RETRY_AFTER)
+        return None if found == user_id else BearerError("the bearer token was refused: its session has ended")
 
 
 def _user_id(response: Response) -> str | None:
@@ -78,19 +74,3 @@ def _user_id(response: Response) -> str | None:
     if response.status in (401, 403, 404):
         return None
     return read_response(response, "the session check").required_text("id")
-
-
-def _compare(call: Call[str | None], response: Response | ConfigureError, user_id: str) -> None:
-    try:
-        found = _raised(response) if isinstance(response, ConfigureError) else call.parse(response)
-    except ConfigureError as error:
-        code = error.code
-    else:
-        if found != user_id:
-            raise BearerError("the bearer token was refused: its session has ended")
-        return
-    raise BearerError(f"Supabase can't be asked for the session ({code})", retry_after=_RETRY_AFTER)
-
-
-def _raised(error: ConfigureError) -> NoReturn:
-    raise error

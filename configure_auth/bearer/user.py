@@ -10,13 +10,16 @@ import base64
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from ..client.wire import is_token, json_object
 from ..errors import BearerError, SettingsError
+from ..runtime.drivers import arun, run
+from ..runtime.effects import Effect
 from ..runtime.loops import settled
 from ..settings import require_origin
 from ..values import Secret
@@ -34,12 +37,9 @@ T = TypeVar("T")
 Refuse: TypeAlias = Callable[[Claims], str | None]
 """Why a token that is valid otherwise is refused, as a sentence for the log; None to accept it."""
 
-Judging: TypeAlias = Generator[Future[None], None, Claims | BearerError | None]
-"""Yields what must be waited for; returns the claims, None without a token, or why the token is refused."""
-
 _LIMIT = 8192
 _LONGEST_LEEWAY = 300
-_LONGEST_WAIT = 10.0  # of one attempt to fetch keys; it ends by itself before
+_LONGEST_WAIT = 10.0
 # As a whole word (RFC 9110 section 5.6.2), alone or in a list: whatever else is wrong, somebody meant to be known.
 _MENTIONED = re.compile(r"(?:^|,)[ \t]*bearer(?![A-Za-z0-9!#$%&'*+.^_`|~-])", re.ASCII | re.IGNORECASE)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII | re.IGNORECASE)
@@ -53,6 +53,13 @@ _FIREBASE_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 _COGNITO_POOL = re.compile(r"([a-z0-9-]{1,40})_[A-Za-z0-9]{1,55}", re.ASCII)
 _ENTRA_TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _OKTA_SERVER = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled(Effect[None]):
+    """Wait for a fetch of keys, 10 seconds at most; it ends by itself before."""
+
+    fetch: Future[None]
 
 
 class BearerOptions(TypedDict, total=False):
@@ -350,52 +357,39 @@ class BearerUser:
             BearerError: there is a bearer token, and it isn't valid or can't be validated now. A warning in the log
                 has the cause, and nothing of the token.
         """
-        asked = self._ask(authorization)
+        judging = self._judge(authorization)
         del authorization
-        return self._id(self._answer(*asked))
+        return self._id(_raised(run(judging, self._perform)))
 
     def verified_claims(self, authorization: Sequence[str]) -> Claims | None:
         """`user_id` with all claims of the token."""
-        asked = self._ask(authorization)
+        judging = self._judge(authorization)
         del authorization
-        return self._answer(*asked)
+        return _raised(run(judging, self._perform))
 
     async def auser_id(self, authorization: Sequence[str]) -> str | None:
         """`user_id`, awaited, on asyncio and on trio."""
-        asked = self._ask(authorization)
+        judging = self._judge(authorization)
         del authorization
-        return self._id(await self._aanswer(*asked))
+        return self._id(_raised(await arun(judging, self._aperform)))
 
     async def averified_claims(self, authorization: Sequence[str]) -> Claims | None:
         """`verified_claims`, awaited."""
-        asked = self._ask(authorization)
+        judging = self._judge(authorization)
         del authorization
-        return await self._aanswer(*asked)
+        return _raised(await arun(judging, self._aperform))
 
-    def _ask(self, authorization: Sequence[str]) -> tuple[Judging, Call[str | None] | None]:
-        return self._judge(authorization), self._session.call(authorization) if self._session else None
+    def _perform(self, effect: Any) -> Any:
+        if isinstance(effect, _Settled):
+            return wait((effect.fetch,), _LONGEST_WAIT)
+        assert self._session is not None
+        return self._session.send(effect)
 
-    def _answer(self, judging: Judging, call: Call[str | None] | None) -> Claims | None:
-        try:
-            while True:
-                wait((next(judging),), _LONGEST_WAIT)
-        except StopIteration as stop:
-            judged = stop.value
-        claims = _raised(judged)
-        if self._session:
-            self._session.require(call, self._id(claims))
-        return claims
-
-    async def _aanswer(self, judging: Judging, call: Call[str | None] | None) -> Claims | None:
-        try:
-            while True:
-                await settled(next(judging), _LONGEST_WAIT)
-        except StopIteration as stop:
-            judged = stop.value
-        claims = _raised(judged)
-        if self._session:
-            await self._session.arequire(call, self._id(claims))
-        return claims
+    async def _aperform(self, effect: Any) -> Any:
+        if isinstance(effect, _Settled):
+            return await settled(effect.fetch, _LONGEST_WAIT)
+        assert self._session is not None
+        return await self._session.asend(effect)
 
     def _id(self, claims: Claims | None) -> str | None:
         return None if claims is None else claims[self._user_claim]
@@ -405,7 +399,9 @@ class BearerUser:
         def __call__(self, *_: object) -> NoReturn:
             raise SettingsError("as user_id= take BearerUser from configure_auth.flask or configure_auth.starlette")
 
-    def _judge(self, authorization: Sequence[str]) -> Judging:
+    async def _judge(self, authorization: Sequence[str]) -> Claims | BearerError | None:
+        """Return the claims, None without a token, or why it is refused: a traceback would have the token in it."""
+        asking = self._session.call(authorization) if self._session else None
         try:
             token = _token(authorization)
             if token is None:
@@ -414,12 +410,12 @@ class BearerUser:
             key_id = self._key_id(token)
             flight = self._keys.refresh(key_id)
             if flight is not None:
-                yield flight
+                await _Settled(flight)
             if self._keys.find(key_id) is None and self._keys.retry_after is not None:
                 return BearerError("the issuer's keys can't be had now", retry_after=self._keys.retry_after)
             payload = self._keys.signed(token, key_id)
             del token
-            return self._claims(payload)
+            claims = self._claims(payload)
         except _Refused as refused:
             log.warning("a bearer token was refused: %s", refused)
             # An app's own reason is for the log alone.
@@ -428,6 +424,9 @@ class BearerUser:
                 f"the bearer token was refused: {refused}",
                 challenge=f'Bearer error="invalid_token", error_description="the token was refused: {shown}"',
             )
+        if self._session is None or asking is None:
+            return claims
+        return await self._session.refusal(asking, claims[self._user_claim]) or claims
 
     def _key_id(self, token: tuple[str, ...]) -> tuple[str | None, str]:
         """Which key a token names. What else its header has (`jwk`, `jku`, `x5u`, `x5c`) is nobody's word."""
