@@ -41,6 +41,7 @@ from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
+from ..ui import DISCONNECT
 from ..values import Kind, LinkedAccount, Secret, UserId
 from .request import (
     FlaskApp,
@@ -353,9 +354,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         installed = self._installed()
         return installed.run(installed.all_features.button(flow, next, look))
 
-    def disconnect_form(
-        self, fields: Mapping[str, object] | None = None, *, label: str = "Disconnect Configure"
-    ) -> Markup:
+    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str = DISCONNECT) -> Markup:
         """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
 
         Args:

@@ -50,6 +50,7 @@ from ..runtime.verbs import Awaited
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
+from ..ui import DISCONNECT
 from ..values import Kind, LinkedAccount, Secret, UserId
 from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
 
@@ -213,9 +214,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         """
         return await self._run(self._features.element(next), request)
 
-    def disconnect_form(
-        self, fields: Mapping[str, object] | None = None, *, label: str = "Disconnect Configure"
-    ) -> Markup:
+    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str = DISCONNECT) -> Markup:
         """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
 
         Args:

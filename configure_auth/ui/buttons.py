@@ -10,8 +10,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from configure_auth.ui.hrefs import checked_href
-from configure_auth.ui.templating import fill
+from configure_auth.ui.templating import checked_href, fill
+from configure_auth.ui.wording import CONTINUE
 
 Theme = Literal["light", "dark", "auto"]
 
@@ -41,10 +41,6 @@ _AUTO = _Look(
 )
 
 _LOOKS: dict[str, _Look] = {"light": _LIGHT, "dark": _DARK, "auto": _AUTO}
-
-
-CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
-"""The labels: of a first sign-in, and of a connection that must be renewed."""
 
 
 def button(href: str, *, label: str = CONTINUE, theme: Theme = "light") -> Markup:

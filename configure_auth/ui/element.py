@@ -7,8 +7,8 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from configure_auth.ui.buttons import button
-from configure_auth.ui.hrefs import checked_href
-from configure_auth.ui.templating import fill
+from configure_auth.ui.templating import checked_href, fill
+from configure_auth.ui.wording import ONE_MORE_STEP
 
 ELEMENT_SCRIPT = files(__package__).joinpath("element.js").read_text(encoding="utf-8")
 """The script that `element` loads from the app itself, so that no policy has to allow an inline one."""
@@ -44,6 +44,7 @@ def element(
         "script": script,
         "session": session,
         "button": button(start, theme="auto"),
+        "one_more_step": ONE_MORE_STEP,
         "next": None if next is None else checked_href(next),
         "connectors": ",".join(connectors),
     }

@@ -1,24 +1,45 @@
-"""The small pages of a sign-in, one frozen value each; `render` turns one into HTML."""
+"""The small pages of a sign-in, one frozen value each, and the policy they are served with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import assert_never
+
+from markupsafe import Markup
 
 from configure_auth.errors import Code
-from configure_auth.ui.hrefs import checked_href
+from configure_auth.ui import wording
+from configure_auth.ui.buttons import button
+from configure_auth.ui.templating import checked_href, fill
 from configure_auth.values import Intent
 
+# A browser turns CRLF into LF before it hashes, so we do too.
+_STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{_STYLE_HASH}'",
+        "img-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""The `Content-Security-Policy` header of every page of ours: nothing loads, and only our own style applies."""
+
 
 @dataclass(frozen=True, slots=True)
-class ConfirmPage:
-    """Asks before a start that came from another site, or from a typed address.
+class _StartPage:
+    """A page with the button that starts a sign-in.
 
     Args:
-        intent: what going on would do, "link" or "login".
-        href: the same start on this origin; a click on the page's own link is what tells it from the first request.
-
-    Raises:
-        ValueError: the href isn't a path or an absolute http(s) address.
+        intent: what it starts, "link" or "login".
+        href: the start, a path or an absolute http(s) address; any other is a ValueError.
     """
 
     intent: Intent
@@ -28,23 +49,16 @@ class ConfirmPage:
         checked_href(self.href)
 
 
-@dataclass(frozen=True, slots=True)
-class FramePage:
-    """Leads out of a frame, in which a sign-in can't be shown. The only page that may be framed; it has no secret.
+class ConfirmPage(_StartPage):
+    """Asks before a start that came from another site, or from a typed address; a click on its button goes on."""
 
-    Args:
-        intent: "link" or "login".
-        href: the start, for the whole window.
+    __slots__ = ()
 
-    Raises:
-        ValueError: the href isn't a path or an absolute http(s) address.
-    """
 
-    intent: Intent
-    href: str
+class FramePage(_StartPage):
+    """Leads out of a frame, in which a sign-in can't be shown. The only page that may be framed; it has no secret."""
 
-    def __post_init__(self) -> None:
-        checked_href(self.href)
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +102,44 @@ class ErrorPage:
 
 
 Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | ErrorPage
+
+
+def content_security_policy(page: Page | None) -> str:
+    """Return the `Content-Security-Policy` header of a page, or of a response without one."""
+    if isinstance(page, FramePage):
+        return CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
+    return CONTENT_SECURITY_POLICY
+
+
+def render(page: Page) -> str:
+    """Turn a page into a whole HTML document.
+
+    Serve it with `content_security_policy(page)` as its header, and as `no-store`.
+
+    Args:
+        page: one of the values of `configure_auth.ui.pages`.
+
+    Returns:
+        The document. It loads nothing and runs nothing.
+    """
+    values: dict[str, object] = {"style": Markup(_STYLE), "wording": wording}  # noqa: S704  # a file of this package
+    match page:
+        case ConfirmPage(intent, href):
+            text = wording.CONFIRM_LINK if intent == "link" else wording.CONFIRM_LOGIN
+            values |= {"text": text, "button": button(href, theme="auto"), "aside": wording.CONFIRM_ASIDE}
+        case FramePage(intent, href):
+            text = wording.FRAME_LINK if intent == "link" else wording.FRAME_LOGIN
+            values |= {"text": text, "button": button(href, theme="auto")}
+        case ReloadPage():
+            values |= {"text": wording.RELOAD, "refresh": 0}
+        case WaitPage():
+            values |= {"text": wording.WAIT, "refresh": 1}
+        case TerminalPage():
+            values |= {"text": wording.TERMINAL}
+        case ErrorPage():
+            text = wording.text_of(page.code)
+            sentence = (page.sentence or "").strip() or text.sentence
+            values |= {"text": replace(text, sentence=sentence), "error": page}
+        case _:
+            assert_never(page)
+    return fill("page.html", values)

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001  # pages for people have typographic apostrophes
-"""Texts of the error pages, one for each code."""
+"""Every text that a user reads: of the pages, of the buttons, and of an error page for each code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from types import MappingProxyType
 from configure_auth.errors import Code
 from configure_auth.values import STATE_LIFETIME
 
+LANGUAGE = "en"
+"""The language of the texts, for a page's `lang`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of the error page for one code.
+    """Text of a page.
 
     Args:
         heading: what happened, in a few words.
@@ -23,8 +26,37 @@ class Text:
 
     heading: str
     sentence: str
-    way_on: str
+    way_on: str = ""
 
+
+CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
+"""Labels of the button: of a first sign-in, and of a connection that must be renewed."""
+
+DISCONNECT = "Disconnect Configure"
+RETRY, BACK, SUPPORT = "Try again", "Go back", "For support:"
+ONE_MORE_STEP = "One more step: let this app in."
+"""Beside the button, below Configure's element."""
+
+CONFIRM_LINK = Text(
+    "Connect your account with Configure?",
+    "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a moment "
+    "and choose what it may share with this site. Then you come back, and your account here is connected with your "
+    "Configure profile.",
+)
+CONFIRM_LOGIN = Text(
+    "Sign in with Configure?",
+    "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a moment "
+    "and sign in with your phone number. Then you come back, and you’re signed in here.",
+)
+CONFIRM_ASIDE = "If you didn’t mean to, close this page. Nothing has happened yet."
+
+_WHOLE_WINDOW = "This goes on in the whole window. Then you come back to this site."
+FRAME_LINK = Text("Connect your account with Configure", _WHOLE_WINDOW)
+FRAME_LOGIN = Text("Sign in with Configure", _WHOLE_WINDOW)
+
+RELOAD = Text("One moment", "You’re back from Configure, and we’re finishing here. If this page stays, reload it.")
+WAIT = Text("One moment", "We’re finishing with Configure. This page goes on by itself; if it stays, reload it.")
+TERMINAL = Text("You can close this window", "The terminal says what came of it.")
 
 texts: Mapping[Code, Text] = MappingProxyType(
     {

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from ...flows.effects import Flow
 from .deployment import Deployment
 from .findings import End, Finding, Result, catch_errors, errors_as_findings, skipped
+from .report import Report
 
 T = TypeVar("T")
 
@@ -40,14 +41,6 @@ class Perform(Protocol):
     def __call__(self, flow: Flow[T], /) -> T: ...
 
 
-class Progress(Protocol):
-    """Is called when a check starts and when it has ended."""
-
-    def started(self, title: str) -> None: ...
-
-    def ended(self, result: Result) -> None: ...
-
-
 def perform_check(perform: Perform, check: Callable[[], Flow[T]]) -> T | Finding:
     """Perform a flow; whatever it raises becomes a finding."""
     with closing(errors_as_findings(check)) as flow:  # the app may fail before it starts the flow
@@ -58,7 +51,7 @@ def run_checks(
     checks: Iterable[Check],
     deployment: Deployment,
     perform: Perform,
-    progress: Progress,
+    report: Report,
     earlier: Mapping[str, Result],
 ) -> dict[str, Result]:
     """Run checks one after the other; return their results after the `earlier` ones."""
@@ -66,10 +59,10 @@ def run_checks(
     for check in checks:
         finding = unmet_need(results, needs=check.needs, after=check.after)
         if finding is None:
-            progress.started(check.title)
+            report.started(check.title)
             finding = perform_check(perform, partial(check.flow, deployment))
         results[check.name] = Result(name=check.name, title=check.title, finding=finding)
-        progress.ended(results[check.name])
+        report.ended(results[check.name])
     return results
 
 

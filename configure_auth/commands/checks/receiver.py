@@ -28,14 +28,11 @@ _HEADERS = {
 class Receiver:
     """Waits for the callback of a sign-in."""
 
-    def __init__(self, callbacks: queue.Queue[Mapping[str, str]], foreign: threading.Event) -> None:
-        self._callbacks = callbacks
-        self._foreign = foreign
-
-    @property
-    def got_foreign_callback(self) -> bool:
+    def __init__(self, started: StartedSignIn) -> None:
+        self._started = started
+        self._callbacks: queue.Queue[Mapping[str, str]] = queue.Queue()
+        self.got_foreign_callback = False
         """Whether there was a callback that doesn't belong to this sign-in."""
-        return self._foreign.is_set()
 
     def wait(self, seconds: float) -> Mapping[str, str] | None:
         """Return the callback's parameters; None if there was none in time."""
@@ -44,38 +41,14 @@ class Receiver:
         except queue.Empty:
             return None
 
+    def receive(self, parameters: Mapping[str, str]) -> None:
+        """End the wait with these parameters."""
+        self._callbacks.put(parameters)
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = 30
-    """Seconds that a connection may be silent."""
-
-    def __init__(
-        self,
-        started: StartedSignIn,
-        callbacks: queue.Queue[Mapping[str, str]],
-        foreign: threading.Event,
-        *given: object,
-    ) -> None:
-        self._started = started
-        self._callbacks = callbacks
-        self._foreign = foreign
-        super().__init__(*given)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        parameters = self._callback()
-        if parameters is None:
-            self._respond(404, b"")
-        else:
-            try:
-                self._respond(200, _PAGE)
-            finally:
-                # The sign-in counts even if the window was closed meanwhile.
-                self._callbacks.put(parameters)
-
-    def _callback(self) -> Mapping[str, str] | None:
+    def read(self, target: str) -> Mapping[str, str] | None:
         """Return the parameters of this sign-in's callback; None for any other request."""
         try:
-            parts = urlsplit(self.path)
+            parts = urlsplit(target)
             pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)
         except ValueError:
             return None
@@ -85,8 +58,28 @@ class _Handler(BaseHTTPRequestHandler):
         state = parameters.get("state", "").encode()
         if len(parameters) == len(pairs) and secrets.compare_digest(state, self._started.state.reveal().encode()):
             return parameters
-        self._foreign.set()
+        self.got_foreign_callback = True
         return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 30
+    """Seconds that a connection may be silent."""
+
+    def __init__(self, receiver: Receiver, *given: object) -> None:
+        self._receiver = receiver
+        super().__init__(*given)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        parameters = self._receiver.read(self.path)
+        if parameters is None:
+            self._respond(404, b"")
+        else:
+            try:
+                self._respond(200, _PAGE)
+            finally:
+                # The sign-in counts even if the window was closed meanwhile.
+                self._receiver.receive(parameters)
 
     def _respond(self, status: int, page: bytes) -> None:
         self.send_response(status)
@@ -136,9 +129,8 @@ def receiving(started: StartedSignIn) -> Iterator[Receiver]:
     """
     parts = urlsplit(started.callback)
     port = parts.port or 80
-    callbacks: queue.Queue[Mapping[str, str]] = queue.Queue()
-    foreign = threading.Event()
-    handler = partial(_Handler, started, callbacks, foreign)
+    receiver = Receiver(started)
+    handler = partial(_Handler, receiver)
     with ExitStack() as stack:
         for family, host in _addresses(parts.hostname or ""):
             server = stack.enter_context(_Server(family, (host, port), handler))
@@ -148,7 +140,7 @@ def receiving(started: StartedSignIn) -> Iterator[Receiver]:
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.shutdown)
-        yield Receiver(callbacks, foreign)
+        yield receiver
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:

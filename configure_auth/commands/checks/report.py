@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TextIO
 
 import click
 
-from .check import Progress
 from .findings import End, Result
 
 _LOOK = {
@@ -23,36 +22,35 @@ _LOOK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Report(Progress):
+class Report:
     """Output of the results as they come, of the sign-in's URL, and of a summary. `out` defaults to standard output."""
 
     out: TextIO | None = None
 
+    def started(self, title: str) -> None:
+        """Is called when a check starts. Logs and JSON have results only."""
+
+    def ended(self, result: Result) -> None:
+        """Is called when a check has ended."""
+
     def show_sign_in(self, url: str) -> None:
         """Show the URL at which to sign in."""
+        click.echo(f"sign in: {url}", self.out)
 
     def summarize(self, results: Sequence[Result]) -> None:
         """Write the end of the report."""
+        click.echo(_summary(results), self.out)
 
 
 @dataclass(frozen=True, slots=True)
 class LineReport(Report):
     """A line for each check, and its remedy below it; for logs and pipes."""
 
-    def started(self, title: str) -> None:
-        """Write nothing: a log has results only."""
-
     def ended(self, result: Result) -> None:
         finding = result.finding
         click.echo(_escaped(f"{finding.end.value:8}{result.title}: {finding.found}"), self.out)
         if finding.remedy is not None:
             click.echo(_escaped(f"        do: {finding.remedy}"), self.out)
-
-    def show_sign_in(self, url: str) -> None:
-        click.echo(f"sign in: {url}", self.out)
-
-    def summarize(self, results: Sequence[Result]) -> None:
-        click.echo(_summary(results), self.out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +89,11 @@ class TerminalReport(Report):
 class JsonReport(Report):
     """One JSON object at the end; the sign-in's URL goes to standard error."""
 
-    def started(self, title: str) -> None:
-        """Write nothing until the end."""
-
-    def ended(self, result: Result) -> None:
-        """Write nothing until the end."""
-
     def show_sign_in(self, url: str) -> None:
         click.echo(f"sign in: {url}", err=True)
 
     def summarize(self, results: Sequence[Result]) -> None:
-        checks = [
-            {
-                "name": result.name,
-                "title": result.title,
-                "end": result.finding.end.value,
-                "found": result.finding.found,
-                "remedy": result.finding.remedy,
-            }
-            for result in results
-        ]
+        checks = [{"name": one.name, "title": one.title, **asdict(one.finding)} for one in results]
         click.echo(json.dumps({"exit_code": exit_code(results), "checks": checks}, indent=2), self.out)
 
 
