@@ -81,4 +81,4 @@ def test_on_login_returns_an_id_of_any_kind(make_web: MakeWeb, user_id: object) 
             assert browser.login().headers["location"] == "/"
 
     assert known == [None, str(user_id)]
-    assert web.people.events[-1].account.user_id == str(user_id)  # type: ignore[union-attr]
+    assert web.people.events[-1].account.user_id == str(user_id)  # type: ignore[attr-defined]

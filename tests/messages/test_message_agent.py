@@ -344,7 +344,7 @@ def test_a_bot_hears_of_its_own_events(
     assert bot.forget() is True
 
     assert [type(event) for event in heard] == [SenderLinked, SenderUnlinked]
-    assert heard[0].account.configure_user_id == ada.user_id  # type: ignore[union-attr]
+    assert heard[0].account.configure_user_id == ada.user_id  # type: ignore[attr-defined]
     assert caplog.text.count("a handler of Sender") == 2
     # Each process tells of what it did.
     assert platform.events == []

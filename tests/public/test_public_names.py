@@ -44,7 +44,7 @@ def exported(module: str) -> list[str]:
     """What a module says that it exports, or else what is defined in it without an underscore."""
     found = import_module(module)
     names = (name for name, value in vars(found).items() if getattr(value, "__module__", module) == module)
-    return sorted(getattr(found, "__all__", None) or filter(lambda name: name[0].isalpha(), names))
+    return sorted(getattr(found, "__all__", filter(lambda name: name[0].isalpha(), names)))
 
 
 def test_listed_names_are_those_of_the_modules() -> None:

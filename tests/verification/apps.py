@@ -23,6 +23,7 @@ from configure_auth.commands.checks.app_checks import APP_CHECKS
 from configure_auth.commands.checks.check import run_checks
 from configure_auth.commands.checks.deployment import Deployment
 from configure_auth.commands.checks.findings import Finding, Result, passed
+from configure_auth.commands.checks.report import Report
 from configure_auth.commands.checks.run import describe
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
@@ -109,18 +110,12 @@ def judged(
         environment=environment or {},
     )
     made = Result(name="app", title="the app", finding=passed("was made"))
-    results = run_checks(APP_CHECKS, deployment, target.perform, _Silence(), {"app": made})
+    results = run_checks(APP_CHECKS, deployment, target.perform, Report(), {"app": made})
     for result in results.values():
         told = repr(result)
         assert not any(secret in told for secret in (*PLANTED.values(), *secrets)), result.name
         assert repr(deployment).count("planted") == 0
     return {name: result.finding for name, result in results.items()}
-
-
-class _Silence:
-    def started(self, title: str) -> None: ...
-
-    def ended(self, result: Result) -> None: ...
 
 
 def _on_flask(setup: Setup, folder: Path) -> Target:
