@@ -58,6 +58,7 @@ def test_the_one_list_has_every_event() -> None:
 
     assert set(EVENTS) == defined - {Event}
     assert all(issubclass(event, Event) for event in EVENTS)
+    assert {signal.name for signal in SIGNALS.values()} <= signals.__annotations__.keys()
 
 
 @pytest.mark.parametrize("event", EVENTS)
