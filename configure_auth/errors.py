@@ -112,6 +112,7 @@ class Code(StrEnum):
     UPSTREAM_REJECTED = "upstream_rejected", 502, Blame.CONFIGURE, "run `configure_auth verify`; see the log"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable", 503, Blame.CONFIGURE, "try again later; the app works on without it"
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, Blame.CONFIGURE, "try again later; the app works on without it"
+    BUSY = "busy", 503, Blame.APP, "raise max_calls, or add workers, if sign-ins wait often; see the log for outages"
     STORE_BUSY = "store_busy", 503, Blame.APP, "see the log: the store is locked, full or unreachable"
     NOT_CONFIGURED = "not_configured", 503, Blame.APP, "set the CONFIGURE_ variables that the log names"
     MISCONFIGURED = (

@@ -35,7 +35,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 # Of one sync client, for the second of two calls at once.
-_SECOND_CALLS = 8
+_SECOND_CALLS = 32
 
 
 class Perform(Protocol):

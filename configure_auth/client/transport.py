@@ -51,7 +51,8 @@ _ALWAYS = {
     "User-Agent": "configure_auth",
 }
 _POOL: dict[str, Any] = {
-    "max_connections": 100,
+    # No limit here: a call would wait for another one's connection within its own deadline.
+    "max_connections": None,
     "max_keepalive_connections": 20,
     "keepalive_expiry": _KEEPALIVE,
 }

@@ -73,7 +73,8 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             `app.dependency_overrides` hold.
         user_id: `(user) -> str | int | UUID`: the user's id, by default `user.id`.
         store: as on Starlette, like `states`, `allowed_next`, `trusted_origins`, `keep_session`,
-            `renew_session`, `allow_guessable_external_id`, `login_url` and `clock`.
+            `renew_session`, `allow_guessable_external_id`, `login_url`, `max_calls` and
+            `clock`.
         name: begins the names of the routes, such as "configure_sign_in".
         session: True or False as on Starlette. By default a session is renewed at a sign-in where the request has one,
             and a link is finished by the page's bearer token where its start carried one.
@@ -98,6 +99,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
         self._parameter = inspect.Parameter("user", KEYWORD, annotation=annotation_of(user))
@@ -118,6 +120,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             renew_session=renew_session and Injected(renew_session, (), "renew_session"),
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            max_calls=max_calls,
             clock=clock,
         )
         super().__init__(settings, options, store, states)

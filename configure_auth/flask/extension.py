@@ -37,6 +37,7 @@ from ..flows.app import normalize_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
+from ..runtime.circuit import Circuit
 from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
@@ -77,6 +78,7 @@ class Installed:
     client: Configure
     stores: Stores
     make_tables: Callable[[], int] = field(repr=False)
+    circuit: Circuit
     features: dict[str, Feature] = field(default_factory=dict)
 
     @cached_property
@@ -92,7 +94,8 @@ class Installed:
 
     @property
     def perform(self) -> Performer:
-        return Performer(self.client, self.stores, FlaskApp(bool(self.site.session)), partial(emit, self.app))
+        app = FlaskApp(bool(self.site.session))
+        return Performer(self.client, self.stores, app, partial(emit, self.app), self.circuit)
 
     def run(self, flow: Flow[T]) -> T:
         try:
@@ -148,6 +151,9 @@ class ConfigureAuth(UserVerbs, Blocking):
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
+        max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
+            page that reloads itself, with its state and code untouched. It should leave most of the worker's threads to
+            the app's other routes.
         clock: Unix seconds, for tests.
     """
 
@@ -166,6 +172,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        max_calls: int = 4,
         clock: flows.Clock | None = None,
     ) -> None:
         self._settings = settings
@@ -182,6 +189,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            max_calls=max_calls,
             clock=clock,
         )
 
@@ -203,6 +211,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             site=site,
             client=Configure(settings),
             stores=self._open(app, site),
+            circuit=self._options.circuit(),
             make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed

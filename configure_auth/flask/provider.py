@@ -13,6 +13,7 @@ from ..client.client import Configure
 from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..flows import Clock, Flow, Performer, run
 from ..flows.sign_in import provider
+from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts
@@ -35,6 +36,7 @@ class OAuthProvider:
         self._store = store
         self._map_profile = map_profile
         self._client = Configure(flow.client.settings)
+        self._circuit = Circuit(4, flow.site.clock)
         self._opened: WeakKeyDictionary[Flask, Stores] = WeakKeyDictionary()
 
     def authorize_redirect(self, redirect_uri: str) -> Response:
@@ -83,7 +85,10 @@ class OAuthProvider:
     def _run(self, flow: Flow[T]) -> T:
         with provider.in_authlib_terms(), closing(flow):  # closed, for the store may fail to open before it runs
             self._flow.require_settings()
-            return run(flow, Performer(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None))
+            return run(
+                flow,
+                Performer(self._client, self._stores(), FlaskApp(has_session=True), lambda event: None, self._circuit),
+            )
 
     def _stores(self) -> Stores:
         site = self._flow.site

@@ -27,6 +27,13 @@ class SendBoth(Effect[tuple[T, U]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Limited(Effect[T]):
+    """A flow that calls Configure for a waiting user; raises `Busy` if too many do, or Configure doesn't respond."""
+
+    flow: Flow[T]
+
+
+@dataclass(frozen=True, slots=True)
 class UseStore(Effect[T]):
     """One operation on the store, in a short transaction of its own."""
 

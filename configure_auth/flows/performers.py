@@ -6,8 +6,9 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,12 +16,14 @@ import anyio
 
 from ..client.call import Call
 from ..client.client import AsyncConfigure, Configure
+from ..errors import ApiCode, ConfigureError
 from ..events import Event
+from ..runtime.circuit import Circuit
 from ..runtime.drivers import arun, run, shielded
 from ..runtime.effects import Effect
 from ..runtime.loops import is_cancelled
 from ..stores import Stores
-from .effects import AskApp, Emit, Pause, SendBoth, Shielded, UseStore
+from .effects import AskApp, Emit, Limited, Pause, SendBoth, Shielded, UseStore
 
 __all__ = ["AsyncPerformer", "Performer"]
 
@@ -35,13 +38,19 @@ class Performer:
     stores: Stores
     app: Any
     emit: Callable[[Event], object]
+    circuit: Circuit = field(default_factory=Circuit)
 
     def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
             case Call():
-                return self.client.send(effect)
+                with _reported(self.circuit):
+                    return self.client.send(effect)
             case SendBoth(first, second):
-                return self.client.send_both(first, second)
+                with _reported(self.circuit):
+                    return self.client.send_both(first, second)
+            case Limited(flow):
+                with closing(flow), self.circuit.passage():
+                    return run(flow, self)
             case UseStore(operation):
                 return operation(self.stores)
             case AskApp(question):
@@ -70,13 +79,19 @@ class AsyncPerformer:
     stores: Any
     app: Any
     emit: Callable[[Event], Any]
+    circuit: Circuit = field(default_factory=Circuit)
 
     async def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
             case Call():
-                return await self.client.send(effect)
+                with _reported(self.circuit):
+                    return await self.client.send(effect)
             case SendBoth(first, second):
-                return await self.client.send_both(first, second)
+                with _reported(self.circuit):
+                    return await self.client.send_both(first, second)
+            case Limited(flow):
+                with closing(flow), self.circuit.passage():
+                    return await arun(flow, self)
             case UseStore(operation):
                 return await _awaited(operation(self.stores))
             case AskApp(question):
@@ -97,6 +112,18 @@ class AsyncPerformer:
                 return await anyio.sleep(seconds)
             case _:
                 raise TypeError(f"{type(effect).__name__} is not an effect of this package")
+
+
+@contextmanager
+def _reported(circuit: Circuit) -> Iterator[None]:
+    try:
+        yield
+    except ConfigureError as error:
+        # A call that was never sent for what is in it says nothing of Configure.
+        if error.code != ApiCode.INVALID_INPUT:
+            circuit.report(responded=error.code not in (ApiCode.TIMEOUT, ApiCode.NETWORK_ERROR))
+        raise
+    circuit.report(responded=True)
 
 
 async def _awaited(value: Any) -> Any:

@@ -13,6 +13,7 @@ from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
+from ..runtime.circuit import Circuit
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
 from ..values import Secret
@@ -62,6 +63,7 @@ class AppOptions:
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
+    max_calls: int = 4
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
@@ -75,10 +77,16 @@ class AppOptions:
             raise SettingsError("keep_session and renew_session have no meaning with session=False")
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
+        if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int) or self.max_calls < 1:
+            raise SettingsError("max_calls must be a whole number of sign-ins, 1 or more")
         destinations = Destinations(self.allowed_next)
         read_origins("trusted_origins", self.trusted_origins)
         if self.login_url is not None:
             destinations.require("login_url", self.login_url)
+
+    def circuit(self) -> Circuit:
+        """Return what limits the sign-ins under way in one process."""
+        return Circuit(self.max_calls, self.clock or time.time)
 
     def site(self, settings: Settings, keys: tuple[Secret, ...] | None = None) -> Site:
         """Return the app with its settings.

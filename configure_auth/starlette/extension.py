@@ -108,6 +108,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         settings = settings or Settings.from_env()
         self._site = self._options.site(settings)
         self._client = AsyncConfigure(settings)
+        self._circuit = self._options.circuit()
         self._stores: Stores = open_stores(
             *chosen(store, states, settings),
             agent=settings.agent or "",
@@ -314,7 +315,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
 
     def _performer(self, request: Request | None = None) -> AsyncPerformer:
         app = None if request is None else self._app(request)
-        return AsyncPerformer(self._client, self._stores, app, self._emit)
+        return AsyncPerformer(self._client, self._stores, app, self._emit, self._circuit)
 
     def _app(self, request: Request) -> StarletteApp:
         return StarletteApp(request, self._has_session(request))
@@ -404,6 +405,8 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
+        max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
+            page that reloads itself, with its state and code untouched.
         clock: Unix seconds, for tests.
 
     Raises:
@@ -425,6 +428,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
         options = flows.AppOptions(
@@ -437,6 +441,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            max_calls=max_calls,
             clock=clock,
         )
         super().__init__(settings, options, store, states)

@@ -14,6 +14,7 @@ from ..client.client import AsyncConfigure
 from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..flows import AsyncPerformer, Clock, Flow, arun
 from ..flows.sign_in import provider
+from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import AttemptSource, open_attempts
@@ -35,6 +36,7 @@ class OAuthProvider:
         self._name = name
         self._map_profile = map_profile
         self._client = AsyncConfigure(flow.client.settings)
+        self._circuit = Circuit(100, flow.site.clock)
         self._stores: Stores | None = None
         if store is not None:
             self._stores = open_attempts(
@@ -101,7 +103,7 @@ class OAuthProvider:
                 session = {} if request is None else session_of(request)
                 stores = session_stores(session, self._name, self._flow.site.sealer)
             app = None if request is None else StarletteApp(request, has_session=True)
-            return await arun(flow, AsyncPerformer(self._client, stores, app, lambda event: None))
+            return await arun(flow, AsyncPerformer(self._client, stores, app, lambda event: None, self._circuit))
 
 
 def register_oauth(

@@ -68,7 +68,15 @@ class ReloadPage:
 
 @dataclass(frozen=True, slots=True)
 class WaitPage:
-    """Another tab or request is finishing the same sign-in; this page looks again after a second."""
+    """Another tab or request is finishing the same sign-in, or too many are under way: this page looks again.
+
+    Args:
+        seconds: until then.
+        code: why it can't begin yet.
+    """
+
+    seconds: int = 1
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +140,15 @@ def render(page: Page) -> str:
             values |= {"text": text, "button": button(href, theme="auto")}
         case ReloadPage():
             values |= {"text": wording.RELOAD, "refresh": 0}
-        case WaitPage():
-            values |= {"text": wording.WAIT, "refresh": 1}
+        case WaitPage(seconds, code):
+            text = wording.WAIT if code is None else wording.text_of(code)
+            values |= {"text": text, "refresh": seconds, "code": code}
         case TerminalPage():
             values |= {"text": wording.TERMINAL}
         case ErrorPage():
             text = wording.text_of(page.code)
             sentence = (page.sentence or "").strip() or text.sentence
-            values |= {"text": replace(text, sentence=sentence), "error": page}
+            values |= {"text": replace(text, sentence=sentence), "error": page, "code": page.code}
         case _:
             assert_never(page)
     return fill("page.html", values)

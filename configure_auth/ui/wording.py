@@ -168,6 +168,11 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "We waited, then stopped. Nothing you had here is lost.",
             "Please try again in a minute.",
         ),
+        Code.BUSY: Text(
+            "Many people are here right now",
+            "You’re back from Configure, and it’s your turn in a moment. Nothing is lost.",
+            "This page goes on by itself. If it stays as it is, reload it.",
+        ),
         Code.STORE_BUSY: Text(
             "This site is too busy right now",
             "This site couldn’t save what it needed just now. Nothing was half done, and nothing is lost.",

@@ -35,10 +35,11 @@ from configure_auth.flows import (
     Request,
     Response,
     Site,
+    arun,
     run,
     serve,
 )
-from configure_auth.flows.effects import Flow, Pause, Shielded
+from configure_auth.flows.effects import Flow, Limited, Pause, Shielded
 from configure_auth.flows.routing import Feature
 from configure_auth.runtime.effects import Effect
 from configure_auth.stores import Stores
@@ -272,6 +273,8 @@ class World:
         """As the package does it, but for what it would wait for."""
         if isinstance(effect, Pause):
             return self.wait(effect)
+        if isinstance(effect, Limited):
+            return run(effect.flow, self.perform)
         client: Any = _Client(self)
         with self.shielded(effect):
             return Performer(client, self._stores, self._app, self._hear)(effect)
@@ -391,6 +394,8 @@ class Awaited:
         world = self.world
         if isinstance(effect, Pause):
             return world.wait(effect)
+        if isinstance(effect, Limited):
+            return await arun(effect.flow, self.perform)
         client: Any = _AwaitedClient(world)
         with world.shielded(effect):
             return await AsyncPerformer(client, world._stores, world._app, world._hear)(effect)

@@ -130,7 +130,9 @@ def test_confirming_a_link_and_a_login_says_different_things() -> None:
     assert Tags(link).words["h1"] != Tags(login).words["h1"]
 
 
-@pytest.mark.parametrize(("page", "seconds"), [(ui.ReloadPage(), "0"), (ui.WaitPage(), "1")])
+@pytest.mark.parametrize(
+    ("page", "seconds"), [(ui.ReloadPage(), "0"), (ui.WaitPage(), "1"), (ui.WaitPage(4, Code.BUSY), "4")]
+)
 def test_a_page_that_reloads_names_no_address(page: ui.Page, seconds: str) -> None:
     tags = Tags(ui.render(page))
     assert {"http-equiv": "refresh", "content": seconds} in tags.all("meta")

@@ -6,14 +6,17 @@ Shared by the callback of link and login, by `POST /finish` and by Authlib's pro
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ...errors import Code, LoginRefused, SignInError
 from ...events import LinkFailed
+from ...runtime.circuit import Busy
 from ...values import PendingSignIn, Secret
 from ..app import AppResponse
 from ..destination import with_query
-from ..effects import Emit, Shielded
+from ..effects import Emit, Flow, Limited, Shielded
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
@@ -30,6 +33,8 @@ from .attempts import (
 )
 
 __all__ = ["Completed", "Returned", "complete_sign_in", "read_callback", "read_finish"]
+
+T = TypeVar("T")
 
 STATE, FINISH = "state", "configure_finish"
 """The query parameters of a callback and of the page that finishes a deferred one."""
@@ -100,8 +105,30 @@ async def complete_sign_in(
         How the attempt ended, in this request or an earlier one; None while another request is ending it.
 
     Raises:
-        SignInError: it failed, in this request or an earlier one.
+        SignInError: it failed, in this request or an earlier one; BUSY if it could not begin, and may be tried again.
     """
+    return await limited(_complete_sign_in(kind, returned, cookie, user_id))
+
+
+async def limited(flow: Flow[T]) -> T:
+    """Run a flow that calls Configure.
+
+    Raises:
+        SignInError: BUSY; the flow has not begun.
+    """
+    try:
+        return await Limited(flow)
+    except Busy as error:
+        # Some seconds more, so that the pages of many people don't reload all at once.
+        wait = error.retry_after + secrets.randbelow(4) + 1
+        raise SignInError(
+            Code.BUSY, "too many sign-ins are under way, or Configure is down", retry_after=wait
+        ) from error
+
+
+async def _complete_sign_in(
+    kind: SignInKind, returned: Returned, cookie: BrowserCookie, user_id: str | None
+) -> Completed | None:
     record = await claim_attempt(kind, returned.parameter, returned.state, cookie)
     if record is None:
         return None

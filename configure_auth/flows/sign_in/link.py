@@ -23,6 +23,7 @@ from ..routing import Route, current_user
 from ..site import Site
 from ..tokens import validate_token
 from .attempts import Outcome, SignInKind, save_account
+from .callback import limited
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
 __all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "check_starter", "is_code_expired", "save_error", "unlink"]
@@ -191,7 +192,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
         raise SignInError(Code.WRONG_USER, "the page was rendered for another user than the one who is signed in now")
     # Before the call, so that a disconnect during it wins.
     version = await UseStore(lambda stores: stores.accounts.version(site.agent, user_id))
-    validation = await validate_token(site, given)
+    validation = await limited(validate_token(site, given))
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
     await Shielded(feature.sign_in.connect(_Connection(user_id, validation.user_id, given, version)))

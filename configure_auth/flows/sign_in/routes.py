@@ -119,6 +119,10 @@ class SignInFeature(Feature):
 
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         """Return the response of the app's `on_error`, JSON for a script, or an error page."""
+        if error.code == Code.BUSY and not request.wants_json:
+            # Not the end of an attempt: the same request is to come again.
+            page = ui.WaitPage(round(error.retry_after or 1), Code.BUSY)
+            return Response(status=error.status, page=page, retry_after=error.retry_after)
         if self.on_error is not None:
             hook = self.on_error
             try:
