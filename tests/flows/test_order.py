@@ -9,7 +9,7 @@ import pytest
 
 from configure_auth.errors import ApiCode, ConfigureError, LoginRefused, StoreError
 from configure_auth.events import AccountLinked, LinkFailed, LoggedIn
-from configure_auth.flows.effects import Flow, Shielded
+from configure_auth.flows.effects import Flow, Limited, Shielded
 from configure_auth.flows.sign_in.attempts import POLL_INTERVAL, POLLS
 
 from .world import Browser, World, signed_in
@@ -217,7 +217,11 @@ def test_a_callback_again_asks_for_nothing_but_the_outcome(flow: str) -> None:
 def test_the_loser_of_a_race_waits_two_seconds_and_then_shows_a_page(flow: str) -> None:
     world, browser = World(), signed_in(flow)
     query = world.came_back(flow, browser)
-    winner = world.flow(flow, "callback", query, browser)
+    callback = world.flow(flow, "callback", query, browser)
+    effect = callback.send(None)
+    while not isinstance(effect, Limited):
+        effect = callback.send(world.perform(effect))
+    winner = effect.flow
     effect = winner.send(None)
     while not isinstance(effect, Shielded):
         effect = winner.send(world.perform(effect))
@@ -231,6 +235,7 @@ def test_the_loser_of_a_race_waits_two_seconds_and_then_shows_a_page(flow: str) 
     with suppress(StopIteration):
         while True:
             effect = winner.send(world.perform(effect))
+    callback.close()
     assert len(world.wire.used) == 1
 
 
