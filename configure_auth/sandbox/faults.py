@@ -91,9 +91,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Whether its response is sent instead of the endpoint's own."""
         return self.status is not None or self.body is not None
 
-    def matches(self, origin: str, method: str, path: str) -> bool:
-        return (self.origin, self.path) == (origin, path) and self.method in {None, method}
-
     def _contradiction(self) -> str | None:
         headers = self.headers or {}
         if self.body is not None and not isinstance(self.body, str | bytes | Mapping):
@@ -232,9 +229,6 @@ class Hold:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
 
-    def matches(self, origin: str, method: str, path: str) -> bool:
-        return (self.origin, self.path) == (origin, path) and self.method in {None, method}
-
     async def wait(self) -> None:
         entry = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
@@ -249,6 +243,10 @@ class Hold:
                 self._waiting = [other for other in self._waiting if other is not entry]
 
 
+def _is_for(one: Fault | Hold, origin: str, method: str, path: str) -> bool:
+    return (one.origin, one.path) == (origin, path) and one.method in {None, method}
+
+
 @dataclass(slots=True)
 class _Active:
     """A fault that was set, with what is left of it."""
@@ -257,16 +255,16 @@ class _Active:
     since: float
     left: int | None
 
+    @property
+    def begins(self) -> float:
+        return self.since + (self.fault.after or 0)
+
     def is_due(self, now: float) -> bool:
-        begins = self.since + (self.fault.after or 0)
-        return self.left != 0 and begins <= now and not self._is_over(now)
+        return self.begins <= now and self.is_waiting(now)
 
     def is_waiting(self, now: float) -> bool:
         """Whether it will still be applied, now or later."""
-        return self.left != 0 and not self._is_over(now)
-
-    def _is_over(self, now: float) -> bool:
-        return self.fault.lasts is not None and now >= self.since + (self.fault.after or 0) + self.fault.lasts
+        return self.left != 0 and (self.fault.lasts is None or now < self.begins + self.fault.lasts)
 
 
 class Faults:
@@ -327,7 +325,7 @@ class Faults:
         with self._lock:
             now = self._now()
             for one in self._faults:
-                if one.fault.matches(origin, method, path) and one.is_due(now):
+                if _is_for(one.fault, origin, method, path) and one.is_due(now):
                     if one.left is not None:
                         one.left -= 1
                     return one.fault
@@ -335,4 +333,4 @@ class Faults:
 
     def hold_for(self, origin: str, method: str, path: str) -> Hold | None:
         with self._lock:
-            return next((h for h in self._holds if not h.released and h.matches(origin, method, path)), None)
+            return next((h for h in self._holds if not h.released and _is_for(h, origin, method, path)), None)

@@ -7,7 +7,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -47,32 +47,19 @@ class UnregisteredAddress:
         )
 
 
+@dataclass(slots=True, eq=False)
 class ApiError(Exception):
     """An endpoint refuses a request: sent in Configure's structured error format."""
 
-    def __init__(
-        self,
-        status: int,
-        type: str,
-        code: str,
-        message: str,
-        *,
-        param: str | None = None,
-        retryable: bool = False,
-        suggested_action: str | None = None,
-        retry_after: int | None = None,
-        address: UnregisteredAddress | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.address = address
-        self.retry_after = retry_after
-        self.status = status
-        self.type = type
-        self.code = code
-        self.message = message
-        self.param = param
-        self.retryable = retryable
-        self.suggested_action = suggested_action
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = field(default=None, kw_only=True)
+    retryable: bool = field(default=False, kw_only=True)
+    suggested_action: str | None = field(default=None, kw_only=True)
+    retry_after: int | None = field(default=None, kw_only=True)
+    address: UnregisteredAddress | None = field(default=None, kw_only=True)
 
     def response(self, *, flat: bool = False) -> Response:
         if flat:
@@ -89,17 +76,14 @@ class ApiError(Exception):
         return JSONResponse({"error": error, "request_id": f"req_{secrets.token_hex(8)}"}, self.status)
 
 
+@dataclass(slots=True, eq=False)
 class OAuthError(Exception):
     """An OAuth endpoint refuses a request (RFC 6749, section 5.2)."""
 
-    def __init__(
-        self, error: str, description: str, status: int = 400, *, address: UnregisteredAddress | None = None
-    ) -> None:
-        super().__init__(description)
-        self.address = address
-        self.error = error
-        self.description = description
-        self.status = status
+    error: str
+    description: str
+    status: int = 400
+    address: UnregisteredAddress | None = field(default=None, kw_only=True)
 
     def response(self) -> Response:
         headers = dict(NO_STORE)

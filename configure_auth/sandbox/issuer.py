@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Literal
 
 from .http_messages import OAuthError
+from .interactions import OAuthRequest
 
 OAUTH_CODE_SECONDS: Final = 300.0
 """A guess: only "short-lived" is known."""
@@ -24,17 +25,19 @@ TokenKind = Literal["access", "refresh", "agent", "user"]
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
+    """The code of an authorization request. `scopes` are those granted; `family` is set when the code is redeemed."""
+
     code: str = field(repr=False)
     user_id: str
-    client_id: str
-    redirect_uri: str
+    request: OAuthRequest
     scopes: tuple[str, ...]
-    code_challenge: str
-    resource: str | None
     expires_at: float
     family: str | None = None
-    """Set when the code is redeemed."""
     kind: ClassVar[str] = "authorization code"
+
+    @property
+    def client_id(self) -> str:
+        return self.request.client_id
 
     @property
     def end(self) -> str | None:
@@ -110,20 +113,9 @@ class TokenIssuer:
     tokens: dict[str, Token] = field(default_factory=dict)
     grants: list[Grant] = field(default_factory=list)
 
-    def issue_code(
-        self,
-        *,
-        user_id: str,
-        client_id: str,
-        redirect_uri: str,
-        scopes: tuple[str, ...],
-        code_challenge: str,
-        resource: str | None,
-    ) -> str:
+    def issue_code(self, user_id: str, request: OAuthRequest, scopes: tuple[str, ...]) -> str:
         code = f"cfgoac_{secrets.token_urlsafe(32)}"
-        self.codes[code] = AuthorizationCode(
-            code, user_id, client_id, redirect_uri, scopes, code_challenge, resource, self.now() + OAUTH_CODE_SECONDS
-        )
+        self.codes[code] = AuthorizationCode(code, user_id, request, scopes, self.now() + OAUTH_CODE_SECONDS)
         return code
 
     def resolve_code(self, code: str) -> AuthorizationCode:
@@ -147,10 +139,18 @@ class TokenIssuer:
         self.codes[code.code] = replace(code, family=family)
         return family
 
-    def issue_pair(self, *, user_id: str, client_id: str, scopes: tuple[str, ...], family: str) -> TokenPair:
-        access = self._issue("access", user_id, scopes, ACCESS_TOKEN_SECONDS, client_id=client_id, family=family)
-        refresh = self._issue("refresh", user_id, scopes, REFRESH_TOKEN_SECONDS, client_id=client_id, family=family)
-        return TokenPair(access, refresh)
+    def issue_pair(
+        self,
+        user_id: str,
+        client_id: str,
+        scopes: tuple[str, ...],
+        family: str,
+        narrower: tuple[str, ...] | None = None,
+    ) -> TokenPair:
+        """Return a new pair; `narrower` are the scopes of the access token, if they are fewer."""
+        of = {"client_id": client_id, "family": family}
+        access = self._issue("access", user_id, scopes if narrower is None else narrower, ACCESS_TOKEN_SECONDS, **of)
+        return TokenPair(access, self._issue("refresh", user_id, scopes, REFRESH_TOKEN_SECONDS, **of))
 
     def rotate(self, refresh: Token, scopes: tuple[str, ...], *, grace: float) -> TokenPair:
         """Return a new pair of tokens for a refresh token.
@@ -168,13 +168,7 @@ class TokenIssuer:
             self.tokens[successor.token] = replace(successor, rotated_at=refresh.rotated_at)
         assert refresh.client_id is not None
         assert refresh.family is not None
-        pair = self.issue_pair(
-            user_id=refresh.user_id, client_id=refresh.client_id, scopes=refresh.scopes, family=refresh.family
-        )
-        if scopes != refresh.scopes:
-            access = replace(pair.access, scopes=scopes)
-            self.tokens[access.token] = access
-            pair = TokenPair(access, pair.refresh)
+        pair = self.issue_pair(refresh.user_id, refresh.client_id, refresh.scopes, refresh.family, scopes)
         rotated_at = refresh.rotated_at if refresh.rotated_at is not None else self.now()
         self.tokens[refresh.token] = replace(refresh, rotated_at=rotated_at, successor=pair.refresh.token)
         return pair
@@ -248,17 +242,7 @@ class TokenIssuer:
         client_id: str | None = None,
         family: str | None = None,
     ) -> Token:
-        now = self.now()
-        token = Token(
-            f"{kind}_local_{secrets.token_urlsafe(32)}",
-            kind,
-            user_id,
-            scopes,
-            now,
-            now + seconds,
-            agent=agent,
-            client_id=client_id,
-            family=family,
-        )
+        now, secret = self.now(), f"{kind}_local_{secrets.token_urlsafe(32)}"
+        token = Token(secret, kind, user_id, scopes, now, now + seconds, agent, client_id, family)
         self.tokens[token.token] = token
         return token

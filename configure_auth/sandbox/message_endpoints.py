@@ -77,28 +77,16 @@ def message_url(db: Database, incoming: ApiRequest) -> Response:
     shown_reason = reason if db.variants.message_url_reason == OWN else db.variants.message_url_reason
     idempotency_key = optional_text(body, "idempotencyKey")
     path = f"{quote(agent.handle, safe='')}{'/reconnect' if reason == 'reconnect' else ''}"
-    if db.variants.message_url_mode == "plain":
-        url = f"{db.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
-        return json_response(
-            {
-                "mode": "plain",
-                "url": url,
-                "reason": shown_reason,
-                field_name(db, "fallbackReason"): db.variants.message_url_fallback,
-                field_name(db, "idempotencyKey"): idempotency_key,
-            }
-        )
-    code = _minted_code(db, agent, query, reason, idempotency_key)
-    return json_response(
-        {
-            "mode": "minted",
-            "url": f"{db.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
-            "code": code,
-            "reason": shown_reason,
-            field_name(db, "expiresAt"): timestamp(db.minted[code].expires_at),
-            field_name(db, "idempotencyKey"): idempotency_key,
-        }
-    )
+    mode = db.variants.message_url_mode
+    body = {"mode": mode, "reason": shown_reason, field_name(db, "idempotencyKey"): idempotency_key}
+    if mode == "plain":
+        body["url"] = f"{db.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
+        body[field_name(db, "fallbackReason")] = db.variants.message_url_fallback
+    else:
+        code = _minted_code(db, agent, query, reason, idempotency_key)
+        body |= {"url": _minted_url(db, agent, code), "code": code}
+        body[field_name(db, "expiresAt")] = timestamp(db.minted[code].expires_at)
+    return json_response(body)
 
 
 def connect(db: Database, incoming: ApiRequest) -> Response:
@@ -122,16 +110,15 @@ def connect(db: Database, incoming: ApiRequest) -> Response:
     if not subject.linked:
         status, reason = "authorization_required", "signin"
     query = (("connectors", app),) if app else ()
-    code = secrets.token_urlsafe(16)
     link = MintedLink(
         agent.handle, query, reason, db.now() + LINK_SECONDS, external_id=subject.external_id, return_url=return_url
     )
-    db.minted[code] = link
+    code = _keep(db, link)
     shown = db.variants.connect_status
     return json_response(
         {
             "status": status if shown == OWN else shown,
-            "connect_url": f"{db.urls.sign_in}/{quote(agent.handle, safe='')}/{code}",
+            "connect_url": _minted_url(db, agent, code),
             "expires_at": timestamp(link.expires_at),
             "instructions": "Send connect_url to the user.",
         }
@@ -171,11 +158,20 @@ def _minted_code(
         earlier = db.minted_for.get((agent.handle, idempotency_key))
         if earlier is not None and db.now() < db.minted[earlier].expires_at:
             return earlier
-    code = secrets.token_urlsafe(16)
-    db.minted[code] = MintedLink(agent.handle, query, reason, db.now() + LINK_SECONDS)
+    code = _keep(db, MintedLink(agent.handle, query, reason, db.now() + LINK_SECONDS))
     if idempotency_key is not None:
         db.minted_for[agent.handle, idempotency_key] = code
     return code
+
+
+def _keep(db: Database, link: MintedLink) -> str:
+    code = secrets.token_urlsafe(16)
+    db.minted[code] = link
+    return code
+
+
+def _minted_url(db: Database, agent: Agent, code: str) -> str:
+    return f"{db.urls.sign_in}/{quote(agent.handle, safe='')}/{code}"
 
 
 def _line_key(body: dict[str, Any]) -> tuple[str, str]:

@@ -19,14 +19,6 @@ SCOPE_SENTENCES: Final[Mapping[str, str]] = {
     "profile.remember": "Save new facts about you, and forget them",
     "profile.commit": "Keep what you tell {agent}",
 }
-CONNECTOR_NAMES: Final[Mapping[str, str]] = {
-    "gmail": "Gmail",
-    "calendar": "Calendar",
-    "drive": "Drive",
-    "notion": "Notion",
-    "sheets": "Sheets",
-    "outlook": "Outlook",
-}
 
 # No form-action: browsers apply it to the redirect after a form as well, which leads to the app.
 _HEADERS: Final = {
@@ -86,7 +78,7 @@ def step_page(db: Database, interaction: Interaction, *, error: str | None = Non
         agent_name=interaction.agent_name,
         theme=hosted.theme if hosted else None,
         scopes=[SCOPE_SENTENCES[scope].format(agent=interaction.agent_name) for scope in scopes],
-        connectors=[(name, CONNECTOR_NAMES[name]) for name in (hosted.connectors if hosted else ())],
+        connectors=[(name, name.title()) for name in (hosted.connectors if hosted else ())],
         person=person,
         phone=show_phone(shown_phone) if shown_phone else "",
         phone_text=phone_text,

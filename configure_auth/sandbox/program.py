@@ -1,21 +1,24 @@
-"""The sandbox as a program of its own."""
+"""The sandbox as a program of its own, and the .env file that it writes an app's settings into."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from .env_file import TOKEN_KEYS, check_env_file, write_env_file
+from dotenv import dotenv_values, set_key
+
 from .errors import OptionError
 from .sandbox import Sandbox
 from .server import HOST
 from .uris import is_loopback, redirect_uri_error
 
+TOKEN_KEYS: Final = "CONFIGURE_TOKEN_KEYS"
+_SECRETS: Final = {"CONFIGURE_API_KEY": ("sk_local_",), "CONFIGURE_OAUTH_CLIENT_SECRET": ("ocs_local_",)}
 OAUTH_CALLBACK: Final = "/auth/configure/callback"
 LINK_CALLBACK: Final = "/configure/callback"
 CALLS_KEPT: Final = 2000
@@ -55,7 +58,7 @@ def serve(
     if reason := redirect_uri_error(app_url):
         raise OptionError("--app-url", f"its callbacks can't be registered: {reason}")
     if write_env is not None:
-        check_env_file(write_env)
+        _check_env_file(write_env)
     sandbox = Sandbox(
         port, agent=agent, calls_kept=CALLS_KEPT, host=host, public_url=public_url, browser_url=browser_url
     )
@@ -99,7 +102,7 @@ def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None, host: 
     if write_env is None:
         shown = f"Settings for your app:\n\n{_lines(settings)}\n"
     else:
-        write_env_file(write_env, settings)
+        _write_env_file(write_env, settings)
         shown = f"The settings for your app are in {write_env}.\n"
     # Of each further agent only the settings that differ.
     for handle in sandbox.agents[1:]:
@@ -117,3 +120,28 @@ def _announcement(sandbox: Sandbox, app_url: str, write_env: Path | None, host: 
 
 def _lines(settings: dict[str, str], prefix: str = "") -> str:
     return "\n".join(f"{prefix}{name}={value}" for name, value in settings.items())
+
+
+def _check_env_file(path: Path) -> None:
+    """Raise OptionError where the file can't be written, or has a key in it that would be lost."""
+    try:
+        # Readable by its owner only, as a file with keys has to be.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError("--write-env", f"{path} can't be read and written: {error}") from None
+    for name, prefixes in _SECRETS.items():
+        if (value := values.get(name)) and not value.startswith(prefixes):
+            raise OptionError(
+                "--write-env",
+                f"{path} has a {name} that is not a sandbox's and would be lost: name another file, or remove it",
+            )
+
+
+def _write_env_file(path: Path, settings: Mapping[str, str]) -> None:
+    """Set these variables in the file. Other lines stay as they are, and so does CONFIGURE_TOKEN_KEYS: tokens in the
+    app's store are encrypted with it."""
+    values = dotenv_values(path, interpolate=False)
+    for name, value in settings.items():
+        if values.get(name) != value and not (name == TOKEN_KEYS and values.get(name)):
+            set_key(path, name, value, quote_mode="never")

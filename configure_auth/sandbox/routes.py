@@ -23,9 +23,8 @@ from . import (
 )
 from .authorize import authorize
 from .database import Database
-from .hosted import hosted_sign_in, hosted_step, minted_sign_in
+from .hosted import hosted_script, hosted_sign_in, hosted_step, minted_sign_in
 from .http_messages import ApiError, ApiRequest
-from .script import hosted_script
 from .sign_in_steps import advance
 from .values import Completion, Origin
 

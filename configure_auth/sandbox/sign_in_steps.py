@@ -16,8 +16,6 @@ from .pages import error_page, step_page
 from .phones import read_phone
 from .values import SCOPES, Completion
 
-COOKIES: Final = {"api": "configure_sandbox_accounts", "accounts": "configure_sandbox_accounts"}
-SIGN_IN_COOKIE: Final = "configure_sandbox_sign_in"
 COOKIE_SECONDS: Final = 30 * 86400
 
 
@@ -70,7 +68,7 @@ def advance(db: Database, incoming: ApiRequest) -> Response:
 
 
 def _cookie_name(incoming: ApiRequest) -> str:
-    return COOKIES.get(incoming.origin, SIGN_IN_COOKIE)
+    return "configure_sandbox_sign_in" if incoming.origin == "sign-in" else "configure_sandbox_accounts"
 
 
 def _phone(db: Database, interaction: Interaction, text: str) -> Response:
@@ -118,14 +116,7 @@ def _allow_client(db: Database, interaction: Interaction, request: OAuthRequest)
     narrower = db.variants.granted_scopes
     scopes = request.scopes if narrower is None else tuple(s for s in request.scopes if s in narrower)
     db.issuer.approve(Grant("oauth", interaction.user_id, interaction.agent, scopes, (), db.now()))
-    code = db.issuer.issue_code(
-        user_id=interaction.user_id,
-        client_id=request.client_id,
-        redirect_uri=request.redirect_uri,
-        scopes=scopes,
-        code_challenge=request.code_challenge,
-        resource=request.resource,
-    )
+    code = db.issuer.issue_code(interaction.user_id, request, scopes)
     interaction.redirect_to = _return_url(db, request.redirect_uri, [("code", code)], request.state)
 
 

@@ -123,14 +123,14 @@ def _exchange(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Res
     family = db.issuer.spend_code(code)
     if code.client_id != client.credentials.client_id:
         raise OAuthError("invalid_grant", "the authorization code was issued to another client")
-    if redirect_uri != code.redirect_uri:
+    if redirect_uri != code.request.redirect_uri:
         raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
     if not _VERIFIER.fullmatch(verifier):
         raise OAuthError("invalid_grant", "code_verifier must be 43 to 128 unreserved characters")
-    if not hmac.compare_digest(challenge_of(verifier), code.code_challenge):
+    if not hmac.compare_digest(challenge_of(verifier), code.request.code_challenge):
         raise OAuthError("invalid_grant", "code_verifier does not match the code_challenge")
-    _resource(db, fields, code.resource)
-    pair = db.issuer.issue_pair(user_id=code.user_id, client_id=code.client_id, scopes=code.scopes, family=family)
+    _resource(db, fields, code.request.resource)
+    pair = db.issuer.issue_pair(code.user_id, code.client_id, code.scopes, family)
     return _token_answer(db, pair, pair.refresh.token)
 
 
@@ -153,9 +153,7 @@ def _refresh(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Resp
     scopes = _narrowed(found, fields.get("scope"))
     if not db.variants.refresh_rotates:
         assert found.family is not None
-        pair = db.issuer.issue_pair(
-            user_id=found.user_id, client_id=client.credentials.client_id, scopes=scopes, family=found.family
-        )
+        pair = db.issuer.issue_pair(found.user_id, client.credentials.client_id, scopes, found.family)
         return _token_answer(db, pair, found.token)
     pair = db.issuer.rotate(found, scopes, grace=db.variants.refresh_grace)
     return _token_answer(db, pair, pair.refresh.token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .errors import OptionError
 
@@ -18,6 +18,18 @@ def is_loopback(host: str | None) -> bool:
     return host in {"127.0.0.1", "::1"} or f".{host}".endswith(".localhost")
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL; None for one with a character that URLs don't have, or with an invalid port."""
+    if _FORBIDDEN.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def redirect_uri_error(uri: str) -> str | None:
     """Return why `uri` can't be registered for an OAuth client; None when it can.
 
@@ -29,10 +41,8 @@ def redirect_uri_error(uri: str) -> str | None:
         return "redirect_uri must not contain a wildcard"
     if "#" in uri:
         return "redirect_uri must not have a fragment"
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port
-    except ValueError:
+    parts = _split(uri)
+    if parts is None:
         return "redirect_uri is not a URL"
     if "@" in parts.netloc:
         return "redirect_uri must not carry credentials"
@@ -49,34 +59,22 @@ def read_return_destination(text: str) -> str | None:
 
     https, http on loopback, or the link of a native app.
     """
-    if _FORBIDDEN.search(text):
-        return None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
+    parts = _split(text)
+    if parts is None or "@" in parts.netloc:
         return None
     scheme = parts.scheme
-    if not scheme or not _SCHEME.fullmatch(scheme) or scheme in _SCRIPTING or "@" in parts.netloc:
-        return None
-    if scheme in {"http", "https"} and not parts.hostname:
-        return None
-    if scheme == "http" and not is_loopback(parts.hostname):
-        return None
-    if scheme not in {"http", "https"} and not text.startswith(f"{scheme}://"):
-        return None
-    return text.partition("#")[0]
+    if scheme in {"http", "https"}:
+        good = is_web_address(text)
+    else:
+        is_link = _SCHEME.fullmatch(scheme) is not None and text.startswith(f"{scheme}://")
+        good = is_link and scheme not in _SCRIPTING
+    return text.partition("#")[0] if good else None
 
 
 def is_web_address(url: str) -> bool:
     """Whether `url` is https, or http on loopback."""
-    if _FORBIDDEN.search(url):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    if not parts.hostname or "@" in parts.netloc:
+    parts = _split(url)
+    if parts is None or not parts.hostname or "@" in parts.netloc:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
 
@@ -88,15 +86,11 @@ def origin_template(option: str, url: str | None) -> str | None:
     problem = OptionError(
         option, f"{url!r} must be an origin with a port, as http://sandbox:4010, or with {{port}} in it"
     )
-    plain = url.rstrip("/").replace("{port}", "4010")
-    try:
-        parts = urlsplit(plain)
-        port = parts.port
-    except ValueError:
-        raise problem from None
-    if _FORBIDDEN.search(url) or "@" in url or parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = _split(url.rstrip("/").replace("{port}", "4010"))
+    if parts is None or "@" in url or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise problem
-    if parts.geturl() != f"{parts.scheme}://{parts.netloc}" or ("{port}" not in url and not 1 <= (port or 0) <= 65533):
+    is_origin = parts.geturl() == f"{parts.scheme}://{parts.netloc}"
+    if not is_origin or ("{port}" not in url and not 1 <= (parts.port or 0) <= 65533):
         raise problem
     return url.rstrip("/")
 
