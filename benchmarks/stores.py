@@ -147,7 +147,6 @@ def main(url: str, states_url: str | None, large: int, samples: int) -> None:
         agent="bench",
         fingerprints=(),
         folder=Path.cwd(),
-        extra="postgresql",
         awaited=False,
         local=True,
     )

@@ -45,7 +45,6 @@ class _Agent(SubjectVerbs):
             agent=settings.agent or "",
             fingerprints=site.fingerprints,
             folder=Path.cwd(),
-            extra="messages",
             awaited=self._awaited,
             local=settings.is_local,
         )

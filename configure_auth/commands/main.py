@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from .copy import copy
 from .register_callback import register_callback
 from .sandbox import sandbox
 from .store import purge, reseal, tables
@@ -20,5 +21,5 @@ def main() -> None:
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
-for _command in (sandbox, verify, register_callback, tables, purge, reseal):
+for _command in (sandbox, verify, register_callback, tables, purge, reseal, copy):
     main.add_command(_command)

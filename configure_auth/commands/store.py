@@ -195,7 +195,6 @@ def _opened(
         agent="" if site is None else site.agent,
         fingerprints=() if site is None else site.fingerprints,
         folder=Path.cwd(),
-        extra="postgresql",
         awaited=False,
         local=True,
     )

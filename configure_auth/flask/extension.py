@@ -503,7 +503,6 @@ class ConfigureAuth(UserVerbs, Blocking):
                 agent=site.settings.agent or "",
                 fingerprints=site.fingerprints,
                 folder=Path(app.instance_path),
-                extra="flask",
                 awaited=False,
                 local=site.settings.is_local,
             )

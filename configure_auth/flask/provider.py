@@ -101,7 +101,6 @@ class OAuthProvider:
                 agent=site.settings.agent or "",
                 fingerprints=(),
                 folder=Path(app.instance_path),
-                extra="flask",
                 awaited=False,
                 local=site.settings.is_local,
             )

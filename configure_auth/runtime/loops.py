@@ -24,7 +24,7 @@ class PerLoop(Generic[T]):
         end: closes it; awaited on the loop, by `aclose` or when the loop itself ends.
     """
 
-    def __init__(self, make: Callable[[], T], end: Callable[[T], Awaitable[object]]) -> None:
+    def __init__(self, make: Callable[[], T], end: Callable[[T], Awaitable[object]] | None = None) -> None:
         self._make = make
         self._end = end
         self._made: dict[_Loop, tuple[T, AsyncGenerator[None]]] = {}
@@ -50,7 +50,8 @@ class PerLoop(Generic[T]):
             yield
         finally:
             self._made.pop(loop, None)
-            await self._end(value)
+            if self._end is not None:
+                await self._end(value)
 
     async def aclose(self) -> None:
         """Close the running loop's value. `get` creates a new one."""
@@ -66,10 +67,7 @@ class PerLoop(Generic[T]):
 
 def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
     """Capacity for worker threads of our own: a store that hangs must not take those of the app's endpoints."""
-
-    async def nothing(_limiter: anyio.CapacityLimiter) -> None: ...
-
-    return PerLoop(lambda: anyio.CapacityLimiter(40), nothing)
+    return PerLoop(lambda: anyio.CapacityLimiter(40))
 
 
 def is_cancelled() -> bool:

@@ -114,7 +114,6 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
             agent=settings.agent or "",
             fingerprints=self._site.fingerprints,
             folder=Path.cwd(),
-            extra="starlette",
             awaited=True,
             local=settings.is_local,
         )

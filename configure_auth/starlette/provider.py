@@ -44,7 +44,6 @@ class OAuthProvider:
                 agent=flow.site.settings.agent or "",
                 fingerprints=(),
                 folder=Path.cwd(),
-                extra="starlette",
                 awaited=True,
                 local=flow.site.settings.is_local,
             )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import re
 import sqlite3
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,6 @@ from ..errors import SettingsError, StoreError
 from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
-
-__all__ = ["BUSY_SECONDS", "POSTGRESQL", "SQLITE", "AsyncPostgresql", "Database", "Kind", "Postgresql"]
-__all__ += ["RepeatTransaction", "Sqlite", "Threaded", "completed", "patience"]
 
 log = logging.getLogger("configure_auth")
 
@@ -47,6 +44,9 @@ Kind = Literal["read", "write", "erase", "prepare"]
 tables and keys were checked."""
 
 _WRITERS_FIRST = "the store could not do its work now: other writers came first"
+_UNUSABLE = (
+    "the store's file can't be opened ({}); set CONFIGURE_STORE, or store=, to a place that this process may write to"
+)
 
 BUSY_SECONDS = 5.0
 """How long a lock, a writer's turn or a connection is waited for before the user is told to try again.
@@ -59,7 +59,7 @@ _ATTEMPTS = 5
 """Tries of a transaction that another one made impossible."""
 
 _READERS = 8
-"""Connections to an SQLite file that a process keeps for reading, and threads in which an event loop reads."""
+"""Connections to an SQLite file that a process keeps, and threads in which an event loop reads."""
 
 _POOL_SIZE = 15
 
@@ -76,7 +76,8 @@ class Dialect:
     """What the two databases are told in different words.
 
     `parameter` replaces `:name`. `begin` begins a transaction that writes; {milliseconds} is how long it waits for
-    locks. The others are `schema.SchemaQuestions`.
+    locks. `has_parameters` gives one row if that table exists; `lock_schema` makes a second upgrade at the same time
+    wait.
     """
 
     parameter: str
@@ -88,11 +89,10 @@ class Dialect:
 
     def text(self, statement: str) -> str:
         """Return a statement as the driver wants it; translated once."""
-        text = self._texts.get(statement)
-        if text is None:
+        if statement not in self._texts:
             locks = statement if self.row_locks else re.sub(r"\s+FOR UPDATE( SKIP LOCKED)?", "", statement)
-            self._texts[statement] = text = re.sub(r":(\w+)", self.parameter, locks)
-        return text
+            self._texts[statement] = re.sub(r":(\w+)", self.parameter, locks)
+        return self._texts[statement]
 
 
 SQLITE = Dialect(
@@ -124,11 +124,19 @@ def patience(busy: float) -> dict[str, Any]:
     return {"keepalives_interval": 1, "keepalives_count": 5, **waits}
 
 
-def _store_error(error: BaseException) -> StoreError:
+def _store_error(error: BaseException) -> StoreError | SettingsError:
     # The driver's text may quote a row or an address; its class and its code say enough.
     code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     said = f"{type(error).__name__}, {code}" if code else type(error).__name__
-    return StoreError(f"the store could not do its work now ({said}): database locked, full or unreachable")
+    if str(code).startswith(("SQLITE_READONLY", "SQLITE_NOTADB")) and code != "SQLITE_READONLY_DBMOVED":
+        return SettingsError(_UNUSABLE.format(said))
+    reason = "database locked, full or unreachable"
+    # libpq has no code for why a connection was refused, only the server's text.
+    if code == "53300" or re.search("too many c|connection slots", str(error)):
+        reason = "PostgreSQL has no free connection; raise max_connections, or run fewer processes"
+    elif type(error).__name__ == "PoolTimeout":
+        reason = f"this process's {_POOL_SIZE} connections are in use, or the server doesn't answer"
+    return StoreError(f"the store could not do its work now ({said}): {reason}")
 
 
 def completed(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -141,9 +149,18 @@ def completed(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("an operation of a blocking store was suspended")
 
 
-async def _transaction(run: Run, operation: Operation[T]) -> T:
-    """Commit what an operation does in a transaction that has begun, or roll it back."""
+async def _perform(run: Run, begin: str, prepare: Preparation, operation: Operation[T], kind: Kind) -> T:
+    """Run an operation: a write in a transaction of its own, a read as the one statement that it is."""
+    if kind != "prepare" and not prepare.done:
+        await _transaction(run, begin, prepare)
+        prepare.done = True
+    return await (operation(run) if kind == "read" else _transaction(run, begin, operation))
+
+
+async def _transaction(run: Run, begin: str, operation: Operation[T]) -> T:
+    """Commit what an operation does in a transaction, or roll it back."""
     try:
+        await run(begin)
         value = await operation(run)
         await run("COMMIT")
     except BaseException:
@@ -168,8 +185,7 @@ class Sqlite:
     """One SQLite file, or a database in memory. Threads share it.
 
     A process's writers to a file queue for one lock: SQLite lets one write, and lets the others guess when to try
-    again. Whoever has the lock uses the one connection that writes; readers have connections that can't. In memory
-    there is one connection, and readers wait for the lock too.
+    again. In memory there is one connection, and readers wait for the lock too.
 
     Args:
         path: of the file, which is created when it is first used; None for a database in memory.
@@ -182,8 +198,9 @@ class Sqlite:
                 f"the store needs SQLite 3.35 or newer, and this Python has {sqlite3.sqlite_version}: install a newer "
                 'Python, or give store="postgresql://..."'
             )
-        self._path = path
-        self._prepare = prepare
+        self.path = path
+        self.in_memory = path is None
+        self.prepare = prepare
         self._busy = busy
         self._new()
         before_fork(self)
@@ -191,48 +208,27 @@ class Sqlite:
 
     def _new(self) -> None:
         self._own_queue = threading.Lock()
-        self._writer: sqlite3.Connection | None = None
-        self._readers: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._files: tuple[object, object] | None = None
 
     def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
-        """Run an operation: a write in a transaction of its own, a read as the one statement that it is."""
+        if self.path is not None and self._files is not None and self._files[0] != _identity(self.path):
+            self._reopen(self.path)
+        reads = kind == "read" and self.path is not None and self.prepare.done
         try:
-            if kind != "read" or self._path is None:
-                with self._turn():
-                    return self._alone(operation, kind)
-            if not self._prepare.done:
-                self.perform(_nothing)
-            with self._reader() as connection:
-                return completed(operation(_on_sqlite(connection)))
-        except sqlite3.Error as error:
+            with nullcontext() if reads else self._turn(), self._connection() as connection:
+                value = completed(_perform(_on_sqlite(connection), SQLITE.begin, self.prepare, operation, kind))
+                if kind == "erase":
+                    # What was deleted is overwritten in the file (secure_delete), and goes from the log too.
+                    ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    if busy:
+                        log.warning("deleted data stays in the store's -wal file until no other process reads it")
+                return value
+        except (sqlite3.Error, RepeatTransaction) as error:
             raise _store_error(error) from None
 
-    def _alone(self, operation: Operation[T], kind: Kind) -> T:
-        connection = self._writer = self._writer or self._connect()
-        run = _on_sqlite(connection)
-        try:
-            if kind != "prepare" and not self._prepare.done:
-                completed(run(SQLITE.begin))
-                completed(_transaction(run, self._prepare))
-                self._prepare.done = True
-            if kind == "read":
-                return completed(operation(run))
-            completed(run(SQLITE.begin))
-            value = completed(_transaction(run, operation))
-            if kind == "erase" and self._path is not None:
-                # What was deleted is overwritten in the file (secure_delete), and goes from the log too.
-                ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                if busy:
-                    log.warning("deleted data stays in the store's -wal file until no other process reads it")
-            return value
-        except sqlite3.Error:
-            if self._path is not None:
-                self._writer = None
-                connection.close()
-            raise
-
     def _queue(self) -> threading.Lock:
-        return self._own_queue if self._path is None else _queues.setdefault(str(self._path), threading.Lock())
+        return self._own_queue if self.path is None else _queues.setdefault(str(self.path), threading.Lock())
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -245,87 +241,106 @@ class Sqlite:
             queue.release()
 
     @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        kept = self._readers
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        idle = self._idle
         try:
-            connection = kept.pop()
+            connection = idle.pop()
         except IndexError:
             connection = self._connect()
-            connection.execute("PRAGMA query_only = ON")
+        kept = self.path is None
         try:
             yield connection
-        except BaseException:
-            connection.close()
-            raise
-        if kept is self._readers and len(kept) < _READERS:
-            kept.append(connection)
-        else:
-            connection.close()
+            kept = True
+        finally:
+            # Not where the store was closed, or its process forked, meanwhile.
+            if kept and idle is self._idle and len(idle) < _READERS:
+                idle.append(connection)
+            else:
+                connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        if self._path is None:
-            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            weakref.finalize(self, connection.close).atexit = False
-            return connection
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)  # what SQLite makes beside it gets the same
-        except OSError as error:
-            raise SettingsError(
-                f"the store's file can't be opened ({error.strerror}); set CONFIGURE_STORE, or store=, to a place that "
-                "this process may write to"
-            ) from error
-        connection = sqlite3.connect(
-            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
-        try:
-            self._use_wal(connection)
-            connection.execute("PRAGMA secure_delete = ON").fetchall()
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        if self.path is not None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.touch(mode=0o600)  # what SQLite makes beside it gets the same
+            except OSError as error:
+                raise SettingsError(_UNUSABLE.format(error.strerror)) from error
+        options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "factory": _Connection}
+        connection: sqlite3.Connection = sqlite3.connect(self.path or ":memory:", timeout=self._busy, **options)
         # SQLite's own timeout doesn't apply while another process makes the same change to a new file.
         ends = time.monotonic() + self._busy
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                return
-            except sqlite3.OperationalError as error:
+                connection.execute("PRAGMA secure_delete = ON").fetchall()
+                if self.path is not None:
+                    connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the -wal file
+                    self._files = _identity(self.path), _identity(_wal(self.path))
+                return connection
+            except sqlite3.Error as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends:
+                    connection.close()
                     raise
             time.sleep(0.02)
+
+    def _reopen(self, path: Path) -> None:
+        """Leave a file that was replaced or deleted, and its -wal file, whose pages would damage the new one."""
+        files, self._files = self._files, None
+        self.prepare.done = False
+        self._close()
+        if files is not None and files[1] is not None and files[1] == _identity(_wal(path)):
+            _wal(path).unlink(missing_ok=True)
+            path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        log.error(
+            "the store's file %s was replaced or deleted while the app ran; it is opened again as it is now", path
+        )
 
     def _before_fork(self) -> None:
         # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it. A
         # database in memory would be lost.
         queue = self._queue()
-        if self._path is not None and queue.acquire(blocking=False):
-            try:
-                self._close()
-            finally:
-                queue.release()
+        if self.path is not None and queue.acquire(blocking=False):
+            self._close()
+            queue.release()
 
     def _after_fork(self) -> None:
         # What was in use during the fork belongs to the parent, and so does a database in memory.
         _queues.clear()
-        abandon((self._writer, self._readers))
-        self._prepare.done = self._prepare.done and self._path is not None
+        abandon(self._idle)
+        self.prepare.done = self.prepare.done and self.path is not None
         self._new()
 
     def close(self) -> None:
         """Wait for the running write, and close every connection; a later operation opens new ones."""
         with self._turn():
             self._close()
-            self._prepare.done = self._prepare.done and self._path is not None
+            self.prepare.done = self.prepare.done and self.path is not None
 
     def _close(self) -> None:
-        open_ones, self._writer, self._readers = [self._writer, *self._readers], None, []
-        for connection in open_ones:
-            if connection is not None:
-                connection.close()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _identity(path: Path) -> object:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def keep_copy(path: Path, schema: int) -> None:
+    """Copy a file before its tables are changed, so that the version before can be deployed again."""
+    kept = path.with_name(f"{path.name}.schema-{schema}")
+    kept.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(kept)) as target:
+        source.backup(target)
+    log.warning("%s is changed from schema %d; a copy of it as it was is %s", path, schema, kept.name)
 
 
 def _on_sqlite(connection: sqlite3.Connection) -> Run:
@@ -335,130 +350,105 @@ def _on_sqlite(connection: sqlite3.Connection) -> Run:
     return run
 
 
-async def _nothing(_run: Run) -> None: ...
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
-class _Connector:
-    """What psycopg's pool takes for a connection class: it opens a connection, and keeps why it could not."""
+class Postgresql:
+    """A PostgreSQL database with a pool of psycopg's. Threads share it; an asynchronous one belongs to its event loop.
 
-    def __init__(self, connect: Connect, *, asynchronous: bool) -> None:
+    Args:
+        connect: opens a connection of psycopg's; awaited if `asynchronous`.
+        busy: seconds that a lock, or a connection, is waited for.
+    """
+
+    def __init__(
+        self, connect: Connect, prepare: Preparation, *, busy: float = BUSY_SECONDS, asynchronous: bool = False
+    ) -> None:
+        import psycopg
+        import psycopg_pool
+
+        self._error, self._timeout = psycopg.Error, psycopg_pool.PoolTimeout
+        self.prepare = prepare
+        self._busy = busy
+        self._begin = POSTGRESQL.begin.format(milliseconds=round(1000 * busy))
         self._open = connect
-        self.failure: BaseException | None = None
+        self._failure: BaseException | None = None
         self.connect = self._connect if asynchronous else lambda *given, **named: completed(self._connect())
+        kind: Any = psycopg_pool.AsyncConnectionPool if asynchronous else psycopg_pool.ConnectionPool
+        # `reconnect_timeout`: an attempt that failed isn't repeated in the background; the next request makes one.
+        limits = {"min_size": 0, "max_size": _POOL_SIZE, "reconnect_timeout": 0, "num_workers": 1}
+        self._new = partial(kind, connection_class=self, open=False, name="configure_auth", **limits)
+        self._pool: Any = self._new()
+        reset_after_fork(self)
+
+    def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
+        return completed(self.aperform(operation, kind))
+
+    async def aperform(self, operation: Operation[T], kind: Kind = "write") -> T:
+        """`perform` on an asynchronous pool."""
+        attempt = 1
+        while True:
+            pool, connection = await self._take()
+            done: list[str] = []
+            try:
+                return await _perform(self._on(connection, done), self._begin, self.prepare, operation, kind)
+            except (self._error, RepeatTransaction) as error:
+                # A connection that was kept and that the server had closed, noticed before anything was done.
+                stale = connection.closed and not done and attempt == 1
+                repeatable = getattr(error, "sqlstate", None) in _REPEATABLE or isinstance(error, RepeatTransaction)
+                if attempt >= _ATTEMPTS or not (stale or repeatable):
+                    raise _store_error(error) from None
+                attempt += 1
+            finally:
+                await _result(pool.putconn(connection))
+            if stale:
+                await _result(pool.check())
+
+    def _on(self, connection: Any, done: list[str]) -> Run:
+        async def run(statement: str, /, **values: Any) -> list[tuple[Any, ...]]:
+            cursor = await _result(connection.execute(POSTGRESQL.text(statement), values or None))
+            done.append(statement)
+            return cast("list[tuple[Any, ...]]", await _result(cursor.fetchall())) if cursor.description else []
+
+        return run
 
     async def _connect(self, *_given: Any, **_named: Any) -> Any:
-        from psycopg import Connection
+        """What the pool calls, which takes this for a connection class; keeps why it could not connect."""
         from psycopg.rows import tuple_row
 
-        self.failure = None
+        self._failure = None
         try:
             connection = await _result(self._open())
-            if isinstance(connection, Connection):
-                connection.autocommit = True  # psycopg 3.1 has no `set_autocommit` here
+            # psycopg 3.1 has `set_autocommit` on asynchronous connections only.
+            if hasattr(connection, "set_autocommit"):
+                await _result(connection.set_autocommit(True))
             else:
-                await connection.set_autocommit(True)
+                connection.autocommit = True
         except BaseException as error:
-            self.failure = error
+            self._failure = error
             raise
         # No statements that the server keeps: behind PgBouncer the next one may meet another session.
         connection.prepare_threshold = None
         connection.row_factory = tuple_row
         return connection
 
-
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-class _Pool:
-    """A pool of psycopg's, blocking or asynchronous, and the transactions on it."""
-
-    def __init__(self, connect: Connect, prepare: Preparation, *, asynchronous: bool, busy: float) -> None:
-        import psycopg
-        import psycopg_pool
-
-        self._error, self._timeout = psycopg.Error, psycopg_pool.PoolTimeout
-        self._prepare = prepare
-        self._busy = busy
-        self._connector = _Connector(connect, asynchronous=asynchronous)
-        kind: Any = psycopg_pool.AsyncConnectionPool if asynchronous else psycopg_pool.ConnectionPool
-        # `reconnect_timeout`: an attempt that failed isn't repeated in the background; the next request makes one.
-        limits = {"min_size": 0, "max_size": _POOL_SIZE, "reconnect_timeout": 0, "num_workers": 1}
-        self._pool: Any = kind(connection_class=self._connector, open=False, name="configure_auth", **limits)
-
-    async def perform(self, operation: Operation[T], kind: Kind) -> T:
-        attempt = 1
-        while True:
-            connection = await self._take()
-            run = self._on(connection)
-            untouched, stale = True, False
-            try:
-                if kind != "prepare" and not self._prepare.done:
-                    await self._begin(run)
-                    await _transaction(run, self._prepare)
-                    self._prepare.done = True
-                if kind == "read":
-                    return await operation(run)
-                await self._begin(run)
-                untouched = False
-                return await _transaction(run, operation)
-            except (self._error, RepeatTransaction) as error:
-                # A connection that was kept and that the server had closed, noticed before anything was done.
-                stale = connection.closed and untouched and attempt == 1
-                repeatable = getattr(error, "sqlstate", None) in _REPEATABLE or isinstance(error, RepeatTransaction)
-                if attempt >= _ATTEMPTS or not (stale or repeatable):
-                    raise _store_error(error) from None
-                attempt += 1
-            finally:
-                await _result(self._pool.putconn(connection))
-            if stale:
-                await _result(self._pool.check())
-
-    async def _begin(self, run: Run) -> None:
-        await run(POSTGRESQL.begin.format(milliseconds=round(1000 * self._busy)))
-
-    def _on(self, connection: Any) -> Run:
-        async def run(statement: str, /, **values: Any) -> list[tuple[Any, ...]]:
-            cursor = await _result(connection.execute(POSTGRESQL.text(statement), values or None))
-            return cast("list[tuple[Any, ...]]", await _result(cursor.fetchall())) if cursor.description else []
-
-        return run
-
-    async def _take(self) -> Any:
+    async def _take(self) -> tuple[Any, Any]:
         deadline = time.monotonic() + self._busy
+        pool = self._pool
         while True:
             left = deadline - time.monotonic()
             try:
-                if self._pool.closed:
-                    await _result(self._pool.open())
-                return await _result(self._pool.getconn(timeout=max(0.001, min(_SLICE, left))))
+                if pool.closed:
+                    await _result(pool.open())
+                return pool, await _result(pool.getconn(timeout=max(0.001, min(_SLICE, left))))
             except self._timeout as error:
                 # The pool itself would go on waiting for a server that refuses.
-                failure = self._connector.failure or (error if left <= _SLICE else None)
+                failure = self._failure or (error if left <= _SLICE else None)
                 if failure is not None:
                     raise _store_error(failure) from None
             except self._error as error:
                 raise _store_error(error) from None
-
-    async def close(self) -> None:
-        await _result(self._pool.close())
-
-
-class Postgresql:
-    """A PostgreSQL database, blocking. Threads share it.
-
-    Args:
-        connect: opens a connection of psycopg's.
-        busy: seconds that a lock, or a connection, is waited for.
-    """
-
-    def __init__(self, connect: Connect, prepare: Preparation, *, busy: float = BUSY_SECONDS) -> None:
-        self._new = partial(_Pool, connect, prepare, asynchronous=False, busy=busy)
-        self._pool = self._new()
-        reset_after_fork(self)
-
-    def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
-        return completed(self._pool.perform(operation, kind))
 
     def _after_fork(self) -> None:
         abandon(self._pool)
@@ -466,84 +456,70 @@ class Postgresql:
 
     def close(self) -> None:
         """Close every connection; a later operation opens new ones."""
+        completed(self.aclose())
+
+    async def aclose(self) -> None:
         pool, self._pool = self._pool, self._new()
-        completed(pool.close())
+        await _result(pool.close())
 
 
-class Threaded:
-    """A blocking database for an event loop: each transaction runs whole in a thread, on asyncio and trio.
+class Awaited:
+    """A database for event loops: on asyncio by psycopg's own connections, with a pool for each loop, else in threads.
 
-    A transaction that was begun goes on to its end in its thread, whatever becomes of the task that asked for it.
-    SQLite's writers wait for each other on the loop and not in threads.
-    """
-
-    def __init__(self, database: Sqlite | Postgresql, *, busy: float = BUSY_SECONDS) -> None:
-        self._database = database
-        self._busy = busy
-        writers = 1 if isinstance(database, Sqlite) else _POOL_SIZE
-        self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)), _no_end)
-
-    async def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
-        reading, writing = await self._places.get()
-        limiter, task = reading if kind == "read" else writing, object()
-        with anyio.move_on_after(self._busy):
-            await limiter.acquire_on_behalf_of(task)
-        if task not in limiter.statistics().borrowers:
-            raise StoreError(_WRITERS_FIRST)
-        try:
-            return await anyio.to_thread.run_sync(self._database.perform, operation, kind, limiter=_thread())
-        finally:
-            limiter.release_on_behalf_of(task)
-
-    async def close(self) -> None:
-        await anyio.to_thread.run_sync(self._database.close, limiter=_thread())
-
-
-def _thread() -> anyio.CapacityLimiter:
-    """A place of its own, since whoever asks has one of `Threaded` already."""
-    return anyio.CapacityLimiter(1)
-
-
-async def _no_end(_places: object) -> None: ...
-
-
-class AsyncPostgresql:
-    """A PostgreSQL database on asyncio's event loops, with a pool for each; elsewhere in threads.
+    A transaction that was begun goes on to its end, whatever becomes of the task that asked for it. SQLite's writers
+    wait for each other on the loop and not in threads.
 
     Args:
-        connect: opens an asynchronous connection of psycopg's; awaited.
-        blocking: opens a blocking one, for loops that psycopg can't use (Windows' Proactor, trio); None where the app
-            gives a function that opens asynchronous ones.
+        database: a blocking one, for threads; None where the app gives a function that opens asynchronous connections.
+        pool: makes an asynchronous one, for loops that psycopg can use: not Windows' Proactor, not trio.
+        busy: seconds that a place in the threads is waited for.
     """
 
     def __init__(
-        self, connect: Connect, blocking: Connect | None, prepare: Preparation, *, busy: float = BUSY_SECONDS
+        self,
+        database: Sqlite | Postgresql | None,
+        pool: Callable[[], Postgresql] | None = None,
+        *,
+        busy: float = BUSY_SECONDS,
     ) -> None:
-        self._loops = PerLoop(partial(_Pool, connect, prepare, asynchronous=True, busy=busy), _Pool.close)
-        self._threaded = None if blocking is None else Threaded(Postgresql(blocking, prepare, busy=busy), busy=busy)
+        self._database = database
+        self._loops = None if pool is None else PerLoop(pool, Postgresql.aclose)
+        self._busy = busy
+        self.path: Path | None = getattr(database, "path", None)
+        self.in_memory: bool = getattr(database, "in_memory", False)
+        writers = 1 if isinstance(database, Sqlite) else _POOL_SIZE
+        self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)))
         reset_after_fork(self)
 
     async def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
-        if not _psycopg_can_wait():
-            if self._threaded is None:
-                raise SettingsError(
-                    "psycopg's asynchronous connections need asyncio, and on Windows its SelectorEventLoop; give a "
-                    "function that opens blocking ones, which works in threads, or a URL"
-                )
-            return await self._threaded.perform(operation, kind)
-        value: T
-        # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
-        with anyio.CancelScope(shield=True):
-            value = await (await self._loops.get()).perform(operation, kind)
-        return value  # for mypy a scope may swallow what is in it
+        if self._loops is not None and _psycopg_can_wait():
+            value: T
+            # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
+            with anyio.CancelScope(shield=True):
+                value = await (await self._loops.get()).aperform(operation, kind)
+            return value  # for mypy a scope may swallow what is in it
+        if self._database is None:
+            raise SettingsError(
+                "psycopg's asynchronous connections need asyncio, and on Windows its SelectorEventLoop; give a "
+                "function that opens blocking ones, which works in threads, or a URL"
+            )
+        reading, writing = await self._places.get()
+        with anyio.move_on_after(self._busy) as waiting:
+            async with reading if kind == "read" else writing:
+                waiting.deadline = math.inf
+                perform, thread = self._database.perform, anyio.CapacityLimiter(1)  # it has its place already
+                return await anyio.to_thread.run_sync(perform, operation, kind, limiter=thread)
+        raise StoreError(_WRITERS_FIRST)
 
     def _after_fork(self) -> None:
-        self._loops.abandon()
+        if self._loops is not None:
+            self._loops.abandon()
 
     async def close(self) -> None:
-        await self._loops.aclose()
-        if self._threaded is not None and not _psycopg_can_wait():
-            await self._threaded.close()
+        if self._loops is not None:
+            await self._loops.aclose()
+        if self._database is not None:
+            await anyio.to_thread.run_sync(self._database.close, limiter=anyio.CapacityLimiter(1))
 
 
 def _psycopg_can_wait() -> bool:
@@ -554,4 +530,4 @@ def _psycopg_can_wait() -> bool:
     return not (sys.platform == "win32" and isinstance(loop, asyncio.ProactorEventLoop))
 
 
-Database: TypeAlias = Sqlite | Postgresql | Threaded | AsyncPostgresql
+Database: TypeAlias = Sqlite | Postgresql | Awaited

@@ -7,37 +7,36 @@ import logging
 import os
 import socket
 import sys
+from functools import partial
 
 from . import Stores
 from .databases import SQLITE, Sqlite
 from .schema import Preparation
-from .sql import SEVERAL_PROCESSES, sql_stores
-
-__all__ = ["memory_database", "memory_stores", "warn_of_other_processes"]
+from .sql import sql_stores
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
-_held: dict[str, int] = {}
+_held: dict[tuple[str, int], int] = {}
 
 
-def memory_database(agent: str = "", fingerprints: tuple[str, ...] = ()) -> Sqlite:
-    """Return a new, empty database in memory."""
-    return Sqlite(None, Preparation(SQLITE, agent, fingerprints, makes_tables=True))
+def memory_database(agent: str = "", fingerprints: tuple[str, ...] = (), *, app: str | None = None) -> Sqlite:
+    """Return a new, empty database in memory.
+
+    Args:
+        app: what tells the app from others on the machine, to log an error where two processes serve it.
+    """
+    then = None if app is None else partial(_warn_of_other_processes, app)
+    return Sqlite(None, Preparation(SQLITE, agent, fingerprints, makes_tables=True, then=then))
 
 
 def memory_stores() -> Stores:
     """Return a new, empty set of stores."""
-    return sql_stores(memory_database(), in_memory=True)
+    return sql_stores(memory_database())
 
 
-def warn_of_other_processes(app: str) -> None:
-    """Log an error where another process of this machine keeps the same app in its own memory; on Linux only.
-
-    Args:
-        app: what tells the app from others on the machine.
-    """
-    # The parent of Flask's reloader makes the app too, and serves nobody.
-    if not sys.platform.startswith("linux") or os.environ.get("WERKZEUG_RUN_MAIN") or app in _held:
+def _warn_of_other_processes(app: str) -> None:
+    """Log an error where another process of this machine keeps the same app in its own memory; on Linux only."""
+    if not sys.platform.startswith("linux") or (app, os.getpid()) in _held:
         return
     # A name in the kernel and not in a folder: one process can have it, and it goes with the process.
     name = f"\0configure_auth {os.getuid()} {hashlib.sha256(app.encode()).hexdigest()[:16]}"
@@ -46,6 +45,9 @@ def warn_of_other_processes(app: str) -> None:
         mark.bind(name)
     except OSError:
         mark.close()
-        log.error("%s", SEVERAL_PROCESSES)
+        log.error(
+            "store=memory:// in more than one process: a sign-in that starts in one of them is unknown to the others; "
+            'it is for development. Give the workers a store that they share, such as store="sqlite:///configure.db"'
+        )
     else:
-        _held[app] = mark.detach()  # until the process ends
+        _held[app, os.getpid()] = mark.detach()  # until the process ends

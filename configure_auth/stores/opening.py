@@ -10,7 +10,6 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,50 +23,32 @@ from .databases import (
     BUSY_SECONDS,
     POSTGRESQL,
     SQLITE,
-    AsyncPostgresql,
+    Awaited,
     Database,
     Postgresql,
     Sqlite,
-    Threaded,
+    keep_copy,
     patience,
 )
-from .memory import memory_database, warn_of_other_processes
-from .schema import Preparation, statements, upgrade
+from .memory import memory_database
+from .schema import Preparation, statements
 from .sql import sql_stores
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
 
-__all__ = [
-    "AttemptSource",
-    "StateSource",
-    "StoreSource",
-    "chosen",
-    "make_tables",
-    "open_attempts",
-    "open_stores",
-    "table_statements",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 
-class HasAddress(Protocol):
-    """SQLAlchemy's Engine or AsyncEngine."""
-
-    @property
-    def url(self) -> Any: ...
-
-
 class HasEngine(Protocol):
-    """Flask-SQLAlchemy's `db`."""
+    """SQLAlchemy's Engine or AsyncEngine, or Flask-SQLAlchemy's `db`."""
 
     @property
     def engine(self) -> Any: ...
 
 
-StoreSource: TypeAlias = str | Stores | HasAddress | HasEngine | Callable[[], Any]
+StoreSource: TypeAlias = str | Stores | HasEngine | Callable[[], Any]
 """What can be given as `store=`."""
 
 StateSource: TypeAlias = Union[str, StateStore, "Redis", "AsyncRedis"]
@@ -77,7 +58,7 @@ AttemptSource: TypeAlias = StoreSource | StateSource
 """Where attempts can be kept that lead to no account of ours."""
 
 DEFAULT = "sqlite:///configure.db"
-_REDIS = ("redis", "rediss", "unix")
+_REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
 _KINDS = (
     f"{_KNOWN}, or on PostgreSQL an Engine, a Flask-SQLAlchemy db, a Session factory or a function that opens a "
@@ -103,7 +84,6 @@ def open_stores(
     agent: str,
     fingerprints: tuple[str, ...],
     folder: Path,
-    extra: str,
     awaited: bool,
     local: bool,
     busy: float = BUSY_SECONDS,
@@ -125,12 +105,17 @@ def open_stores(
     Raises:
         SettingsError: it is no store that is known here, or can't be one for this app; the message says what can.
     """
-    main = _main(store, agent=agent, fingerprints=fingerprints, folder=folder, awaited=awaited, local=local, busy=busy)
+    if isinstance(store, Stores):
+        main = store
+    else:
+        if store == "memory://" and not local:
+            log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
+        main = sql_stores(open_database(store, agent, fingerprints, folder, awaited=awaited, busy=busy))
     if states is None:
         return main
     # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
     second, close = _second(states, awaited=awaited)
-    return replace(main, states=second, close=_both(main.close, close, awaited=awaited))
+    return replace(main, states=second, close=_both(main.close, close))
 
 
 def open_attempts(store: AttemptSource, **options: Any) -> Stores:
@@ -149,11 +134,10 @@ def make_tables(store: StoreSource, folder: Path) -> int:
     """
     if isinstance(store, Stores) or store == "memory://":
         raise SettingsError("this store has no tables")
-    database = _database(store, agent="", fingerprints=(), folder=folder, awaited=False, busy=BUSY_SECONDS)
+    database = open_database(store, "", (), folder, awaited=False)
     assert isinstance(database, Sqlite | Postgresql)
-    dialect = SQLITE if isinstance(database, Sqlite) else POSTGRESQL
     try:
-        return database.perform(lambda run: upgrade(run, dialect), "prepare")
+        return database.perform(database.prepare.upgrade, "prepare")
     finally:
         database.close()
 
@@ -169,60 +153,49 @@ def _is_for_states(source: object) -> bool:
     return hasattr(source, "claim") or hasattr(source, "register_script")
 
 
-def _main(store: StoreSource, *, local: bool, **options: Any) -> Stores:
-    if isinstance(store, Stores):
-        return store
+def open_database(
+    store: object,
+    agent: str,
+    fingerprints: tuple[str, ...],
+    folder: Path,
+    *,
+    awaited: bool,
+    busy: float = BUSY_SECONDS,
+) -> Database:
     if _is_for_states(store):
         raise SettingsError(
             "Redis keeps the attempts to sign in only, because the accounts must never expire: give "
             'store="postgresql://..." (or another SQL store) and states="redis://..." beside it'
         )
-    if store == "memory://":
-        if not local:
-            log.warning("store=memory:// is for development: a second worker, or a restart, knows nothing of it")
-        warn_of_other_processes(f"{options['agent']} {options['folder']}")
-    database = _database(store, **options)
-    stores = sql_stores(database, in_memory=store == "memory://")
-    return replace(stores, path=_sqlite_file(store, options["folder"]))
-
-
-def _database(
-    store: object, *, agent: str, fingerprints: tuple[str, ...], folder: Path, awaited: bool, busy: float
-) -> Database:
     url = store.render_as_string(hide_password=False) if hasattr(store, "render_as_string") else store
     if isinstance(url, str):
         scheme, is_url, rest = url.partition("://")
         scheme = scheme.partition("+")[0]
         if not is_url:
             raise SettingsError(f"store= is not a URL; it looks like {_KNOWN}")
+        if scheme not in ("sqlite", "memory", "postgresql", "postgres"):
+            raise SettingsError(f"store={scheme!a}:... can't be used; use {_KNOWN}")
         if scheme in ("sqlite", "memory"):
             if scheme == "memory":
-                database = memory_database(agent, fingerprints)
+                database: Sqlite | Postgresql = memory_database(agent, fingerprints, app=f"{agent} {folder}")
             else:
-                prepare = Preparation(SQLITE, agent, fingerprints, makes_tables=True)
-                database = Sqlite(folder / _sqlite_path(rest), prepare, busy=busy)
-            return Threaded(database, busy=busy) if awaited else database
-        if scheme not in ("postgresql", "postgres"):
-            raise SettingsError(f"store={scheme!a}:... can't be used; use {_KNOWN}")
+                path = (folder / _sqlite_path(rest)).absolute()
+                prepare = Preparation(SQLITE, agent, fingerprints, makes_tables=True, before=partial(keep_copy, path))
+                database = Sqlite(path, prepare, busy=busy)
+            return Awaited(database, busy=busy) if awaited else database
+        url = rest
     prepare = Preparation(POSTGRESQL, agent, fingerprints, makes_tables=False)
     try:
-        blocking, waiting = _connects(rest if isinstance(url, str) else url, busy)
+        blocking, waiting = _connects(url, busy)
     except ImportError as error:
         raise SettingsError("the store needs psycopg: pip install 'configure_auth[postgresql]'") from error
-    if not awaited:
-        if blocking is None:
-            raise SettingsError("store= opens asynchronous connections; give a function that opens blocking ones here")
-        return Postgresql(blocking, prepare, busy=busy)
-    if waiting is None:
-        assert blocking is not None
-        return Threaded(Postgresql(blocking, prepare, busy=busy), busy=busy)
-    return AsyncPostgresql(waiting, blocking, prepare, busy=busy)
-
-
-def _sqlite_file(store: object, folder: Path) -> Path | None:
-    url = store.render_as_string(hide_password=False) if hasattr(store, "render_as_string") else store
-    scheme, _, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
-    return (folder / _sqlite_path(rest)).absolute() if scheme.partition("+")[0] == "sqlite" else None
+    in_threads = None if blocking is None else Postgresql(blocking, prepare, busy=busy)
+    if awaited:
+        pool = None if waiting is None else partial(Postgresql, waiting, prepare, busy=busy, asynchronous=True)
+        return Awaited(in_threads, pool, busy=busy)
+    if in_threads is None:
+        raise SettingsError("store= opens asynchronous connections; give a function that opens blocking ones here")
+    return in_threads
 
 
 def _sqlite_path(rest: str) -> str:
@@ -338,17 +311,13 @@ def _engine_of(made: Any) -> Any:
     alchemy = getattr(sys.modules.get("sqlalchemy.exc"), "SQLAlchemyError", RuntimeError)
     session = getattr(made, "sync_session", made)  # what is in an AsyncSession
     try:
-        if hasattr(type(made), "engines"):
-            made = made.engine  # Flask-SQLAlchemy's `db`
-        elif hasattr(session, "get_bind"):
-            # Not closed: it may be the thread's own, with a transaction of the app's in it.
-            made = session.get_bind()
+        # Not closed: it may be the thread's own, with a transaction of the app's in it.
+        engine = getattr(session.get_bind() if hasattr(session, "get_bind") else made, "engine", None)
     except (RuntimeError, alchemy) as error:
         raise SettingsError(
             f"store={type(made).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
         ) from error
-    made = getattr(made, "sync_engine", getattr(made, "engine", made))  # of an AsyncEngine, of a Connection
-    return made if hasattr(made, "dialect") and hasattr(made, "pool") else None
+    return engine if hasattr(engine, "dialect") and hasattr(engine, "pool") else None
 
 
 def _article(value: object) -> str:
@@ -360,34 +329,26 @@ def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable
     if not isinstance(states, str) and hasattr(states, "claim"):
         return cast(StateStore, states), _nothing
     try:
-        from .redis import open_redis
+        from .redis import SINGLE, open_redis
     except ImportError as error:
         raise SettingsError("states= needs redis-py: pip install 'configure_auth[redis]'") from error
     if not _is_for_states(states) and isinstance(states, str):
         scheme, its, _ = states.partition("://")
         named = f"{scheme!a}:..." if its else ""  # without a scheme it may be a password that stands there
-        raise SettingsError(f"states={named} is no store for states; use redis://...")
+        clustered = "sentinel" in scheme or "cluster" in scheme
+        problem = f"states={named} is no store for states"
+        raise SettingsError(SINGLE.format(problem) if clustered else f"{problem}; use redis://...")
     return open_redis(states, awaited=awaited)
 
 
-def _both(one: Callable[[], object], other: Callable[[], object], *, awaited: bool) -> Callable[[], object]:
-    def close() -> None:
-        with ExitStack() as stack:
-            stack.callback(other)
-            one()
+def _both(close: Callable[[], object], other: Callable[[], object]) -> Callable[[], object]:
+    def close_both() -> object:
+        try:
+            return close()  # to be awaited on an event loop
+        finally:
+            other()
 
-    async def aclose() -> None:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(_ended, other)
-            await _ended(one)
-
-    return aclose if awaited else close
-
-
-async def _ended(close: Callable[[], object]) -> None:
-    ended = close()
-    if inspect.isawaitable(ended):
-        await ended
+    return close_both
 
 
 def _nothing() -> None:

@@ -1,8 +1,8 @@
 """The open attempts in Redis: each method is one script, so that it is one step for every process and machine.
 
-Every key lies under `PREFIX` and expires. What Redis loses is a sign-in that
-has to be started again: a state is good only on the server process that took it in, since one that was restarted from a
-snapshot, or a replica that took over, may have missed that it was claimed.
+Every key lies under `PREFIX` and expires. What Redis loses is a sign-in that has to be started again: a state is good
+only on the server process that took it in, since one that was restarted from a snapshot, or a replica that took over,
+may have missed that it was claimed.
 """
 
 from __future__ import annotations
@@ -10,223 +10,194 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import secrets
+import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar, cast
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError
+from redis.connection import SSLConnection
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterError,
+    ConnectionError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
 from ..errors import SettingsError, StoreError
 from ..runtime.loops import worker_threads
-from ..values import Intent, PendingSignIn
+from ..values import PendingSignIn
 from . import OUTCOME_TTL, REPLAY, StateStore
-
-__all__ = ["open_redis"]
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 5
 """How long Redis is waited for before the person is told to try again."""
 
+SINGLE = (
+    "{}, and Sentinel and Cluster can't be used; give the redis:// address of one server or of a proxy that follows "
+    "the primary, or remove states= to keep the attempts in store="
+)
+
 PREFIX = "{configure_auth}:"
 """Of every key; in braces, so that what shards by keys keeps together those that one script touches."""
 
-# What several scripts use. `server`: the process that answers; each start of Redis gives itself another. `extend`: a
-# list of attempts lives as long as the last of them. `user_key`: of one length, whatever an id is, and without it.
+# What several scripts use. `server`: the process that answers; each start of Redis gives itself another. `mine`: the
+# record of an attempt that matches. `extend`: a list of attempts lives as long as the last of them. `user_key`: of one
+# length, whatever an id is, and without it.
 _SHARED = """
+local prefix = KEYS[1]
 local function server()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or error('INFO gives no run_id')
 end
+local function state_key(state_hash) return prefix .. 'state:' .. state_hash end
 local function extend(key, seconds)
   if redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
 end
-local function user_key(prefix, agent, user_id)
-  return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id)
-end
-local function index(prefix, agent, user_id, state_hash, seconds)
-  local user, now = user_key(prefix, agent, user_id), tonumber(redis.call('TIME')[1])
+local function user_key(agent, user_id) return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id) end
+local function index(agent, user_id, state_hash, seconds)
+  local user, now = user_key(agent, user_id), tonumber(redis.call('TIME')[1])
   redis.call('ZREMRANGEBYSCORE', user, '-inf', now)
   redis.call('ZADD', user, now + seconds, state_hash)
   extend(user, seconds)
 end
-local function replays(prefix, agent, browser_hash)
-  return prefix .. 'replays:' .. agent .. ':' .. browser_hash
+local function replays(agent, browser_hash) return prefix .. 'replays:' .. agent .. ':' .. browser_hash end
+local function mine(state_hash, browser_hash, intent, agent, ends_after)
+  local record = redis.call('HGET', state_key(state_hash), 'record')
+  record = record and cjson.decode(record)
+  return record and record.browser_hash == browser_hash and record.intent == intent and record.agent == agent
+    and record.expires_at > tonumber(ends_after)
 end
-local function mine(record)
-  return record.browser_hash == ARGV[2] and record.intent == ARGV[3] and record.agent == ARGV[4]
-end
-local function forget(prefix, state_hash)
-  redis.call('DEL', prefix .. 'state:' .. state_hash, prefix .. 'replay:' .. state_hash)
-end
+local function forget(state_hash) redis.call('DEL', state_key(state_hash), prefix .. 'replay:' .. state_hash) end
 """
 
-# KEYS: the prefix. ARGV: state_hash, browser_hash, agent, record, created_at, seconds to keep, limit, user_id or ''.
 _PUT = """
-local prefix, state_hash, seconds = KEYS[1], ARGV[1], tonumber(ARGV[6])
-local browser = prefix .. 'browser:' .. ARGV[3] .. ':' .. ARGV[2]
-local open = {}
+local state_hash, browser_hash, agent, record, created_at, seconds, limit, user_id = unpack(ARGV)
+local browser, open = prefix .. 'browser:' .. agent .. ':' .. browser_hash, 0
 for _, other in ipairs(redis.call('ZREVRANGE', browser, 0, -1)) do
-  local claimed = redis.call('HMGET', prefix .. 'state:' .. other, 'record', 'claimed_at')
-  if claimed[1] and not claimed[2] then
-    table.insert(open, other)
-  else
-    redis.call('ZREM', browser, other)
-  end
+  local claimed = redis.call('HMGET', state_key(other), 'record', 'claimed_at')
+  local is_open = claimed[1] and not claimed[2]
+  if is_open then open = open + 1 end
+  if is_open and open >= tonumber(limit) then forget(other) end
+  if not is_open or open >= tonumber(limit) then redis.call('ZREM', browser, other) end
 end
-for place = tonumber(ARGV[7]), #open do
-  forget(prefix, open[place])
-  redis.call('ZREM', browser, open[place])
-end
-redis.call('HSET', prefix .. 'state:' .. state_hash, 'record', ARGV[4], 'server', server())
-redis.call('EXPIRE', prefix .. 'state:' .. state_hash, seconds)
-redis.call('ZADD', browser, ARGV[5], state_hash)
+redis.call('HSET', state_key(state_hash), 'record', record, 'server', server())
+redis.call('EXPIRE', state_key(state_hash), seconds)
+redis.call('ZADD', browser, created_at, state_hash)
 extend(browser, seconds)
-if ARGV[8] ~= '' then index(prefix, ARGV[3], ARGV[8], state_hash, seconds) end
+if user_id ~= '' then index(agent, user_id, state_hash, tonumber(seconds)) end
 """
 
-# KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent, now, who claims.
 _CLAIM = """
-local key = KEYS[1] .. 'state:' .. ARGV[1]
-local found = redis.call('HMGET', key, 'record', 'server', 'claimed_at', 'claimed_by')
-if not found[1] or found[2] ~= server() then return false end
-local record = cjson.decode(found[1])
-if not mine(record) then return false end
-if found[3] then
-  return found[4] == ARGV[6] and {found[1], 'claimed_at', found[3]}
+local state_hash, browser_hash, intent, agent, now, claimer = unpack(ARGV)
+local key = state_key(state_hash)
+if not mine(state_hash, browser_hash, intent, agent, now) or redis.call('HGET', key, 'server') ~= server() then
+  return false
 end
-if record.expires_at <= tonumber(ARGV[5]) then return false end
-redis.call('HSET', key, 'claimed_at', ARGV[5], 'claimed_by', ARGV[6])
-return {found[1], 'claimed_at', ARGV[5]}
+if redis.call('HSETNX', key, 'claimed_at', now) == 1 then redis.call('HSET', key, 'claimed_by', claimer) end
+return redis.call('HGET', key, 'claimed_by') == claimer and redis.call('HGETALL', key)
 """
 
-# KEYS: the prefix. ARGV: state_hash, browser_hash, intent, agent, by when it must not have ended.
 _READ = """
-local key = KEYS[1] .. 'state:' .. ARGV[1]
-local found = redis.call('HMGET', key, 'record', 'claimed_at', 'finished_at', 'outcome', 'user_id')
-if not found[1] then return false end
-local record = cjson.decode(found[1])
-if not mine(record) or record.expires_at <= tonumber(ARGV[5]) then return false end
-local said = {found[1]}
-for place, name in ipairs({'claimed_at', 'finished_at', 'outcome', 'user_id'}) do
-  if found[place + 1] then
-    table.insert(said, name)
-    table.insert(said, found[place + 1])
-  end
-end
-local replay = redis.call('GET', KEYS[1] .. 'replay:' .. ARGV[1])
-if replay then
-  table.insert(said, 'replay')
-  table.insert(said, replay)
-end
-return said
+if not mine(unpack(ARGV)) then return false end
+local found = redis.call('HGETALL', state_key(ARGV[1]))
+table.insert(found, 'replay')
+table.insert(found, redis.call('GET', prefix .. 'replay:' .. ARGV[1]) or '')
+return found
 """
 
-# KEYS: the prefix. ARGV: state_hash, outcome, now, replay or '', seconds to keep that, user_id or ''.
 _FINISH = """
-local key = KEYS[1] .. 'state:' .. ARGV[1]
+local state_hash, outcome, now, replay, replay_seconds, user_id = unpack(ARGV)
+local key = state_key(state_hash)
 if redis.call('HEXISTS', key, 'claimed_at') == 0 then return end
 local record = cjson.decode(redis.call('HGET', key, 'record'))
-redis.call('HSET', key, 'outcome', ARGV[2], 'finished_at', ARGV[3])
-if ARGV[4] ~= '' then
-  local others = replays(KEYS[1], record.agent, record.browser_hash)
-  redis.call('SET', KEYS[1] .. 'replay:' .. ARGV[1], ARGV[4], 'EX', ARGV[5])
-  redis.call('SADD', others, ARGV[1])
-  redis.call('EXPIRE', others, ARGV[5])
+redis.call('HSET', key, 'outcome', outcome, 'finished_at', now)
+if replay ~= '' then
+  local others = replays(record.agent, record.browser_hash)
+  redis.call('SET', prefix .. 'replay:' .. state_hash, replay, 'EX', replay_seconds)
+  redis.call('SADD', others, state_hash)
+  redis.call('EXPIRE', others, replay_seconds)
 end
-if ARGV[6] ~= '' then
-  redis.call('HSET', key, 'user_id', ARGV[6])
-  index(KEYS[1], record.agent, ARGV[6], ARGV[1], math.max(redis.call('TTL', key), 1))
+if user_id ~= '' then
+  redis.call('HSET', key, 'user_id', user_id)
+  index(record.agent, user_id, state_hash, math.max(redis.call('TTL', key), 1))
 end
 """
 
-# KEYS: the prefix. ARGV: agent, user_id.
 _FORGET_USER = """
-local user = user_key(KEYS[1], ARGV[1], ARGV[2])
-for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do
-  forget(KEYS[1], state_hash)
-end
+local user = user_key(unpack(ARGV))
+for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do forget(state_hash) end
 redis.call('DEL', user)
 """
 
-# KEYS: the prefix. ARGV: agent, browser_hash.
 _FORGET_REPLAYS = """
-local ended = replays(KEYS[1], ARGV[1], ARGV[2])
-for _, state_hash in ipairs(redis.call('SMEMBERS', ended)) do
-  redis.call('DEL', KEYS[1] .. 'replay:' .. state_hash)
-end
+local ended = replays(unpack(ARGV))
+for _, state_hash in ipairs(redis.call('SMEMBERS', ended)) do redis.call('DEL', prefix .. 'replay:' .. state_hash) end
 redis.call('DEL', ended)
 """
 
 _NOTHING = "return 0"
 
-_SCRIPTS = (_PUT, _CLAIM, _READ, _FINISH, _FORGET_USER, _FORGET_REPLAYS, _NOTHING)
-
-
-@dataclass(frozen=True, slots=True)
-class _Step(Generic[T]):
-    """A script with what it is given, and how its answer is read."""
-
-    script: str
-    arguments: tuple[str | int, ...]
-    read: Callable[[Any], T]
-
 
 class RedisStates:
     """A `StateStore`. Where `perform` is awaited, so are its methods."""
 
-    def __init__(self, perform: Callable[[_Step[Any]], Any]) -> None:
+    def __init__(self, client: Any, perform: Callable[[Callable[[], Any], Callable[[Any], Any]], Any]) -> None:
+        self._client = client
+        self._scripts: dict[str, Any] = {}
         self._perform = perform
 
     def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
         seconds = max(1, math.ceil(record.expires_at + OUTCOME_TTL - now))
-        mine = (record.state_hash, record.browser_hash, record.agent)
-        given = (*mine, json.dumps(asdict(record)), repr(record.created_at), seconds, limit, record.user_id or "")
-        return self._does(_PUT, given, _nothing)
+        mine = (record.state_hash, record.browser_hash, record.agent, json.dumps(asdict(record)))
+        return self._does(_PUT, _nothing, *mine, repr(record.created_at), seconds, limit, record.user_id or "")
 
-    def claim(
-        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
-    ) -> PendingSignIn | None:
+    def claim(self, state_hash: str, *, browser_hash: str, intent: str, agent: str, now: float) -> PendingSignIn | None:
         # The claimer has a name, so that a command that redis-py sends again finds what it did the first time.
-        given = (state_hash, browser_hash, intent, agent, repr(now), secrets.token_hex(8))
-        return self._does(_CLAIM, given, _record)
+        return self._does(_CLAIM, _record, state_hash, browser_hash, intent, agent, repr(now), secrets.token_hex(8))
 
-    def read(
-        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
-    ) -> PendingSignIn | None:
-        return self._does(_READ, (state_hash, browser_hash, intent, agent, repr(now - OUTCOME_TTL)), _record)
+    def read(self, state_hash: str, *, browser_hash: str, intent: str, agent: str, now: float) -> PendingSignIn | None:
+        return self._does(_READ, _record, state_hash, browser_hash, intent, agent, repr(now - OUTCOME_TTL))
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
-        return self._does(
-            _FINISH, (state_hash, outcome, repr(now), replay or "", math.ceil(REPLAY), user_id or ""), _nothing
-        )
+        given = (state_hash, outcome, repr(now), replay or "", math.ceil(REPLAY), user_id or "")
+        return self._does(_FINISH, _nothing, *given)
 
     def forget(self, agent: str, user_id: str) -> None:
-        return self._does(_FORGET_USER, (agent, user_id), _nothing)
+        return self._does(_FORGET_USER, _nothing, agent, user_id)
 
     def forget_replays(self, agent: str, browser_hash: str) -> None:
-        return self._does(_FORGET_REPLAYS, (agent, browser_hash), _nothing)
+        return self._does(_FORGET_REPLAYS, _nothing, agent, browser_hash)
 
     def purge(self, *, now: float) -> int:
         """Nothing: what has ended expires by itself."""
-        return self._does(_NOTHING, (), int)
+        return self._does(_NOTHING, int)
 
-    def _does(self, script: str, given: tuple[str | int, ...], read: Callable[[Any], T]) -> T:
-        return cast(T, self._perform(_Step(script, given, read)))
+    def _does(self, script: str, read: Callable[[Any], T], *given: str | int) -> T:
+        if script not in self._scripts:
+            self._scripts[script] = self._client.register_script(_SHARED + script)
+        return cast(T, self._perform(partial(self._scripts[script], keys=[PREFIX], args=given), read))
 
 
 def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[], object]]:
     """The attempts in one Redis, and what closes it.
 
     Args:
-        source: a URL (redis://, rediss://, unix://), or a client, which stays the app's to close. A blocking one works
-            in threads on an event loop; an asynchronous one belongs to the loop that the app made it for.
+        source: a URL (redis://, rediss://, unix://, valkey://), or a client, which stays the app's to close. A
+            blocking one works in threads on an event loop; an asynchronous one belongs to the loop that the app made
+            it for.
         awaited: whether the app runs on an event loop.
 
     Raises:
@@ -235,19 +206,21 @@ def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[
     if isinstance(source, AsyncRedis):
         if not awaited:
             raise SettingsError("states= is an asynchronous client, which can't be waited for here; give its URL")
-        return RedisStates(_Awaited(source)), _nothing
+        return RedisStates(source, partial(_awaited, source)), _nothing
     if not isinstance(source, str | Redis):
-        raise SettingsError(f"states={type(source).__name__} is no store for states; use redis://...")
+        name = f"states={type(source).__name__}"
+        clustered = "Cluster" in name or "Sentinel" in name
+        raise SettingsError(SINGLE.format(name) if clustered else f"{name} is no store for states; use redis://...")
     client = _client(source) if isinstance(source, str) else source
-    blocking = _Blocking(client)
-    states = RedisStates(_Threaded(blocking) if awaited else blocking)
+    blocking = partial(_blocking, client)
+    states = RedisStates(client, partial(_in_thread, worker_threads(), blocking) if awaited else blocking)
     return states, client.close if isinstance(source, str) else _nothing
 
 
 def _client(url: str) -> Redis:
     try:
         client = Redis.from_url(
-            url,
+            re.sub("^valkey", "redis", url),
             socket_timeout=BUSY_SECONDS,
             socket_connect_timeout=BUSY_SECONDS,
             # Once more on a new connection, where a kept one had been closed; each script may run twice.
@@ -257,74 +230,83 @@ def _client(url: str) -> Redis:
         # Opens nothing; an option of the URL that there isn't is noticed now and not at the first sign-in.
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
         return client
-    except (ValueError, TypeError):
-        raise SettingsError("states= is no URL of a Redis; it looks like redis://localhost:6379/0") from None
+    except (ValueError, TypeError) as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        reason = f"has an unknown option {unknown[1]}" if unknown else "is no URL of a Redis"
+        raise SettingsError(f"states= {reason}; it looks like redis://localhost:6379/0") from None
 
 
-class _Blocking:
-    def __init__(self, client: Redis) -> None:
-        self._scripts = _registered(client)
+def _blocking(client: Any, call: Callable[[], Any], read: Callable[[Any], T]) -> T:
+    try:
+        return read(call())
+    except RedisError as error:
+        raise _store_error(error, client) from None
 
-    def __call__(self, step: _Step[T]) -> T:
+
+async def _in_thread(threads: Any, blocking: Callable[..., T], *given: Any) -> T:
+    return await anyio.to_thread.run_sync(blocking, *given, limiter=await threads.get())
+
+
+async def _awaited(client: Any, call: Callable[[], Any], read: Callable[[Any], T]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise SettingsError(
+            "redis.asyncio runs on asyncio only; under trio give the URL, which works in threads"
+        ) from None
+    # Shielded: a claim whose answer nobody waits for any more would be nobody's.
+    with anyio.CancelScope(shield=True):
         try:
-            answer = self._scripts[step.script](keys=[PREFIX], args=step.arguments)
+            answer = await call()
         except RedisError as error:
-            raise _store_error(error) from None
-        return step.read(answer)
+            raise _store_error(error, client) from None
+        except RuntimeError as error:
+            # asyncio's own, where the client has connections of a loop that has ended.
+            raise StoreError(f"the redis.asyncio client belongs to another event loop ({error})") from error
+    return read(answer)
 
 
-class _Threaded:
-    def __init__(self, blocking: _Blocking) -> None:
-        self._blocking = blocking
-        self._threads = worker_threads()
-
-    async def __call__(self, step: _Step[T]) -> T:
-        return await anyio.to_thread.run_sync(self._blocking, step, limiter=await self._threads.get())
-
-
-class _Awaited:
-    def __init__(self, client: AsyncRedis) -> None:
-        self._scripts = _registered(client)
-
-    async def __call__(self, step: _Step[T]) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise SettingsError(
-                "redis.asyncio runs on asyncio only; under trio give the URL, which works in threads"
-            ) from None
-        # Shielded: a claim whose answer nobody waits for any more would be nobody's.
-        with anyio.CancelScope(shield=True):
-            try:
-                answer = await self._scripts[step.script](keys=[PREFIX], args=step.arguments)
-            except RedisError as error:
-                raise _store_error(error) from None
-            except RuntimeError as error:
-                # asyncio's own, where the client has connections of a loop that has ended.
-                raise StoreError(f"the redis.asyncio client belongs to another event loop ({error})") from error
-        return step.read(answer)
-
-
-def _registered(client: Any) -> dict[str, Any]:
-    return {script: client.register_script(_SHARED + script) for script in _SCRIPTS}
-
-
-def _store_error(error: RedisError) -> StoreError:
+def _store_error(error: RedisError, client: Any) -> StoreError | SettingsError:
     # Redis's own text may quote an argument; the class says enough.
-    return StoreError(f"Redis could not do its work now ({type(error).__name__}); is it up, writable, not full?")
+    text, kind = str(error), type(error).__name__
+    if isinstance(error, AuthenticationError):
+        return SettingsError("Redis refused the user or password of states=; set CONFIGURE_STATES to the right ones")
+    if isinstance(error, NoPermissionError) or "can't run this command" in text or "ACL failure in script" in text:
+        return SettingsError(
+            f"the Redis user of states= lacks a permission; allow it INFO, EVALSHA, SCRIPT and all keys of {PREFIX}*: "
+            "ACL SETUSER name ~{configure_auth}:* +@all -@dangerous +info"
+        )
+    if isinstance(error, ClusterError | MovedError):
+        return SettingsError(SINGLE.format("the Redis of states= is in cluster mode"))
+    if "DB index is out of range" in text:
+        return SettingsError("the Redis of states= has no database of that number; change the end of its URL")
+    if isinstance(error, TimeoutError | ConnectionError) and _is_plain(client):
+        return SettingsError("states= is rediss://, and that port of Redis has no TLS; use redis:// or the TLS port")
+    return StoreError(f"Redis could not do its work now ({kind}); is it up, writable, not full?")
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _is_plain(client: Any) -> bool:
+    """Whether a server that was asked for TLS speaks without: it waits for the end of a line, and says nothing."""
+    place = client.connection_pool.connection_kwargs
+    if not issubclass(client.connection_pool.connection_class, SSLConnection | AsyncSSLConnection):
+        return False
+    try:
+        with socket.create_connection((place["host"], place["port"]), 1) as plain:
+            plain.sendall(b"PING\r\n")
+            return plain.recv(1) in (b"+", b"-")
+    except OSError:
+        return False
 
 
-def _record(answer: list[Any] | None) -> PendingSignIn | None:
-    if not answer:
+def _record(found: list[Any] | None) -> PendingSignIn | None:
+    if not found:
         return None
-    record, *said = map(_text, answer)
-    since: dict[str, Any] = dict(zip(said[::2], said[1::2], strict=True))
-    since |= {name: float(since[name]) for name in ("claimed_at", "finished_at") if name in since}
-    return PendingSignIn(**{**json.loads(record), **since})
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in found]
+    since: dict[str, Any] = dict(zip(texts[::2], texts[1::2], strict=True))
+    record = json.loads(since["record"])
+    record |= {name: float(since[name]) for name in ("claimed_at", "finished_at") if name in since}
+    record |= {name: since[name] for name in ("outcome", "user_id") if name in since}
+    return PendingSignIn(**record | {"replay": since.get("replay") or None})
 
 
 def _nothing(_answer: object = None) -> None:

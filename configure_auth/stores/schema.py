@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SettingsError
 from .statements import ANYTHING_SEALED, KEEP_PARAMETER, PARAMETERS_WITH_PREFIX, READ_PARAMETER, REMOVE_PARAMETER
 
-__all__ = ["CHANGES", "SCHEMA", "TABLES", "Preparation", "Run", "SchemaQuestions", "number", "statements", "upgrade"]
+if TYPE_CHECKING:
+    from .databases import Dialect
 
 # `owners` has one row for a Configure user: the constraint that gives it one local user, whatever the kind of token.
 _FIRST = """
@@ -71,6 +74,13 @@ Both databases understand the types; SQLite ignores lengths and precision.
 SCHEMA = len(CHANGES)
 """The number of the tables above. It counts up with every change to them."""
 
+READABLE_SINCE = SCHEMA
+"""The oldest schema number whose version of this package can work on the tables above.
+
+A change that only adds nullable columns, tables or indexes leaves it as it is, so that the version before can be
+deployed again. The tables have it from then on, as the parameter `readable since`.
+"""
+
 TABLES = frozenset(word for change in CHANGES for word in change.split() if f"CREATE TABLE {word} (" in change)
 
 
@@ -80,19 +90,7 @@ class Run(Protocol):
     async def __call__(self, statement: str, /, **values: Any) -> list[tuple[Any, ...]]: ...
 
 
-class SchemaQuestions(Protocol):
-    """How the two databases are asked about tables."""
-
-    @property
-    def has_parameters(self) -> str:
-        """One row if `configure_parameters` exists."""
-
-    @property
-    def lock_schema(self) -> str | None:
-        """Makes a second upgrade at the same time wait."""
-
-
-async def number(run: Run, dialect: SchemaQuestions) -> int | None:
+async def number(run: Run, dialect: Dialect) -> int | None:
     """Return the schema number of the tables that exist; None where there are none.
 
     Raises:
@@ -106,22 +104,36 @@ async def number(run: Run, dialect: SchemaQuestions) -> int | None:
     return int(found[0][0]) if found else None
 
 
-async def upgrade(run: Run, dialect: SchemaQuestions) -> int:
+async def upgrade(run: Run, dialect: Dialect, before: Callable[[int], None] | None = None) -> int:
     """Create the tables or change older ones, in the caller's transaction; return the number that was found, or 0.
 
+    Args:
+        before: called with the number of older tables that are about to be changed.
+
     Raises:
-        SettingsError: the tables are newer than this version of the package.
+        SettingsError: the tables are newer than this version of the package, and it can't work on them.
     """
     if dialect.lock_schema is not None:
         await run(dialect.lock_schema)
     found = await number(run, dialect) or 0
     if found > SCHEMA:
-        raise SettingsError(
-            f"the store's tables are of schema {found}, made by a newer configure_auth; this version knows {SCHEMA}"
-        )
+        await _check_readable(run, found)
+        return found
+    if 0 < found < SCHEMA and before is not None:
+        before(found)
     for statement in statements(found):
         await run(statement)
     return found
+
+
+async def _check_readable(run: Run, found: int) -> None:
+    since = await run(READ_PARAMETER.replace(":name", "'readable since'"))
+    if not since or int(since[0][0]) > SCHEMA:
+        raise SettingsError(
+            f"the store's tables are of schema {found}, made by a newer configure_auth; this version knows {SCHEMA}. "
+            "Deploy the newer version again, or restore the copy of the store made before the upgrade (of an SQLite "
+            f"file: the one beside it that ends in .schema-{SCHEMA})"
+        )
 
 
 def statements(since: int = 0) -> list[str]:
@@ -131,41 +143,54 @@ def statements(since: int = 0) -> list[str]:
     note = f"UPDATE configure_parameters SET value = '{SCHEMA}' WHERE name = 'schema'"
     if since == 0:
         note = f"INSERT INTO configure_parameters (name, value) VALUES ('schema', '{SCHEMA}')"
-    return [*(one.strip() for change in CHANGES[since:] for one in change.split(";") if one.strip()), note]
+    notes = [note]
+    if READABLE_SINCE < SCHEMA:
+        value = f"VALUES ('readable since', '{READABLE_SINCE}') ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        notes.append(f"INSERT INTO configure_parameters (name, value) {value}")
+    return [*(one.strip() for change in CHANGES[since:] for one in change.split(";") if one.strip()), *notes]
 
 
+@dataclass
 class Preparation:
     """Checks tables, schema number and keys once, before the first operation.
 
     Args:
         makes_tables: whether they are created or changed here, as an SQLite file's are.
+        then: called after it.
+        before: called with the number of older tables that are about to be changed.
     """
 
-    def __init__(
-        self, dialect: SchemaQuestions, agent: str, fingerprints: tuple[str, ...], *, makes_tables: bool
-    ) -> None:
-        self.done = False
-        self._dialect = dialect
-        self._agent = agent
-        self._fingerprints = fingerprints
-        self._makes_tables = makes_tables
+    dialect: Dialect
+    agent: str
+    fingerprints: tuple[str, ...]
+    makes_tables: bool
+    then: Callable[[], None] | None = None
+    before: Callable[[int], None] | None = None
+    done: bool = False
 
     async def __call__(self, run: Run) -> None:
-        if self._makes_tables:
-            await upgrade(run, self._dialect)
-        found = await number(run, self._dialect)
-        if found != SCHEMA:
+        if self.makes_tables:
+            await self.upgrade(run)
+        found = await number(run, self.dialect)
+        if found is not None and found > SCHEMA:
+            await _check_readable(run, found)
+        elif found != SCHEMA:
             state = "no tables yet" if found is None else f"tables of schema {found}, and {SCHEMA} is needed"
             raise SettingsError(f"the store has {state}: run `configure_auth tables`, or your migration")
         await self._check_keys(run)
+        if self.then is not None:
+            self.then()
+
+    async def upgrade(self, run: Run) -> int:
+        return await upgrade(run, self.dialect, self.before)
 
     async def _check_keys(self, run: Run) -> None:
-        prefix = f"key {self._agent} "
+        prefix = f"key {self.agent} "
         # One statement: between two of them another process may write these very keys, and encrypt with them.
         others = await run(PARAMETERS_WITH_PREFIX, prefix=prefix, length=len(prefix))
-        unknown = [one for one in self._fingerprints if (prefix + one,) not in others]
-        if unknown and len(unknown) == len(self._fingerprints):
-            if others and await run(ANYTHING_SEALED, agent=self._agent, id_key=f"id {self._agent}"):
+        unknown = [one for one in self.fingerprints if (prefix + one,) not in others]
+        if unknown and len(unknown) == len(self.fingerprints):
+            if others and await run(ANYTHING_SEALED, agent=self.agent, id_key=f"id {self.agent}"):
                 raise SettingsError(
                     "none of CONFIGURE_TOKEN_KEYS (or of the app's secret keys, where they are not set) sealed what is "
                     "in the store; add the key that did to the list"

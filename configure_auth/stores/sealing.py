@@ -15,8 +15,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ..errors import SettingsError
 from ..values import Secret
 
-__all__ = ["Sealer"]
-
 
 class Sealer:
     """Seals with the first key and opens with any of them.

@@ -11,11 +11,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..errors import SettingsError
-from ..values import Intent, PendingSignIn
+from ..values import PendingSignIn
 from . import OUTCOME_TTL, Stores
 from .sealing import Sealer
-
-__all__ = ["session_stores"]
 
 _LIMIT = 3
 """A cookie holds 4 KiB, and the app wants most of it."""
@@ -41,18 +39,14 @@ class SessionStates:
         # Written whole: Starlette's session notices a change of a top-level key only.
         self._session[self._key] = kept
 
-    def claim(
-        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
-    ) -> PendingSignIn | None:
-        record = self.read(state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=now)
+    def claim(self, state_hash: str, *, now: float, **mine: str) -> PendingSignIn | None:
+        record = self.read(state_hash, now=now, **mine)
         if record is None or record.expires_at <= now:
             return None
         self._session[self._key] = {name: value for name, value in self._open().items() if name != state_hash}
         return replace(record, claimed_at=now)
 
-    def read(
-        self, state_hash: str, *, browser_hash: str, intent: Intent, agent: str, now: float
-    ) -> PendingSignIn | None:
+    def read(self, state_hash: str, *, now: float, **mine: str) -> PendingSignIn | None:
         sealed = self._open().get(state_hash)
         if not isinstance(sealed, str):
             return None
@@ -61,10 +55,10 @@ class SessionStates:
         except SettingsError:
             return None  # of another client secret; the person starts again
         record = PendingSignIn(**({"user_id": None, "next": None, "verifier": None, "version": None} | plain))
-        mine = (record.browser_hash, record.intent, record.agent) == (browser_hash, intent, agent)
-        return record if mine and record.expires_at + OUTCOME_TTL > now else None
+        is_mine = all(getattr(record, name) == value for name, value in mine.items())
+        return record if is_mine and record.expires_at + OUTCOME_TTL > now else None
 
-    def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
+    def finish(self, state_hash: str, **ended: object) -> None:
         """Nothing is kept: a token doesn't belong into a cookie."""
 
     def forget(self, agent: str, user_id: str) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
+import inspect
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from .. import stores as protocols
 from ..values import ClaimedAgent, Journey, PendingSignIn
 from . import OUTCOME_TTL, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
 from . import statements as sql
 from .databases import Database, Kind, RepeatTransaction
 from .schema import Run
-
-__all__ = ["SEVERAL_PROCESSES", "sql_stores"]
-
-log: logging.Logger = logging.getLogger("configure_auth")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,11 +30,6 @@ SWEEP_PAUSE = 1.0
 
 PURGE = 1000
 """How many go in one step of a purge, so that others don't wait long."""
-
-SEVERAL_PROCESSES = (
-    "store=memory:// in more than one process: a sign-in that starts in one of them is unknown to the others; it is "
-    'for development. Give the workers a store that they share, such as store="sqlite:///configure.db"'
-)
 
 
 def _operation(kind: Kind) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
@@ -57,14 +48,75 @@ def _operation(kind: Kind) -> Callable[[Method[P, T]], Callable[Concatenate[Any,
 _reads, _writes, _erases = _operation("read"), _operation("write"), _operation("erase")
 
 
-class _SqlStore:
-    """A store in one database. `in_memory`: another process knows nothing of it."""
+def _statement(
+    kind: Kind, method: Callable[Concatenate[Any, P], T], statement: str, result: Callable[[Rows], Any]
+) -> Callable[Concatenate[Any, P], T]:
+    """Make the method of a Protocol that is one statement, whose parameters are the method's."""
+    names = [*inspect.signature(method).parameters][1:]
 
-    def __init__(self, database: Database, *, in_memory: bool) -> None:
+    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async def operation(run: Run) -> Any:
+            return result(await run(statement, **dict(zip(names, args, strict=False)), **kwargs))
+
+        return cast(T, self.database.perform(operation, kind))
+
+    return perform
+
+
+def _nothing(_rows: Rows) -> None: ...
+
+
+def _row(rows: Rows) -> tuple[Any, ...] | None:
+    return rows[0] if rows else None
+
+
+def _value(rows: Rows) -> str | None:
+    return rows[0][0] if rows else None
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _values(record: Any) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in _names(cast(Any, type(record)))}
+    return values if "scopes" not in values else values | {"scopes": " ".join(record.scopes)}
+
+
+# SQLite gives 0 and 1 where PostgreSQL gives False and True.
+_READ_AS: dict[str, Callable[[Any], object]] = {
+    "replace": bool,
+    "needs_reconnect": bool,
+    "proven": bool,
+    "scopes": lambda text: tuple(text.split()),
+}
+
+
+def _records(kind: type[R], rows: Rows) -> tuple[R, ...]:
+    named = (zip(_names(cast(Any, kind)), row, strict=True) for row in rows)
+    return tuple(kind(**{name: _READ_AS.get(name, _same)(value) for name, value in row}) for row in named)
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _first(kind: type[R], rows: Rows) -> R | None:
+    return next(iter(_records(kind, rows)), None)
+
+
+class _SqlStore:
+    """A store in one database."""
+
+    def __init__(self, database: Database) -> None:
         self.database = database
-        self.in_memory = in_memory
-        self._process = os.getpid()
         self._swept_at, self._sweep_due = 0.0, 0.0
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether another process knows nothing of it."""
+        return getattr(self.database, "in_memory", False)
 
     async def _sweep(self, run: Run, now: float, *sweeps: tuple[str, float]) -> None:
         """Run each statement for some of what is over, if anything can be."""
@@ -79,21 +131,14 @@ class _SqlStore:
 class SqlStates(_SqlStore):
     @_writes
     async def put(self, run: Run, record: PendingSignIn, *, limit: int, now: float) -> None:
-        if self.in_memory and self._process != os.getpid():
-            self._process = os.getpid()
-            log.error("%s", SEVERAL_PROCESSES)
         await self._tidy(run, now)
         await run(sql.DROP_SURPLUS_ATTEMPTS, browser_hash=record.browser_hash, agent=record.agent, kept=limit - 1)
         await run(sql.PUT_ATTEMPT, **_values(record))
 
-    @_writes
-    async def claim(self, run: Run, /, state_hash: str, **given: Any) -> PendingSignIn | None:
-        return _first(PendingSignIn, await run(sql.CLAIM_ATTEMPT, state_hash=state_hash, **given))
-
-    @_reads
-    async def read(self, run: Run, /, state_hash: str, *, now: float, **given: Any) -> PendingSignIn | None:
-        rows = await run(sql.READ_ATTEMPT, state_hash=state_hash, ended=now - OUTCOME_TTL, **given)
-        return _first(PendingSignIn, rows)
+    claim = _statement("write", protocols.StateStore.claim, sql.CLAIM_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
+    read = _statement("read", protocols.StateStore.read, sql.READ_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
+    forget = _statement("erase", protocols.StateStore.forget, sql.FORGET_ATTEMPTS, _nothing)
+    forget_replays = _statement("write", protocols.StateStore.forget_replays, sql.FORGET_REPLAYS, _nothing)
 
     @_writes
     async def finish(self, run: Run, /, state_hash: str, *, replay: str | None, now: float, **given: Any) -> None:
@@ -101,14 +146,6 @@ class SqlStates(_SqlStore):
         await _finish(run, state_hash=state_hash, replay=replay, now=now, **given)
         if replay is not None:
             self._sweep_due = min(self._sweep_due, now + REPLAY)
-
-    @_erases
-    async def forget(self, run: Run, agent: str, user_id: str) -> None:
-        await run(sql.FORGET_ATTEMPTS, agent=agent, user_id=user_id)
-
-    @_writes
-    async def forget_replays(self, run: Run, agent: str, browser_hash: str) -> None:
-        await run(sql.FORGET_REPLAYS, agent=agent, browser_hash=browser_hash)
 
     @_writes
     async def purge(self, run: Run, *, now: float) -> int:
@@ -125,14 +162,10 @@ class SqlAccounts(_SqlStore):
     async def version(self, run: Run, agent: str, user_id: str) -> int:
         return await _kept_version(run, agent, user_id)
 
-    @_reads
-    async def owner(self, run: Run, agent: str, configure_user_id: str) -> tuple[str, int] | None:
-        rows = await run(sql.OWNER_AND_VERSION, agent=agent, configure_user_id=configure_user_id)
-        return cast("tuple[str, int]", rows[0]) if rows else None
-
-    @_reads
-    async def find(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        return _records(StoredAccount, await run(sql.FIND_ACCOUNTS, agent=agent, user_id=user_id))
+    owner = _statement("read", protocols.AccountStore.owner, sql.OWNER_AND_VERSION, _row)
+    find = _statement(
+        "read", protocols.AccountStore.find, sql.FIND_ACCOUNTS, lambda rows: _records(StoredAccount, rows)
+    )
 
     @_reads
     async def page(
@@ -208,9 +241,7 @@ class SqlLeases(_SqlStore):
             await self._sweep(run, now, (sql.SWEEP_LEASES, now))
         return bool(await run(sql.ACQUIRE_LEASE, name=name, owner=owner, until=until, now=now))
 
-    @_writes
-    async def release(self, run: Run, name: str, *, owner: str) -> None:
-        await run(sql.RELEASE_LEASE, name=name, owner=owner)
+    release = _statement("write", protocols.Leases.release, sql.RELEASE_LEASE, _nothing)
 
 
 class SqlJourneys(_SqlStore):
@@ -220,13 +251,10 @@ class SqlJourneys(_SqlStore):
         await run(sql.DROP_SURPLUS_JOURNEYS, agent=journey.agent, subject=journey.subject, kept=limit - 1)
         await run(sql.PUT_JOURNEY, **_values(journey))
 
-    @_reads
-    async def read(self, run: Run, journey_hash: str, *, agent: str, now: float) -> Journey | None:
-        return _first(Journey, await run(sql.READ_JOURNEY, journey_hash=journey_hash, agent=agent, now=now))
-
-    @_writes
-    async def attempt(self, run: Run, /, journey_hash: str, **given: Any) -> bool:
-        return bool(await run(sql.COUNT_TRY, journey_hash=journey_hash, **given))
+    read = _statement("read", protocols.JourneyStore.read, sql.READ_JOURNEY, lambda rows: _first(Journey, rows))
+    attempt = _statement("write", protocols.JourneyStore.attempt, sql.COUNT_TRY, bool)
+    find = _statement("read", protocols.JourneyStore.find, sql.FIND_LINK, lambda rows: _first(StoredSubject, rows))
+    remove = _statement("write", protocols.JourneyStore.remove, sql.REMOVE_LINK, bool)
 
     @_writes
     async def complete(
@@ -244,19 +272,11 @@ class SqlJourneys(_SqlStore):
         await run(sql.COMPLETE_JOURNEY, journey_hash=journey_hash, token_hash=token_hash)
         return "linked"
 
-    @_reads
-    async def find(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
-        return _first(StoredSubject, await run(sql.FIND_LINK, agent=agent, subject=subject))
-
     @_writes
     async def save(self, run: Run, link: StoredSubject, *, serial: str | None) -> bool:
         if serial is None:
             return bool(await run(sql.ADD_LINK, **_values(link)))
         return bool(await run(sql.UPDATE_LINK, **_values(link), old_serial=serial))
-
-    @_writes
-    async def remove(self, run: Run, agent: str, subject: str, *, serial: str) -> bool:
-        return bool(await run(sql.REMOVE_LINK, agent=agent, subject=subject, serial=serial))
 
     @_writes
     async def unlink(self, run: Run, opt_out: StoredSubject) -> StoredSubject | None:
@@ -278,10 +298,16 @@ class SqlJourneys(_SqlStore):
 
 
 class SqlAgents(_SqlStore):
-    @_writes
-    async def register(self, run: Run, agent_id: str, claim_hash: str, *, app: str, until: float, now: float) -> bool:
-        claim = {"claim_hash": claim_hash, "claim_until": until}
-        return bool(await run(sql.REGISTER_AGENT, app=app, agent_id=agent_id, **claim))
+    register = _statement("write", protocols.AgentStore.register, sql.REGISTER_AGENT, bool)
+    owner = _statement("read", protocols.AgentStore.owner, sql.OWNER_OF_AGENT, _value)
+    # In Python's order: a database has its own idea of the alphabet.
+    owned_by = _statement(
+        "read",
+        protocols.AgentStore.owned_by,
+        sql.AGENTS_OF_OWNER,
+        lambda rows: tuple(sorted(agent_id for (agent_id,) in rows)),
+    )
+    forget = _statement("erase", protocols.AgentStore.forget, sql.FORGET_AGENTS, _nothing)
 
     @_writes
     async def claim(self, run: Run, claim_hash: str, user_id: str, *, app: str, now: float) -> ClaimedAgent | None:
@@ -290,43 +316,19 @@ class SqlAgents(_SqlStore):
         rows = claimed or await run(sql.CLAIMED_AGENT, **this)
         return ClaimedAgent(agent_id=rows[0][0], owner_user_id=rows[0][1], is_new=bool(claimed)) if rows else None
 
-    @_reads
-    async def owner(self, run: Run, agent_id: str, *, app: str) -> str | None:
-        return _value(await run(sql.OWNER_OF_AGENT, app=app, agent_id=agent_id))
-
-    @_reads
-    async def owned_by(self, run: Run, user_id: str, *, app: str) -> tuple[str, ...]:
-        # In Python's order: a database has its own idea of the alphabet.
-        return tuple(sorted(agent_id for (agent_id,) in await run(sql.AGENTS_OF_OWNER, app=app, user_id=user_id)))
-
-    @_erases
-    async def forget(self, run: Run, app: str, user_id: str) -> None:
-        await run(sql.FORGET_AGENTS, app=app, user_id=user_id)
-
 
 class SqlParameters(_SqlStore):
-    @_reads
-    async def read(self, run: Run, name: str) -> str | None:
-        return _value(await run(sql.READ_PARAMETER, name=name))
-
-    @_writes
-    async def keep(self, run: Run, name: str, value: str) -> str:
-        return cast(str, _value(await run(sql.KEEP_PARAMETER, name=name, value=value)))
-
-    @_writes
-    async def replace(self, run: Run, name: str, *, old: str, new: str) -> bool:
-        return bool(await run(sql.REPLACE_PARAMETER, name=name, old=old, new=new))
-
-    @_erases
-    async def remove(self, run: Run, name: str) -> None:
-        await run(sql.REMOVE_PARAMETER, name=name)
+    read = _statement("read", protocols.ParameterStore.read, sql.READ_PARAMETER, _value)
+    keep = _statement("write", protocols.ParameterStore.keep, sql.KEEP_PARAMETER, _value)
+    replace = _statement("write", protocols.ParameterStore.replace, sql.REPLACE_PARAMETER, bool)
+    remove = _statement("erase", protocols.ParameterStore.remove, sql.REMOVE_PARAMETER, _nothing)
 
 
-def sql_stores(database: Database, *, in_memory: bool = False) -> Stores:
+def sql_stores(database: Database) -> Stores:
     """Return the stores in one database. On an asynchronous one each method, and `close`, is awaited."""
     kinds: tuple[Any, ...] = (SqlStates, SqlAccounts, SqlLeases, SqlJourneys, SqlAgents, SqlParameters)
-    stores: list[Any] = [kind(database, in_memory=in_memory) for kind in kinds]
-    return Stores(*[*stores, database.close])
+    stores: list[Any] = [kind(database) for kind in kinds]
+    return replace(Stores(*stores), close=database.close, path=getattr(database, "path", None))
 
 
 async def _finish(run: Run, *, replay: str | None, now: float, **given: Any) -> None:
@@ -358,39 +360,3 @@ async def _forgotten(run: Run, agent: str, subject: str) -> StoredSubject | None
     # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
     await run(sql.FORGET_JOURNEYS, agent=agent, subject=subject)
     return _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))
-
-
-def _value(rows: Rows) -> str | None:
-    return rows[0][0] if rows else None
-
-
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-def _values(record: Any) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in _names(cast(Any, type(record)))}
-    return values if "scopes" not in values else values | {"scopes": " ".join(record.scopes)}
-
-
-# SQLite gives 0 and 1 where PostgreSQL gives False and True.
-_READ_AS: dict[str, Callable[[Any], object]] = {
-    "replace": bool,
-    "needs_reconnect": bool,
-    "proven": bool,
-    "scopes": lambda text: tuple(text.split()),
-}
-
-
-def _records(kind: type[R], rows: Rows) -> tuple[R, ...]:
-    named = (zip(_names(cast(Any, kind)), row, strict=True) for row in rows)
-    return tuple(kind(**{name: _READ_AS.get(name, _same)(value) for name, value in row}) for row in named)
-
-
-def _same(value: object) -> object:
-    return value
-
-
-def _first(kind: type[R], rows: Rows) -> R | None:
-    return next(iter(_records(kind, rows)), None)

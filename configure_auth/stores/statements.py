@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from ..values import Journey, PendingSignIn
-from . import StoredAccount, StoredSubject
+from . import OUTCOME_TTL, StoredAccount, StoredSubject
 
 
 def _columns(record: type, form: str = "{}") -> str:
@@ -31,7 +31,7 @@ DROP_SURPLUS_ATTEMPTS = """DELETE FROM configure_states WHERE claimed_at IS NULL
     ORDER BY created_at DESC LIMIT 1000 OFFSET :kept)"""
 CLAIM_ATTEMPT = f"""UPDATE configure_states SET claimed_at = :now
     WHERE {_THIS_ATTEMPT} AND claimed_at IS NULL AND expires_at > :now RETURNING {_ATTEMPT}"""
-READ_ATTEMPT = f"SELECT {_ATTEMPT} FROM configure_states WHERE {_THIS_ATTEMPT} AND expires_at > :ended"
+READ_ATTEMPT = f"SELECT {_ATTEMPT} FROM configure_states WHERE {_THIS_ATTEMPT} AND expires_at > :now - {OUTCOME_TTL}"
 FINISH_ATTEMPT = """UPDATE configure_states SET outcome = :outcome, finished_at = :now, replay = :replay,
     replay_until = :replay_until, user_id = coalesce(:user_id, user_id)
     WHERE state_hash = :state_hash AND claimed_at IS NOT NULL"""
@@ -119,7 +119,7 @@ FORGET_LINK = f"DELETE FROM configure_subjects WHERE agent = :agent AND subject 
 
 # Claims of agents
 REGISTER_AGENT = """INSERT INTO configure_agents (app, agent_id, claim_hash, claim_until)
-    VALUES (:app, :agent_id, :claim_hash, :claim_until)
+    VALUES (:app, :agent_id, :claim_hash, :until)
     ON CONFLICT (app, agent_id) DO UPDATE SET claim_hash = excluded.claim_hash, claim_until = excluded.claim_until
     WHERE configure_agents.owner_user_id IS NULL RETURNING 1"""
 _CLAIM = "app = :app AND claim_hash = :claim_hash AND claim_until > :now"

@@ -107,7 +107,7 @@ from configure_auth.stores.opening import open_stores
 from pathlib import Path
 
 def opened(url):
-    options = {"agent": "a", "fingerprints": (), "folder": Path("."), "extra": "flask", "awaited": False, "local": True}
+    options = {"agent": "a", "fingerprints": (), "folder": Path("."), "awaited": False, "local": True}
     return open_stores(url, **options)
 
 opened("memory://")

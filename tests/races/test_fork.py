@@ -16,7 +16,7 @@ from pathlib import Path
 from configure_auth.stores.opening import open_stores
 
 file = sys.argv[1]
-options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "awaited": False, "local": True}
 stores = open_stores(f"sqlite:///{file}", **options)
 version = stores.accounts.version("a", "u1")
 
@@ -60,7 +60,7 @@ print("locked", flush=True)
 sys.stdin.readline()
 '''
 file = sys.argv[1]
-options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "awaited": False, "local": True}
 stores = open_stores(f"sqlite:///{file}", **options)
 other = subprocess.Popen([sys.executable, "-c", OTHER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 other.stdout.readline()
@@ -85,7 +85,7 @@ import gc, os, sys, threading, warnings
 from pathlib import Path
 from configure_auth.stores.opening import open_stores
 
-options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "extra": "flask", "awaited": False, "local": True}
+options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "awaited": False, "local": True}
 stores = open_stores(sys.argv[1], **options)
 database = stores.accounts.database
 version = stores.accounts.version("a", "u1")

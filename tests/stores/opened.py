@@ -26,7 +26,6 @@ def opened(
         agent=agent,
         fingerprints=fingerprints,
         folder=folder,
-        extra="flask",
         awaited=awaited,
         local=True,
     )

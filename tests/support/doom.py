@@ -86,7 +86,6 @@ def doomed_stores(
         agent=settings["CONFIGURE_AGENT"],
         fingerprints=(),
         folder=folder,
-        extra="flask",
         awaited=False,
         local=True,
     )

@@ -16,7 +16,7 @@ __all__ = ["each_statement"]
 @contextmanager
 def each_statement(after: Callable[[str], object], before: Callable[[str], object] = len) -> Iterator[None]:
     """Call `after`, and `before`, with each statement that is run, BEGIN and COMMIT too."""
-    to_sqlite, to_postgresql = databases._on_sqlite, databases._Pool._on
+    to_sqlite, to_postgresql = databases._on_sqlite, databases.Postgresql._on
 
     def told(run: Any) -> Any:
         async def running(statement: str, /, **values: Any) -> Any:
@@ -29,5 +29,5 @@ def each_statement(after: Callable[[str], object], before: Callable[[str], objec
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(databases, "_on_sqlite", lambda connection: told(to_sqlite(connection)))
-        patch.setattr(databases._Pool, "_on", lambda pool, connection: told(to_postgresql(pool, connection)))
+        patch.setattr(databases.Postgresql, "_on", lambda pool, *given: told(to_postgresql(pool, *given)))
         yield

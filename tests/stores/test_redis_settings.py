@@ -1,0 +1,78 @@
+"""A Redis that is set up in a way that can't work is reported as a setting, with what to change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.cluster import RedisCluster
+
+from configure_auth import SettingsError
+from configure_auth.testing.conformance.records import NOW, attempt
+
+from ..support.servers import RedisServer, private_redis
+from .opened import opened
+
+USERS = {
+    "alice": (">right", "~*", "+@all"),
+    "noinfo": (">right", "~*", "+@all", "-info"),
+    "nokeys": (">right", "~theirs:*", "+@all"),
+    "least": (">right", "~{configure_auth}:*", "+@all", "-@dangerous", "+info"),
+}
+
+
+@pytest.fixture(scope="module")
+def own_redis(redis_server: RedisServer) -> Iterator[str]:
+    """`host:port` of a server with users."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server here to start")
+    with private_redis() as server, server.database() as url:
+        with Redis.from_url(url) as client:
+            for name, rules in USERS.items():
+                client.execute_command("ACL", "SETUSER", name, "on", *rules)
+        yield url.removeprefix("redis://").partition("/")[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://alice:wrong@{}/0", "refused the user or password of states=; set CONFIGURE_STATES"),
+        ("redis://noinfo:right@{}/0", "lacks a permission; allow it INFO"),
+        ("redis://nokeys:right@{}/0", "lacks a permission; .*all keys of {{configure_auth}}"),
+        ("redis://alice:right@{}/9999", "no database of that number"),
+        ("rediss://alice:right@{}/0?socket_timeout=1&socket_connect_timeout=1", "that port of Redis has no TLS"),
+    ],
+)
+def test_a_redis_that_cant_work_is_a_setting(own_redis: str, tmp_path: Path, url: str, said: str) -> None:
+    stores = opened("memory://", tmp_path, url.format(own_redis))
+
+    with pytest.raises(SettingsError, match=said.replace("{{", r"\{").replace("}}", r"\}")) as raised:
+        stores.states.put(attempt("s"), limit=9, now=NOW)
+
+    assert "right" not in str(raised.value).replace("the right ones", "")
+    stores.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_the_permissions_that_are_named_are_enough(own_redis: str, tmp_path: Path, scheme: str) -> None:
+    stores = opened("memory://", tmp_path, f"{scheme}://least:right@{own_redis}/0")
+    record = attempt(scheme)
+    stores.states.put(record, limit=9, now=NOW)
+    mine: dict[str, Any] = {"browser_hash": record.browser_hash, "intent": record.intent, "agent": "a", "now": NOW}
+    assert stores.states.claim(record.state_hash, **mine) is not None
+    stores.states.finish(record.state_hash, outcome="o", replay="r", user_id="u1", now=NOW)
+    assert stores.states.read(record.state_hash, **mine) is not None
+    stores.states.forget("a", "u1")
+    stores.close()
+
+
+@pytest.mark.parametrize(
+    "states", ["redis+sentinel://h:26379/mymaster", "redis+cluster://h:6379", RedisCluster.__new__(RedisCluster)]
+)
+def test_sentinel_and_cluster_are_refused_with_what_to_use(tmp_path: Path, states: Any) -> None:
+    with pytest.raises(SettingsError, match="Sentinel and Cluster can't be used; give the redis:// address of one"):
+        opened("memory://", tmp_path, states)
