@@ -18,6 +18,7 @@ from .values import Secret
 T = TypeVar("T")
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
+_TEST_CLIENT = "testserver"
 _PORTS = {"https": 443, "http": 80}
 # A last label that makes browsers read the host as an IPv4 address (WHATWG URL, "ends in a number").
 _NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
@@ -119,6 +120,22 @@ def _is_address(host: str) -> bool:
 
 
 TokenKeys: TypeAlias = "str | bytes | Secret | Sequence[str | bytes | Secret]"
+SettingsSource: TypeAlias = "Settings | Mapping[str, Any] | Callable[[], object] | object | None"
+
+
+def read_settings(source: SettingsSource) -> Settings:
+    """Return settings from whatever an app has: see `ConfigureAuth`.
+
+    Raises:
+        SettingsError: it has no CONFIGURE_ setting, or one is malformed.
+    """
+    if callable(source):
+        source = source()
+    if isinstance(source, Settings):
+        return source
+    if source is None:
+        return Settings.from_env()
+    return Settings.from_mapping(source) if isinstance(source, Mapping) else Settings.from_object(source)
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -141,8 +158,9 @@ class Settings:
         sign_in_url: origin of the hosted sign-in.
         script_url: origin of Configure's script.
         allow_http: hosts of a sandbox in another container or on another machine, which Configure's four origins above
-            may name with http: ("sandbox", "host.docker.internal"). For development only: with it the keys must be
-            those of a sandbox (`sk_local_`, `sk_test_`, `ocs_local_`).
+            may name with http: ("sandbox", "host.docker.internal"). With "testserver" among them, the host of
+            Starlette's `TestClient`, `app_url` may be http there. For development only: with it the keys must be those
+            of a sandbox (`sk_local_`, `sk_test_`, `ocs_local_`).
         sso_redirect_uri: the login's callback, where Configure's own variable names it; it must be the one that
             `app_url` and the login's path make.
 
@@ -211,6 +229,8 @@ class Settings:
             read = _READERS[name]
             if name in _CONFIGURE_ORIGINS:
                 read = partial(read, allow_http=self.allow_http)
+            elif name == "app_url":
+                read = partial(read, allow_http={_TEST_CLIENT}.intersection(self.allow_http))
             object.__setattr__(self, name, None if value is None else read(_variable(name), value))
         if self.allow_http:
             _refuse_live_key("CONFIGURE_API_KEY", self.api_key, "sk_local_", "sk_test_")
@@ -235,6 +255,28 @@ class Settings:
         given = {name: _stripped(mapping.get(_variable(name))) for name in _READERS}
         del mapping  # neither it nor anything plain of it is alive while the constructor raises
         return cls(**{name: value for name, value in given.items() if value not in (None, _BLANK, ())})
+
+    @classmethod
+    def from_object(cls, source: object) -> Settings:
+        """Read the attributes of an object such as a pydantic `BaseSettings`: CONFIGURE_API_KEY or configure_api_key.
+
+        Besides strings they may be what has a `get_secret_value()`, such as pydantic's `SecretStr`, and URL objects.
+
+        Raises:
+            SettingsError: it has none of these attributes, or one is malformed.
+        """
+        spellings = {_variable(name): (_variable(name), f"configure_{name}") for name in _READERS}
+        found = {
+            variable: getattr(source, next(spelled for spelled in both if hasattr(source, spelled)))
+            for variable, both in spellings.items()
+            if any(hasattr(source, spelled) for spelled in both)
+        }
+        if not found:
+            raise SettingsError(
+                f"settings: got a {type(source).__name__} without any attribute such as CONFIGURE_API_KEY or "
+                "configure_api_key"
+            )
+        return cls.from_mapping(found)
 
     # What is missing is said where it is needed, with the variable to set.
 
@@ -287,7 +329,8 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the app itself runs on loopback, as far as the settings say."""
-        return self.app_url is None or is_loopback(urlsplit(self.app_url).hostname)
+        host = None if self.app_url is None else urlsplit(self.app_url).hostname
+        return host is None or is_loopback(host) or host == _TEST_CLIENT
 
 
 _MEANINGS = {
@@ -318,8 +361,12 @@ def _variable(name: str) -> str:
 
 def _wrapped(value: Any) -> Any:
     """Text as a `Secret`; of anything else but None only its type, since its text may be a secret too."""
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
+    elif hasattr(type(value), "scheme"):  # a URL of pydantic, Starlette or yarl
+        value = str(value)
     if isinstance(value, str):
         return Secret(value)
     return value if value is None or isinstance(value, Secret) else type(value)

@@ -19,7 +19,7 @@ from .. import flows
 from ..client.client import AsyncProfile
 from ..errors import SettingsError
 from ..flows import Feature, Login, Messages, Route
-from ..settings import Settings
+from ..settings import SettingsSource
 from ..starlette.extension import AsgiConfigureAuth
 from ..starlette.request import StarletteApp, respond_by_app
 from ..stores.opening import StateSource, StoreSource
@@ -67,7 +67,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
     `Response` that a hook asks for it may set cookies.
 
     Args:
-        settings: as on Starlette; by default read from the environment, now.
+        settings: as on Starlette: also a pydantic `BaseSettings`, and a function such as `get_settings`.
         user: the app's dependency for the signed-in user: a function, `Depends(...)`, or an `Annotated` type with it.
             It gives the user, or None or an HTTPException 401 or 403 where no user is signed in.
             `app.dependency_overrides` hold.
@@ -85,7 +85,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: SettingsSource = None,
         *,
         user: Any,
         user_id: Callable[[Any], object] | None = None,
@@ -104,7 +104,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
     ) -> None:
         self._parameter = inspect.Parameter("user", KEYWORD, annotation=annotation_of(user))
         self._id_of = user_id
-        self._builders: dict[str, tuple[Callable[..., Feature], Route]] = {}
+        self._routes: dict[str, Route] = {}
 
         async def identify(user: Any) -> object:
             return self._identify(user)
@@ -195,13 +195,15 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         }
         return super()._add(suffix, method, kind, allowed, routes, {**options, **hooks})
 
-    def _make_routes(self, name: str, build: Callable[..., Feature], routes: tuple[Route, ...]) -> APIRouter:
-        feature = self._registered[name] = build(may_move=True)
+    def _build(self, name: str, site: flows.Site, **more: Any) -> Feature:
+        return super()._build(name, site, **{"may_move": True, **more})
+
+    def _make_routes(self, name: str, path: str, kind: type[Feature], routes: tuple[Route, ...]) -> APIRouter:
         # One of the routers does it for all.
-        lifespan = None if self._builders else self.lifespan
-        self._builders[name] = build, routes[0]
-        router = APIRouter(prefix=feature.path, tags=["configure"], lifespan=lifespan)
-        asks_late = isinstance(feature, Login | Messages)
+        lifespan = None if self._routes else self.lifespan
+        self._routes[name] = routes[0]
+        router = APIRouter(prefix=path, tags=["configure"], lifespan=lifespan)
+        asks_late = issubclass(kind, Login | Messages)
         for route in routes:
             for method in route.methods:
                 user = () if asks_late or (route.endpoint, method) in _LATE else (self._parameter,)
@@ -237,15 +239,19 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
 
     def _located(self, name: str, route: Route, app: Any) -> Feature:
         """Return the feature at the path that the app has its route under: with the prefix of each `include_router`."""
-        feature, parameters = self._registered[name], {"user_id": "-"} if "{" in route.rule else {}
+        opened, parameters = self._open(), {"user_id": "-"} if "{" in route.rule else {}
         try:
             found = str(app.url_path_for(f"{name}_{route.endpoint}", **parameters))
         except NoMatchFound:  # the router is mounted, not included
-            return feature
+            return opened.features[name]
         path = found.removesuffix(route.rule.format(**parameters))
-        if feature.path != path:
-            feature = self._registered[name] = self._builders[name][0](path=path, may_move=True)
-        return feature
+        if opened.features[name].path != path:
+            opened.features[name] = self._build(name, opened.site, path=path)
+        return opened.features[name]
+
+    def _locate(self, app: Any) -> None:
+        for name, route in self._routes.items() if hasattr(app, "url_path_for") else ():
+            self._located(name, route, app)
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncGenerator[None]:
@@ -256,9 +262,9 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         Raises:
             SettingsError: it hasn't; or CONFIGURE_SSO_REDIRECT_URI is another URL than the login's callback.
         """
-        for name, (build, route) in self._builders.items():
+        for name, route in self._routes.items():
             path, mount = self._located(name, route, app).path, self._site.mount
-            build(path=path)
+            self._build(name, self._site, path=path, may_move=False)
             if self._site.settings.app_url is not None and app.root_path.rstrip("/") not in ("", mount):
                 raise SettingsError(
                     f"the app has root_path={app.root_path!a}, but the path of CONFIGURE_APP_URL is {mount!a}; set "

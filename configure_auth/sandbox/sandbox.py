@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
+from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -25,7 +26,7 @@ from .profiles import Subject
 from .request_log import RequestLog
 from .routes import application
 from .seeds import Seed, read_seed
-from .uris import origin_template, origins_of, read_return_destination, redirect_uri_error
+from .uris import TEST_CLIENT, origin_template, origins_of, read_return_destination, redirect_uri_error
 from .values import SCOPES, Call, Completion, Credentials, IdentityField, Origin, Person
 from .variants import Variants
 
@@ -145,6 +146,7 @@ class Sandbox:
         """Return the environment variables of an app that uses this sandbox."""
         with self._db.lock:
             credentials = self._db.agents[agent or self.agent].credentials
+        test_client = (TEST_CLIENT,) if urlsplit(app_url).netloc == TEST_CLIENT else ()
         variables = {
             "CONFIGURE_API_KEY": credentials.api_key,
             "CONFIGURE_PUBLISHABLE_KEY": credentials.publishable_key,
@@ -156,7 +158,7 @@ class Sandbox:
             "CONFIGURE_SIGN_IN_URL": self.sign_in_url,
             "CONFIGURE_SCRIPT_URL": self.script_url,
             "CONFIGURE_APP_URL": app_url,
-            "CONFIGURE_ALLOW_HTTP": ",".join(self._urls.hosts_to_allow),
+            "CONFIGURE_ALLOW_HTTP": ",".join((*self._urls.hosts_to_allow, *test_client)),
         }
         return {name: value for name, value in variables.items() if value}
 

@@ -13,9 +13,13 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 _SCRIPTING = frozenset({"javascript", "data", "vbscript", "file", "blob", "about", "mailto"})
 
 
+TEST_CLIENT = "testserver"
+"""The host that Starlette's and FastAPI's `TestClient` calls an app by. Callbacks there may be registered too."""
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether browsers take a host for their own machine: localhost with its subdomains, and two addresses."""
-    return host in {"127.0.0.1", "::1"} or f".{host}".endswith(".localhost")
+    return host in {"127.0.0.1", "::1", TEST_CLIENT} or f".{host}".endswith(".localhost")
 
 
 def _split(url: str) -> SplitResult | None:

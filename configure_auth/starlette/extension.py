@@ -7,9 +7,11 @@ import inspect
 import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
+from threading import Lock
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, Unpack, cast
 from weakref import WeakSet
 
@@ -45,9 +47,10 @@ from ..flows.app import normalize_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
+from ..runtime.circuit import Circuit
 from ..runtime.loops import is_cancelled
 from ..runtime.verbs import Awaited
-from ..settings import Settings
+from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..ui import DISCONNECT
@@ -87,11 +90,28 @@ class _Mount(Mount):
     configure_auth: ConfigureAuth
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        root, path = scope.get("app_root_path", scope.get("root_path", "")), scope.get("path", "")
+        if not path.startswith(f"{root}/"):
+            # `FastAPI(root_path=)` behind a proxy that cuts it off. The child's root_path has it, so its path needs it.
+            scope = {**scope, "path": root + path}
         match, child = super().matches(scope)
-        plain = {**scope, **child, "path": scope.get("path", "").rstrip("/")}
+        child = {**child, "path": scope.get("path", "")}
+        plain = {**scope, **child, "path": child["path"].rstrip("/")}
         if any(route.matches(plain)[0] is not Match.NONE for route in self.routes):
             return match, child
         return Match.NONE, {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the settings lead to; made when they are read."""
+
+    site: flows.Site
+    client: AsyncConfigure
+    stores: Stores
+    make_tables: Callable[[], int]
+    features: dict[str, Feature]
+    circuit: Circuit
 
 
 class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
@@ -99,28 +119,61 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
 
     def __init__(
         self,
-        settings: Settings | None,
+        settings: SettingsSource,
         options: flows.AppOptions,
         store: StoreSource | None,
         states: StateSource | None,
     ) -> None:
         self._options = options
-        settings = settings or Settings.from_env()
-        self._site = self._options.site(settings)
-        self._client = AsyncConfigure(settings)
-        self._circuit = self._options.circuit()
-        self._stores: Stores = open_stores(
+        self._sources = store, states
+        self._settings = settings
+        self._builders: dict[str, Callable[..., Feature]] = {}
+        self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
+        self._apps: WeakSet[Starlette] = WeakSet()
+        self._opened: _Opened | None = None
+        self._opening = Lock()
+        if not callable(settings):
+            self._open()
+
+    def _open(self) -> _Opened:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open_with(read_settings(self._settings), self._options, *self._sources)
+            return self._opened
+
+    def _open_with(
+        self, settings: Settings, options: flows.AppOptions, store: StoreSource | None, states: StateSource | None
+    ) -> _Opened:
+        site = options.site(settings)
+        stores: Stores = open_stores(
             *chosen(store, states, settings),
             agent=settings.agent or "",
-            fingerprints=self._site.fingerprints,
+            fingerprints=site.fingerprints,
             folder=Path.cwd(),
             awaited=True,
             local=settings.is_local,
         )
-        self._make_tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
-        self._registered: dict[str, Feature] = {}
-        self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
-        self._apps: WeakSet[Starlette] = WeakSet()
+        tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
+        features = {name: self._build(name, site) for name in self._builders}
+        return _Opened(site, AsyncConfigure(settings), stores, tables, features, options.circuit())
+
+    def _build(self, name: str, site: flows.Site, **more: Any) -> Feature:
+        return self._builders[name](site=site, **more)
+
+    @contextmanager
+    def _opened_for_test(self, settings: Settings, clock: flows.Clock) -> Iterator[None]:
+        """Use other settings, and a store in memory unless the app has given its own, for a while."""
+        before, (store, states) = self._opened, self._sources
+        options = replace(self._options, clock=self._options.clock or clock)
+        self._opened = self._open_with(settings, options, "memory://" if store is None else store, states)
+        try:
+            yield
+        finally:
+            self._opened = before
+
+    @property
+    def _site(self) -> flows.Site:
+        return self._open().site
 
     def account_link(self, **options: Unpack[LinkOptions]) -> R:
         """Return the routes by which a signed-in user connects and disconnects Configure, for the app's `routes`.
@@ -185,7 +238,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
     @property
     def client(self) -> AsyncConfigure:
         """The API client."""
-        return self._client
+        return self._open().client
 
     async def button(
         self,
@@ -260,8 +313,9 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Everything works without it too.
 
         Raises:
-            SettingsError: another `ConfigureAuth` of this name has routes in the app.
+            SettingsError: another `ConfigureAuth` of this name has routes in the app, or a setting is malformed.
         """
+        self._open()
         self._require_own_name(app)
         if self._options.session:
             check_sessions(app.user_middleware, self._options.renew_session)
@@ -275,12 +329,17 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
 
         `lifespan` does this at the app's end.
         """
+        if (opened := self._opened) is None:
+            return
         try:
-            await self._client.aclose()
+            await opened.client.aclose()
         finally:
-            closed = self._stores.close()
+            closed = opened.stores.close()
             if inspect.isawaitable(closed):
                 await closed
+
+    def _locate(self, app: object) -> None:
+        """Find the paths of our routes in an app, where its routers may have prefixes."""
 
     def _require_own_name(self, app: Starlette) -> None:
         """
@@ -295,7 +354,8 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
 
     @property
     def _features(self) -> Features:
-        return Features(self._site, self._registered)
+        opened = self._open()
+        return Features(opened.site, opened.features)
 
     async def _current_user(self, request: Request) -> str | None:
         return await self._run(flows.current_user(self._site), request)
@@ -313,8 +373,8 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
 
     def _performer(self, request: Request | None = None) -> AsyncPerformer:
-        app = None if request is None else self._app(request)
-        return AsyncPerformer(self._client, self._stores, app, self._emit, self._circuit)
+        app, opened = None if request is None else self._app(request), self._open()
+        return AsyncPerformer(opened.client, opened.stores, app, self._emit, opened.circuit)
 
     def _app(self, request: Request) -> StarletteApp:
         return StarletteApp(request, self._has_session(request))
@@ -354,12 +414,16 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         options: Mapping[str, Any],
     ) -> R:
         name = f"{self._options.name}{suffix}"
-        build = partial(feature_builder(kind, method, allowed, options), site=self._site)
-        return self._make_routes(name, build, routes)
+        path = options.get("path", kind.path)
+        flows.require_path(path)
+        self._builders[name] = feature_builder(kind, method, allowed, options)
+        if self._opened is not None:
+            self._opened.features[name] = self._build(name, self._opened.site)
+        return self._make_routes(name, path, kind, routes)
 
     @abstractmethod
-    def _make_routes(self, name: str, build: Callable[..., Feature], routes: tuple[Route, ...]) -> R:
-        """Register the feature that `build` makes, and return its routes."""
+    def _make_routes(self, name: str, path: str, kind: type[Feature], routes: tuple[Route, ...]) -> R:
+        """Return the routes of a feature."""
 
     async def _respond(self, feature: Feature, route: Route, request: Request) -> flows.Response:
         def require(needed: Iterable[str]) -> None:
@@ -382,8 +446,9 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         app.router.routes.append(configure_auth.account_link(after_link="/settings"))
 
     Args:
-        settings: the credentials; by default read from the environment, now. What is missing is said where it is first
-            needed.
+        settings: the credentials: `Settings`, a mapping, or an object with attributes such as CONFIGURE_API_KEY (a
+            pydantic `BaseSettings`); or a function that returns one of these, called when they are first needed. By
+            default they are read from the environment, now. What is missing is said where it is first needed.
         store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
             "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
             connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
@@ -414,7 +479,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: SettingsSource = None,
         *,
         store: StoreSource | None = None,
         states: StateSource | None = None,
@@ -445,15 +510,14 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         )
         super().__init__(settings, options, store, states)
 
-    def _make_routes(self, name: str, build: Callable[..., Feature], routes: tuple[Route, ...]) -> Mount:
-        feature = self._registered[name] = build()
+    def _make_routes(self, name: str, path: str, kind: type[Feature], routes: tuple[Route, ...]) -> Mount:
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
         router = Router(
             redirect_slashes=False,
             routes=[
                 StarletteRoute(
                     route.rule,
-                    self._endpoint(name, feature, route),
+                    self._endpoint(name, route),
                     name=route.endpoint,
                     methods=list(flows.METHODS),
                     include_in_schema=False,
@@ -461,7 +525,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
                 for route in routes
             ],
         )
-        mount = _Mount(feature.path, app=router, name=name)
+        mount = _Mount(path, app=router, name=name)
         mount.configure_auth = self
         return mount
 
@@ -498,8 +562,9 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         user_id = await self._current_user(request)
         return None if user_id is None else await self.external_id_for(user_id)
 
-    def _endpoint(self, name: str, feature: Feature, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
+            feature = self._features.registered[name]
             response = await self._respond(feature, route, request)
             # Session middleware of others sets its cookie for this path: as it is around us, not below our mount.
             request.scope["root_path"] = request.scope["root_path"].removesuffix(feature.path)

@@ -6,16 +6,18 @@ Nothing of the package is imported before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
+    from .apps import AppUnderTest
     from .conformance import StoreConformance
 
-__all__ = ["StoreConformance", "configure_sandbox"]
+__all__ = ["StoreConformance", "configure_app", "configure_sandbox"]
 
 # Its asserts are read by others, when their store breaks one.
 pytest.register_assert_rewrite("configure_auth.testing.conformance")
@@ -47,3 +49,21 @@ def configure_sandbox(configure_sandbox_server: Sandbox) -> Sandbox:
     """
     configure_sandbox_server.reset()
     return configure_sandbox_server
+
+
+@pytest.fixture
+def configure_app(configure_sandbox: Sandbox) -> Iterator[Callable[..., AppUnderTest]]:
+    """`configure_app(app)`: an imported Starlette or FastAPI app uses the sandbox until the test ends.
+
+    Its stored accounts are in memory, unless it has given `ConfigureAuth` a store. `app_url=` is "http://testserver" by
+    default, as `TestClient` calls it. The result has `connect(user_id)`, which connects a user of the app in one call,
+    and the `sandbox`.
+    """
+    from .apps import app_under_test
+
+    with ExitStack() as stack:
+
+        def use(app: object, app_url: str = "http://testserver") -> AppUnderTest:
+            return stack.enter_context(app_under_test(app, configure_sandbox, app_url))
+
+        yield use

@@ -25,7 +25,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from configure_auth import Settings
@@ -394,3 +394,20 @@ def test_the_user_of_the_authentication_middleware(settings: Settings, configure
     hosted = client.get("/configure/sign-in", headers={**SAME, "x-user": "ada"}).headers["location"]
     client.get(configure_sandbox.sign_in(hosted), headers={**CROSS, "x-user": "ada"})
     assert client.get("/account", headers={"x-user": "ada"}).json() == {"user": "ada"}
+
+
+@pytest.mark.parametrize("outer", ["", "/outer"])
+def test_a_root_path_that_a_proxy_has_cut_off(configure_sandbox: Sandbox, outer: str) -> None:
+    """As `FastAPI(root_path="/app")` has it: in the scope's root_path, and not in its path."""
+    environment = configure_sandbox.environment(app_url=f"{APP_URL}/app{outer}")
+    settings = Settings.from_mapping({**environment, "CONFIGURE_TOKEN_KEYS": "a key that seals this app's tokens"})
+    configure_auth = ConfigureAuth(settings, store="memory://", session=False, user_id=lambda request: None)
+    mine = configure_auth.login(on_login=lambda request, identity, grant: "u1")
+    app = Starlette(routes=[Mount(outer, routes=[mine]) if outer else mine])
+
+    start = TestClient(app, APP_URL, root_path="/app", headers=SAME, follow_redirects=False).get(
+        f"{outer}/auth/configure/sign-in"
+    )
+
+    assert start.status_code == 303
+    assert f"localhost%3A3000%2Fapp{outer.replace('/', '%2F')}%2Fauth" in start.headers["location"]

@@ -2,6 +2,7 @@
 
 # Annotations are evaluated here: those of the endpoints below name local variables.
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -14,9 +15,19 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPEx
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi.testclient import TestClient
+from pydantic import AnyHttpUrl, BaseModel, SecretStr
 from starlette.middleware.sessions import SessionMiddleware
 
-from configure_auth import ConfigureError, Identity, LinkedAccount, Secret, Settings, SettingsError, TokenGrant
+from configure_auth import (
+    AsyncProfile,
+    ConfigureError,
+    Identity,
+    LinkedAccount,
+    Secret,
+    Settings,
+    SettingsError,
+    TokenGrant,
+)
 from configure_auth.fastapi import ConfigureAuth, configure_error_handler
 from configure_auth.sandbox import Sandbox
 
@@ -620,3 +631,102 @@ def test_a_prefix_twice_is_said_at_start_up(make: Make, caplog: pytest.LogCaptur
     make(prefix="/api", app_url=f"{SITE}/api", link={"after_link": "/api/x"})
 
     assert [one for one in caplog.records if one.levelno == logging.WARNING and "leave the prefix" in one.getMessage()]
+
+
+# Settings, and tests of an app
+
+
+class AppSettings(BaseModel):
+    """As a pydantic `BaseSettings` has them."""
+
+    CONFIGURE_AGENT: str
+    configure_api_key: SecretStr
+    CONFIGURE_APP_URL: AnyHttpUrl
+    CONFIGURE_TOKEN_KEYS: list[SecretStr]
+    DATABASE_URL: str = "sqlite://"
+
+
+def test_settings_of_a_pydantic_model(configure_sandbox: Sandbox) -> None:
+    given = configure_sandbox.environment("http://localhost:8000")
+    source = AppSettings(
+        CONFIGURE_AGENT=given["CONFIGURE_AGENT"],
+        configure_api_key=SecretStr(given["CONFIGURE_API_KEY"]),
+        CONFIGURE_APP_URL=AnyHttpUrl("http://localhost:8000"),
+        CONFIGURE_TOKEN_KEYS=[SecretStr("k" * 32)],
+    )
+
+    settings = ConfigureAuth(source, user=get_current_user, store="memory://").client.settings
+
+    assert (settings.agent, settings.app_url) == (given["CONFIGURE_AGENT"], "http://localhost:8000")
+    assert settings.required_api_key.reveal() == given["CONFIGURE_API_KEY"]
+    assert [key.reveal() for key in settings.token_keys] == ["k" * 32]
+
+
+def test_settings_without_any_of_ours_are_refused() -> None:
+    with pytest.raises(SettingsError, match="got a User without any attribute such as CONFIGURE_API_KEY"):
+        ConfigureAuth(User("not settings"), user=get_current_user)
+
+
+def test_settings_of_a_function_are_read_when_they_are_needed(configure_sandbox: Sandbox) -> None:
+    calls: list[int] = []
+
+    def get_settings() -> dict[str, str]:
+        calls.append(1)
+        return {**configure_sandbox.environment(SITE), "CONFIGURE_TOKEN_KEYS": "k" * 32}
+
+    app = FastAPI()
+    configure_auth = ConfigureAuth(get_settings, user=get_current_user, store="memory://")
+    app.include_router(configure_auth.account_link())
+    assert calls == []
+
+    with TestClient(app, SITE, headers=OWN) as browser:
+        assert browser.get("/configure/status", headers=ADA).json()["connected"] is False
+        assert browser.get("/configure/status", headers=ADA).status_code == 200
+    assert calls == [1]
+
+
+imported = FastAPI()  # as a suite imports it, at the top of the file
+imported_auth = ConfigureAuth({}, user=CurrentUser, store="memory://")
+imported.include_router(imported_auth.account_link(), prefix="/api")
+imported.include_router(imported_auth.login(on_login=sign_in_or_up), prefix="/api")
+
+
+@imported.get("/name")
+async def name(profile: Annotated[AsyncProfile, Depends(imported_auth.profile)]) -> str | None:
+    return (await profile.read(sections=("identity",))).identity.name
+
+
+def test_an_imported_app_signs_in_at_the_sandbox(configure_app: Any) -> None:
+    sandbox = configure_app(imported).sandbox
+    browser = TestClient(imported, headers=OWN, follow_redirects=False)
+
+    start = browser.get("/api/auth/configure/sign-in")
+    callback = browser.get(sandbox.sign_in(start.headers["location"], PHONE, name="Ada"), headers=CROSS)
+
+    assert callback.status_code == 303
+    assert database.names == {"user-0": "Ada"}
+
+
+def test_an_imported_app_has_a_connected_user_in_one_call(configure_app: Any) -> None:
+    configure_app(imported).connect("ada", name="Ada")
+    browser = TestClient(imported, headers=OWN)
+
+    assert browser.get("/name", headers=ADA).json() == "Ada"
+    assert browser.get("/api/configure/status", headers=ADA).json()["connected"]
+
+
+def test_a_connected_user_in_a_test_that_is_a_coroutine(configure_app: Any) -> None:
+    async def test() -> None:
+        configure_app(imported).connect("ada", name="Ada")
+        assert await imported_auth.account_for("ada") is not None
+
+    asyncio.run(test())
+
+
+def test_after_the_test_the_app_has_its_own_settings_again(configure_sandbox: Sandbox) -> None:
+    from configure_auth.testing.apps import app_under_test
+
+    with app_under_test(imported, configure_sandbox, SITE):
+        assert imported_auth.client.settings.agent == configure_sandbox.agent
+    assert imported_auth.client.settings.agent is None
+    assert TestClient(imported).get("/api/configure/status", headers=ADA).status_code == 503

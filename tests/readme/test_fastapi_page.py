@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,10 @@ HEADERS = {"accept": "application/json", "sec-fetch-site": "same-origin"}
 def page(settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The names of the page's program."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"user_id_of": lambda token: int(token), "make_token": lambda user_id: str(user_id)}
+    main = types.ModuleType("main")  # where the page's tests import its app from
+    monkeypatch.setitem(sys.modules, "main", main)
+    names = main.__dict__
+    names.update(user_id_of=int, make_token=str)
     for number, one in enumerate((one for one in blocks(PAGES["docs/fastapi.md"]) if one.language == "python"), 1):
         exec(compile(one.text, f"docs/fastapi.md: block {number}", "exec", dont_inherit=True), names)
 
@@ -50,3 +55,9 @@ def test_login_link_and_dependencies(page: dict[str, Any], configure_sandbox: Sa
         assert browser.get("/name", headers=signed_in).json() == "Ada"
         assert browser.get("/connection").json() == {"detail": "Sign in first."}
         asyncio.run(page["engine"].dispose())
+
+
+@pytest.mark.parametrize("test", ["test_a_user_signs_in_with_configure", "test_a_connected_user_has_a_name"])
+def test_the_tests_of_the_page(page: dict[str, Any], configure_app: Any, test: str) -> None:
+    page[test](configure_app)
+    asyncio.run(page["engine"].dispose())

@@ -39,6 +39,7 @@ class Target:
         perform: performs a flow; `run` is the same with types.
         make_tables: creates or updates the store's tables; returns the schema number that they had.
         close: closes the connections of the app's client and store.
+        configure_auth: the object, on Starlette and FastAPI.
     """
 
     framework: Literal["Flask", "Starlette"]
@@ -48,6 +49,7 @@ class Target:
     perform: Callable[[Flow[Any]], Any]
     make_tables: Callable[[], int] = field(repr=False)
     close: Callable[[], None] = field(repr=False)
+    configure_auth: AsgiConfigureAuth[Any] | None = field(default=None, repr=False)
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow with the app's client and store, on Starlette in an event loop of its own."""
@@ -150,17 +152,27 @@ def _in_app_context(installed: Installed) -> Callable[[Flow[Any]], Any]:
 def _on_starlette(app: object) -> Iterator[Target]:
     if "configure_auth.starlette" not in sys.modules:
         return
-    from ...starlette.extension import AsgiConfigureAuth, installations
+    from starlette.applications import Starlette
 
-    for one in (app,) if isinstance(app, AsgiConfigureAuth) else installations(app):
+    from ...starlette.extension import AsgiConfigureAuth, owners_in
+
+    found: dict[int, tuple[AsgiConfigureAuth[Any], object]] = {}
+    if isinstance(app, AsgiConfigureAuth):
+        found[id(app)] = app, app
+    for owner, around in owners_in(app):
+        inner = next((part for part in reversed(around) if isinstance(part, Starlette)), app)
+        found.setdefault(id(owner), (owner, inner))
+    for one, inner in found.values():
+        one._locate(inner)
         yield Target(
             framework="Starlette",
             app=app,
             features=one._features,
-            stores=one._stores,
+            stores=one._open().stores,
             perform=_in_event_loop(one),
-            make_tables=one._make_tables,
+            make_tables=one._open().make_tables,
             close=lambda: None,  # `perform` closes them, each time
+            configure_auth=one,
         )
 
 

@@ -32,7 +32,7 @@ OnConflict = Literal["reject", "move"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Connection:
+class Connection:
     """A connection to be saved if the user's version is still `version`."""
 
     user_id: str
@@ -89,11 +89,11 @@ class LinkKind(SignInKind):
         check_grant(grant, site.agent)
         location = record.next or self.after
         outcome = Outcome(location=location)
-        wanted = _Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
+        wanted = Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
         is_stored = await self.connect(wanted, (record, outcome))
         return replace(outcome, is_stored=is_stored), Response.redirect(location)
 
-    async def connect(self, wanted: _Connection, ending: tuple[PendingSignIn, Outcome] | None = None) -> bool:
+    async def connect(self, wanted: Connection, ending: tuple[PendingSignIn, Outcome] | None = None) -> bool:
         """Save a connection and emit an event; return whether the outcome of its attempt was stored too.
 
         Raises:
@@ -195,7 +195,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
     validation = await limited(validate_token(site, given))
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
-    await Shielded(feature.sign_in.connect(_Connection(user_id, validation.user_id, given, version)))
+    await Shielded(feature.sign_in.connect(Connection(user_id, validation.user_id, given, version)))
     return Response(status=200, json={"connected": True, "next": feature.home})
 
 
