@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
+    from .access_log import AccessLogFilter
     from .bearer.user import BearerUser
     from .client.client import AsyncConfigure, AsyncProfile, Configure, Profile
     from .client.profile import ProfileResponse
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
 
 __all__ = [
+    "AccessLogFilter",
     "AgentNoOwner",
     "AgentOwned",
     "ApiCode",
@@ -63,6 +65,7 @@ if not TYPE_CHECKING:
     _HOMES = {
         ".client.client": ("AsyncConfigure", "AsyncProfile", "Configure", "Profile"),
         ".client.profile": ("ProfileResponse",),
+        ".access_log": ("AccessLogFilter",),
         ".bearer.user": ("BearerUser",),
         ".errors": (
             "AgentNoOwner",

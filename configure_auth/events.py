@@ -55,11 +55,15 @@ class LinkFailed(Event):
 
 @_event
 class AccountUnlinked(Event):
-    """A user's connection was deleted here. Configure has no revocation endpoint, so tokens live on there."""
+    """A user's connection was deleted here. Configure has no revocation endpoint, so tokens live on there.
+
+    `why`: "disconnected": by the user or the app, or another connection took its place. "forgotten": by `forget_user`.
+    """
 
     user_id: str
     configure_user_id: str
     kinds: tuple[Kind, ...]
+    why: Literal["disconnected", "forgotten"] = "disconnected"
 
 
 @_event

@@ -37,6 +37,9 @@ from ..values import Secret
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
+MAX_STALE = 7 * 86400.0
+"""Seconds that keys are used while their issuer can't be reached, unless an app says otherwise."""
+
 LIFESPAN = 600.0
 """Seconds that a fetched set is good for. A key that was taken out of it is refused afterwards."""
 
@@ -125,11 +128,15 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the last attempt left: the keys, when it began and how long they are good for from then on."""
+    """What the last attempt left: the keys, when it began and how long they are good for from then on.
+
+    `loaded_at` is when the attempt began that brought the keys.
+    """
 
     keys: Mapping[KeyId, jwt.PyJWK] = field(default_factory=dict)
     at: float = -math.inf
     good_for: float = 0.0
+    loaded_at: float = -math.inf
 
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
         """The key of this name; without a name the only one for the algorithm (RFC 7515, section 4.1.4)."""
@@ -147,25 +154,27 @@ class _Known:
 class KeySet(SigningKeys):
     """The public keys that an issuer publishes (a JWKS, RFC 7517).
 
-    Keys stay while the issuer can't be reached, or gives anything else than a set with a good key in it, and for as
-    long as that lasts. Threads and event loops may share one.
+    Keys stay while the issuer can't be reached, or gives anything else than a set with a good key in it, for
+    `max_stale` seconds at most. Threads and event loops may share one.
 
     Args:
         url: where it publishes them.
         algorithms: those that keys are taken for; none with a shared secret.
         clock: Unix seconds.
+        max_stale: seconds from when keys were fetched to when they are good for nothing.
 
     Raises:
         SettingsError: an algorithm is none for a public key.
     """
 
-    def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float], max_stale: float) -> None:
         _check(algorithms)
         if algorithms[0] in _SECRETS:
             raise SettingsError("a jwks_url publishes public keys; HS256, HS384 and HS512 have a secret one: give key=")
         self._url = url
         self._algorithms = tuple(algorithms)
         self._clock = clock
+        self._max_stale = max_stale
         self.retry_after = COOLDOWN
         self._known = _Known()
         self._tried_at = -math.inf
@@ -180,7 +189,8 @@ class KeySet(SigningKeys):
             self._flight, self._tried_at = None, -math.inf
 
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
-        return self._known.find(key_id)
+        known = self._known
+        return known.find(key_id) if self._clock() - known.loaded_at <= self._max_stale else None
 
     def refresh(self, key_id: KeyId) -> Future[None] | None:
         now = self._clock()
@@ -190,7 +200,7 @@ class KeySet(SigningKeys):
         with self._lock:
             # In this order: a flight that has just ended left its keys first.
             flight, known = self._flight, self._known
-            there = known.find(key_id) is not None
+            there = self.find(key_id) is not None
             if flight is None and not (there and known.is_fresh(now, COOLDOWN)) and self._may_try(now):
                 self._flight = flight = Future()
                 self._tried_at = now
@@ -226,7 +236,7 @@ class KeySet(SigningKeys):
 
     def _land(self, flight: Future[None], keys: Mapping[KeyId, jwt.PyJWK], why: str) -> None:
         if keys:
-            self._known = _Known(keys, self._tried_at, LIFESPAN)
+            self._known = _Known(keys, self._tried_at, LIFESPAN, self._tried_at)
             self.retry_after = None
         else:
             # Without its query, in which some issuers want a key.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -70,6 +71,7 @@ class BearerOptions(TypedDict, total=False):
     user_claim: str
     leeway: float
     allow_http: Collection[str]
+    max_stale: float
     clock: Callable[[], float]
     refuse: Refuse
 
@@ -99,7 +101,7 @@ class BearerUser:
         user_claim: the claim that is the user's id.
         jwks_url: where the issuer publishes its keys: https, or http on loopback. It must answer as JSON. The keys are
             fetched when they are first needed, and again after 10 minutes, or for a key that isn't among them, at most
-            once in 30 seconds; while that fails those that are known stay. Or else:
+            once in 30 seconds; while that fails those that are known stay, for `max_stale`. Or else:
         key: a secret of 32 bytes and more, shared with the issuer, or the PEM of a public key.
         algorithms: those that a token may be signed with; either HS256, HS384, HS512, or some of RS*, PS*, ES256,
             ES384, ES512 and EdDSA.
@@ -107,6 +109,8 @@ class BearerUser:
             refused: they could use it here.
         leeway: seconds that the clocks may differ, at most 300.
         allow_http: host names, such as "keycloak" in a compose file, whose `jwks_url` may be http; for development.
+        max_stale: seconds that fetched keys are used while the issuer can't be reached, at least 600; 7 days by
+            default. Then requests get 503 `upstream_unavailable` until it can be. With `jwks_url` only.
         clock: Unix seconds, for tests.
         refuse: `(claims) -> str | None`, why a token that is valid otherwise is refused; for the log.
 
@@ -131,6 +135,7 @@ class BearerUser:
         extra_audiences: tuple[str, ...] = (),
         leeway: float = 30,
         allow_http: Collection[str] = (),
+        max_stale: float | None = None,
         clock: Callable[[], float] = time.time,
         refuse: Refuse | None = None,
     ) -> None:
@@ -163,12 +168,17 @@ class BearerUser:
         if (jwks_url is None) == (secret is None):
             raise SettingsError("give a BearerUser either jwks_url, where the issuer's keys are, or key")
         try:
-            from .key_sets import KeySet, OneKey
+            from .key_sets import LIFESPAN, MAX_STALE, KeySet, OneKey
         except ImportError as error:
             raise SettingsError("a BearerUser needs PyJWT: pip install 'configure_auth[bearer]'") from error
         self._keys: SigningKeys
         if jwks_url is not None:
-            self._keys = KeySet(_key_set_url(jwks_url, _hosts(allow_http)), self._algorithms, clock)
+            if max_stale is not None and (isinstance(max_stale, bool) or not LIFESPAN <= max_stale < math.inf):
+                raise SettingsError("max_stale must be a number of seconds from 600 on, such as 7 * 86400")
+            url = _key_set_url(jwks_url, _hosts(allow_http))
+            self._keys = KeySet(url, self._algorithms, clock, max_stale or MAX_STALE)
+        elif max_stale is not None:
+            raise SettingsError("max_stale is for the keys of a jwks_url; leave it out with key=")
         elif secret is not None:
             self._keys = OneKey(secret, self._algorithms)
 

@@ -505,6 +505,7 @@ class ConfigureAuth(UserVerbs, Blocking):
                 folder=Path(app.instance_path),
                 awaited=False,
                 local=site.settings.is_local,
+                names=site.index_names,
             )
 
 

@@ -136,16 +136,16 @@ def normalize_id(value: object, source: str = "user_id") -> str | None:
     """
     if value is None:
         return None
+    or_none = ", or None where no user is signed in" if source == "user_id" else ""
     if not isinstance(value, str | int) or isinstance(value, bool):
         kind = value.__class__  # not `type`, since a proxy such as Flask-Login's `current_user` has a `__str__` itself
         if kind.__str__ is object.__str__ or isinstance(value, _NO_IDS) or callable(value):
             raise SettingsError(
-                f"{source}: got a {kind.__name__}; expected a user's id (a string, a whole number or a UUID), or None "
-                "where no user is signed in"
+                f"{source}: got a {kind.__name__}; expected a user's id (a string, a whole number or a UUID){or_none}"
             )
     text = str(value)
     if not text:
-        raise SettingsError(f"{source}: got an empty string; expected None where no user is signed in")
+        raise SettingsError(f"{source}: got an empty string; expected {or_none[5:] or 'an id'}")
     if len(text) > 255:
         raise SettingsError(f"{source}: got an id of {len(text)} characters; at most 255 can be stored")
     if not is_storable(text):

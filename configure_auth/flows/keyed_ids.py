@@ -38,6 +38,13 @@ async def salted_id(site: Site, namespace: str, value: str) -> str:
     return await keyed_id(site, namespace, f"{salt}:{value}")
 
 
+async def is_present_id(site: Site, namespace: str, value: str, given: str) -> bool:
+    """Whether `salted_id` would still return this id: `forget_id` has not been called since."""
+    name = await _salt_name(site, namespace, value)
+    salt = await UseStore(lambda stores: stores.parameters.read(name))
+    return salt is not None and await keyed_id(site, namespace, f"{salt}:{value}") == given
+
+
 async def forget_id(site: Site, namespace: str, value: str) -> None:
     """Delete the salt, so that the next user called `value` gets a new id and a profile of their own."""
     name = await _salt_name(site, namespace, value)

@@ -16,7 +16,7 @@ from ..errors import SettingsError
 from ..runtime.circuit import Circuit
 from ..settings import Settings, is_loopback
 from ..stores.sealing import Sealer
-from ..values import Secret
+from ..values import STATE_LIFETIME, Secret
 from .app import Hook
 from .destination import Destinations, read_origins
 from .request import Request
@@ -99,6 +99,12 @@ class AppOptions:
                 "no credential of Configure is set: the button is empty, and our routes respond 503 not_configured; "
                 "`python -m configure_auth sandbox` prints values to begin with"
             )
+        if settings.allow_http and not settings.is_local:
+            log.warning(
+                "CONFIGURE_ALLOW_HTTP is set, and CONFIGURE_APP_URL is not on localhost: what is sent to %s is not "
+                "encrypted; unset it where people sign in",
+                ", ".join(settings.allow_http),
+            )
         return Site(
             settings=settings,
             keys=settings.token_keys if keys is None else keys,
@@ -148,6 +154,10 @@ class Site:
     def fingerprints(self) -> tuple[str, ...]:
         """Fingerprints of the keys; none where no key is set yet."""
         return self.sealer.fingerprints if self.keys else ()
+
+    def index_names(self, user_id: str) -> tuple[str, ...]:
+        """Return the keyed hashes of a user id, the first key's first: what a store may name records by."""
+        return self.sealer.macs(user_id)
 
     def require(self, names: Iterable[str]) -> None:
         """`Settings.require`, where the keys may be the app's own.
@@ -200,8 +210,19 @@ class Site:
         """Return this browser's cookie, or a new one."""
         return self.known_cookie(request, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))
 
-    @staticmethod
-    def confirmation(cookie: BrowserCookie, path: str, asked: dict[str, str]) -> str:
-        """Return the proof that we rendered a link for this browser and start, if it has no Fetch Metadata."""
-        meant = f"{path}?{urlencode(sorted(asked.items()))}"
-        return hmac.new(cookie.value.encode(), meant.encode(), hashlib.sha256).hexdigest()
+    def confirmation(self, cookie: BrowserCookie, path: str, asked: dict[str, str], at: float | None = None) -> str:
+        """Return the proof that we rendered a link for this browser and start, if it has no Fetch Metadata.
+
+        Args:
+            at: Unix seconds, now by default; they are part of the proof.
+        """
+        made_at = int(self.clock() if at is None else at)
+        meant = f"{made_at}:{path}?{urlencode(sorted(asked.items()))}"
+        return f"{made_at}.{hmac.new(cookie.value.encode(), meant.encode(), hashlib.sha256).hexdigest()}"
+
+    def is_confirmed(self, proof: str, cookie: BrowserCookie, path: str, asked: dict[str, str]) -> bool:
+        """Whether a proof is ours, for this browser and start, and not older than an attempt may be."""
+        made_at, _, _mac = proof.partition(".")
+        if not (made_at.isascii() and made_at.isdecimal()) or not 0 <= self.clock() - int(made_at) < STATE_LIFETIME:
+            return False
+        return hmac.compare_digest(proof.encode(), self.confirmation(cookie, path, asked, int(made_at)).encode())

@@ -14,7 +14,7 @@ from ..client.call import Call
 from ..client.oauth import TokenResponse, introspect, refresh_tokens
 from ..client.sign_in import SignInCalls
 from ..errors import ApiCode, ConfigureError, StoreError
-from ..events import ReconnectNeeded, TokenRefreshed
+from ..events import AccountUnlinked, ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Emit, Flow, Pause, Shielded, UseStore
@@ -124,7 +124,13 @@ async def forget_user(site: Site, user_id: str) -> bool:
     # Taken from whichever worker has it: what that one saves is conditional on an account which is about to go.
     await UseStore(lambda stores: stores.leases.acquire(name, owner=owner, until=0.0, now=math.inf))
     await UseStore(lambda stores: stores.leases.release(name, owner=owner))
-    return bool(await UseStore(lambda stores: stores.accounts.forget(agent, user_id)))
+    gone = await UseStore(lambda stores: stores.accounts.forget(agent, user_id))
+    for one in gone:
+        kinds: tuple[Kind, ...] = (one.kind,)
+        await Emit(
+            AccountUnlinked(user_id=user_id, configure_user_id=one.configure_user_id, kinds=kinds, why="forgotten")
+        )
+    return bool(gone)
 
 
 async def _lease_name(site: Site, user_id: str) -> str:
@@ -317,14 +323,11 @@ def _unavailable(sentence: str, wait: float) -> ConfigureError:
 
 
 async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old: Secret) -> StoredAccount:
-    # RFC 6749 section 6: without a new refresh token the old one stays.
-    pair = {
-        "access_token": response.access_token.reveal(),
-        "refresh_token": (response.refresh_token or old).reveal(),
-    }
+    # RFC 6749 section 6: without a new refresh token the old one stays. Sealed in the same expression, so that no frame
+    # of a save that fails has the plain pair.
     fresh = replace(
         present,
-        token=site.sealer.seal(json.dumps(pair), *seal_context(present)),
+        token=site.sealer.seal(_pair(response.access_token, response.refresh_token or old), *seal_context(present)),
         expires_at=None if response.expires_in is None else site.clock() + response.expires_in,
         scopes=response.scopes,
         refresh_sent_at=None,
@@ -343,6 +346,10 @@ async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old
         fresh = await _change(site, present, fresh)
     await Emit(TokenRefreshed(account=fresh.public))
     return fresh
+
+
+def _pair(access_token: Secret, refresh_token: Secret) -> str:
+    return json.dumps({"access_token": access_token.reveal(), "refresh_token": refresh_token.reveal()})
 
 
 async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredAccount:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import logging
 import math
+import os
 import re
 import sqlite3
 import sys
@@ -181,6 +182,11 @@ class _Connection(sqlite3.Connection):
         self.close()
 
 
+def is_readable_by_others(path: Path) -> bool:
+    """Whether other users of this machine may read a file; never on Windows, whose modes don't tell."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+
+
 class Sqlite:
     """One SQLite file, or a database in memory. Threads share it.
 
@@ -216,8 +222,11 @@ class Sqlite:
             self._reopen(self.path)
         reads = kind == "read" and self.path is not None and self.prepare.done
         try:
+            first_use = kind != "prepare" and not self.prepare.done
             with nullcontext() if reads else self._turn(), self._connection() as connection:
                 value = completed(_perform(_on_sqlite(connection), SQLITE.begin, self.prepare, operation, kind))
+                if first_use and self.path is not None and is_readable_by_others(self.path):
+                    log.warning("%s is readable by others: chmod 600 it and its -wal and -shm", self.path)
                 if kind == "erase":
                     # What was deleted is overwritten in the file (secure_delete), and goes from the log too.
                     ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

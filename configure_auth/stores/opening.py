@@ -87,6 +87,7 @@ def open_stores(
     awaited: bool,
     local: bool,
     busy: float = BUSY_SECONDS,
+    names: Callable[[str], tuple[str, ...]] | None = None,
 ) -> Stores:
     """Open a store, with the attempts in a second one where `states` is given. Nothing is connected to or created yet.
 
@@ -101,6 +102,7 @@ def open_stores(
         awaited: whether the app runs on an event loop, where the store must not block.
         local: whether the app runs on loopback.
         busy: seconds that a lock, a writer's turn or a connection is waited for.
+        names: the keyed hashes of a user id, which Redis lists a user's attempts under.
 
     Raises:
         SettingsError: it is no store that is known here, or can't be one for this app; the message says what can.
@@ -114,7 +116,7 @@ def open_stores(
     if states is None:
         return main
     # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
-    second, close = _second(states, awaited=awaited)
+    second, close = _second(states, awaited=awaited, names=names)
     return replace(main, states=second, close=_both(main.close, close))
 
 
@@ -325,7 +327,9 @@ def _article(value: object) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable[[], object]]:
+def _second(
+    states: StateSource, *, awaited: bool, names: Callable[[str], tuple[str, ...]] | None = None
+) -> tuple[StateStore, Callable[[], object]]:
     if not isinstance(states, str) and hasattr(states, "claim"):
         return cast(StateStore, states), _nothing
     try:
@@ -338,7 +342,7 @@ def _second(states: StateSource, *, awaited: bool) -> tuple[StateStore, Callable
         clustered = "sentinel" in scheme or "cluster" in scheme
         problem = f"states={named} is no store for states"
         raise SettingsError(SINGLE.format(problem) if clustered else f"{problem}; use redis://...")
-    return open_redis(states, awaited=awaited)
+    return open_redis(states, awaited=awaited, names=names)
 
 
 def _both(close: Callable[[], object], other: Callable[[], object]) -> Callable[[], object]:

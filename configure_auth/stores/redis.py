@@ -42,6 +42,7 @@ from ..values import PendingSignIn
 from . import OUTCOME_TTL, REPLAY, StateStore
 
 T = TypeVar("T")
+Names = Callable[[str], tuple[str, ...]]
 
 BUSY_SECONDS = 5
 """How long Redis is waited for before the person is told to try again."""
@@ -56,7 +57,7 @@ PREFIX = "{configure_auth}:"
 
 # What several scripts use. `server`: the process that answers; each start of Redis gives itself another. `mine`: the
 # record of an attempt that matches. `extend`: a list of attempts lives as long as the last of them. `user_key`: of one
-# length, whatever an id is, and without it.
+# length, whatever an id is, and without it; by the keyed hash that the app gives, since ids can be tried.
 _SHARED = """
 local prefix = KEYS[1]
 local function server()
@@ -66,14 +67,16 @@ local function state_key(state_hash) return prefix .. 'state:' .. state_hash end
 local function extend(key, seconds)
   if redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
 end
-local function user_key(agent, user_id) return prefix .. 'user:' .. redis.sha1hex(agent .. '\\0' .. user_id) end
-local function index(agent, user_id, state_hash, seconds)
-  local user, now = user_key(agent, user_id), tonumber(redis.call('TIME')[1])
+local function user_key(agent, user_id, name)
+  return prefix .. 'user:' .. (name ~= '' and agent .. ':' .. name or redis.sha1hex(agent .. '\\0' .. user_id))
+end
+local function index(agent, user_id, name, state_hash, seconds)
+  local user, now = user_key(agent, user_id, name), tonumber(redis.call('TIME')[1])
   redis.call('ZREMRANGEBYSCORE', user, '-inf', now)
   redis.call('ZADD', user, now + seconds, state_hash)
   extend(user, seconds)
 end
-local function replays(agent, browser_hash) return prefix .. 'replays:' .. agent .. ':' .. browser_hash end
+local function browser_key(agent, browser_hash) return prefix .. 'browser:' .. agent .. ':' .. browser_hash end
 local function mine(state_hash, browser_hash, intent, agent, ends_after)
   local record = redis.call('HGET', state_key(state_hash), 'record')
   record = record and cjson.decode(record)
@@ -84,20 +87,20 @@ local function forget(state_hash) redis.call('DEL', state_key(state_hash), prefi
 """
 
 _PUT = """
-local state_hash, browser_hash, agent, record, created_at, seconds, limit, user_id = unpack(ARGV)
-local browser, open = prefix .. 'browser:' .. agent .. ':' .. browser_hash, 0
+local state_hash, browser_hash, agent, record, created_at, seconds, limit, user_id, name = unpack(ARGV)
+local browser, open = browser_key(agent, browser_hash), 0
 for _, other in ipairs(redis.call('ZREVRANGE', browser, 0, -1)) do
   local claimed = redis.call('HMGET', state_key(other), 'record', 'claimed_at')
   local is_open = claimed[1] and not claimed[2]
   if is_open then open = open + 1 end
   if is_open and open >= tonumber(limit) then forget(other) end
-  if not is_open or open >= tonumber(limit) then redis.call('ZREM', browser, other) end
+  if not claimed[1] or (is_open and open >= tonumber(limit)) then redis.call('ZREM', browser, other) end
 end
 redis.call('HSET', state_key(state_hash), 'record', record, 'server', server())
 redis.call('EXPIRE', state_key(state_hash), seconds)
 redis.call('ZADD', browser, created_at, state_hash)
 extend(browser, seconds)
-if user_id ~= '' then index(agent, user_id, state_hash, tonumber(seconds)) end
+if user_id ~= '' then index(agent, user_id, name, state_hash, tonumber(seconds)) end
 """
 
 _CLAIM = """
@@ -119,50 +122,57 @@ return found
 """
 
 _FINISH = """
-local state_hash, outcome, now, replay, replay_seconds, user_id = unpack(ARGV)
+local state_hash, outcome, now, replay, replay_seconds, user_id, name = unpack(ARGV)
 local key = state_key(state_hash)
 if redis.call('HEXISTS', key, 'claimed_at') == 0 then return end
-local record = cjson.decode(redis.call('HGET', key, 'record'))
 redis.call('HSET', key, 'outcome', outcome, 'finished_at', now)
-if replay ~= '' then
-  local others = replays(record.agent, record.browser_hash)
-  redis.call('SET', prefix .. 'replay:' .. state_hash, replay, 'EX', replay_seconds)
-  redis.call('SADD', others, state_hash)
-  redis.call('EXPIRE', others, replay_seconds)
-end
+if replay ~= '' then redis.call('SET', prefix .. 'replay:' .. state_hash, replay, 'EX', replay_seconds) end
 if user_id ~= '' then
+  local agent = cjson.decode(redis.call('HGET', key, 'record')).agent
   redis.call('HSET', key, 'user_id', user_id)
-  index(record.agent, user_id, state_hash, math.max(redis.call('TTL', key), 1))
+  index(agent, user_id, name, state_hash, math.max(redis.call('TTL', key), 1))
 end
 """
 
 _FORGET_USER = """
-local user = user_key(unpack(ARGV))
-for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do forget(state_hash) end
-redis.call('DEL', user)
+for place = 3, #ARGV do
+  local user = user_key(ARGV[1], ARGV[2], ARGV[place])
+  for _, state_hash in ipairs(redis.call('ZRANGE', user, 0, -1)) do forget(state_hash) end
+  redis.call('DEL', user)
+end
 """
 
 _FORGET_REPLAYS = """
-local ended = replays(unpack(ARGV))
-for _, state_hash in ipairs(redis.call('SMEMBERS', ended)) do redis.call('DEL', prefix .. 'replay:' .. state_hash) end
-redis.call('DEL', ended)
+for _, state_hash in ipairs(redis.call('ZRANGE', browser_key(unpack(ARGV)), 0, -1)) do
+  redis.call('DEL', prefix .. 'replay:' .. state_hash)
+end
 """
 
 _NOTHING = "return 0"
 
 
 class RedisStates:
-    """A `StateStore`. Where `perform` is awaited, so are its methods."""
+    """A `StateStore`. Where `perform` is awaited, so are its methods.
 
-    def __init__(self, client: Any, perform: Callable[[Callable[[], Any], Callable[[Any], Any]], Any]) -> None:
+    Args:
+        names: the keyed hashes of a user id, by each key that may have been the first one.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        perform: Callable[[Callable[[], Any], Callable[[Any], Any]], Any],
+        names: Names | None = None,
+    ) -> None:
         self._client = client
         self._scripts: dict[str, Any] = {}
         self._perform = perform
+        self._names = names or (lambda user_id: ("",))
 
     def put(self, record: PendingSignIn, *, limit: int, now: float) -> None:
         seconds = max(1, math.ceil(record.expires_at + OUTCOME_TTL - now))
         mine = (record.state_hash, record.browser_hash, record.agent, json.dumps(asdict(record)))
-        return self._does(_PUT, _nothing, *mine, repr(record.created_at), seconds, limit, record.user_id or "")
+        return self._does(_PUT, _nothing, *mine, repr(record.created_at), seconds, limit, *self._user(record.user_id))
 
     def claim(self, state_hash: str, *, browser_hash: str, intent: str, agent: str, now: float) -> PendingSignIn | None:
         # The claimer has a name, so that a command that redis-py sends again finds what it did the first time.
@@ -172,11 +182,11 @@ class RedisStates:
         return self._does(_READ, _record, state_hash, browser_hash, intent, agent, repr(now - OUTCOME_TTL))
 
     def finish(self, state_hash: str, *, outcome: str, replay: str | None, user_id: str | None, now: float) -> None:
-        given = (state_hash, outcome, repr(now), replay or "", math.ceil(REPLAY), user_id or "")
+        given = (state_hash, outcome, repr(now), replay or "", math.ceil(REPLAY), *self._user(user_id))
         return self._does(_FINISH, _nothing, *given)
 
     def forget(self, agent: str, user_id: str) -> None:
-        return self._does(_FORGET_USER, _nothing, agent, user_id)
+        return self._does(_FORGET_USER, _nothing, agent, user_id, *self._names(user_id))
 
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         return self._does(_FORGET_REPLAYS, _nothing, agent, browser_hash)
@@ -185,13 +195,16 @@ class RedisStates:
         """Nothing: what has ended expires by itself."""
         return self._does(_NOTHING, int)
 
+    def _user(self, user_id: str | None) -> tuple[str, str]:
+        return ("", "") if user_id is None else (user_id, self._names(user_id)[0])
+
     def _does(self, script: str, read: Callable[[Any], T], *given: str | int) -> T:
         if script not in self._scripts:
             self._scripts[script] = self._client.register_script(_SHARED + script)
         return cast(T, self._perform(partial(self._scripts[script], keys=[PREFIX], args=given), read))
 
 
-def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[], object]]:
+def open_redis(source: object, *, awaited: bool, names: Names | None = None) -> tuple[StateStore, Callable[[], object]]:
     """The attempts in one Redis, and what closes it.
 
     Args:
@@ -199,6 +212,7 @@ def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[
             blocking one works in threads on an event loop; an asynchronous one belongs to the loop that the app made
             it for.
         awaited: whether the app runs on an event loop.
+        names: as for `RedisStates`.
 
     Raises:
         SettingsError: it is neither, or an asynchronous client in a blocking app.
@@ -206,14 +220,14 @@ def open_redis(source: object, *, awaited: bool) -> tuple[StateStore, Callable[[
     if isinstance(source, AsyncRedis):
         if not awaited:
             raise SettingsError("states= is an asynchronous client, which can't be waited for here; give its URL")
-        return RedisStates(source, partial(_awaited, source)), _nothing
+        return RedisStates(source, partial(_awaited, source), names), _nothing
     if not isinstance(source, str | Redis):
         name = f"states={type(source).__name__}"
         clustered = "Cluster" in name or "Sentinel" in name
         raise SettingsError(SINGLE.format(name) if clustered else f"{name} is no store for states; use redis://...")
     client = _client(source) if isinstance(source, str) else source
     blocking = partial(_blocking, client)
-    states = RedisStates(client, partial(_in_thread, worker_threads(), blocking) if awaited else blocking)
+    states = RedisStates(client, partial(_in_thread, worker_threads(), blocking) if awaited else blocking, names)
     return states, client.close if isinstance(source, str) else _nothing
 
 

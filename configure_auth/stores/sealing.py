@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -14,6 +15,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import SettingsError
 from ..values import Secret
+
+_VERSION = "1"
+"""Of the format; it is authenticated. Older values without one open too, and `reseal` renews them."""
 
 
 class Sealer:
@@ -27,10 +31,12 @@ class Sealer:
         if not keys:
             raise SettingsError("no key to seal with; set CONFIGURE_TOKEN_KEYS")
         self._ciphers: dict[str, AESGCM] = {}
+        self._mac_keys: list[bytes] = []
         for key in keys:
             stretched = HKDF(SHA256(), 32, salt=None, info=b"configure_auth sealing").derive(
                 key.reveal().encode("utf-8", "surrogatepass")
             )
+            self._mac_keys.append(hmac.digest(stretched, b"configure_auth names", "sha256"))
             # A fingerprint says which key sealed a value; it is of the stretched key and tells nothing about it.
             self._ciphers[hashlib.sha256(b"fingerprint" + stretched).hexdigest()[:16]] = AESGCM(stretched)
         self._first = next(iter(self._ciphers))
@@ -39,15 +45,20 @@ class Sealer:
     def fingerprints(self) -> tuple[str, ...]:
         return tuple(self._ciphers)
 
+    def macs(self, value: str) -> tuple[str, ...]:
+        """Return a keyed hash of a value by each key, the first one's first."""
+        return tuple(hmac.digest(key, value.encode("utf-8", "surrogatepass"), "sha256").hex() for key in self._mac_keys)
+
     def is_current(self, sealed: str) -> bool:
-        """Whether something is sealed with the first key."""
-        return sealed.partition(".")[0] == self._first
+        """Whether something is sealed with the first key, in the present format."""
+        return sealed.startswith(f"{self._first}.{_VERSION}.")
 
     def seal(self, plain: str, *context: str) -> str:
         """Seal a string. It opens only with the same `context`: its kind, its user, its identity."""
         nonce = os.urandom(12)
-        sealed = self._ciphers[self._first].encrypt(nonce, plain.encode("utf-8", "surrogatepass"), _bound(context))
-        return f"{self._first}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        bound = _bound((_VERSION, *context))
+        sealed = self._ciphers[self._first].encrypt(nonce, plain.encode("utf-8", "surrogatepass"), bound)
+        return f"{self._first}.{_VERSION}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, *context: str) -> str:
         """Open what `seal` made.
@@ -55,7 +66,8 @@ class Sealer:
         Raises:
             SettingsError: its key isn't among ours, or it was altered or moved to another place.
         """
-        fingerprint, _, data = sealed.partition(".")
+        fingerprint, _, rest = sealed.partition(".")
+        version, versioned, data = rest.rpartition(".")  # the first format has none
         cipher = self._ciphers.get(fingerprint)
         if cipher is None:
             raise SettingsError(
@@ -63,8 +75,9 @@ class Sealer:
                 "CONFIGURE_TOKEN_KEYS; add that key to the end of the list"
             )
         try:
-            raw = base64.urlsafe_b64decode(data)
-            return cipher.decrypt(raw[:12], raw[12:], _bound(context)).decode("utf-8", "surrogatepass")
+            raw = base64.b64decode(data, altchars=b"-_", validate=True)
+            bound = _bound((version, *context) if versioned else context)
+            return cipher.decrypt(raw[:12], raw[12:], bound).decode("utf-8", "surrogatepass")
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise SettingsError("a stored value doesn't open: it was altered, or copied to another row") from error
 

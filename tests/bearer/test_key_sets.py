@@ -157,6 +157,23 @@ class TestOutage:
 
         assert issuer.fetches <= 1 + hours * 3600 / COOLDOWN
 
+    def test_keys_are_used_for_seven_days_and_recover(
+        self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
+    ) -> None:
+        warm(bearer_user, issuer)
+        issuer.answer(http({}, status=503))
+        clock.advance(7 * 86400)
+        assert ask(bearer_user, forever(issuer.rsa)) == "u1"
+
+        clock.advance(1)
+        with pytest.raises(BearerError) as raised:
+            bearer_user.user_id([f"Bearer {forever(issuer.rsa)}"])
+        assert (raised.value.status, raised.value.code, raised.value.retry_after) == (503, "upstream_unavailable", 30)
+
+        issuer.publish(issuer.rsa.jwk())
+        clock.advance(COOLDOWN)
+        assert ask(bearer_user, forever(issuer.rsa)) == "u1"
+
     def test_when_it_is_over_the_new_set_counts(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:

@@ -225,6 +225,9 @@ def test_a_user_id_given_out_again_inherits_nothing(web: Web, browser: Browser) 
     browser.link(ADA)
     callback = browser.at_configure(browser.start("link"), ADA)
     assert browser.post("/forget/1").json() == {"forgotten": True}
+    event = web.people.events[-1]
+    assert isinstance(event, AccountUnlinked)
+    assert (event.user_id, event.why) == ("1", "forgotten")
     assert browser.post("/forget/1").json() == {"forgotten": False}
     with web.browser() as newcomer:
         newcomer.sign_in_locally("1")

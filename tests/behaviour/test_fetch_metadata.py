@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from configure_auth.values import STATE_LIFETIME
+
 from ..support.reading import ending, links_of, no_calls
 from ..support.web import Browser, Flow, MakeWeb, Web, planted, start_path
 
@@ -275,3 +277,16 @@ def test_a_start_that_a_page_embeds_mints_nothing(web: Web, browser: Browser, fl
         answer = browser.get(start_path(flow), site=site, sec_fetch_dest=destination)
         assert ending(answer) == (400, "invalid_request")
     assert web.people.events == []
+
+
+def test_confirm_link_expires(web: Web, browser: Browser) -> None:
+    """Its proof has a time in it: one that was kept is no way past the page."""
+    (link,) = links_of(browser.get(start_path("login"), site=None))
+    web.sandbox.advance(STATE_LIFETIME - 1)
+    assert browser.get(link, site=None).status_code == 303
+
+    web.sandbox.advance(1)
+
+    for proof in (link, link.replace("confirm=1", "confirm=2"), link.replace("confirm=", "confirm=x")):
+        again = browser.get(proof, site=None)
+        assert (again.status_code, bool(links_of(again))) == (200, True)

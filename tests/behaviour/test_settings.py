@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from configure_auth import ConfigureAuthError, Settings
+from configure_auth.commands.checks.findings import End
+from configure_auth.commands.checks.settings import read_settings
 from configure_auth.errors import SettingsError
+from configure_auth.flask import ConfigureAuth
 
 from ..support.web import MakeWeb
 
@@ -263,3 +267,19 @@ def test_http_is_refused_for_other_hosts_and_with_live_keys(changes: dict[str, A
 
     assert words in str(refused.value)
     assert "sk_live" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("url", "warned"), [("https://app.example.com", True), ("http://localhost:5000", False)])
+def test_allow_http_off_localhost_is_warned_of(caplog: pytest.LogCaptureFixture, url: str, warned: bool) -> None:
+    """By the app at its start, and by verify."""
+    given = {
+        "CONFIGURE_API_KEY": "sk_test_x",
+        "CONFIGURE_APP_URL": url,
+        "CONFIGURE_ALLOW_HTTP": "sandbox",
+        "CONFIGURE_TOKEN_KEYS": "vgk2MPqpVJIhQ4GFKmxEWSnCjzT3y8Ld0aNbXrUt",
+    }
+    ConfigureAuth(Settings.from_mapping(given), user_id=lambda: None).init_app(Flask(__name__))
+    _, results = read_settings(given)
+
+    (found,) = [result.finding.end for result in results if result.name == "CONFIGURE_ALLOW_HTTP"]
+    assert ("CONFIGURE_ALLOW_HTTP is set" in caplog.text, found is End.WARNED) == (warned, warned)

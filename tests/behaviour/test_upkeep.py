@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from configure_auth.values import STATE_LIFETIME
 
 from ..support.reading import ending
+from ..support.stores import StoresAt
 from ..support.web import Browser, MakeWeb, Web
 
 OLD, NEW = "the key of last year and long enough for anybody", "the key of this year and long enough for anybody"
@@ -136,3 +139,26 @@ def test_a_purge_says_how_many_it_were(web: Web, browser: Browser) -> None:
 
     assert browser.post("/purge").json()["purged"] == 3
     assert browser.post("/purge").json()["purged"] == 0
+
+
+@pytest.mark.parametrize("store", ["redis"])
+def test_redis_lists_attempts_under_a_keyed_hash(make_web: MakeWeb, tmp_path: Path, stores_at: StoresAt) -> None:
+    """A hash without a key is found by trying ids. After a change of keys both names are looked at."""
+    with Redis.from_url(stores_at("redis", tmp_path)["states"], decode_responses=True) as client:
+        with with_keys(make_web, tmp_path, OLD).browser() as browser:
+            browser.sign_in_locally("7")
+            callbacks = [browser.at_configure(browser.start("link"))]
+            listed = client.keys("*:user:*")
+            agent = browser.web.sandbox.agent
+            guesses = [hashlib.new(name, f"{agent}{by}7".encode()) for name in ("sha1", "sha256") for by in "\0:"]
+            assert len(listed) == 1
+            assert not [guess for guess in guesses if guess.hexdigest() in listed[0]]
+        with with_keys(make_web, tmp_path, NEW, OLD).browser() as other:
+            other.sign_in_locally("7")
+            callbacks.append(other.at_configure(other.start("link")))
+            assert len(client.keys("*:user:*")) == 2
+
+            other.post("/forget/7")
+
+            assert client.keys("*:user:*") == []
+            assert ending(other.come_back(callbacks[1])) == (400, "expired")

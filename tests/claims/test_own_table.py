@@ -180,6 +180,7 @@ def test_a_claim_that_a_table_answers_in_another_way_is_refused(
         assert people.events == []
 
     assert sentence in caplog.text
+    assert "where no user is signed in" not in caplog.text
 
 
 def test_a_table_without_its_two_methods_is_refused_at_once(make_web: MakeWeb) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from configure_auth.events import SenderLinked
 
-from ..support.reading import no_calls
+from ..support.reading import meanwhile, no_calls
 from ..support.web import MakeWeb, Web
 from .conftest import ADA, BOB, KEY, Platform
 from .senders import (
@@ -390,3 +390,19 @@ def test_two_agents_on_one_store_never_meet_each_others_senders(make_web: MakeWe
     assert [len(one.events) for one in (mine, yours)] == [1, 1]
     for platform in (mine, yours):
         platform.browser.close()
+
+
+def test_recognition_under_way_brings_no_forgotten_sender_back(platform: Platform) -> None:
+    approved(platform, ADA, "Ada")
+    with (
+        platform.sandbox.hold(RECOGNIZE) as held,
+        meanwhile(lambda: platform.message(KEY, ADA)) as got,
+    ):
+        held.arrived.wait()
+        with platform.web.browser() as other:
+            other.http.post("/subject/forget", json={"subject_key": KEY})
+        held.release()
+        said = got()
+
+    assert (said["linked"], said["source"], said["token"]) == (False, "external_id", None)
+    assert (link_of(platform), told(platform)) == (None, [])

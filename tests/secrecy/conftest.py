@@ -149,8 +149,12 @@ class Watched(Visitor):
         """From the button to the callback's URL, whose code and state are secrets from here on."""
         got = self.get(start_path(flow) + query)
         assert got.location is not None, got.text
+        return self.walk_on(got.location, **choices)
+
+    def walk_on(self, start: str, **choices: Any) -> str:
+        """The rest of `walk`, from the URL at Configure."""
         self.evidence.ear.deaf = True
-        callback = self.sandbox.sign_in(got.location, **choices)
+        callback = self.sandbox.sign_in(start, **choices)
         self.evidence.ear.deaf = False
         sent, number = query_of(callback), len(self.evidence.known)
         self.evidence.plant(**{f"state {number}": sent["state"]})

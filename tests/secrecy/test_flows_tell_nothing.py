@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from configure_auth import LoginRefused
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
+from configure_auth.stores.opening import open_stores
 
 from ..support.visitor import CODE_PATH, EXCHANGE, TOKEN, FlowName, Got
 from ..support.web import MakeWeb, Web, callback_path, query_of
+from ..support.wrapping import wrapped
 from .conftest import TOKEN_KEY, Evidence, Watched, plant_what_configure_knows, see_files
 
 flows = pytest.mark.parametrize("flow", ["link", "login"])
@@ -311,3 +314,50 @@ def test_a_token_of_the_exchange_is_refused(make_watched: MakeWeb, evidence: Evi
     assert len(web.sandbox.calls_to("POST", EXCHANGE)) == 1
 
     assert_nothing_leaked(evidence, web)
+
+
+class Failing:
+    """A store of the app's own, one method of which raises an error of its own kind while `fails` says so."""
+
+    def __init__(self, store: Any, fails: Callable[[str], bool]) -> None:
+        self._store, self._fails = store, fails
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not callable(found):
+            return found
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            if self._fails(name):
+                raise RuntimeError("the store of the app")
+            return found(*args, **kwargs)
+
+        return method
+
+
+def test_store_of_the_app_fails_at_each_operation(make_watched: MakeWeb, evidence: Evidence, tmp_path: Path) -> None:
+    """No frame of what it raises has a live state or a new token in plain text."""
+    failing: list[Callable[[str], bool]] = []
+    options: dict[str, Any] = {"fingerprints": (), "folder": tmp_path, "extra": "flask", "awaited": False}
+    opened = open_stores(f"sqlite:///{tmp_path / 'configure.db'}", agent="demo-agent", local=True, **options)
+    stores = wrapped(opened, lambda store, _name: Failing(store, lambda name: any(one(name) for one in failing)))
+    web = make_watched(stores={"store": stores}, **hooks(evidence))
+    visitor, sandbox = begin(web, evidence, "login"), web.sandbox
+    for method in ("put", "claim", "owner", "save", "finish"):
+        failing[:] = [] if method != "put" else [lambda name: name == "put"]
+        got = visitor.get("/auth/configure/sign-in")
+        if got.location is not None:
+            failing[:] = [lambda name, method=method: name == method]  # type: ignore[misc]  # bound now
+            visitor.come_back(visitor.walk_on(got.location))
+            visitor.cookies.pop("session", None)
+        failing.clear()
+    assert visitor.come_back(visitor.walk("login")).status == 303
+    sandbox.advance(3600)
+    sent = len(sandbox.calls_to("POST", TOKEN))
+    failing[:] = [lambda name: name == "update" and len(sandbox.calls_to("POST", TOKEN)) > sent]
+    assert visitor.ask("/token").status == 500
+    assert len(sandbox.calls_to("POST", TOKEN)) == sent + 1
+
+    plant_what_configure_knows(evidence, sandbox)
+    assert evidence.leaks() == []
+    opened.close()

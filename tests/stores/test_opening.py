@@ -86,6 +86,19 @@ def test_a_relative_file_lies_in_the_apps_folder_which_is_made(tmp_path: Path) -
     assert (folder / "x.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600])
+def test_file_readable_by_others_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int) -> None:
+    """One that was there before, or restored from a backup, is used with the mode that it has."""
+    path = tmp_path / "x.db"
+    path.touch()
+    path.chmod(mode)
+    works(opened(f"sqlite:///{path}", tmp_path))
+
+    said = [record.getMessage() for record in caplog.records]
+    assert [f"{path} is readable by others" in one for one in said] == [True] * (mode != 0o600)
+    assert path.stat().st_mode & 0o777 == mode
+
+
 def test_an_absolute_file_lies_where_it_says(tmp_path: Path) -> None:
     works(opened(f"sqlite:///{tmp_path / 'x.db'}", tmp_path / "other"))
 

@@ -291,6 +291,16 @@ def test_a_store_that_other_keys_sealed_is_said(judge: Judge, tmp_path: Path) ->
     assert "CONFIGURE_TOKEN_KEYS" in (found.remedy or "")
 
 
+def test_store_file_readable_by_others_is_said(judge: Judge, tmp_path: Path) -> None:
+    assert judge()["store"].end is End.PASSED
+    for path in tmp_path.rglob("*.db"):
+        path.chmod(0o644)
+
+    found = judge()["store"]
+
+    assert (found.end, found.remedy) == (End.WARNED, "chmod 600 it and its -wal and -shm")
+
+
 def test_the_checks_leave_no_attempt_in_the_store(judge: Judge, tmp_path: Path) -> None:
     from configure_auth.stores.schema import TABLES
 

@@ -83,6 +83,8 @@ def _set(name: str, read: Any, configuration: Mapping[str, Any]) -> Finding | No
     if name == "CONFIGURE_API_KEY":
         prefix = next(prefix for prefix in ("sk_test_", "sk_", "cfg_") if read.reveal().startswith(prefix))
         return passed(f"is set ({prefix}...)")
+    if name == "CONFIGURE_ALLOW_HTTP" and not _is_local(configuration):
+        return warned("it is set, and the app is not on localhost: secrets are sent unencrypted", "unset it")
     return passed("is set")
 
 

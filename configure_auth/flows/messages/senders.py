@@ -18,7 +18,7 @@ from ...events import SenderLinked, SenderUnlinked
 from ...stores import StoredSubject
 from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore
-from ..keyed_ids import forget_id, salted_id
+from ..keyed_ids import forget_id, is_present_id, salted_id
 from ..site import Site
 from ..tokens import validate_token
 from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link
@@ -151,6 +151,11 @@ async def _by_phone(
     link = seal_link(site, sender.subject, recognition.user_id, recognition.token, proven=True)
     if not await _replaced(site, link, None):
         return None
+    assert nobody.external_id is not None
+    if not await is_present_id(site, "sender", sender.name, nobody.external_id):
+        # The sender was forgotten since this message came: nothing comes back.
+        await UseStore(lambda stores: stores.journeys.remove(site.agent, link.subject, serial=link.serial))
+        return nobody
     messages.trusted_links.add(link, site.clock())
     await Emit(SenderLinked(account=link.public))
     return replace(
@@ -198,8 +203,9 @@ async def forget_subject(messages: Messages, subject_key: str | int) -> bool:
     """Delete everything stored of a sender, also open journeys and an opt-out. Return whether a link existed."""
     site = messages.site
     sender = await resolve_sender(messages, subject_key)
-    gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, sender.subject))
+    # The id first: a recognition under way looks for it after its save, and takes that back.
     await forget_id(site, "sender", sender.name)
+    gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, sender.subject))
     return await _told_of(gone, "forgotten")
 
 

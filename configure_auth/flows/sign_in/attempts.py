@@ -166,7 +166,6 @@ async def create_state(
     site, now = kind.site, kind.site.clock()
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
     state, verifier = random_state(kind, cookie, by_bearer), Secret(secrets.token_urlsafe(32))
-    url = kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
     if user_id is not None:
@@ -191,7 +190,8 @@ async def create_state(
         limit=OPEN_LIMIT if navigated else 2 * OPEN_LIMIT,
     )
     await Emit(SignInStarted(intent=kind.intent, user_id=user_id))
-    return url
+    # Built last: no frame of a save that fails has a live state in plain text.
+    return kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
 
 
 async def save_attempt(site: Site, record: PendingSignIn, *, limit: int = OPEN_LIMIT) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -142,7 +141,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     site = feature.site
     if (declined := decline_start(request)) is not None:
         return declined
-    asked = request.parameters(next=2048, replace=1, confirm=64, moved=1)
+    asked = request.parameters(next=2048, replace=1, confirm=96, moved=1)
     app_url = site.app_url(request)
     again = {name: value for name, value in asked.items() if name in ("next", "replace")}
     if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
@@ -162,8 +161,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         )
     if request.frame is not None:
         return _leave_frame(feature, request, app_url, again)
-    proof = site.confirmation(cookie, feature.path, again)
-    confirmed = secrets.compare_digest(asked.get("confirm", "").encode(), proof.encode())
+    confirmed = site.is_confirmed(asked.get("confirm", ""), cookie, feature.path, again)
     by_bearer = "authorization" in request.headers
     if feature.sign_in.defers_exchange(by_bearer) and request.is_cross_site:
         raise SignInError(
@@ -172,6 +170,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     if not confirmed and not site.is_from_app(request, app_url):
         if request.method != "GET" or request.wants_json:
             raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
+        proof = site.confirmation(cookie, feature.path, again)
         moved = {"moved": "1"} if "moved" in asked else {}
         page = ui.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
         return Response(status=200, page=page, cookie=cookie)
