@@ -11,6 +11,7 @@ from configure_auth.errors import Code
 from configure_auth.events import LinkFailed
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.stores.memory import memory_stores
+from configure_auth.values import STATE_LIFETIME
 
 from ..support.reading import ending, no_calls
 from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
@@ -126,7 +127,7 @@ def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_after_fifteen_minutes_an_attempt_has_expired(web: Web, browser: Browser, flow: Flow) -> None:
     start = browser.begin(flow)
-    web.sandbox.advance(900)
+    web.sandbox.advance(STATE_LIFETIME)
     with no_calls(web.sandbox):
         assert ending(browser.come_back(browser.end(start, code="cfgsic_x"))) == (400, "expired")
 

@@ -31,7 +31,7 @@ def test_a_reload_gets_the_same_redirect_without_a_second_exchange(web: Web, bro
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("seconds", [31, 899])
+@pytest.mark.parametrize("seconds", [31, STATE_LIFETIME - 1])
 def test_back_later_is_only_the_redirect(web: Web, browser: Browser, flow: Flow, seconds: float) -> None:
     callback = browser.at_configure(browser.begin(flow))
     first = browser.come_back(callback)

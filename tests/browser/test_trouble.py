@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
+from configure_auth.values import STATE_LIFETIME
 
 from .apps import Served
 from .conftest import Meet
@@ -125,7 +126,7 @@ def test_a_code_that_came_too_late(person: Person, served: Served, flow: Flow) -
 def test_an_attempt_older_than_a_quarter_of_an_hour(person: Person, served: Served, flow: Flow) -> None:
     """The hosted pages say so themselves; a callback that comes all the same is refused by ours."""
     arrive(person, flow)
-    served.sandbox.advance(901)
+    served.sandbox.advance(STATE_LIFETIME + 1)
     person.allow()
     expect(person.page.get_by_role("heading", level=1)).to_have_text("This page is out of date")
 

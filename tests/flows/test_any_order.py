@@ -65,7 +65,7 @@ class Accounts(RuleBasedStateMachine):
     def sign_out(self, browser: int) -> None:
         self.browsers[browser].user = None
 
-    @rule(seconds=st.sampled_from([1, 29, 31, 600, 899, 901]))
+    @rule(seconds=st.sampled_from([1, 29, 31, 600, STATE_LIFETIME - 1, STATE_LIFETIME + 1]))
     def advance(self, seconds: float) -> None:
         self.world.now += seconds
 

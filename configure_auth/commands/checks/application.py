@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -73,11 +73,27 @@ query. Redirects aren't followed.
 
 
 @dataclass(frozen=True, kw_only=True)
+class Framework:
+    """What the checks have to know of one framework.
+
+    Args:
+        options: how an app sets the key and the cookie of its session, by what is set.
+        exempt: what to change in a login guard for the features of these names.
+        is_guarded: whether an app's login guard runs before our routes.
+        has_lifespan: whether a page may fail because the app's lifespan wasn't run here.
+    """
+
+    options: Mapping[str, str]
+    exempt: Callable[[Iterable[str]], str]
+    is_guarded: bool
+    has_lifespan: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Application:
     """An app with a `ConfigureAuth`.
 
     Args:
-        framework: selects the option names in remedies.
         session: None if the framework's own session isn't installed.
         mount: the path that the app says it is mounted at, "" for the root; `mount_by` is the option that says so.
         tables: those of the app's database that may contain its users.
@@ -85,7 +101,7 @@ class Application:
         request: requests a page of the app.
     """
 
-    framework: Literal["Flask", "Starlette"]
+    framework: Framework
     session: Session | None
     mount: str
     mount_by: str

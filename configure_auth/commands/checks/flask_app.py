@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -16,7 +16,29 @@ from werkzeug.test import Client
 
 from ...flows import Site
 from ...values import Secret
-from .application import Application, NoResponse, Response, Session, Table, likely_user_tables, table_of
+from .application import Application, Framework, NoResponse, Response, Session, Table, likely_user_tables, table_of
+
+
+def _exempt(names: Iterable[str]) -> str:
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"start your guard with: if request.blueprint in ({listed},): return None"
+
+
+FLASK = Framework(
+    options={
+        "secret_key": "SECRET_KEY",
+        "secure": "SESSION_COOKIE_SECURE=True",
+        "insecure": "SESSION_COOKIE_SECURE=False",
+        "same_site": 'SESSION_COOKIE_SAMESITE="Lax"',
+        "http_only": "SESSION_COOKIE_HTTPONLY=True",
+        "domain": "SESSION_COOKIE_DOMAIN",
+        "name": "SESSION_COOKIE_NAME",
+        "path": "SESSION_COOKIE_PATH",
+    },
+    exempt=_exempt,
+    is_guarded=False,
+    has_lifespan=False,
+)
 
 _TIMEOUT = 10.0
 """Seconds that a page may take."""
@@ -37,7 +59,7 @@ def application_of(app: Flask, site: Site, users: object | None = None) -> Appli
         return _with_timeout(partial(Context().run, _request, app, home, method, path, headers))
 
     return Application(
-        framework="Flask",
+        framework=FLASK,
         session=_session(app),
         mount=root.rstrip("/"),
         mount_by="APPLICATION_ROOT",

@@ -43,7 +43,7 @@ async def login_guard(deployment: Deployment, application: Application) -> Findi
     """Whether signed-out users can reach the routes that sign them in."""
     assert deployment.features is not None
     open_routes = {name: _open_routes(feature, application) for name, feature in deployment.features.registered.items()}
-    remedy = _guard_remedy(application, [name for name, routes in open_routes.items() if routes])
+    remedy = application.framework.exempt(name for name, routes in open_routes.items() if routes)
     findings = []
     for name, feature in deployment.features.registered.items():
         for route in open_routes[name]:
@@ -65,13 +65,9 @@ def _open_routes(feature: Feature, application: Application) -> tuple[str, ...]:
     if not isinstance(feature, AccountLink):
         return ()
     session = application.session
-    # On Flask our handler runs before the guard.
     strict = session is not None and (session.same_site or "").lower() == "strict"
-    return (
-        ("/callback",)
-        if feature.sign_in.defers_exchange(by_bearer=False) or (strict and application.framework == "Starlette")
-        else ()
-    )
+    is_open = feature.sign_in.defers_exchange(by_bearer=False) or (strict and application.framework.is_guarded)
+    return ("/callback",) if is_open else ()
 
 
 def _judge(
@@ -95,9 +91,9 @@ def _judge(
 
 def _failing(application: Application, found: str, path: str) -> Finding:
     look = f"start the app, open {path} and read its log"
-    if application.framework == "Flask":
-        return failed(found, look)
-    return unknown(found, f"{look}; the cause may be that its lifespan wasn't run here")
+    if application.framework.has_lifespan:
+        return unknown(found, f"{look}; the cause may be that its lifespan wasn't run here")
+    return failed(found, look)
 
 
 def _path(location: str) -> str:
@@ -107,13 +103,6 @@ def _path(location: str) -> str:
     except ValueError:
         return "an invalid URL"
     return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else parts.path
-
-
-def _guard_remedy(application: Application, names: list[str]) -> str:
-    if application.framework == "Flask":
-        listed = ", ".join(f'"{name}"' for name in names)
-        return f"start your guard with: if request.blueprint in ({listed},): return None"
-    return "exempt these paths in the middleware that guards the app"
 
 
 async def _completion(

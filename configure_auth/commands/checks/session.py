@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from ...flows import Login, Messages
@@ -24,7 +24,7 @@ async def secret_key(deployment: Deployment, application: Application) -> Findin
         return session
     if not session.is_signed:
         return skipped("the app has its own session implementation")
-    where = "SECRET_KEY" if application.framework == "Flask" else "SessionMiddleware(secret_key=...)"
+    where = application.framework.options["secret_key"]
     if not session.secret_key:
         return failed(f"{where} isn't set, so the app has no sessions", f"{MAKE_KEY}, and set it")
     weakness = key_weakness(session.secret_key, _LEAST)
@@ -62,37 +62,14 @@ async def session_cookie(deployment: Deployment, application: Application) -> Fi
     if isinstance(session, Finding):
         # The check of the key has reported that there is none.
         return session if session.end is End.SKIPPED else skipped("needs: the session key")
-    names = _NAMES[application.framework]
-    found = list(_faults(deployment, session, names))
+    found = list(_faults(deployment, session, application.framework.options))
     if found:
         return worst(found)
     strict = (session.same_site or "").lower() == "strict"
     return passed(f"{session.name}{', SameSite=Strict, which our callbacks handle' if strict else ''}")
 
 
-_NAMES = {
-    "Flask": {
-        "secure": "SESSION_COOKIE_SECURE=True",
-        "insecure": "SESSION_COOKIE_SECURE=False",
-        "same_site": 'SESSION_COOKIE_SAMESITE="Lax"',
-        "http_only": "SESSION_COOKIE_HTTPONLY=True",
-        "domain": "SESSION_COOKIE_DOMAIN",
-        "name": "SESSION_COOKIE_NAME",
-        "path": "SESSION_COOKIE_PATH",
-    },
-    "Starlette": {
-        "secure": "SessionMiddleware(https_only=True)",
-        "insecure": "SessionMiddleware(https_only=False)",
-        "same_site": 'SessionMiddleware(same_site="lax")',
-        "http_only": "HttpOnly for the session cookie",
-        "domain": "SessionMiddleware(domain=...)",
-        "name": "SessionMiddleware(session_cookie=...)",
-        "path": "SessionMiddleware(path=...)",
-    },
-}
-
-
-def _faults(deployment: Deployment, session: Session, names: dict[str, str]) -> Iterator[Finding]:
+def _faults(deployment: Deployment, session: Session, names: Mapping[str, str]) -> Iterator[Finding]:
     app_url = urlsplit(deployment.settings.app_url or "http://localhost")
     if session.name in (COOKIE_NAME, LOOPBACK_COOKIE_NAME):
         yield failed(

@@ -17,7 +17,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...flows import Site
 from ...starlette.extension import owners_in
 from ...values import Secret
-from .application import Application, NoResponse, Response, Session, table_of
+from .application import Application, Framework, NoResponse, Response, Session, table_of
+
+STARLETTE = Framework(
+    options={
+        "secret_key": "SessionMiddleware(secret_key=...)",
+        "secure": "SessionMiddleware(https_only=True)",
+        "insecure": "SessionMiddleware(https_only=False)",
+        "same_site": 'SessionMiddleware(same_site="lax")',
+        "http_only": "HttpOnly for the session cookie",
+        "domain": "SessionMiddleware(domain=...)",
+        "name": "SessionMiddleware(session_cookie=...)",
+        "path": "SessionMiddleware(path=...)",
+    },
+    exempt=lambda names: "exempt these paths in the middleware that guards the app",
+    is_guarded=True,
+    has_lifespan=True,
+)
 
 _TIMEOUT = 10.0
 """Seconds that a page may take, if it awaits."""
@@ -43,7 +59,7 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
         return await _request(app, home, inner, method, path, headers)
 
     return Application(
-        framework="Starlette",
+        framework=STARLETTE,
         session=_session(around),
         mount=f"{told.rstrip('/')}{inner}",
         mount_by="root_path" if told else "the Mount around our routes",
