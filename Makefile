@@ -8,6 +8,7 @@
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
 # make docs           the documentation's pages, in docs/_build/html
+# make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
 # make test-wheel     the built wheel without the checkout, and each extra alone
 #
@@ -35,7 +36,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel docs dist clean
+.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -73,6 +74,9 @@ dist: $(VENV)/dist.stamp
 	@rm -rf dist
 	@$(BIN)/python -m build --quiet
 	@$(BIN)/python -m twine check --strict dist/*
+
+test-docs: docs $(VENV)/test.stamp
+	@$(PYTEST) tests/site
 
 .PHONY: coverage
 coverage: # of the runs with COVERAGE=1
