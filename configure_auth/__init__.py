@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .flows.registration import Registration, ensure_callback
     from .message_agent import AsyncMessageAgent, MessageAgent
     from .settings import Settings
-    from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, TokenGrant
+    from .values import ClaimedAgent, Identity, LinkedAccount, MessageIdentity, Secret, SignUpNeeded, TokenGrant
 
 __all__ = [
     "AccessLogFilter",
@@ -55,6 +55,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignInError",
+    "SignUpNeeded",
     "StoreError",
     "TokenGrant",
     "ensure_callback",
@@ -83,7 +84,15 @@ if not TYPE_CHECKING:
         ".flows.registration": ("Registration", "ensure_callback"),
         ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
         ".settings": ("Settings",),
-        ".values": ("ClaimedAgent", "Identity", "LinkedAccount", "MessageIdentity", "Secret", "TokenGrant"),
+        ".values": (
+            "ClaimedAgent",
+            "Identity",
+            "LinkedAccount",
+            "MessageIdentity",
+            "Secret",
+            "SignUpNeeded",
+            "TokenGrant",
+        ),
     }
 
     def __getattr__(name: str) -> Any:

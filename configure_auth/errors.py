@@ -312,9 +312,12 @@ class LoginRefused(SignInError):
 
     Args:
         sentence: what the user reads, as plain text; it is escaped.
+        sign_in: the app's own sign-in page, which the error page then links to; give it the start of the link as `next`
+            for a user who has an account already.
     """
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, sign_in: str | None = None) -> None:
         # A translation may come as a lazy string, which no store can keep.
         self.sentence: str = str(sentence)
+        self.sign_in = sign_in
         super().__init__(Code.LOGIN_REFUSED, self.sentence)

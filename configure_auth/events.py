@@ -5,8 +5,9 @@ A new event is a class here; `EVENTS`, the signals of Flask and the handlers of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeVar, dataclass_transform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, dataclass_transform
 
 from .errors import Code
 from .values import Intent, Kind, LinkedAccount
@@ -38,19 +39,26 @@ class SignInStarted(Event):
 
 @_event
 class AccountLinked(Event):
-    """A signed-in user connected Configure. `moved_from` is the user who had this Configure user before, if any."""
+    """A signed-in user connected Configure. `moved_from` is the user who had this Configure user before, if any.
+
+    `data` and `untrusted` are those of the start, as in `TokenGrant`.
+    """
 
     account: LinkedAccount
     moved_from: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    untrusted: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
 @_event
 class LinkFailed(Event):
-    """A link or a login ended without success, or was cancelled."""
+    """A link or a login ended without success, or was cancelled. `data` and `untrusted` are those of the start."""
 
     intent: Intent
     code: Code
     user_id: str | None
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    untrusted: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
 @_event

@@ -23,11 +23,14 @@ class SignInOptions(TypedDict, total=False):
         path: the path of the routes. Configure must have CONFIGURE_APP_URL + path + "/callback" registered.
         after_cancel: the page after the user cancelled at Configure, a path or the name of an endpoint; by default the
             start's `next`, or the page after a success. It gets `?configure=cancelled`.
+        query: names of parameters of the start's query that are handed to `on_login` and events as `untrusted`, such as
+            ("invite",); 256 characters in all.
         on_error: `(error) -> response | None`; None shows our page.
     """
 
     path: str
     after_cancel: str | None
+    query: tuple[str, ...]
     on_error: Hook | None
 
 
@@ -58,7 +61,8 @@ class LoginOptions(SignInOptions, total=False):
     Attributes:
         on_login: `(identity, grant)`: find or create the local user, beginning with `identity.local_user_id`; commit;
             sign the user in; return its id, or `(id, response)` (`grant.next` is the page that the start named). It may
-            be called again for the same user. Raise `LoginRefused(sentence)` to refuse.
+            be called again for the same user. Raise `LoginRefused(sentence)` to refuse, return `SignUpNeeded(response)`
+            to show a form first.
         after_login: the page after a success where the start had no `next`: a path (with the prefix that the app is
             mounted under), or the name of an endpoint; by default the app's root.
         scopes: scopes to request; ("profile.read", "profile.search") by default.

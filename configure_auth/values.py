@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NoReturn, Self, TypeAlias
+from typing import Any, Literal, NoReturn, Self, TypeAlias
 
 __all__ = [
     "STATE_LIFETIME",
@@ -20,6 +21,7 @@ __all__ = [
     "PhoneRecognition",
     "Secret",
     "SignInGrant",
+    "SignUpNeeded",
     "TokenGrant",
     "TokenValidation",
     "UserId",
@@ -129,6 +131,8 @@ class TokenGrant:
         expires_at: an aware UTC time; None where Configure gave no lifetime.
         scopes: those granted, not those requested.
         next: the page of the app that the user came from.
+        data: what the app gave to `start(data=...)`.
+        untrusted: values of the start's query that `query=` allows, which anybody can have written.
     """
 
     access_token: Secret
@@ -136,6 +140,19 @@ class TokenGrant:
     expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
     next: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    untrusted: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpNeeded:
+    """Return this from `on_login` if the user has to fill in a form first; `complete_login(user_id)` ends the login.
+
+    Args:
+        response: of the framework; a redirect to the form's page, so that a reload leads there again.
+    """
+
+    response: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from ..flows import (
     Site,
     UserProfiles,
 )
-from ..flows.app import normalize_id, warn_of_fixation
+from ..flows.app import normalize_id, require_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
@@ -43,7 +43,7 @@ from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..ui import DISCONNECT
-from ..values import Kind, LinkedAccount, Secret, UserId
+from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import (
     FlaskApp,
     keep_headers,
@@ -362,6 +362,45 @@ class ConfigureAuth(UserVerbs, Blocking):
         """
         installed = self._installed()
         return installed.run(installed.all_features.button(flow, next, look))
+
+    def start(
+        self,
+        flow: Literal["link", "login"],
+        *,
+        next: str | None = None,
+        replace: bool = False,
+        data: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """Return the redirect to Configure, for a view of the app: a start with data of the app's own.
+
+        Args:
+            flow: which of the two to start.
+            next: the page to come back to.
+            replace: the link may replace the connected Configure user.
+            data: a mapping that can be written as JSON, of 2 KiB at most. It travels with the attempt, sealed, and in
+                no URL. `on_login` gets it as `grant.data`, and the events of the link have it.
+        """
+        installed = self._installed()
+        seen = read_request(bool(installed.site.session))
+        made = installed.all_features.start(flow, seen, next=next, replace=replace, data=data)
+        return write_response(installed.run(made))
+
+    def pending_login(self) -> tuple[Identity, TokenGrant] | None:
+        """Return what `on_login` got before it returned `SignUpNeeded`; None if no login of this browser waits."""
+        installed = self._installed()
+        return installed.run(installed.all_features.login.sign_in.pending(read_request(has_session=False)))
+
+    def complete_login(self, user_id: UserId) -> str:
+        """Connect the user that a sign-up form has made; return the page to go on to. Sign the user in after it.
+
+        The session is renewed, as before `on_login`. Commit the user before.
+
+        Raises:
+            SignInError: `expired` if no login of this browser waits, or it is completed already; `account_taken`.
+        """
+        installed = self._installed()
+        kind = installed.all_features.login.sign_in
+        return installed.run(kind.complete(read_request(has_session=False), require_id(user_id)))
 
     def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str = DISCONNECT) -> Markup:
         """Return a form that disconnects Configure; `configure_disconnect_form` in templates.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -16,10 +17,12 @@ from .destination import with_query
 from .effects import UseStore
 from .keyed_ids import external_id
 from .messages.journeys import Messages
-from .routing import Feature, current_user
+from .request import Request
+from .response import Response
+from .routing import Feature, Route, current_user, serve
 from .sign_in.link import AccountLink
 from .sign_in.login import Login
-from .sign_in.routes import SignInFeature
+from .sign_in.routes import SignInFeature, start_in_view
 from .site import Site
 
 __all__ = ["Features"]
@@ -80,6 +83,17 @@ class Features:
         """`button` without a look at the connection, if it is known whether a user is signed in."""
         if not self.site.settings.has_credentials:
             return Markup()
+        chosen = self.sign_in(flow, "configure_button", signed_in=signed_in)
+        href = chosen.start_href(next)
+        if isinstance(chosen, AccountLink) and not signed_in:
+            # A signed-out user would get a 401 there.
+            if self.site.login_url is None:
+                return Markup()
+            href = with_query(self.site.login_url, "next", href)
+        return ui.button(href, **look)
+
+    def sign_in(self, flow: str | None, caller: str, *, signed_in: bool = False) -> SignInFeature:
+        """Return the feature that a method of the app is about: the link or the login."""
         link, login = self._first(AccountLink), self._first(Login)
         by_flow: dict[str | None, SignInFeature | None] = {
             "link": link,
@@ -87,17 +101,32 @@ class Features:
             None: (link or login) if signed_in else (login or link),
         }
         if flow not in by_flow:
-            raise SettingsError('configure_button: flow is "link", "login", or left out')
+            raise SettingsError(f'{caller}: flow is "link", "login", or left out')
         chosen = by_flow[flow]
         if chosen is None:
-            raise SettingsError("configure_button: register configure_auth.account_link(...) or .login(...) first")
-        href = chosen.start_href(next)
-        if chosen is link and not signed_in:
-            # A signed-out user would get a 401 there.
-            if self.site.login_url is None:
-                return Markup()
-            href = with_query(self.site.login_url, "next", href)
-        return ui.button(href, **look)
+            raise SettingsError(f"{caller}: register configure_auth.account_link(...) or .login(...) first")
+        return chosen
+
+    async def start(
+        self, flow: str, request: Request, *, next: str | None, replace: bool, data: Mapping[str, Any] | None
+    ) -> Response:
+        """Return the response to a view of the app that starts a link or a login."""
+        starting = partial(start_in_view, next=next, replace=replace, data=data)
+        route = Route("start", "", ("GET", "POST"), starting)
+        return await serve(self.sign_in(flow, "start"), route, request, self.require, in_view=True)
+
+    @property
+    def login(self) -> Login:
+        """The app's login.
+
+        Raises:
+            SettingsError: none is registered.
+        """
+        found: Login | None = self._first(Login)
+        if found is None:
+            raise SettingsError("register configure_auth.login(...) first: its on_login may return SignUpNeeded")
+        self.require(found.needs)
+        return found
 
     def disconnect_form(self, fields: Mapping[str, object], label: str) -> Markup:
         """Return a form that disconnects Configure, with hidden fields of the app's own."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import Code, SignInError
 
@@ -86,6 +86,12 @@ class Request:
     def is_state(value: str) -> bool:
         """Whether a string has the format of a state."""
         return _STATE.fullmatch(value) is not None
+
+    @property
+    def own_url(self) -> str:
+        """The path and query of this request, for a link to it."""
+        # One slash: two would be another host.
+        return f"/{quote(self.path.lstrip('/'))}{'?' if self.query else ''}{self.query}"
 
     @property
     def is_prefetch_or_head(self) -> bool:

@@ -66,16 +66,24 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 async def serve(
-    feature: Feature, route: Route, request: Request, require: Callable[[Iterable[str]], None] | None = None
+    feature: Feature,
+    route: Route,
+    request: Request,
+    require: Callable[[Iterable[str]], None] | None = None,
+    *,
+    in_view: bool = False,
 ) -> Response:
     """Serve a request to one of the feature's routes. Every failure becomes a response, never a bare 500.
 
     Args:
         require: raises `NotConfigured` if one of these settings is missing: `Features.require`, which names what the
             other features lack as well.
+        in_view: a view of the app serves the request, under a path of its own.
     """
     try:
         (require or feature.site.require)(feature.needs)
+        if in_view:
+            return await route.flow(await feature.located(), request)
         if request.method == "OPTIONS" and request.headers.get("origin") in feature.site.trusted_origins:
             # A preflight: what it permits is said by the app's own CORS headers, which need a good status.
             return Response(status=204, allow=route.methods)

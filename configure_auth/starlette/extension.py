@@ -43,7 +43,7 @@ from ..flows import (
     Route,
     UserProfiles,
 )
-from ..flows.app import normalize_id
+from ..flows.app import normalize_id, require_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
 from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
@@ -54,7 +54,7 @@ from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
 from ..ui import DISCONNECT
-from ..values import Kind, LinkedAccount, Secret, UserId
+from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
 
 __all__ = ["AsgiConfigureAuth", "ConfigureAuth", "installations", "owners_in"]
@@ -256,6 +256,43 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
         return await self._run(self._features.button(flow, next, look), request)
+
+    async def start(
+        self,
+        request: Request,
+        flow: Literal["link", "login"],
+        *,
+        next: str | None = None,
+        replace: bool = False,
+        data: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """Return the redirect to Configure, for a view of the app: a start with data of the app's own.
+
+        Args:
+            flow: which of the two to start.
+            next: the page to come back to.
+            replace: the link may replace the connected Configure user.
+            data: a mapping that can be written as JSON, of 2 KiB at most. It travels with the attempt, sealed, and in
+                no URL. `on_login` gets it as `grant.data`, and the events of the link have it.
+        """
+        seen = read_request(request, self._has_session(request))
+        made = self._features.start(flow, seen, next=next, replace=replace, data=data)
+        return await respond_by_app(request, await self._run(made, request))
+
+    async def pending_login(self, request: Request) -> tuple[Identity, TokenGrant] | None:
+        """Return what `on_login` got before it returned `SignUpNeeded`; None if no login of this browser waits."""
+        return await self._run(self._features.login.sign_in.pending(read_request(request, has_session=False)), request)
+
+    async def complete_login(self, request: Request, user_id: UserId) -> str:
+        """Connect the user that a sign-up form has made; return the page to go on to. Sign the user in after it.
+
+        The session is renewed, as before `on_login`. Commit the user before.
+
+        Raises:
+            SignInError: `expired` if no login of this browser waits, or it is completed already; `account_taken`.
+        """
+        kind = self._features.login.sign_in
+        return await self._run(kind.complete(read_request(request, has_session=False), require_id(user_id)), request)
 
     async def element(self, request: Request, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; nothing for nobody.

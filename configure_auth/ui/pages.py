@@ -93,6 +93,7 @@ class ErrorPage:
         retry_href: starts again; None where that can't help.
         home_href: back to the app.
         sentence: the app's own plain text, in the place of ours; for `login_refused`. It is escaped.
+        sign_in_href: the app's own sign-in page, offered first.
 
     Raises:
         ValueError: an href isn't a path or an absolute http(s) address.
@@ -102,11 +103,12 @@ class ErrorPage:
     retry_href: str | None
     home_href: str
     sentence: str | None = None
+    sign_in_href: str | None = None
 
     def __post_init__(self) -> None:
-        checked_href(self.home_href)
-        if self.retry_href is not None:
-            checked_href(self.retry_href)
+        for href in (self.home_href, self.retry_href, self.sign_in_href):
+            if href is not None:
+                checked_href(href)
 
 
 Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | ErrorPage

@@ -33,7 +33,7 @@ CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
 """Labels of the button: of a first sign-in, and of a connection that must be renewed."""
 
 DISCONNECT = "Disconnect Configure"
-RETRY, BACK, SUPPORT = "Try again", "Go back", "For support:"
+RETRY, BACK, SIGN_IN, SUPPORT = "Try again", "Go back", "Sign in", "For support:"
 ONE_MORE_STEP = "One more step: let this app in."
 """Beside the button, below Configure's element."""
 

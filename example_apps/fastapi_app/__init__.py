@@ -16,7 +16,7 @@ from starlette.templating import Jinja2Templates
 from configure_auth import ConfigureError, Settings
 
 from .api import api
-from .configure import configure_api, configure_failed, link_routes, login_routes, make_configure_auth
+from .configure import configure_api, configure_failed, forget_profiles, link_routes, login_routes, make_configure_auth
 from .models import Base, open_database
 from .page import page
 
@@ -34,6 +34,7 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
     configure_auth = make_configure_auth(settings)
     engine, sessions = open_database(instance_path / "app.db")
     Base.metadata.create_all(engine)
+    forget_profiles(configure_auth, sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

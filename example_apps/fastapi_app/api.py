@@ -20,6 +20,7 @@ api = APIRouter()
 class NewUser(BaseModel):
     username: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=40)]
     password: Annotated[str, StringConstraints(min_length=8, max_length=200)]
+    email: str | None = None
 
 
 class Credentials(BaseModel):
@@ -58,14 +59,14 @@ SignedIn = Annotated[User, Depends(signed_in)]
 
 @api.post("/sign-up", status_code=201)
 def sign_up(new: NewUser, request: Request, response: Response) -> Token:
-    user = User(username=new.username)
+    user = User(username=new.username, email=new.email)
     user.set_password(new.password)
     with database(request) as db:
         db.add(user)
         try:
             db.commit()
         except IntegrityError:
-            raise HTTPException(409, "That username is taken.") from None
+            raise HTTPException(409, "That username or e-mail is taken.") from None
     return start_session(request, response, user)
 
 

@@ -5,16 +5,31 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, sessionmaker
 from starlette.routing import Mount
 
-from configure_auth import ApiCode, AsyncProfile, ConfigureError, Identity, LinkedAccount, Settings, TokenGrant
+from configure_auth import (
+    ApiCode,
+    AsyncProfile,
+    ConfigureError,
+    Identity,
+    LinkedAccount,
+    LoginRefused,
+    Settings,
+    TokenGrant,
+)
+from configure_auth.events import AccountUnlinked
 from configure_auth.starlette import ConfigureAuth
 
 from .api import SignedIn
 from .models import User, database
 from .tokens import current_user_id, remember
 
-__all__ = ["configure_api", "configure_failed", "link_routes", "login_routes", "make_configure_auth"]
+__all__ = ["configure_api", "configure_failed", "forget_profiles", "link_routes", "login_routes", "make_configure_auth"]
+
+
+HAS_ACCOUNT = "You have an account already: sign in and connect Configure to it."
 
 
 # [link]
@@ -66,9 +81,16 @@ async def configure_failed(request: Request, error: Exception) -> Response:
 # [login]
 def sign_in_or_up(request: Request, identity: Identity, grant: TokenGrant) -> tuple[str, Response]:
     with database(request) as db:
-        user = db.get(User, int(identity.local_user_id)) if identity.local_user_id else None
+        if identity.local_user_id:
+            user = db.get(User, int(identity.local_user_id))
+        else:
+            user = db.scalar(select(User).filter_by(configure_id=identity.user_id))
         if user is None:  # nobody is found by email or phone: those may belong to somebody else
-            user = User(name=identity.name, email=identity.email)
+            email = identity.email if identity.email_verified else None
+            if email and db.scalar(select(User).filter_by(email=email)):
+                # Its page asks to sign in, and has the button that connects.
+                raise LoginRefused(HAS_ACCOUNT, sign_in="/settings")
+            user = User(name=identity.name, email=email, configure_id=identity.user_id)
             db.add(user)
         db.commit()
     response = RedirectResponse(grant.next or "/", 303)
@@ -83,3 +105,10 @@ def can_disconnect(request: Request, user_id: str) -> bool:  # without a passwor
 
 def login_routes(configure_auth: ConfigureAuth) -> Mount:
     return configure_auth.login(on_login=sign_in_or_up, after_login="/")
+
+
+def forget_profiles(configure_auth: ConfigureAuth, sessions: sessionmaker[Session]) -> None:
+    @configure_auth.on(AccountUnlinked)
+    def forget_profile(event: AccountUnlinked) -> None:  # it no longer signs in to the account that it made
+        with sessions.begin() as db:
+            db.execute(update(User).filter_by(configure_id=event.configure_user_id).values(configure_id=None))

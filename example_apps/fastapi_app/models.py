@@ -27,7 +27,8 @@ class User(Base):
     username: Mapped[str | None] = mapped_column(unique=True)
     password_hash: Mapped[str | None]
     name: Mapped[str | None]
-    email: Mapped[str | None]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    configure_id: Mapped[str | None] = mapped_column(unique=True)  # of the profile that made this account
 
     def set_password(self, password: str) -> None:
         salt = secrets.token_hex(16)

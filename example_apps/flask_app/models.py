@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask_login import UserMixin
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -27,11 +28,16 @@ class User(UserMixin, Base):  # type: ignore[misc]  # Flask-Login has no types
     username: Mapped[str | None] = mapped_column(unique=True)
     password_hash: Mapped[str | None]
     name: Mapped[str | None]
-    email: Mapped[str | None]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    configure_id: Mapped[str | None] = mapped_column(unique=True)  # of the profile that made this account
 
     @staticmethod
     def by_id(user_id: str) -> User | None:
         return db.session.get(User, int(user_id))
+
+    @staticmethod
+    def by(**values: str) -> User | None:
+        return db.session.scalar(select(User).filter_by(**values))
 
     @property
     def display_name(self) -> str | None:

@@ -33,20 +33,22 @@ def sign_up() -> Page:
     if not 1 <= len(username) <= 40 or not 8 <= len(password) <= 200:
         error = "Choose a username of up to 40 characters and a password of at least 8."
         return render_template("sign_up.html", error=error), 400
-    user = User(username=username)
+    user = User(username=username, email=request.form.get("email") or None)
     user.set_password(password)
     db.session.add(user)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        return render_template("sign_up.html", error="That username is taken."), 409
+        return render_template("sign_up.html", error="That username or e-mail is taken."), 409
     return start_session(user)
 
 
 @pages.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Page:
     if request.method == "GET":
+        if request.args.get("next") == url_for("configure.sign_in"):  # the page that refused a login leads here
+            session["next"] = url_for("configure.sign_in")
         return render_template("sign_in.html")
     username, password = posted_credentials()
     user = db.session.scalar(select(User).filter_by(username=username))

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from configure_auth import Settings
 
-from .configure import link_routes, login_routes, make_configure_auth
+from .configure import forget_profiles, link_routes, login_routes, make_configure_auth
 from .middleware import OwnFormsOnly, SecureHeaders, SessionUser
 from .models import Base, open_database
 from .templating import open_templates
@@ -44,6 +44,7 @@ def create_app(
     templates = open_templates()
     configure_auth.install(templates)
     engine, sessions = open_database(instance_path / "app.db")
+    forget_profiles(configure_auth, sessions)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

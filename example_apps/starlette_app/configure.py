@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from configure_auth import Identity, Settings, TokenGrant
+from configure_auth import Identity, LoginRefused, Settings, TokenGrant
+from configure_auth.events import AccountUnlinked
 from configure_auth.starlette import ConfigureAuth, authenticated_user
 
 from .models import User, database
 
-__all__ = ["link_routes", "login_routes", "make_configure_auth"]
+__all__ = ["forget_profiles", "link_routes", "login_routes", "make_configure_auth"]
+
+
+HAS_ACCOUNT = "You have an account already: sign in and connect Configure to it."
 
 
 # [link]
@@ -25,9 +31,15 @@ def link_routes(configure_auth: ConfigureAuth) -> Mount:
 # [login]
 async def sign_in_or_up(request: Request, identity: Identity, grant: TokenGrant) -> str:
     async with database(request) as db:
-        user = await User.by_id(db, identity.local_user_id) if identity.local_user_id else None
+        if identity.local_user_id:
+            user = await User.by_id(db, identity.local_user_id)
+        else:
+            user = await User.by(db, configure_id=identity.user_id)
         if user is None:  # nobody is found by email or phone: those may belong to somebody else
-            user = User(name=identity.name, email=identity.email)
+            email = identity.email if identity.email_verified else None
+            if email and await User.by(db, email=email):
+                raise LoginRefused(HAS_ACCOUNT, sign_in="/sign-in?next=/configure/sign-in")
+            user = User(name=identity.name, email=email, configure_id=identity.user_id)
             db.add(user)
         await db.commit()
     user.sign_in(request)
@@ -41,3 +53,10 @@ def can_disconnect(request: Request, user_id: str) -> bool:  # without a passwor
 
 def login_routes(configure_auth: ConfigureAuth) -> Mount:
     return configure_auth.login(on_login=sign_in_or_up, after_login="/")
+
+
+def forget_profiles(configure_auth: ConfigureAuth, sessions: async_sessionmaker[AsyncSession]) -> None:
+    @configure_auth.on(AccountUnlinked)
+    async def forget_profile(event: AccountUnlinked) -> None:  # it no longer signs in to the account that it made
+        async with sessions.begin() as db:
+            await db.execute(update(User).filter_by(configure_id=event.configure_user_id).values(configure_id=None))

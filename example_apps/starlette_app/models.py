@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.authentication import BaseUser
@@ -29,11 +30,17 @@ class User(BaseUser, Base):
     username: Mapped[str | None] = mapped_column(unique=True)
     password_hash: Mapped[str | None]
     name: Mapped[str | None]
-    email: Mapped[str | None]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    configure_id: Mapped[str | None] = mapped_column(unique=True)  # of the profile that made this account
 
     @staticmethod
     async def by_id(db: AsyncSession, user_id: str) -> User | None:
         return await db.get(User, int(user_id))
+
+    @staticmethod
+    async def by(db: AsyncSession, **values: str) -> User | None:
+        found: User | None = await db.scalar(select(User).filter_by(**values))
+        return found
 
     is_authenticated = True
 

@@ -42,25 +42,27 @@ async def home(request: Request) -> Response:
 async def sign_up(request: Request) -> Response:
     if request.method == "GET":
         return page(request, "sign_up.html")
-    username, password = await posted_credentials(request)
+    username, password, email = await posted_credentials(request)
     if not 1 <= len(username) <= 40 or not 8 <= len(password) <= 200:
         error = "Choose a username of up to 40 characters and a password of at least 8."
         return page(request, "sign_up.html", 400, username=username, error=error)
-    user = User(username=username)
+    user = User(username=username, email=email or None)
     await user.set_password(password)
     async with database(request) as db:
         db.add(user)
         try:
             await db.commit()
         except IntegrityError:
-            return page(request, "sign_up.html", 409, username=username, error="That username is taken.")
+            return page(request, "sign_up.html", 409, username=username, error="That username or e-mail is taken.")
     return start_session(request, user)
 
 
 async def sign_in(request: Request) -> Response:
     if request.method == "GET":
+        if request.query_params.get("next") == "/configure/sign-in":  # the page that refused a login leads here
+            request.session["next"] = "/configure/sign-in"
         return page(request, "sign_in.html")
-    username, password = await posted_credentials(request)
+    username, password, _ = await posted_credentials(request)
     async with database(request) as db:
         user = await db.scalar(select(User).filter_by(username=username))
     if user is None or not await user.check_password(password):
@@ -110,9 +112,10 @@ def configure_auth_of(request: Request) -> ConfigureAuth:
     return found
 
 
-async def posted_credentials(request: Request) -> tuple[str, str]:
+async def posted_credentials(request: Request) -> tuple[str, str, str]:
     async with request.form() as form:
-        return str(form.get("username", "")).strip().lower(), str(form.get("password", ""))
+        username, password, email = (str(form.get(name, "")) for name in ("username", "password", "email"))
+        return username.strip().lower(), password, email.strip()
 
 
 def start_session(request: Request, user: User) -> Response:

@@ -40,7 +40,8 @@ VALUES: dict[str, Any] = {
 
 
 def example(event: type[Event]) -> Event:
-    needed = [one.name for one in dataclasses.fields(event) if one.default is dataclasses.MISSING]
+    absent = dataclasses.MISSING
+    needed = [one.name for one in dataclasses.fields(event) if one.default is one.default_factory is absent]
     make: Any = event
     made: Event = make(**{name: VALUES[name] for name in needed})
     return made

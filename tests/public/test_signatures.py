@@ -26,6 +26,9 @@ VERBS = [
     "unlink",
     "external_id",
     "forget_browser",
+    "start",
+    "pending_login",
+    "complete_login",
     "account_for",
     "access_token_for",
     "profile_for",
@@ -52,6 +55,7 @@ VERBS = [
 OWN = {"flask": {"close", "init_app"}, "starlette": {"aclose", "install", "lifespan", "on"}}
 """What only one framework has a use for."""
 FOR_THE_USER = ["account", "access_token", "profile", "unlink", "external_id", "forget_browser"]
+FOR_A_VIEW = ["start", "pending_login", "complete_login"]
 
 AT_ONCE = {"__init__", "account_link", "login", "messages", "agent_claims", "disconnect_form", "user_profiles"}
 
@@ -115,7 +119,7 @@ def test_on_fastapi_a_verb_for_the_user_is_a_dependency_on_the_apps_own(configur
 def test_only_the_verbs_for_a_request_take_one_and_take_it_first(verb: str) -> None:
     names = [name for name, *_ in shape(getattr(on_starlette.ConfigureAuth, verb))]
 
-    assert ("request" in names) == (verb in {*FOR_THE_USER, "button", "element"})
+    assert ("request" in names) == (verb in {*FOR_THE_USER, *FOR_A_VIEW, "button", "element"})
     assert "request" not in names or names.index("request") == 0
     assert "request" not in [name for name, *_ in shape(getattr(on_flask.ConfigureAuth, verb))]
 

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask, redirect, render_template, request
+from flask_login import login_user
+
+from configure_auth.flask import ConfigureAuth
+from example_apps.flask_app.models import User, db
 
 from .document import PAGES, Block, blocks
 from .test_readme_code import RUN
@@ -18,7 +23,15 @@ from .test_readme_code import RUN
 ELSEWHERE = {"docs/fastapi.md": "test_fastapi_page"}
 """Pages whose blocks a module of their own runs."""
 
-GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {}
+
+def _an_app() -> dict[str, Any]:
+    app = Flask(__name__)
+    own = {"app": app, "configure_auth": ConfigureAuth(user_id=lambda: None)}
+    of_flask = {"redirect": redirect, "request": request, "render_template": render_template}
+    return {**own, **of_flask, "login_user": login_user, "User": User, "db": db}
+
+
+GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {"docs/login.md": _an_app}
 """By a page's path: a function that returns the names that its first block may use."""
 
 

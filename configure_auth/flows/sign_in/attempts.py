@@ -9,11 +9,11 @@ import json
 import logging
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import quote
 
-from ...errors import Code, ConfigureAuthError, LoginRefused, SignInError
+from ...errors import Code, ConfigureAuthError, LoginRefused, SettingsError, SignInError
 from ...events import SignInStarted
 from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
@@ -47,6 +47,9 @@ INTERRUPTED_AFTER = 30.0
 MARK = 22
 """Characters at the end of a state, after its 256 random bits, that tell for which browser and intent it was made."""
 
+DATA_LIMIT = 2048
+"""Bytes of the app's data that an attempt carries."""
+
 POLLS, POLL_INTERVAL = 20, 0.1
 """How often, and at which interval in seconds, the loser of a race looks for the winner's outcome: 2 s in all."""
 
@@ -59,6 +62,8 @@ _NOT_A_NAVIGATION = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How an attempt ended: a location to redirect to, or an error code. `user_id` is the user of a login.
+
+    With `LOGIN_REFUSED` the location is the app's own sign-in page.
 
     `is_stored`: the account was saved in the same transaction.
     """
@@ -83,6 +88,33 @@ class Outcome:
         replay = site.sealer.open(record.replay, "replay", record.state_hash) if record.replay and fresh else None
         code = None if plain["code"] is None else Code(plain["code"])
         return cls(**{**plain, "code": code, "replay": replay})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What the app gave to a start, to have it back at the end.
+
+    `data` is the app's own, as JSON has it. `untrusted` is from the query of the start, which anybody can write.
+    """
+
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    untrusted: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any] | None) -> Carried:
+        """
+        Raises:
+            SettingsError: it is more than `DATA_LIMIT` as JSON, or can't be written as JSON.
+        """
+        try:
+            if data is None or len(json.dumps(data).encode()) <= DATA_LIMIT:
+                return cls(data=data or {})
+        except (TypeError, ValueError) as error:
+            raise SettingsError("data= of a start must be a mapping that can be written as JSON") from error
+        raise SettingsError(f"data= of a start is more than {DATA_LIMIT} bytes as JSON; keep it, and give its key")
+
+    def given(self) -> dict[str, Any]:
+        return {"data": dict(self.data), "untrusted": dict(self.untrusted)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +152,9 @@ class SignInKind(ABC):
         """Check that the signed-in user is the one who started. False skips the exchange and redirects to `next`."""
 
     @abstractmethod
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
+    async def exchange(
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
+    ) -> tuple[Outcome, Response]:
         """Exchange the code and store the result."""
 
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
@@ -138,9 +172,7 @@ def decline_start(request: Request) -> Response | None:
     if request.is_prefetch_or_head:
         return Response.to_prefetch(request)
     if request.page_script is not None:
-        # One slash: two would be another host.
-        same = f"/{quote(request.path.lstrip('/'))}{'?' if request.query else ''}{request.query}"
-        return Response.navigate(same, request.page_script)
+        return Response.navigate(request.own_url, request.page_script)
     if not request.navigates_or_asks_for_json:
         return Response(status=406, text=_NOT_A_NAVIGATION)
     return None
@@ -156,6 +188,7 @@ async def create_state(
     replace: bool,
     navigated: bool,
     by_bearer: bool = False,
+    carried: Carried | None = None,
 ) -> str:
     """Create and store a state for this browser; return the URL at Configure that contains it.
 
@@ -179,7 +212,7 @@ async def create_state(
             agent=agent,
             user_id=user_id,
             next=next,
-            verifier=site.sealer.seal(verifier.reveal(), "verifier", state_hash),
+            verifier=seal_verifier(site, verifier, carried or Carried(), state_hash),
             redirect_uri=redirect_uri,
             version=version,
             replace=replace,
@@ -192,6 +225,20 @@ async def create_state(
     await Emit(SignInStarted(intent=kind.intent, user_id=user_id))
     # Built last: no frame of a save that fails has a live state in plain text.
     return kind.hosted_url(redirect_uri=redirect_uri, state=state.reveal(), verifier=verifier)
+
+
+def seal_verifier(site: Site, verifier: Secret, carried: Carried, state_hash: str) -> str:
+    """Seal a verifier, and behind it what the attempt carries, if anything."""
+    more = carried.given() if carried.data or carried.untrusted else None
+    plain = verifier.reveal() + ("" if more is None else f"\n{json.dumps(more)}")
+    return site.sealer.seal(plain, "verifier", state_hash)
+
+
+def open_verifier(site: Site, record: PendingSignIn) -> tuple[Secret, Carried]:
+    """Return what `seal_verifier` sealed."""
+    assert record.verifier is not None
+    verifier, _, more = site.sealer.open(record.verifier, "verifier", record.state_hash).partition("\n")
+    return Secret(verifier), Carried(**json.loads(more or "{}"))
 
 
 async def save_attempt(site: Site, record: PendingSignIn, *, limit: int = OPEN_LIMIT) -> None:
@@ -268,7 +315,7 @@ def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
     """Return the stored outcome of a success; raise that of a failure again."""
     outcome = Outcome.of(site, record)
     if outcome.code is Code.LOGIN_REFUSED and outcome.sentence is not None:
-        raise LoginRefused(outcome.sentence)
+        raise LoginRefused(outcome.sentence, sign_in=outcome.location)
     if outcome.code is not None:
         raise SignInError(outcome.code, "the attempt ended with this code before", next=record.next)
     return outcome

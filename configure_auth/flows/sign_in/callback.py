@@ -22,14 +22,17 @@ from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Site, digest
 from .attempts import (
+    Carried,
     Outcome,
     SignInKind,
     claim_attempt,
     is_marked,
+    open_verifier,
     random_state,
     recall_outcome,
     save_attempt,
     save_outcome,
+    seal_verifier,
 )
 
 __all__ = ["Completed", "Returned", "complete_sign_in", "read_callback", "read_finish"]
@@ -144,26 +147,35 @@ async def _finish_attempt(
     kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie, user_id: str | None
 ) -> Completed:
     """Check, exchange and store the outcome, whatever it is."""
+    carried = Carried()
     try:
+        verifier, carried = open_verifier(kind.site, record)
         if returned.redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
         if user_id is None and kind.defers_exchange(is_marked(returned.state, kind, cookie, by_bearer=True)):
-            outcome, response = await _defer_exchange(kind, record, returned, cookie)
+            code = _read_code(kind.site, returned, record)
+            outcome, response = await _defer_exchange(kind, record, code, verifier, carried, cookie)
         elif not kind.check_user(record, user_id):
             outcome, response = _redirect(record.next or kind.after)
         else:
-            verifier = _open_verifier(kind.site, record)
-            outcome, response = await kind.exchange(record, _read_code(kind.site, returned, record), verifier)
+            code = _read_code(kind.site, returned, record)
+            outcome, response = await kind.exchange(record, code, verifier, carried)
     except AppResponse:
         await save_outcome(kind.site, record, Outcome(code=kind.aborted))
-        await Emit(LinkFailed(intent=kind.intent, code=kind.aborted, user_id=record.user_id))
+        await Emit(LinkFailed(intent=kind.intent, code=kind.aborted, user_id=record.user_id, **carried.given()))
         raise
     except Exception as error:  # whatever it was, the user gets a page and the attempt an outcome
         failure = as_sign_in_error(error)
         failure.next = failure.next or record.next
-        sentence = failure.sentence if isinstance(failure, LoginRefused) else None
-        await save_outcome(kind.site, record, Outcome(code=Code(failure.code), sentence=sentence))
-        await Emit(LinkFailed(intent=kind.intent, code=Code(failure.code), user_id=record.user_id))
+        refused = failure if isinstance(failure, LoginRefused) else None
+        code_of = Code(failure.code)
+        outcome = Outcome(
+            code=code_of,
+            sentence=refused.sentence if refused else None,
+            location=refused.sign_in if refused else None,
+        )
+        await save_outcome(kind.site, record, outcome)
+        await Emit(LinkFailed(intent=kind.intent, code=code_of, user_id=record.user_id, **carried.given()))
         if failure is error:
             raise
         raise failure from error
@@ -172,17 +184,16 @@ async def _finish_attempt(
 
 
 async def _defer_exchange(
-    kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie
+    kind: SignInKind, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, cookie: BrowserCookie
 ) -> tuple[Outcome, Response]:
     """Store the code, sealed, under a new state for `POST /finish`, and redirect to the page that sends it."""
     site, handle = kind.site, random_state(kind, cookie)
     state_hash = digest(FINISH, handle.reveal())
-    verifier = _open_verifier(site, record)
     deferred = replace(
         record,
         state_hash=state_hash,
-        verifier=site.sealer.seal(verifier.reveal(), "verifier", state_hash),
-        code=site.sealer.seal(_read_code(site, returned, record).reveal(), "code", state_hash),
+        verifier=seal_verifier(site, verifier, carried, state_hash),
+        code=site.sealer.seal(code.reveal(), "code", state_hash),
         claimed_at=None,
     )
     await save_attempt(site, deferred)
@@ -191,11 +202,6 @@ async def _defer_exchange(
 
 def _redirect(location: str) -> tuple[Outcome, Response]:
     return Outcome(location=location), Response.redirect(location)
-
-
-def _open_verifier(site: Site, record: PendingSignIn) -> Secret:
-    assert record.verifier is not None
-    return Secret(site.sealer.open(record.verifier, "verifier", record.state_hash))
 
 
 def _read_code(site: Site, returned: Returned, record: PendingSignIn) -> Secret:

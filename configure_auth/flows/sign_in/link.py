@@ -22,7 +22,7 @@ from ..response import Response
 from ..routing import Route, current_user
 from ..site import Site
 from ..tokens import validate_token
-from .attempts import Outcome, SignInKind, save_account
+from .attempts import Carried, Outcome, SignInKind, save_account
 from .callback import limited
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
@@ -77,7 +77,9 @@ class LinkKind(SignInKind):
         check_starter(record, user_id)
         return True
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
+    async def exchange(
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
+    ) -> tuple[Outcome, Response]:
         assert record.user_id is not None
         site = self.site
         try:
@@ -90,10 +92,12 @@ class LinkKind(SignInKind):
         location = record.next or self.after
         outcome = Outcome(location=location)
         wanted = Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
-        is_stored = await self.connect(wanted, (record, outcome))
+        is_stored = await self.connect(wanted, (record, outcome), carried)
         return replace(outcome, is_stored=is_stored), Response.redirect(location)
 
-    async def connect(self, wanted: Connection, ending: tuple[PendingSignIn, Outcome] | None = None) -> bool:
+    async def connect(
+        self, wanted: Connection, ending: tuple[PendingSignIn, Outcome] | None = None, carried: Carried | None = None
+    ) -> bool:
         """Save a connection and emit an event; return whether the outcome of its attempt was stored too.
 
         Raises:
@@ -121,7 +125,8 @@ class LinkKind(SignInKind):
         for gone in saved.unlinked:
             await Emit(_unlinked(gone))
         moved_from = next((gone.user_id for gone in saved.unlinked if gone.user_id != user_id), None)
-        await Emit(AccountLinked(account=account.public, moved_from=moved_from))
+        given = {} if carried is None else carried.given()
+        await Emit(AccountLinked(account=account.public, moved_from=moved_from, **given))
         return saved.is_finished
 
     async def _may_move(self, account: StoredAccount, taken: Saved) -> bool:

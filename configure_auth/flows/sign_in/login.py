@@ -15,14 +15,16 @@ from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreErr
 from ...events import LoggedIn
 from ...settings import Settings, require_absolute_uri
 from ...stores import Saved, StoredAccount
-from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
+from ...values import Identity, Intent, PendingSignIn, Secret, SignUpNeeded, TokenGrant
 from ..app import Hook, normalize_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
+from ..request import Request
 from ..response import Response
 from ..routing import current_user
 from ..site import Clock, Site
-from .attempts import Outcome, SignInKind, save_account
+from .attempts import Carried, Outcome, SignInKind, save_account
 from .link import check_starter, save_error
+from .pending_logins import claim_pending_login, read_pending_login, save_pending_login
 from .routes import SignInFeature
 
 __all__ = [
@@ -207,12 +209,14 @@ class LoginKind(SignInKind):
         found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
         return next((one for one in found if one.kind == "oauth" and one.needs_reconnect), None)
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
+    async def exchange(
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
+    ) -> tuple[Outcome, Response]:
         identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         location = record.next or self.after
-        grant = replace(grant, next=location)
+        grant = replace(grant, next=location, **carried.given())
         if record.user_id is not None:
             return await self._reconnect(record, record.user_id, identity, grant)
         found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
@@ -252,6 +256,11 @@ class LoginKind(SignInKind):
     ) -> tuple[Outcome, Response]:
         """Let the app sign its user in, and save the connection."""
         user_id, response = await self._sign_in(identity, grant)
+        if user_id is None:
+            await save_pending_login(self.site, record, serialize_login(identity, grant))
+            # A reload leads to the form again.
+            form = getattr(response.app_response, "headers", {}).get("location")
+            return Outcome(location=form or grant.next), response
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
         outcome = Outcome(location=grant.next, user_id=user_id, replay=serialize_login(identity, grant))
@@ -266,6 +275,26 @@ class LoginKind(SignInKind):
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
         return replace(outcome, is_stored=saved.is_finished), response
+
+    async def complete(self, request: Request, user_id: str) -> str:
+        """Connect the user that a sign-up form made with the Configure user of its login; return the page to go on to.
+
+        Raises:
+            SignInError: `expired` if no form of this browser waits, or another request completes it; `account_taken`.
+        """
+        identity, grant = deserialize_login(await claim_pending_login(self.site, request))
+        await AskApp(lambda app: app.renew_session(self.site.keep_session, self.site.renew_session))
+        account = self._account(user_id, identity, grant)
+        saved = await self._save(None, account, None)
+        if saved.end != "saved":
+            raise save_error(saved)
+        await Emit(LoggedIn(account=account.public))
+        return grant.next or self.after
+
+    async def pending(self, request: Request) -> tuple[Identity, TokenGrant] | None:
+        """Return what `on_login` got before the form that this browser is shown; None if there is none."""
+        found = await read_pending_login(self.site, request)
+        return None if found is None else deserialize_login(found)
 
     async def _undone_on_failure(self, entering: Flow[T]) -> T:
         """Undo the app's sign-in after a failure: the user must not stay signed in."""
@@ -288,7 +317,9 @@ class LoginKind(SignInKind):
             linked_at=site.clock(),
         )
 
-    async def _save(self, ending: tuple[PendingSignIn, Outcome], account: StoredAccount, version: int | None) -> Saved:
+    async def _save(
+        self, ending: tuple[PendingSignIn, Outcome] | None, account: StoredAccount, version: int | None
+    ) -> Saved:
         try:
             return await save_account(self.site, ending, account, version=version)
         except StoreError as error:
@@ -302,9 +333,13 @@ class LoginKind(SignInKind):
             raise SignInError(Code.ACCOUNT_TAKEN, "on_login returned another user than identity.local_user_id")
         return response
 
-    async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str, Response]:
+    async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str | None, Response]:
+        """Return the user's id, None where the app shows a form first, and the response."""
         await AskApp(lambda app: app.renew_session(self.site.keep_session, self.site.renew_session))
         result = await AskApp(lambda app: app.call(self.on_login, identity, grant))
+        if isinstance(result, SignUpNeeded):
+            form = result.response
+            return None, Response(app_response=await AskApp(lambda app: app.to_response(form)))
         response = Response.redirect(grant.next or self.after)
         if isinstance(result, tuple) and len(result) == 2:
             result, given = result
@@ -312,7 +347,9 @@ class LoginKind(SignInKind):
                 response = Response(app_response=await AskApp(lambda app: app.to_response(given)))
         user_id = normalize_id(result, "on_login")
         if user_id is None:
-            raise SettingsError("on_login must return the id of the user it signed in, or raise LoginRefused")
+            raise SettingsError(
+                "on_login must return the id of the user it signed in or SignUpNeeded(response), or raise LoginRefused"
+            )
         # Many apps see their user at the next request only: None says nothing.
         if await current_user(self.site) not in (None, user_id):
             raise SettingsError(
@@ -359,7 +396,13 @@ def _tokens(grant: TokenGrant) -> str:
 
 def serialize_login(identity: Identity, grant: TokenGrant) -> str:
     ends = grant.expires_at.isoformat() if grant.expires_at else None
-    rest = {"expires_at": ends, "scopes": grant.scopes, "next": grant.next}
+    rest = {
+        "expires_at": ends,
+        "scopes": grant.scopes,
+        "next": grant.next,
+        "data": dict(grant.data),
+        "untrusted": dict(grant.untrusted),
+    }
     return json.dumps({"identity": asdict(identity), "tokens": _tokens(grant), "grant": rest})
 
 
@@ -372,5 +415,7 @@ def deserialize_login(replay: str) -> tuple[Identity, TokenGrant]:
         expires_at=datetime.fromisoformat(rest["expires_at"]) if rest["expires_at"] else None,
         scopes=tuple(rest["scopes"]),
         next=rest["next"],
+        data=rest["data"],
+        untrusted=rest["untrusted"],
     )
     return Identity(**plain["identity"]), grant

@@ -17,7 +17,7 @@ from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import Response
 from ..site import Clock, Site
-from .attempts import Outcome, SignInKind, create_state, decline_start
+from .attempts import Carried, Outcome, SignInKind, create_state, decline_start
 from .callback import complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
@@ -56,7 +56,9 @@ class Provider(SignInKind):
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
-    async def exchange(self, record: PendingSignIn, code: Secret, verifier: Secret) -> tuple[Outcome, Response]:
+    async def exchange(
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
+    ) -> tuple[Outcome, Response]:
         identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )

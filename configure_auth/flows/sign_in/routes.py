@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -22,7 +23,7 @@ from ..effects import AskApp
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
-from .attempts import SignInKind, create_state, decline_start, is_marked
+from .attempts import Carried, SignInKind, create_state, decline_start, is_marked
 from .callback import complete_sign_in, read_callback, read_finish
 
 __all__ = ["SIGN_IN_ROUTES", "SignInFeature", "finish", "reload_first"]
@@ -44,6 +45,12 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
+_OURS = frozenset({"next", "replace", "confirm", "moved"})
+"""Parameters of a start."""
+
+_UNTRUSTED_LIMIT = 256
+"""Characters of a start's query that are kept for the app: anybody can make rows of them."""
+
 # A name of Flask's or Starlette's; a path begins with a slash, and an absolute URL has one.
 _ENDPOINT = re.compile(r"\w[\w.:-]*")
 
@@ -61,12 +68,15 @@ class SignInFeature(Feature):
 
     after: str | None = None
     after_cancel: str | None = None
+    query: tuple[str, ...] = ()
     on_error: Hook | None = None
     endpoints: dict[str, str] = field(init=False, default_factory=dict)
     sign_in: SignInKind = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.query, str) or not all(map(str.isidentifier, self.query)) or _OURS.intersection(self.query):
+            raise SettingsError('query is a tuple of names of the start\'s query, such as ("invite",), none of ours')
         for name, option in (("after", self.after_option), ("after_cancel", "after_cancel")):
             page = getattr(self, name)
             if page and _ENDPOINT.fullmatch(page):
@@ -141,9 +151,13 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     site = feature.site
     if (declined := decline_start(request)) is not None:
         return declined
-    asked = request.parameters(next=2048, replace=1, confirm=96, moved=1)
+    more = dict.fromkeys(feature.query, _UNTRUSTED_LIMIT)
+    asked = request.parameters(next=2048, replace=1, confirm=96, moved=1, **more)
+    untrusted = {name: value for name, value in asked.items() if name in more}
+    if sum(map(len, untrusted.values())) > _UNTRUSTED_LIMIT:
+        raise SignInError(Code.INVALID_REQUEST, f"{', '.join(untrusted)}: more than {_UNTRUSTED_LIMIT} characters")
     app_url = site.app_url(request)
-    again = {name: value for name, value in asked.items() if name in ("next", "replace")}
+    again = {name: value for name, value in asked.items() if name in ("next", "replace", *more)}
     if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
         # Host header the second request looks the same, and is served.
@@ -155,18 +169,9 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         )
         return Response.redirect(f"{feature.url(app_url, '/sign-in')}?{urlencode({**again, 'moved': '1'})}")
     cookie = site.browser_cookie(request, app_url)
-    if request.is_embedded:
-        raise SignInError(
-            Code.INVALID_REQUEST, "a start that a page embeds, as an image or a script, was not requested by the user"
-        )
-    if request.frame is not None:
-        return _leave_frame(feature, request, app_url, again)
+    if (framed := _check_window(feature, request, app_url, feature.start_href(**again))) is not None:
+        return framed
     confirmed = site.is_confirmed(asked.get("confirm", ""), cookie, feature.path, again)
-    by_bearer = "authorization" in request.headers
-    if feature.sign_in.defers_exchange(by_bearer) and request.is_cross_site:
-        raise SignInError(
-            Code.CROSS_SITE, "the page and this API must be of one site, or the browser drops the cookie of the start"
-        )
     if not confirmed and not site.is_from_app(request, app_url):
         if request.method != "GET" or request.wants_json:
             raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
@@ -174,26 +179,87 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         moved = {"moved": "1"} if "moved" in asked else {}
         page = ui.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
         return Response(status=200, page=page, cookie=cookie)
+    carried = Carried(untrusted=untrusted)
+    replaces = asked.get("replace") == "1"
+    return await _begin(feature, request, cookie, next=asked.get("next"), replace=replaces, carried=carried)
+
+
+async def start_in_view(
+    feature: SignInFeature, request: Request, *, next: str | None, replace: bool, data: Mapping[str, Any] | None
+) -> Response:
+    """Start in a view of the app. Its data goes into the attempt, and into no URL.
+
+    A request that another site caused gets the page that asks first: it links to Configure, with a state that this
+    browser has already, so that the app's data need not travel to the view again.
+    """
+    site = feature.site
+    if (declined := decline_start(request)) is not None:
+        return declined
+    app_url = site.app_url(request)
+    cookie = site.browser_cookie(request, app_url)
+    if (framed := _check_window(feature, request, app_url, request.own_url)) is not None:
+        return framed
+    own = site.is_from_app(request, app_url)
+    if not own and (request.method != "GET" or request.wants_json):
+        raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
+    carried = Carried.of(data)
+    return await _begin(feature, request, cookie, next=next, replace=replace, carried=carried, ask_first=not own)
+
+
+async def _begin(
+    feature: SignInFeature,
+    request: Request,
+    cookie: BrowserCookie,
+    *,
+    next: str | None,
+    replace: bool,
+    carried: Carried,
+    ask_first: bool = False,
+) -> Response:
+    """Create an attempt for a request that may start one; redirect to Configure."""
+    site = feature.site
     user_id = await current_user(site)
-    destination = site.destinations.accepted_or_none(asked.get("next"))
+    destination = site.destinations.accepted_or_none(next)
     if not await feature.sign_in.admit(user_id):
         return _onward(request, destination or feature.home)
     url = await create_state(
         feature.sign_in,
         cookie=cookie,
-        redirect_uri=feature.url(app_url, "/callback"),
+        redirect_uri=feature.url(site.app_url(request), "/callback"),
         user_id=user_id,
         next=destination,
-        replace=asked.get("replace") == "1",
+        replace=replace,
         navigated=request.is_navigation,
-        by_bearer=by_bearer,
+        by_bearer="authorization" in request.headers,
+        carried=carried,
     )
+    if ask_first:
+        return Response(status=200, page=ui.ConfirmPage(feature.sign_in.intent, url), cookie=cookie)
     if request.wants_json:
         return Response(status=200, json={"url": url}, cookie=cookie)
     return Response.redirect(url, cookie=cookie)
 
 
-def _leave_frame(feature: SignInFeature, request: Request, app_url: str, asked: dict[str, str]) -> Response:
+def _check_window(feature: SignInFeature, request: Request, app_url: str, href: str) -> Response | None:
+    """Refuse a start that the user can't see, and return the page that leads out of a frame, if it is in one.
+
+    Args:
+        href: the same start.
+    """
+    if request.is_embedded:
+        raise SignInError(
+            Code.INVALID_REQUEST, "a start that a page embeds, as an image or a script, was not requested by the user"
+        )
+    if request.frame is not None:
+        return _leave_frame(feature, request, app_url, href)
+    if feature.sign_in.defers_exchange("authorization" in request.headers) and request.is_cross_site:
+        raise SignInError(
+            Code.CROSS_SITE, "the page and this API must be of one site, or the browser drops the cookie of the start"
+        )
+    return None
+
+
+def _leave_frame(feature: SignInFeature, request: Request, app_url: str, href: str) -> Response:
     """Return a page whose link starts in the whole window: Configure's pages, and ours, can't be shown in a frame.
 
     For a link in the app's own page alone, so that no other site can put the page below a click (clickjacking).
@@ -206,7 +272,7 @@ def _leave_frame(feature: SignInFeature, request: Request, app_url: str, asked: 
     )
     if not own:
         raise SignInError(Code.INVALID_REQUEST, "another site started a sign-in in a frame")
-    return Response(status=200, page=ui.FramePage(feature.sign_in.intent, feature.start_href(**asked)))
+    return Response(status=200, page=ui.FramePage(feature.sign_in.intent, href))
 
 
 def reload_first(route: Route, request: Request) -> Response | None:
@@ -278,8 +344,9 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
-    sentence = error.sentence if isinstance(error, LoginRefused) else None
-    page = ui.ErrorPage(code, retry, onward, sentence)
+    refused = error if isinstance(error, LoginRefused) else None
+    words = (refused.sentence, refused.sign_in) if refused else ()
+    page = ui.ErrorPage(code, retry, onward, *words)
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 

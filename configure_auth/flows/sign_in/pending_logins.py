@@ -1,0 +1,84 @@
+"""Logins that wait for a form of the app: sealed, for one browser, for 15 minutes, completed once.
+
+One waits as an attempt of its own, with the identity where a deferred attempt has its code. It has a made-up user, so
+that a newer login of the same browser takes its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...errors import Code, SignInError
+from ...values import STATE_LIFETIME, PendingSignIn
+from ..effects import UseStore
+from ..request import Request
+from ..site import Site, digest
+from .attempts import save_attempt
+
+
+async def save_pending_login(site: Site, record: PendingSignIn, plain: str) -> None:
+    """Save a login of an attempt's browser, in the place of an older one."""
+    state_hash, now = digest("pending_login", record.browser_hash), site.clock()
+    await _forget(site, record.browser_hash)
+    waiting = replace(
+        record,
+        state_hash=state_hash,
+        user_id=_user(record.browser_hash),
+        verifier=None,
+        code=site.sealer.seal(plain, "pending_login", state_hash),
+        created_at=now,
+        expires_at=now + STATE_LIFETIME,
+        claimed_at=None,
+    )
+    await save_attempt(site, waiting)
+
+
+async def read_pending_login(site: Site, request: Request) -> str | None:
+    """Return the login that waits for this browser's form."""
+    browser_hash, state_hash = _of(site, request)
+    record = await UseStore(
+        lambda stores: stores.states.read(
+            state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
+        )
+    )
+    if record is None or record.claimed_at is not None or record.expires_at <= site.clock():
+        return None
+    return _open(site, record)
+
+
+async def claim_pending_login(site: Site, request: Request) -> str:
+    """Return the login that waits for this browser's form, to one caller, and delete it.
+
+    Raises:
+        SignInError: `expired`.
+    """
+    browser_hash, state_hash = _of(site, request)
+    record = await UseStore(
+        lambda stores: stores.states.claim(
+            state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
+        )
+    )
+    if record is None:
+        raise SignInError(Code.EXPIRED, "no login of this browser waits for a form, or it is completed already")
+    plain = _open(site, record)
+    await _forget(site, browser_hash)
+    return plain
+
+
+def _of(site: Site, request: Request) -> tuple[str, str]:
+    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    browser_hash = "" if cookie is None else digest("browser", cookie.binding)
+    return browser_hash, digest("pending_login", browser_hash)
+
+
+def _open(site: Site, record: PendingSignIn) -> str:
+    assert record.code is not None
+    return site.sealer.open(record.code, "pending_login", record.state_hash)
+
+
+def _user(browser_hash: str) -> str:
+    return f"browser:{browser_hash}"
+
+
+async def _forget(site: Site, browser_hash: str) -> None:
+    await UseStore(lambda stores: stores.states.forget(site.agent, _user(browser_hash)))
