@@ -30,7 +30,8 @@ INSTALL := $(BIN)/python -m pip install --quiet
 INPUTS := pyproject.toml tests/constraints.txt
 # SQLite waits for the disk at each commit; a file system in memory doesn't make it wait.
 SHM := $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
-PYTEST := $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python -m pytest -p randomly -n $(WORKERS) --maxprocesses 8 --dist worksteal --check-tree
+# Compiled once for all processes that the tests start, whatever the caller's shell says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python -m pytest -p randomly -n $(WORKERS) --maxprocesses 8 --dist worksteal --check-tree
 # The percentage of branches and lines that make test-all must reach.
 COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
@@ -59,7 +60,7 @@ test-fast: $(VENV)/test.stamp
 	@$(PYTEST) $(FAST)
 
 test-extended: $(VENV)/test.stamp
-	@$(PYTEST) -m extended $(if $(COVERAGE),--cov --cov-append --cov-report=)
+	@$(PYTEST) -m extended --hypothesis-profile extended $(if $(COVERAGE),--cov --cov-append --cov-report=)
 
 test-all: $(VENV)/test.stamp
 	@$(MAKE) test COVERAGE=1

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import settings
 
 from .support import tree
+from .support.rotation import mark_rotated_away
 from .support.stores import parametrize_stores, postgresql, redis_server, stores_at
 
 __all__ = ["postgresql", "pytest_generate_tests", "redis_server", "stores_at"]
 
 pytest_generate_tests = parametrize_stores
 
-# An example takes as long as the machine lets it.
-settings.register_profile("suite", deadline=None)
+# An example takes as long as the machine lets it. `make test-extended` names the profile with the full number of them.
+settings.register_profile("extended", deadline=None)
+settings.register_profile("suite", deadline=None, max_examples=settings.get_profile("extended").max_examples // 5)
 settings.load_profile("suite")
 
 _tree_before = pytest.StashKey[tree.Listing | None]()
@@ -25,6 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if tuple(map(int, version("starlette").split(".")[:3])) < (0, 38, 6):
         # Its TestClient doesn't close its streams.
         config.addinivalue_line("filterwarnings", "ignore:Unclosed <MemoryObject:ResourceWarning")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_rotated_away(items)
+    if settings.default == settings.get_profile("extended"):
+        for item in items:
+            if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+                item.add_marker(pytest.mark.extended)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Call, Response
@@ -27,6 +27,7 @@ from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, SignInGrant, TokenValidation
 
+from ..support.examples import examples
 from .conftest import CLOSE
 
 if TYPE_CHECKING:
@@ -529,7 +530,7 @@ contents = (
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     call=st.sampled_from(CALLS), status=st.sampled_from([200, 201, 204, 302, 400, 401, 409, 429, 500]), content=contents
 )
@@ -549,7 +550,7 @@ HEADS = [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-type: applica
 def test_any_bytes_on_the_line_are_a_value_or_a_configure_error(server: Server) -> None:
     configure = Configure(server.settings)
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=200))
     def answer(head: bytes, rest: bytes) -> None:
         def write(line: Line, _: Received) -> object:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Call, Response
@@ -18,6 +17,7 @@ from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.settings import Settings
 from configure_auth.values import PhoneRecognition, Secret
 
+from ..support.examples import examples
 from .message_answers import (
     GOOD,
     GOOD_LINE,
@@ -405,7 +405,7 @@ class TestLines:
             line.metadata["a"] = 2  # type: ignore[index]
 
 
-@examples(max_examples=500)
+@examples(500)
 @given(st.sampled_from([RECOGNITION, URL, REGISTRATION, LISTING, REVOCATION]), replies)
 def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], answer: Response) -> None:
     value, sentence = None, ""

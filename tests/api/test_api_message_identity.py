@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from configure_auth import MessageIdentity
@@ -24,6 +23,7 @@ from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret, TokenValidation
 
+from ..support.examples import examples
 from .conftest import http
 from .message_answers import GOOD, PHONE, RECOGNIZE, SENDER, SETTINGS, VALIDATE, by_path, refused, replies
 
@@ -325,7 +325,7 @@ class TestAgainstTheSandbox:
             assert configure.profile(linked).read().identity.name == "Ada"
 
 
-@examples(max_examples=500)
+@examples(500)
 @given(replies, replies, st.booleans(), st.booleans())
 def test_whatever_configure_answers_a_sender_is_somebody(
     validation: Response, recognition: Response, validate: bool, raises: bool

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth.client.call import Call
@@ -18,6 +18,7 @@ from configure_auth.client.profile import Subject
 from configure_auth.client.profile_session import ProfileSession, ReadCalls
 from configure_auth.errors import ApiCode, ConfigureError
 
+from ..support.examples import examples
 from .talking import LINKED, SCOPE, UNLINKED, refused, reply, talk
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ told_headers = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     build=st.sampled_from(VERBS),
     subject=st.sampled_from([LINKED, UNLINKED]),

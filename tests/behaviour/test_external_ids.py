@@ -16,7 +16,7 @@ from configure_auth import Configure, Settings, SettingsError
 from configure_auth.sandbox import Sandbox
 
 from ..support.server_side import pages
-from ..support.stores import StoresAt
+from ..support.stores import StoresAt, first
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
 KEY, NEW_KEY = "the key of last year and long enough for anybody", "the key of this year and long enough for anybody"
@@ -24,7 +24,7 @@ KEYED = {"CONFIGURE_TOKEN_KEYS": KEY}
 EXTERNAL_ID = re.compile(r"user_[0-9a-f]{64}")
 
 in_memory = pytest.mark.parametrize("store", ["memory"])
-lasting = pytest.mark.parametrize("store", ["sqlite", "postgresql", "redis"])
+lasting = pytest.mark.parametrize("store", first(["sqlite", "postgresql", "redis"]))
 """The stores that outlive a process."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from ..support.examples import examples
 from ..support.reading import links_of
 from ..support.web import Browser, Flow, MakeWeb, Web, query_of, start_path
 from ..support.whatwg import origin_of
@@ -254,7 +255,7 @@ TARGETS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60)
 @given(target=TARGETS)
 def test_no_location_leaves_the_app_or_its_listed_pages(web: Web, browser: Browser, target: str) -> None:
     browser.sign_in_locally("u1")

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from example_apps.message_agent.agent import CONNECTED, DISCONNECTED, ECHO, HINT, LINK
 from example_apps.message_agent.threads import PHONES
 
+from ..support.stores import first
 from .apps import MESSAGE_AGENT, ExampleApp, Served
 from .conftest import ARGUMENTS, Meet
 from .person import Person
@@ -22,7 +23,7 @@ from .person import Person
 COMPLETE = "/configure/messages/complete"
 STRANGER, BY_ADA, BY_BOB = f"{ECHO}hello{HINT}", f"Ada Lovelace, {ECHO}hello", f"Bob, {ECHO}hello"
 
-every_sender = pytest.mark.parametrize("sender", ["page", "server", "both"])
+every_sender = pytest.mark.parametrize("sender", first(["page", "server", "both"]))
 """Who tells the agent: the page, its browser asking first; Configure's server; or both at once."""
 
 

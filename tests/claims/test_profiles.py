@@ -20,7 +20,7 @@ from uuid import UUID
 
 import pytest
 from flask import abort
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -28,6 +28,7 @@ from starlette.exceptions import HTTPException
 
 from configure_auth import AgentNoOwner, SettingsError
 
+from ..support.examples import examples
 from ..support.web import Adapter, MakeWeb
 from .conftest import Said, people_of, said
 
@@ -328,7 +329,7 @@ def echo(make_web: MakeWeb) -> Iterator[Callable[[str], tuple[int, str]]]:
         line.close()
 
 
-over_http = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+over_http = examples(150)
 
 
 @over_http

@@ -23,6 +23,7 @@ from example_apps.message_agent.agent import CONNECTED, answer, answer_in_web_ap
 from example_apps.message_agent.threads import PHONES
 
 from ..browser.apps import MESSAGE_AGENT, Served, Variation, serving
+from ..support.stores import first
 
 ROOT = Path(__file__).parents[2]
 ADA, BOB = PHONES["ada"], PHONES["bob"]
@@ -339,6 +340,7 @@ def test_a_terminal_notices_that_somebody_else_followed_the_link(
     assert bob.end() == ("", "the link of a sender is deleted: contradicted\n", 0)
 
 
+@pytest.mark.extended
 def test_a_terminal_without_configure_goes_on(served: Served, sit_down: Callable[[str], Terminal]) -> None:
     served.sandbox.fault("/v1/auth/sign-in/recognize-phone", status=503)
     ada = sit_down("ada")
@@ -362,10 +364,12 @@ def test_ctrl_c_ends_a_terminal_quietly(sit_down: Callable[[str], Terminal]) -> 
 
 @pytest.mark.parametrize(
     ("sender", "sentence"),
-    [
-        ("eve", r"Whose thread\? Say one of: ada, bob\n"),
-        ("ada", r"not set: CONFIGURE_API_KEY .*\n\(`make demo APP=message` sets all of them\.\)\n"),
-    ],
+    first(
+        [
+            ("eve", r"Whose thread\? Say one of: ada, bob\n"),
+            ("ada", r"not set: CONFIGURE_API_KEY .*\n\(`make demo APP=message` sets all of them\.\)\n"),
+        ]
+    ),
 )
 def test_a_terminal_that_cannot_begin_says_why(tmp_path: Path, sender: str, sentence: str) -> None:
     shown, errors, status = Terminal(sender, tmp_path, {}).end()
@@ -374,6 +378,7 @@ def test_a_terminal_that_cannot_begin_says_why(tmp_path: Path, sender: str, sent
     assert re.fullmatch(sentence, errors)
 
 
+@pytest.mark.extended
 def test_a_terminal_finds_the_settings_that_the_demo_left(served: Served) -> None:
     settings = served.sandbox.environment(served.url)
     (served.folder / "demo.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -15,6 +14,7 @@ from configure_auth.flows.tokens import forget_user
 from configure_auth.stores import REPLAY
 from configure_auth.values import STATE_LIFETIME
 
+from ..support.examples import examples
 from .world import Browser, World
 
 LOCALS = ("u1", "u2")
@@ -263,4 +263,4 @@ class Accounts(RuleBasedStateMachine):
 
 
 TestAccounts = Accounts.TestCase
-TestAccounts.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAccounts.settings = examples(150, stateful_step_count=30)

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import request
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from ..support.examples import examples
 from ..support.web import MakeWeb
 from .completions import PATH, good, linked_to, nothing_done, status_of, token_of
 from .conftest import ADA, Platform
@@ -267,7 +268,7 @@ JUNK = st.recursive(
 TYPES = st.sampled_from(["application/json", "application/json;charset=utf-8", "text/plain", "multipart/form-data"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(data=st.data(), content_type=st.one_of(TYPES, st.text(st.characters(codec="ascii", categories=["L", "P"]))))
 def test_nothing_that_is_made_up_links_anybody(platform: Platform, data: st.DataObject, content_type: str) -> None:
     """Right journeys with wrong tokens, and the other way round, among junk of every kind."""

@@ -18,13 +18,13 @@ from configure_auth import MessageAgent, Settings, SettingsError
 from configure_auth.sandbox import Sandbox
 
 from ..public.running import environment
-from ..support.stores import StoresAt
+from ..support.stores import StoresAt, first
 from ..support.web import Adapter, MakeWeb
 from .conftest import ADA, BOB, KEY, Platform
 
 OLD, NEW = "the key of last year and long enough for anybody", "the key of this year and long enough for anybody"
 
-lasting = pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+lasting = pytest.mark.parametrize("store", first(["sqlite", "postgresql"]))
 """Where ids are kept: Redis keeps attempts only."""
 
 Make = Callable[..., MessageAgent]

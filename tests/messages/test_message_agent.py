@@ -24,7 +24,7 @@ from configure_auth.stores.memory import memory_stores
 
 from ..public.running import environment, python
 from ..support.reading import no_calls
-from ..support.stores import StoresAt
+from ..support.stores import StoresAt, first
 from ..support.web import MakeWeb, Web, query_of
 from .conftest import ADA, BOB, KEY, Platform
 
@@ -401,7 +401,7 @@ agent.close()
 
 @pytest.mark.parametrize("kind", ["plain"])
 @one_app
-@pytest.mark.parametrize("store", ["sqlite", "postgresql", "redis"])
+@pytest.mark.parametrize("store", first(["sqlite", "postgresql", "redis"]))
 @pytest.mark.parametrize("program", [SECOND, FORKED], ids=["second", "forked"])
 def test_a_bot_in_another_process_knows_the_sender(
     platform: Platform, bot: Bot, shared: Mapping[str, Any], program: str

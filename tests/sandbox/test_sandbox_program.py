@@ -16,15 +16,19 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 from dotenv import dotenv_values
 
 from configure_auth import Configure, Settings
+from configure_auth.commands.main import main
 from configure_auth.commands.sandbox import sandbox as command
 from configure_auth.sandbox import Person, Sandbox, server
 from configure_auth.sandbox.faults import FIELDS
 from tests.public.running import environment, python
 from tests.readme.document import ROOT, rows
 from tests.support.ports import three_free_ports
+
+from ..support.stores import first
 
 SEED = """
 [[people]]
@@ -133,8 +137,8 @@ def test_every_fault_that_is_given_is_played() -> None:
     assert statuses == [503, 503, 400]
 
 
-@pytest.mark.parametrize("trouble", ["delay=3600", "drip=3600"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("trouble", first(["delay=3600", "drip=3600"]))
+@pytest.mark.parametrize("number", first([signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_ends_it_while_a_page_is_open_and_an_answer_is_late(
     seed: Path, number: signal.Signals, trouble: str
 ) -> None:
@@ -177,18 +181,17 @@ def test_a_signal_ends_it_while_a_page_is_open_and_an_answer_is_late(
     ],
 )
 def test_a_wrong_option_is_one_sentence_before_anything_is_served(
-    tmp_path: Path, options: list[str], words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "live.env").write_text("CONFIGURE_API_KEY=sk_live_1\n")
     (tmp_path / "wrong.json").write_text('{"people": [{"name": "Ada"}]}')
     port = three_free_ports()
     # The port is taken: that nobody speaks of it shows that nothing was opened yet.
     with socket.create_server(("127.0.0.1", port)):
-        ended = python(
-            "-m", "configure_auth", "sandbox", "--port", str(port), *options, cwd=tmp_path, env=environment()
-        )
+        ended = CliRunner().invoke(main, ["sandbox", "--port", str(port), *options])
 
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"Error: {words}")
     assert len(ended.stderr.splitlines()) == 1
 

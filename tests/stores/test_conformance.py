@@ -43,7 +43,7 @@ class TestMemory(StoreConformance):
 
 
 class TestSqlite(StoreConformance):
-    @pytest.fixture(params=["plain", "in-threads"])
+    @pytest.fixture(params=first(["plain", "in-threads"]))
     def stores(self, request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
         return opened("sqlite:///x.db", tmp_path, awaited=request.param != "plain")
 

@@ -433,11 +433,11 @@ except SettingsError as error:
     ("module", "store", "states", "awaited", "said"),
     [
         ("psycopg", "postgresql://h/d", None, False, "the store needs psycopg: pip install '{}[postgresql]'"),
-        ("psycopg", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
-        ("psycopg_pool", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
         ("redis", "memory://", "redis://h", False, "states= needs redis-py: pip install '{}[redis]'"),
         # What is there does without what isn't.
         ("redis", "sqlite:///x.db", None, False, "opened"),
+        ("psycopg", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
+        ("psycopg_pool", "postgresql://h/d", None, True, "the store needs psycopg: pip install '{}[postgresql]'"),
         ("psycopg", "sqlite:///x.db", None, True, "opened"),
         ("sqlalchemy", "sqlite:///x.db", None, True, "opened"),
         ("sqlalchemy", "postgresql://h/d", "redis://h", False, "opened"),

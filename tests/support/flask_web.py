@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,6 @@ def build(
         session[key] = value
         return "kept"
 
-    @app.get("/session")
-    def kept() -> Any:
-        return jsonify({key: value for key, value in session.items() if key != "user_id"})
-
     @app.errorhandler(ConfigureError)
     def failed(error: ConfigureError) -> Any:
         return jsonify(code=error.code, suggested_action=error.suggested_action), 502
@@ -92,66 +89,48 @@ def build(
     def page() -> str:
         return f"<title>The app</title>{configure_auth.button()}"
 
-    @app.get("/who")
-    def who() -> Any:
-        return jsonify(user_id=session.get("user_id"))
-
-    @app.get("/account")
-    def account() -> Any:
-        found = configure_auth.account()
-        return jsonify(account=None if found is None else plain(found))
-
-    @app.get("/profile")
-    def profile() -> Any:
-        return jsonify(name=configure_auth.profile().read(sections=("identity",)).identity.name)
-
-    @app.get("/token")
-    def token() -> Any:
-        kind: Any = request.args.get("kind")
-        return jsonify(token=configure_auth.access_token(kind).reveal())
-
-    @app.post("/unlink")
-    def unlink() -> Any:
-        return jsonify(unlinked=len(configure_auth.unlink()))
+    pages: dict[str, Callable[[], Any]] = {
+        "session": lambda: {key: value for key, value in session.items() if key != "user_id"},
+        "who": lambda: {"user_id": session.get("user_id")},
+        "account": lambda: {"account": _plain(configure_auth.account())},
+        "profile": lambda: {"name": configure_auth.profile().read(sections=("identity",)).identity.name},
+        "token": lambda: {"token": configure_auth.access_token(_kind()).reveal()},
+    }
+    forms: dict[str, Callable[[], Any]] = {
+        "unlink": lambda: {"unlinked": len(configure_auth.unlink())},
+        "journey": lambda: {"link": configure_auth.start_journey(**request.get_json())},
+        "message": lambda: identity_of(configure_auth.message_identity(**request.get_json())),
+        "purge": lambda: {"purged": configure_auth.purge()},
+        "reseal": lambda: asdict(configure_auth.reseal()),
+    }
+    subjects: dict[str, Callable[[], Any]] = {
+        "unlink": lambda: {"unlinked": configure_auth.unlink_subject(**request.get_json())},
+        "forget": lambda: {"forgotten": configure_auth.forget_subject(**request.get_json())},
+        "export": lambda: {"account": _plain(configure_auth.export_subject(**request.get_json()))},
+    }
+    # One rule for all of a kind: Werkzeug compiles each, which takes longer than most requests.
+    for method, prefix, answers in (("GET", "", pages), ("POST", "", forms), ("POST", "subject/", subjects)):
+        rule = f"/{prefix}<any({','.join(answers)}):name>"
+        view = partial(lambda answers, name: jsonify(answers[name]()), answers)
+        app.add_url_rule(rule, f"{method} {prefix}".strip(), view, methods=[method])
 
     @app.post("/forget/<user_id>")
     def forget(user_id: str) -> Any:
         return jsonify(forgotten=configure_auth.forget_user(user_id))
-
-    @app.post("/journey")
-    def journey() -> Any:
-        return jsonify(link=configure_auth.start_journey(**request.get_json()))
-
-    @app.post("/message")
-    def message() -> Any:
-        return jsonify(identity_of(configure_auth.message_identity(**request.get_json())))
-
-    @app.post("/subject/unlink")
-    def unlink_subject() -> Any:
-        return jsonify(unlinked=configure_auth.unlink_subject(**request.get_json()))
-
-    @app.post("/subject/forget")
-    def forget_subject() -> Any:
-        return jsonify(forgotten=configure_auth.forget_subject(**request.get_json()))
-
-    @app.post("/subject/export")
-    def export_subject() -> Any:
-        found = configure_auth.export_subject(**request.get_json())
-        return jsonify(account=None if found is None else plain(found))
-
-    @app.post("/purge")
-    def purge() -> Any:
-        return jsonify(purged=configure_auth.purge())
-
-    @app.post("/reseal")
-    def reseal() -> Any:
-        return jsonify(asdict(configure_auth.reseal()))
 
     if options.guard:
         _guard(app)
     if options.customise is not None:
         options.customise(app, configure_auth)
     return app, configure_auth
+
+
+def _kind() -> Any:
+    return request.args.get("kind")
+
+
+def _plain(account: Any) -> Any:
+    return None if account is None else plain(account)
 
 
 def _add_agents(app: Flask, configure_auth: ConfigureAuth) -> None:

@@ -10,12 +10,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from redis import Redis
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from configure_auth.stores.opening import make_tables
@@ -43,9 +45,14 @@ class PostgreSQL:
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql+psycopg")
-        self._engine = create_engine(self._url, poolclass=NullPool)
         self._free: list[str] = []
         self._numbers = count()
+
+    @cached_property
+    def _connection(self) -> psycopg.Connection:
+        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # What a broken test left open would be waited for without end.
+        return psycopg.connect(url, autocommit=True, options="-c lock_timeout=10s")
 
     @contextmanager
     def schema(self, *, tables: bool = True) -> Iterator[str]:
@@ -55,17 +62,13 @@ class PostgreSQL:
         try:
             yield url
         finally:
-            with self.engine(url) as engine, engine.begin() as connection:
-                if tables:
-                    # What a broken test left open would wait for ever.
-                    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-                    for table in TABLES:
-                        keep_number = "WHERE name <> 'schema'" if table == "configure_parameters" else ""
-                        connection.execute(text(f"DELETE FROM {table} {keep_number}"))
-                else:
-                    connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
             if tables:
+                emptied = "; ".join(f"DELETE FROM {name}.{table}" for table in TABLES - {"configure_parameters"})
+                numbered = f"DELETE FROM {name}.configure_parameters WHERE name <> 'schema'"
+                self._connection.execute(f"{emptied}; {numbered}")
                 self._free.append(name)
+            else:
+                self._connection.execute(f"DROP SCHEMA {name} CASCADE")
 
     @contextmanager
     def engine(self, url: str) -> Iterator[Engine]:
@@ -76,8 +79,7 @@ class PostgreSQL:
 
     def _new(self, *, tables: bool) -> str:
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        with self._engine.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {name}"))
+        self._connection.execute(f"CREATE SCHEMA {name}")
         if tables:
             make_tables(self._url_of(name), Path.cwd())
         return name
@@ -86,10 +88,11 @@ class PostgreSQL:
         url = self._url.set(drivername="postgresql").update_query_dict({"options": f"-csearch_path={name}"})
         return url.render_as_string(hide_password=False)
 
-    def tidy(self) -> None:
+    def close(self) -> None:
+        """Drop the schemas, for the server may be somebody else's."""
         for name in self._free:
-            with self._engine.begin() as connection:
-                connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+            self._connection.execute(f"DROP SCHEMA {name} CASCADE")
+        self._connection.close()
 
 
 class RedisServer:
@@ -126,8 +129,7 @@ def postgresql_here() -> Iterator[PostgreSQL | None]:
         else:
             server = PostgreSQL(stack.enter_context(_private_postgresql(initdb, postgres)))
         yield server
-        if given:
-            server.tidy()
+        server.close()
 
 
 @contextmanager
@@ -170,8 +172,6 @@ def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
 
 
 def _answers(url: str) -> bool:
-    import psycopg
-
     with suppress(psycopg.OperationalError):
         psycopg.connect(url, connect_timeout=5).close()
         return True

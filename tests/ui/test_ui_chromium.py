@@ -11,6 +11,8 @@ from playwright.sync_api import Locator, expect
 from configure_auth import ui
 from configure_auth.errors import Code
 
+from ..support.stores import first
+
 if TYPE_CHECKING:
     from tests.ui.conftest import OpenTab, Site
 
@@ -33,7 +35,7 @@ def look(locator: Locator, colours: Colours) -> tuple[str, str]:
     return border, surface
 
 
-@pytest.mark.parametrize(("theme", "surface"), [("light", "#ffffff"), ("dark", "#1f2328"), ("auto", "#ffffff")])
+@pytest.mark.parametrize(("theme", "surface"), first([("light", "#ffffff"), ("dark", "#1f2328"), ("auto", "#ffffff")]))
 def test_a_button_looks_right_under_the_strictest_policy(
     site: Site, open_tab: OpenTab, colours: Colours, theme: ui.Theme, surface: str
 ) -> None:
@@ -47,12 +49,14 @@ def test_a_button_looks_right_under_the_strictest_policy(
 
 @pytest.mark.parametrize(
     ("reader", "page", "surface"),
-    [
-        ("dark", "light dark", "#1f2328"),
-        ("light", "light dark", "#ffffff"),
-        ("dark", None, "#ffffff"),
-        ("light", "dark", "#1f2328"),
-    ],
+    first(
+        [
+            ("dark", "light dark", "#1f2328"),
+            ("light", "light dark", "#ffffff"),
+            ("dark", None, "#ffffff"),
+            ("light", "dark", "#1f2328"),
+        ]
+    ),
 )
 def test_auto_takes_the_scheme_that_the_page_is_shown_in(
     site: Site, open_tab: OpenTab, colours: Colours, reader: str, page: str | None, surface: str
@@ -62,6 +66,7 @@ def test_auto_takes_the_scheme_that_the_page_is_shown_in(
     assert look(tab.page.locator("svg"), colours)[1] == surface
 
 
+@pytest.mark.extended
 def test_auto_is_light_where_light_dark_is_unknown(site: Site, open_tab: OpenTab, colours: Colours) -> None:
     drawn = ui.button("/go", theme="auto").replace("light-dark(", "from-the-future(")
     tab = open_tab(site.page("/", app_page(drawn, scheme="light dark"), policy=STRICT), color_scheme="dark")
@@ -71,7 +76,9 @@ def test_auto_is_light_where_light_dark_is_unknown(site: Site, open_tab: OpenTab
     assert tab.page.locator("g > g").evaluate(paint) == ["none", "rgb(88, 102, 117)"]
 
 
-@pytest.mark.parametrize("label", ["Continue with Configure", "Reconnect Configure", "Mit Configure weitermachen"])
+@pytest.mark.parametrize(
+    "label", first(["Continue with Configure", "Reconnect Configure", "Mit Configure weitermachen"])
+)
 def test_a_screen_reader_hears_a_link_with_the_label_once(site: Site, open_tab: OpenTab, label: str) -> None:
     tab = open_tab(site.page("/", app_page(ui.button("/go", label=label)), policy=STRICT))
     expect(tab.page.get_by_role("link", name=label, exact=True)).to_have_count(1)
@@ -79,7 +86,7 @@ def test_a_screen_reader_hears_a_link_with_the_label_once(site: Site, open_tab: 
 
 
 @pytest.mark.parametrize(
-    "label", ["Continue with Configure", "Reconnect Configure", "WWWWWW", "iiiiiiiiii", "続ける", "Go"]
+    "label", first(["Continue with Configure", "Reconnect Configure", "WWWWWW", "iiiiiiiiii", "続ける", "Go"])
 )
 def test_the_label_fits_its_button(site: Site, open_tab: OpenTab, label: str) -> None:
     tab = open_tab(site.page("/", app_page(ui.button("/go", label=label)), policy=STRICT))
@@ -132,7 +139,7 @@ def test_a_style_that_the_policy_does_not_know_would_be_seen(site: Site, open_ta
     assert "Content Security Policy" in " ".join(tab.console)
 
 
-@pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(243, 244, 246)"), ("dark", "rgb(16, 19, 23)")])
+@pytest.mark.parametrize(("scheme", "ground"), first([("light", "rgb(243, 244, 246)"), ("dark", "rgb(16, 19, 23)")]))
 @pytest.mark.parametrize(
     "page",
     [
@@ -153,6 +160,7 @@ def test_a_page_shows_as_drawn_under_its_own_policy(
     assert site.asked == ["/page"]
 
 
+@pytest.mark.extended
 def test_every_error_page_fits_a_small_phone_with_text_twice_as_large(site: Site, open_tab: OpenTab) -> None:
     tab = open_tab(site.page("/", app_page("")), viewport={"width": 320, "height": 480})
     for code in Code:
@@ -189,6 +197,7 @@ def test_focus_shows_on_the_links_of_a_page(site: Site, open_tab: OpenTab) -> No
         assert tab.page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
 
 
+@pytest.mark.extended
 def test_forced_colours_keep_links_and_label_readable(site: Site, open_tab: OpenTab, colours: Colours) -> None:
     url = site.page("/", ui.render(ui.ConfirmPage("link", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
     tab = open_tab(url, forced_colors="active", color_scheme="dark")

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ..support.stores import first
 from .setups import SetUp
 from .test_apps_by_name import ON_FLASK
 
@@ -17,7 +18,7 @@ def written(setup: SetUp, name: str, text: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("named", [(), ("--app", "shop:create_app")])
+@pytest.mark.parametrize("named", first([(), ("--app", "shop:create_app")]))
 def test_a_browser_gets_no_key_and_a_file_names_none(free: SetUp, named: tuple[str, ...]) -> None:
     other = written(free, "other", f"#!/bin/sh\ntouch '{free.folder / 'ran'}'\n")
     other.chmod(0o755)
@@ -46,7 +47,7 @@ def test_a_browser_that_stays_is_not_waited_for(free: SetUp) -> None:
     assert told.checks["sign_in"]["found"] == "no callback within 1 s"
 
 
-@pytest.mark.parametrize("browser", ["'%s", "/nowhere/at/all %s"])
+@pytest.mark.parametrize("browser", first(["'%s", "/nowhere/at/all %s"]))
 def test_where_none_can_be_opened_the_address_is_shown(free: SetUp, browser: str) -> None:
     told = free.run("--json", "--patience", "1", BROWSER=browser)
 
@@ -74,6 +75,7 @@ def test_a_person_is_asked_once_for_all_of_an_app(free: SetUp) -> None:
     assert told.stderr.count("sign in: ") == 1
 
 
+@pytest.mark.extended
 def test_the_next_one_is_asked_for_where_the_first_cannot_be(free: SetUp) -> None:
     first = ON_FLASK.replace("ConfigureAuth(user_id", 'ConfigureAuth(store="memory://", user_id')
     first = first.replace("account_link()", 'account_link(path="/unknown")').replace(

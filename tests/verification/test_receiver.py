@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configure_auth.commands.checks import receiver
@@ -19,6 +18,7 @@ from configure_auth.commands.checks.sign_in import StartedSignIn
 from configure_auth.ui import CONTENT_SECURITY_POLICY
 from configure_auth.values import Secret
 
+from ..support.examples import examples
 from ..support.ports import free_port
 
 STATE = "the-state-that-only-this-sign-in-has"
@@ -276,7 +276,7 @@ _WORDS = st.sampled_from(["code", "state", "error", STATE, "the-code", "x", "", 
 )
 @example(target=b"//[")
 @example(target=f"{PATH}?state={STATE}&state={STATE}".encode())
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 def test_no_query_ends_it_but_one_with_the_state_once(
     lasting: Place, capfd: pytest.CaptureFixture[str], target: bytes
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from configure_auth.commands.checks.process import reserved_stdout
 
+from ..support.stores import first
 from .screens import show, shown
 from .setups import KEYS, STORE_PASSWORD, SetUp, Somebody
 
@@ -133,7 +134,7 @@ def test_a_terminal_says_what_lines_say(setup: SetUp) -> None:
         assert check["remedy"] is None or f"  → {check['remedy']}" in lines
 
 
-@pytest.mark.parametrize("columns", [10, 24, 39, 80])
+@pytest.mark.parametrize("columns", first([10, 24, 39, 80]))
 def test_a_narrow_terminal_shows_the_same(setup: SetUp, columns: int) -> None:
     spoil(setup)
     narrow = shown(setup, columns=columns)
@@ -143,6 +144,7 @@ def test_a_narrow_terminal_shows_the_same(setup: SetUp, columns: int) -> None:
     assert narrow.text == show(narrow.written, 10_000)[1]
 
 
+@pytest.mark.extended
 def test_no_color_leaves_the_colours_out(setup: SetUp) -> None:
     screen = shown(setup, NO_COLOR="1")
 
@@ -151,11 +153,12 @@ def test_no_color_leaves_the_colours_out(setup: SetUp) -> None:
     assert "✓ the key at Configure: Configure accepts it" in screen.rows
 
 
+@pytest.mark.extended
 def test_an_empty_no_color_is_none(setup: SetUp) -> None:
     assert "\x1b[32m" in shown(setup, NO_COLOR="").written
 
 
-@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("PYTHONIOENCODING", "ascii")])
+@pytest.mark.parametrize(("name", "value"), first([("TERM", "dumb"), ("PYTHONIOENCODING", "ascii")]))
 def test_a_terminal_that_can_do_little_gets_lines(setup: SetUp, name: str, value: str) -> None:
     spoil(setup)
     setup.change(**{name: value})
@@ -167,6 +170,7 @@ def test_a_terminal_that_can_do_little_gets_lines(setup: SetUp, name: str, value
     assert "passed  the key at Configure: Configure accepts it" in screen.text.splitlines()
 
 
+@pytest.mark.extended
 def test_json_is_json_on_a_terminal_too(setup: SetUp) -> None:
     screen = shown(setup, "--json", columns=10_000)
 
@@ -174,7 +178,7 @@ def test_json_is_json_on_a_terminal_too(setup: SetUp) -> None:
     assert json.loads(screen.written)["exit_code"] == 0
 
 
-@pytest.mark.parametrize("kind", ["lines", "terminal", "json"])
+@pytest.mark.parametrize("kind", first(["lines", "terminal", "json"]))
 def test_what_others_say_gives_a_terminal_no_orders(setup: SetUp, kind: str) -> None:
     # The name of a variable is told, if it is like one of ours; so is the agent that Configure names.
     setup.change(**{"CONFIGURE_AGENT\x1b[2J\x07\u202e": "x"})

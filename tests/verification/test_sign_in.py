@@ -18,6 +18,7 @@ from configure_auth.sandbox import Sandbox
 from tests.browser.conftest import browser
 from tests.interop.people import ADA, answer
 
+from ..support.stores import first
 from .setups import LOGIN, SetUp, Somebody, Told, nothing
 
 __all__ = ["browser"]
@@ -74,6 +75,7 @@ def test_somebody_signs_in_and_everything_passes(free: SetUp, browser: Browser) 
     assert port_is_free(free)
 
 
+@pytest.mark.extended
 def test_without_an_oauth_client_the_link_is_tried(free_link: SetUp, browser: Browser) -> None:
     page = browser.new_page()
     with free_link.verifying() as verifying:
@@ -90,6 +92,7 @@ def test_without_an_oauth_client_the_link_is_tried(free_link: SetUp, browser: Br
     assert free_link.sandbox.calls_to("POST", "/oauth/token") == []
 
 
+@pytest.mark.extended
 def test_somebody_cancels(free: SetUp, browser: Browser) -> None:
     page = browser.new_page()
     with free.verifying() as verifying:
@@ -260,7 +263,7 @@ app.register_blueprint(configure_auth.login(on_login=lambda identity, grant: "1"
 """
 
 
-@pytest.mark.parametrize(("active", "end"), [(True, "skipped"), (False, "failed")])
+@pytest.mark.parametrize(("active", "end"), first([(True, "skipped"), (False, "failed")]))
 def test_a_profile_that_nobody_asks_for_is_not_read(free: SetUp, active: bool, end: str) -> None:
     (free.folder / "shop.py").write_text(ONLY_SEARCH)
     free.sandbox.variants.introspection_active = active
@@ -309,7 +312,7 @@ def test_nobody_comes_back(free: SetUp) -> None:
     assert port_is_free(free)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", first(["127.0.0.1", "::1"]))
 def test_the_app_has_the_port(free: SetUp, host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, urlsplit(free.app_url).port or 0), family=family):
