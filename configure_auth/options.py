@@ -6,12 +6,12 @@ Where a hook is written `(identity, grant)`, Starlette's gets the request before
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Required, TypedDict, TypeVar
 
-from .flows.agent_claims import AgentTable
-from .flows.app import Hook
-from .flows.routing import Feature
+from . import flows
+from .flows import AgentTable, Feature, Hook
 
 F = TypeVar("F", bound=Feature)
 
@@ -165,3 +165,23 @@ def feature_builder(
     for name in sorted(allowed.__required_keys__ - options.keys()):
         raise TypeError(f"{method}() lacks the option {name!r}")
     return partial(feature, **{_FIELDS.get(name, name): value for name, value in options.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRoutes:
+    """What a method of `ConfigureAuth` makes. `suffix` is added to the name; `options` is a `TypedDict`."""
+
+    suffix: str
+    feature: type[Feature]
+    options: Any
+    routes: tuple[flows.Route, ...]
+
+
+FEATURES: Mapping[str, FeatureRoutes] = {
+    "account_link": FeatureRoutes("", flows.AccountLink, LinkOptions, flows.LINK_ROUTES),
+    "login": FeatureRoutes("_login", flows.Login, LoginOptions, flows.SIGN_IN_ROUTES),
+    "messages": FeatureRoutes("_messages", flows.Messages, MessageOptions, flows.MESSAGE_ROUTES),
+    "agent_claims": FeatureRoutes("_agents", flows.AgentClaims, ClaimOptions, flows.CLAIM_ROUTES),
+    "user_profiles": FeatureRoutes("_users", flows.UserProfiles, ProfileOptions, flows.PROFILE_ROUTES),
+}
+"""The features by the method that makes their routes, the same on every framework."""

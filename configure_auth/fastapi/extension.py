@@ -185,15 +185,13 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
     def _app(self, request: Request) -> StarletteApp:
         return _FastAPIApp(request, self._has_session(request))
 
-    def _add(
-        self, suffix: str, method: str, kind: Any, allowed: Any, routes: Any, options: Mapping[str, Any]
-    ) -> APIRouter:
+    def _add(self, method: str, options: Mapping[str, Any]) -> APIRouter:
         hooks = {
             option: Injected(hook, _HOOKS[option], option)
             for option, hook in options.items()
             if option in _HOOKS and callable(hook)
         }
-        return super()._add(suffix, method, kind, allowed, routes, {**options, **hooks})
+        return super()._add(method, {**options, **hooks})
 
     def _build(self, name: str, site: flows.Site, **more: Any) -> Feature:
         return super()._build(name, site, **{"may_move": True, **more})

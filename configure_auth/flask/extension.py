@@ -20,23 +20,18 @@ from .. import flows
 from ..client.client import Configure, Profile
 from ..client.profile import Subject
 from ..errors import SettingsError
-from ..flows import (
-    AccountLink,
-    AgentClaims,
-    Feature,
-    Features,
-    Flow,
-    Login,
-    Messages,
-    Performer,
-    Route,
-    Site,
-    UserProfiles,
-)
 from ..flows.app import normalize_id, require_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
-from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
+from ..options import (
+    FEATURES,
+    ClaimOptions,
+    LinkOptions,
+    LoginOptions,
+    MessageOptions,
+    ProfileOptions,
+    feature_builder,
+)
 from ..runtime.circuit import Circuit
 from ..runtime.verbs import Blocking
 from ..settings import Settings
@@ -74,12 +69,12 @@ class Installed:
 
     app: Flask
     owner: ConfigureAuth
-    site: Site
+    site: flows.Site
     client: Configure
     stores: Stores
     make_tables: Callable[[], int] = field(repr=False)
     circuit: Circuit
-    features: dict[str, Feature] = field(default_factory=dict)
+    features: dict[str, flows.Feature] = field(default_factory=dict)
 
     @cached_property
     def renews_session(self) -> bool:
@@ -93,11 +88,11 @@ class Installed:
         return renews
 
     @property
-    def perform(self) -> Performer:
+    def perform(self) -> flows.Performer:
         app = FlaskApp(bool(self.site.session))
-        return Performer(self.client, self.stores, app, partial(emit, self.app), self.circuit)
+        return flows.Performer(self.client, self.stores, app, partial(emit, self.app), self.circuit)
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: flows.Flow[T]) -> T:
         try:
             return flows.run(flow, self.perform)
         except flows.AppResponse as made:
@@ -105,8 +100,8 @@ class Installed:
             raise made.__cause__ or made from None
 
     @property
-    def all_features(self) -> Features:
-        return Features(self.site, self.features)
+    def all_features(self) -> flows.Features:
+        return flows.Features(self.site, self.features)
 
     def close(self) -> None:
         try:
@@ -237,7 +232,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         Args:
             options: `configure_auth.options.LinkOptions`.
         """
-        return self._blueprint("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
+        return self._blueprint("account_link", options)
 
     def login(self, **options: Unpack[LoginOptions]) -> Blueprint:
         """Return the routes by which users sign in with Configure.
@@ -254,7 +249,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         Args:
             options: `configure_auth.options.LoginOptions`; `on_login` is required.
         """
-        return self._blueprint("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
+        return self._blueprint("login", options)
 
     def messages(self, **options: Unpack[MessageOptions]) -> Blueprint:
         """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
@@ -262,7 +257,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         Args:
             options: `configure_auth.options.MessageOptions`.
         """
-        return self._blueprint("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
+        return self._blueprint("messages", options)
 
     def agent_claims(self, **options: Unpack[ClaimOptions]) -> Blueprint:
         """Return the route by which a signed-in user claims an agent of the app.
@@ -270,7 +265,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         Args:
             options: `configure_auth.options.ClaimOptions`.
         """
-        return self._blueprint("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
+        return self._blueprint("agent_claims", options)
 
     def user_profiles(self, **options: Unpack[ProfileOptions]) -> Blueprint:
         """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
@@ -278,7 +273,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         Args:
             options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
         """
-        return self._blueprint("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
+        return self._blueprint("user_profiles", options)
 
     # In a request: the signed-in user's connection.
 
@@ -449,10 +444,10 @@ class ConfigureAuth(UserVerbs, Blocking):
         return found if found is not None and found.owner is self else None
 
     @property
-    def _features(self) -> Features:
+    def _features(self) -> flows.Features:
         return self._installed().all_features
 
-    def _performer(self) -> Performer:
+    def _performer(self) -> flows.Performer:
         return self._installed().perform
 
     def _ensure_callback(self) -> tuple[Registration, ...]:
@@ -461,20 +456,13 @@ class ConfigureAuth(UserVerbs, Blocking):
             raise SettingsError("no app has Configure yet: call configure_auth.init_app(app) first")
         return tuple(done for one in found for done in one.run(register_at_boot(one.all_features)))
 
-    def _blueprint(
-        self,
-        suffix: str,
-        method: str,
-        kind: type[Feature],
-        allowed: Any,
-        routes: tuple[Route, ...],
-        options: Mapping[str, Any],
-    ) -> Blueprint:
-        build = feature_builder(kind, method, allowed, options)
-        name, path = f"{self._options.name}{suffix}", options.get("path", kind.path)
+    def _blueprint(self, method: str, options: Mapping[str, Any]) -> Blueprint:
+        made = FEATURES[method]
+        build = feature_builder(made.feature, method, made.options, options)
+        name, path = f"{self._options.name}{made.suffix}", options.get("path", made.feature.path)
         flows.require_path(path)
         blueprint = _Blueprint(name, __name__, url_prefix=path)
-        for route in routes:
+        for route in made.routes:
             blueprint.add_url_rule(
                 route.rule.replace("{", "<").replace("}", ">"),
                 route.endpoint,
@@ -489,16 +477,16 @@ class ConfigureAuth(UserVerbs, Blocking):
             # As it was registered: below the blueprint that it is nested in, and with the `url_prefix=` given there.
             registered_name = f"{state.name_prefix}.{state.name}".lstrip(".")
             flows.require_path(state.url_prefix or "")
-            made = partial(build, path=state.url_prefix)
-            app.extensions.setdefault(_BUILDERS, {})[registered_name] = self, made
+            build_here = partial(build, path=state.url_prefix)
+            app.extensions.setdefault(_BUILDERS, {})[registered_name] = self, build_here
             installed: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None and installed.owner is self:
-                installed.features[registered_name] = made(site=installed.site)
-            by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in routes}
+                installed.features[registered_name] = build_here(site=installed.site)
+            by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in made.routes}
 
             def early() -> Response | None:
                 installed = self._found()
-                if kind is Login and self._options.session and installed is not None:
+                if method == "login" and self._options.session and installed is not None:
                     _ = installed.renews_session
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
@@ -523,7 +511,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         blueprint.url_value_preprocessor(exempt)
         return blueprint
 
-    def _view(self, name: str, route: Route) -> Callable[..., Response]:
+    def _view(self, name: str, route: flows.Route) -> Callable[..., Response]:
         def view(**_parameters: str) -> Response:
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
@@ -535,7 +523,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         view.__doc__ = inspect.getdoc(route.flow)
         return view
 
-    def _open(self, app: Flask, site: Site) -> Stores:
+    def _open(self, app: Flask, site: flows.Site) -> Stores:
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
             return open_stores(
                 *chosen(self._store, self._states, site.settings),

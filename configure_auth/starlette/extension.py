@@ -31,22 +31,18 @@ from ..client.client import AsyncConfigure, AsyncProfile
 from ..client.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows import (
-    AccountLink,
-    AgentClaims,
-    AsyncPerformer,
-    Feature,
-    Features,
-    Flow,
-    Login,
-    Messages,
-    Route,
-    UserProfiles,
-)
 from ..flows.app import normalize_id, require_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import UserVerbs
-from ..options import ClaimOptions, LinkOptions, LoginOptions, MessageOptions, ProfileOptions, feature_builder
+from ..options import (
+    FEATURES,
+    ClaimOptions,
+    LinkOptions,
+    LoginOptions,
+    MessageOptions,
+    ProfileOptions,
+    feature_builder,
+)
 from ..runtime.circuit import Circuit
 from ..runtime.loops import is_cancelled
 from ..runtime.verbs import Awaited
@@ -110,7 +106,7 @@ class _Opened:
     client: AsyncConfigure
     stores: Stores
     make_tables: Callable[[], int]
-    features: dict[str, Feature]
+    features: dict[str, flows.Feature]
     circuit: Circuit
 
 
@@ -127,7 +123,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         self._options = options
         self._sources = store, states
         self._settings = settings
-        self._builders: dict[str, Callable[..., Feature]] = {}
+        self._builders: dict[str, Callable[..., flows.Feature]] = {}
         self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
         self._apps: WeakSet[Starlette] = WeakSet()
         self._opened: _Opened | None = None
@@ -158,7 +154,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         features = {name: self._build(name, site) for name in self._builders}
         return _Opened(site, AsyncConfigure(settings), stores, tables, features, options.circuit())
 
-    def _build(self, name: str, site: flows.Site, **more: Any) -> Feature:
+    def _build(self, name: str, site: flows.Site, **more: Any) -> flows.Feature:
         return self._builders[name](site=site, **more)
 
     @contextmanager
@@ -182,7 +178,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Args:
             options: `configure_auth.options.LinkOptions`.
         """
-        return self._add("", "account_link", AccountLink, LinkOptions, flows.LINK_ROUTES, options)
+        return self._add("account_link", options)
 
     def login(self, **options: Unpack[LoginOptions]) -> R:
         """Return the routes by which users sign in with Configure, for the app's `routes`.
@@ -190,7 +186,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Args:
             options: `configure_auth.options.LoginOptions`; `on_login` is required.
         """
-        return self._add("_login", "login", Login, LoginOptions, flows.SIGN_IN_ROUTES, options)
+        return self._add("login", options)
 
     def messages(self, **options: Unpack[MessageOptions]) -> R:
         """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
@@ -198,7 +194,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Args:
             options: `configure_auth.options.MessageOptions`.
         """
-        return self._add("_messages", "messages", Messages, MessageOptions, flows.MESSAGE_ROUTES, options)
+        return self._add("messages", options)
 
     def agent_claims(self, **options: Unpack[ClaimOptions]) -> R:
         """Return the route by which a signed-in user claims an agent of the app.
@@ -206,7 +202,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Args:
             options: `configure_auth.options.ClaimOptions`.
         """
-        return self._add("_agents", "agent_claims", AgentClaims, ClaimOptions, flows.CLAIM_ROUTES, options)
+        return self._add("agent_claims", options)
 
     def user_profiles(self, **options: Unpack[ProfileOptions]) -> R:
         """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
@@ -214,7 +210,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         Args:
             options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
         """
-        return self._add("_users", "user_profiles", UserProfiles, ProfileOptions, flows.PROFILE_ROUTES, options)
+        return self._add("user_profiles", options)
 
     @_dependency
     async def forget_browser(self, request: Request) -> None:
@@ -391,9 +387,9 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         self._apps.add(app)
 
     @property
-    def _features(self) -> Features:
+    def _features(self) -> flows.Features:
         opened = self._open()
-        return Features(opened.site, opened.features)
+        return flows.Features(opened.site, opened.features)
 
     async def _current_user(self, request: Request) -> str | None:
         return await self._run(flows.current_user(self._site), request)
@@ -410,9 +406,9 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
             value.close()
         raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
 
-    def _performer(self, request: Request | None = None) -> AsyncPerformer:
+    def _performer(self, request: Request | None = None) -> flows.AsyncPerformer:
         app, opened = None if request is None else self._app(request), self._open()
-        return AsyncPerformer(opened.client, opened.stores, app, self._emit, opened.circuit)
+        return flows.AsyncPerformer(opened.client, opened.stores, app, self._emit, opened.circuit)
 
     def _app(self, request: Request) -> StarletteApp:
         return StarletteApp(request, self._has_session(request))
@@ -424,7 +420,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
     async def _ensure_callback(self) -> tuple[Registration, ...]:
         return await self._run(register_at_boot(self._features))
 
-    async def _run(self, flow: Flow[T], request: Request | None = None) -> T:
+    async def _run(self, flow: flows.Flow[T], request: Request | None = None) -> T:
         try:
             return await flows.arun(flow, self._performer(request))
         except flows.AppResponse as made:
@@ -442,28 +438,20 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
                     raise
                 log.exception("a handler of %s failed", type(event).__name__)
 
-    def _add(
-        self,
-        suffix: str,
-        method: str,
-        kind: type[Feature],
-        allowed: Any,
-        routes: tuple[Route, ...],
-        options: Mapping[str, Any],
-    ) -> R:
-        name = f"{self._options.name}{suffix}"
-        path = options.get("path", kind.path)
+    def _add(self, method: str, options: Mapping[str, Any]) -> R:
+        made = FEATURES[method]
+        name, path = f"{self._options.name}{made.suffix}", options.get("path", made.feature.path)
         flows.require_path(path)
-        self._builders[name] = feature_builder(kind, method, allowed, options)
+        self._builders[name] = feature_builder(made.feature, method, made.options, options)
         if self._opened is not None:
             self._opened.features[name] = self._build(name, self._opened.site)
-        return self._make_routes(name, path, kind, routes)
+        return self._make_routes(name, path, made.feature, made.routes)
 
     @abstractmethod
-    def _make_routes(self, name: str, path: str, kind: type[Feature], routes: tuple[Route, ...]) -> R:
+    def _make_routes(self, name: str, path: str, kind: type[flows.Feature], routes: tuple[flows.Route, ...]) -> R:
         """Return the routes of a feature."""
 
-    async def _respond(self, feature: Feature, route: Route, request: Request) -> flows.Response:
+    async def _respond(self, feature: flows.Feature, route: flows.Route, request: Request) -> flows.Response:
         def require(needed: Iterable[str]) -> None:
             self._require_own_name(request.app)
             self._features.require(needed)
@@ -548,7 +536,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         )
         super().__init__(settings, options, store, states)
 
-    def _make_routes(self, name: str, path: str, kind: type[Feature], routes: tuple[Route, ...]) -> Mount:
+    def _make_routes(self, name: str, path: str, kind: type[flows.Feature], routes: tuple[flows.Route, ...]) -> Mount:
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.
         router = Router(
             redirect_slashes=False,
@@ -600,7 +588,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         user_id = await self._current_user(request)
         return None if user_id is None else await self.external_id_for(user_id)
 
-    def _endpoint(self, name: str, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, route: flows.Route) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             feature = self._features.registered[name]
             response = await self._respond(feature, route, request)
