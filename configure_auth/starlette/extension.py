@@ -148,7 +148,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
             folder=Path.cwd(),
             awaited=True,
             local=settings.is_local,
-            names=self._site.index_names,
+            names=site.index_names,
         )
         tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         features = {name: self._build(name, site) for name in self._builders}

@@ -338,7 +338,7 @@ class Failing:
 def test_store_of_the_app_fails_at_each_operation(make_watched: MakeWeb, evidence: Evidence, tmp_path: Path) -> None:
     """No frame of what it raises has a live state or a new token in plain text."""
     failing: list[Callable[[str], bool]] = []
-    options: dict[str, Any] = {"fingerprints": (), "folder": tmp_path, "extra": "flask", "awaited": False}
+    options: dict[str, Any] = {"fingerprints": (), "folder": tmp_path, "awaited": False}
     opened = open_stores(f"sqlite:///{tmp_path / 'configure.db'}", agent="demo-agent", local=True, **options)
     stores = wrapped(opened, lambda store, _name: Failing(store, lambda name: any(one(name) for one in failing)))
     web = make_watched(stores={"store": stores}, **hooks(evidence))

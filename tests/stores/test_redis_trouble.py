@@ -221,7 +221,7 @@ def test_every_key_is_ours_and_expires(redis_url: str, tmp_path: Path) -> None:
         use_all(stores)
 
         keys = keys_of(client)
-        assert {key.split(b":")[1] for key in keys} == {b"state", b"browser", b"user", b"replay", b"replays"}
+        assert {key.split(b":")[1] for key in keys} == {b"state", b"browser", b"user", b"replay"}
         assert [key for key in keys if not key.startswith(b"{configure_auth}:")] == []
         assert [key for key in keys if not 0 < client.ttl(key) <= END - NOW + 120] == []
 
