@@ -28,7 +28,7 @@ LAYERS = (
     {"events", "settings"},
     {"keys"},
     {"values"},
-    {"errors", "runtime", "sandbox"},
+    {"access_log", "errors", "runtime", "sandbox"},
 )
 """Parts of the package from top to bottom. Each imports only from layers below its own."""
 INSIDE_COMMANDS = ("commands", "commands.checks", "commands.apps")
