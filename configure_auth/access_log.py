@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["AccessLogFilter"]
-
 # To the end of the address, wherever it stands: a request line, an address alone, a `Referer`.
 _SECRET_QUERY = re.compile(r"(/callback/*\?|[?&]configure_finish=)[^\s\"'#]+")
 _HIDDEN = r"\1[hidden]"

@@ -29,8 +29,6 @@ from ..runtime.forks import abandon, reset_after_fork
 from ..runtime.loops import PerLoop
 from .call import Call, Response, is_header_value
 
-__all__ = ["ANSWER_LIMIT", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "AsyncTransport", "Transport"]
-
 CALL_TIMEOUT = 10.0
 """Seconds that a whole call may take, from the first look-up to the last byte."""
 

@@ -52,8 +52,6 @@ from .signals import emit
 if TYPE_CHECKING:
     from flask.sansio.app import App  # since Flask 3.0
 
-__all__ = ["ConfigureAuth", "Installed", "installations"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")

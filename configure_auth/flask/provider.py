@@ -20,8 +20,6 @@ from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
 from .request import FlaskApp, read_request, write_response
 
-__all__ = ["OAuthProvider", "register_oauth"]
-
 T = TypeVar("T")
 
 

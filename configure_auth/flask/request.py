@@ -17,15 +17,6 @@ from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app
 from ..flows.response import RenderedResponse
 
-__all__ = [
-    "FlaskApp",
-    "keep_headers",
-    "keeps_session_in_cookie",
-    "read_request",
-    "session_renewal",
-    "write_response",
-]
-
 
 def read_request(has_session: bool) -> flows.Request:
     """Convert the current request.

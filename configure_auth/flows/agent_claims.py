@@ -23,8 +23,6 @@ from .response import Response
 from .routing import Feature, Route, current_user
 from .site import Site, digest
 
-__all__ = ["CLAIM_ROUTES", "PROFILE_ROUTES", "AgentClaims", "AgentTable", "UserProfiles"]
-
 CLAIM_LIFETIME = 7 * 24 * 3600.0
 """Seconds that a claim token is valid. Registering an unclaimed agent again makes a new one."""
 

@@ -10,19 +10,6 @@ from typing import Any, Protocol
 from ..errors import ConfigureAuthError, SettingsError
 from ..values import Secret
 
-__all__ = [
-    "App",
-    "AppResponse",
-    "Hook",
-    "id_renewal",
-    "is_storable",
-    "normalize_id",
-    "note_hook",
-    "reaches_app",
-    "require_id",
-    "warn_of_fixation",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 Hook = Callable[..., Any]

@@ -8,8 +8,6 @@ from urllib.parse import urlencode, urlsplit
 from ..errors import SettingsError
 from ..settings import require_origin
 
-__all__ = ["Destinations", "read_origins", "require_path", "with_query"]
-
 # Browsers drop tabs and newlines and read a backslash as a slash, so none of them may pass (WHATWG URL, section 4.4).
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,512}", re.ASCII)
 

@@ -6,8 +6,6 @@ import logging
 
 from ..errors import BearerError, Code, ConfigureError, SettingsError, SignInError, StoreError
 
-__all__ = ["as_sign_in_error"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 

@@ -25,8 +25,6 @@ from .sign_in.login import Login
 from .sign_in.routes import SignInFeature, start_in_view
 from .site import Site
 
-__all__ = ["Features"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 

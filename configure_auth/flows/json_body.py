@@ -10,8 +10,6 @@ from ..errors import Code, SignInError
 from .effects import AskApp
 from .request import Request
 
-__all__ = ["read_json_body"]
-
 LIMIT = 16 * 1024
 """Bytes that a body may have."""
 

@@ -10,8 +10,6 @@ from ..values import Secret
 from .effects import UseStore
 from .site import Site
 
-__all__ = ["external_id", "forget_id", "id_key_name", "id_key_seal_context", "keyed_id", "salted_id"]
-
 _KEY = "id key"
 
 

@@ -25,8 +25,6 @@ from ..runtime.loops import is_cancelled
 from ..stores import Stores
 from .effects import AskApp, Emit, Limited, Pause, SendBoth, Shielded, UseStore
 
-__all__ = ["AsyncPerformer", "Performer"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 

@@ -19,18 +19,6 @@ from .features import Features
 from .sign_in.link import AccountLink
 from .sign_in.login import Login, check_sso_redirect_uri
 
-__all__ = [
-    "LINK_PATH",
-    "LOGIN_PATH",
-    "Registration",
-    "dry_run",
-    "ensure_callback",
-    "register_at_boot",
-    "register_callbacks",
-    "register_paths",
-    "return_destinations",
-]
-
 dry_run: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
 """Set while `verify` imports the app, so that `ensure_callback` has no side effects."""
 

@@ -10,8 +10,6 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import Code, SignInError
 
-__all__ = ["Request"]
-
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 """256 bits in base64url, the format of our browser cookies."""
 

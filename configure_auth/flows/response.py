@@ -11,9 +11,6 @@ from .. import ui
 from ..values import STATE_LIFETIME
 from .request import Request
 
-__all__ = ["BrowserCookie", "RenderedResponse", "Response"]
-
-
 COOKIE_NAME, LOOPBACK_COOKIE_NAME = "__Host-configure", "configure_dev"
 """The binding cookie on https, and on http, which only loopback has.
 

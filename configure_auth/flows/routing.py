@@ -17,8 +17,6 @@ from .request import Request
 from .response import Response
 from .site import Site
 
-__all__ = ["METHODS", "Feature", "Route", "current_user", "serve"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Feature(ABC):

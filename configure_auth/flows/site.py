@@ -22,8 +22,6 @@ from .destination import Destinations, read_origins
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
-__all__ = ["AppOptions", "Clock", "Site", "digest", "name_taken"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 Clock = Callable[[], float]

@@ -21,19 +21,6 @@ from .effects import Emit, Flow, Pause, Shielded, UseStore
 from .keyed_ids import forget_id, keyed_id
 from .site import Site
 
-__all__ = [
-    "OpenToken",
-    "access_token",
-    "account",
-    "call_with_token",
-    "export_user",
-    "forget_user",
-    "open_token",
-    "seal_context",
-    "validate_token",
-    "with_lease",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")

@@ -17,8 +17,6 @@ from .messages.journeys import link_seal_context
 from .site import Clock, Site
 from .tokens import seal_context, with_lease
 
-__all__ = ["Resealed", "purge", "reseal"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 End = Literal["sealed", "current", "in use", "unreadable", "gone"]

@@ -15,8 +15,6 @@ from .messages import journeys as messages
 from .messages import senders
 from .sign_in import link as account_link
 
-__all__ = ["SubjectVerbs", "UserVerbs"]
-
 
 class SubjectVerbs(ABC):
     """The verbs of a message agent. `subject_key` is the platform's permanent id of a sender."""

@@ -53,8 +53,6 @@ from ..ui import DISCONNECT
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
 
-__all__ = ["AsgiConfigureAuth", "ConfigureAuth", "installations", "owners_in"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 E = TypeVar("E")

@@ -21,8 +21,6 @@ from ..stores.opening import AttemptSource, open_attempts
 from ..stores.session import session_stores
 from .request import StarletteApp, read_request, session_of, write_response
 
-__all__ = ["OAuthProvider", "register_oauth"]
-
 T = TypeVar("T")
 
 

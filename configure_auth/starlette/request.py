@@ -22,18 +22,6 @@ from ..errors import SettingsError
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app, warn_of_fixation
 
-__all__ = [
-    "StarletteApp",
-    "check_sessions",
-    "is_async",
-    "no_session",
-    "read_request",
-    "respond_by_app",
-    "session_of",
-    "warn_of_large_session",
-    "write_response",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 COOKIE_LIMIT = 4096

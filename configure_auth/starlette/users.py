@@ -8,8 +8,6 @@ from starlette.requests import Request
 
 from .request import session_of
 
-__all__ = ["authenticated_user", "session_user"]
-
 
 def session_user(key: str) -> Callable[[Request], object]:
     """The user id that the app keeps in `request.session` under a key."""

@@ -29,18 +29,6 @@ from ..site import Site, digest
 from ..tokens import validate_token
 from .phones import Phones
 
-__all__ = [
-    "MESSAGE_ROUTES",
-    "Messages",
-    "Sender",
-    "TrustedLinks",
-    "create_opt_out",
-    "link_seal_context",
-    "resolve_sender",
-    "seal_link",
-    "start_journey",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 JOURNEY_LIFETIME = 15 * 60.0

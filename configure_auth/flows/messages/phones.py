@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from ...errors import SettingsError
 
-__all__ = ["Phones"]
-
 # "+1 (415) 555-0100", and with what platforms of phones put in front of it. Behind any other word are ids.
 _LOOKS_LIKE_ONE = re.compile(
     r"(?:(?P<scheme>tel|sms|mms|rcs|imessage|whatsapp|signal):)?(?P<number>\+?[0-9(][0-9 ()./\u00a0-]{5,30})",

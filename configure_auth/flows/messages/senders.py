@@ -23,8 +23,6 @@ from ..site import Site
 from ..tokens import validate_token
 from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link
 
-__all__ = ["connect_sender", "export_subject", "forget_subject", "message_identity", "unlink_subject"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 ROUNDS = 3

@@ -22,20 +22,6 @@ from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Site, digest
 
-__all__ = [
-    "Outcome",
-    "SignInKind",
-    "claim_attempt",
-    "create_state",
-    "forget_browser",
-    "is_marked",
-    "random_state",
-    "recall_outcome",
-    "save_account",
-    "save_attempt",
-    "save_outcome",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 OPEN_LIMIT = 10

@@ -35,8 +35,6 @@ from .attempts import (
     seal_verifier,
 )
 
-__all__ = ["Completed", "Returned", "complete_sign_in", "read_callback", "read_finish"]
-
 T = TypeVar("T")
 
 STATE, FINISH = "state", "configure_finish"

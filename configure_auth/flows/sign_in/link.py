@@ -26,8 +26,6 @@ from .attempts import Carried, Outcome, SignInKind, save_account
 from .callback import limited
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
-__all__ = ["LINK_ROUTES", "AccountLink", "check_grant", "check_starter", "is_code_expired", "save_error", "unlink"]
-
 OnConflict = Literal["reject", "move"]
 
 

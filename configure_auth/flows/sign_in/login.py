@@ -27,19 +27,6 @@ from .link import check_starter, save_error
 from .pending_logins import claim_pending_login, read_pending_login, save_pending_login
 from .routes import SignInFeature
 
-__all__ = [
-    "SCOPES",
-    "Login",
-    "OAuthOptions",
-    "check_sso_redirect_uri",
-    "deserialize_login",
-    "exchange_code",
-    "fetch_identity",
-    "make_grant",
-    "resolve_identity",
-    "serialize_login",
-]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 T = TypeVar("T")

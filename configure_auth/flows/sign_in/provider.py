@@ -21,8 +21,6 @@ from .attempts import Carried, Outcome, SignInKind, create_state, decline_start
 from .callback import complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
-__all__ = ["Provider", "authorize_access_token", "authorize_redirect", "in_authlib_terms", "refresh_token", "userinfo"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Provider(SignInKind):

@@ -26,8 +26,6 @@ from ..routing import Feature, Route, current_user
 from .attempts import Carried, SignInKind, create_state, decline_start, is_marked
 from .callback import complete_sign_in, read_callback, read_finish
 
-__all__ = ["SIGN_IN_ROUTES", "SignInFeature", "finish", "reload_first"]
-
 log: logging.Logger = logging.getLogger("configure_auth")
 
 _FINAL = frozenset(

@@ -14,8 +14,6 @@ from ...values import Kind
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import KINDS, NOW, ODD_IDS, connection, odd_accounts
 
-__all__ = ["AccountConformance"]
-
 
 class AccountConformance(Conformance):
     """The connections."""

@@ -7,8 +7,6 @@ from ...values import ClaimedAgent
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import END, NOW, ODD_IDS, hashed
 
-__all__ = ["AgentConformance"]
-
 
 class AgentConformance(Conformance):
     """The agents that users claim."""

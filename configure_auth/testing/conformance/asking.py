@@ -15,8 +15,6 @@ import pytest
 from ...errors import StoreError
 from ...stores import Stores
 
-__all__ = ["CONTESTANTS", "ROUNDS", "AtOnce", "Conformance"]
-
 T = TypeVar("T")
 
 CONTESTANTS = 10

@@ -14,8 +14,6 @@ from ...values import Journey
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import END, NOW, ODD_IDS, hashed, journey, link, odd_journey, odd_link
 
-__all__ = ["JourneyConformance"]
-
 TOKEN = hashed("token")
 
 

@@ -8,8 +8,6 @@ from ...stores import Stores
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import NOW, ODD_IDS
 
-__all__ = ["LeaseConformance"]
-
 
 class LeaseConformance(Conformance):
     """The leases."""

@@ -6,8 +6,6 @@ from ...stores import Stores
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import ODD_IDS
 
-__all__ = ["ParameterConformance"]
-
 
 class ParameterConformance(Conformance):
     """What an app finds again."""

@@ -8,23 +8,6 @@ from typing import Any
 from ...stores import StoredAccount, StoredSubject
 from ...values import Journey, Kind, PendingSignIn
 
-__all__ = [
-    "END",
-    "KINDS",
-    "LIFETIME",
-    "NOW",
-    "ODD_IDS",
-    "attempt",
-    "connection",
-    "hashed",
-    "journey",
-    "link",
-    "odd_accounts",
-    "odd_attempt",
-    "odd_journey",
-    "odd_link",
-]
-
 NOW = 1_700_000_000.0
 
 

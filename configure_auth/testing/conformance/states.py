@@ -13,8 +13,6 @@ from ...values import Intent, PendingSignIn
 from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
 from .records import END, NOW, ODD_IDS, attempt, hashed, odd_attempt
 
-__all__ = ["StateConformance"]
-
 PARTS = ("state", "browser", "intent", "agent")
 """What an attempt is known by."""
 
