@@ -43,7 +43,7 @@ class Tutorial:
         return text.replace("sandbox --app", f"sandbox --port {self.sandbox_port} --app")
 
     def command(self, word: str) -> list[str]:
-        (found,) = (one for one in COMMAND.findall(self._text) if f" {word} " in f" {one} ")
+        found = next(one for one in COMMAND.findall(self._text) if f" {word} " in f" {one} ")
         name, *arguments = shlex.split(found)
         module = [] if name == "python" else ["-m", name]
         return [sys.executable, *module, *arguments]
@@ -81,13 +81,18 @@ def visit(browser: httpx2.Client, url: str, site: str) -> httpx2.Response:
     return browser.get(url, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Accept": "text/html"})
 
 
-@pytest.mark.parametrize(("page", "command"), [("docs/tutorial-flask.md", "flask")])
-def test_a_tutorial_ends_signed_in(tmp_path: Path, page: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "word", "ready", "greeting"),
+    [
+        ("docs/tutorial-flask.md", "run", "Running on", "Hello, Ada Lovelace."),
+        ("docs/tutorial-fastapi.md", "app:app", "Uvicorn running", '"name":"Ada Lovelace"'),
+    ],
+)
+def test_a_tutorial_ends_signed_in(tmp_path: Path, page: str, word: str, ready: str, greeting: str) -> None:
     tutorial = Tutorial(PAGES[page], tmp_path)
-    word = {"flask": "run"}[command]
     with (
         tutorial.running("sandbox", "A local Configure"),
-        tutorial.running(word, "Running on"),
+        tutorial.running(word, ready),
         httpx2.Client(base_url=tutorial.app_url, follow_redirects=True, trust_env=False) as browser,
         HttpBrowser() as person,
     ):
@@ -106,6 +111,6 @@ def test_a_tutorial_ends_signed_in(tmp_path: Path, page: str, command: str) -> N
             check=False,
         )
 
-    assert "Hello, Ada Lovelace." in home.text
+    assert greeting in home.text
     assert profile == {"name": "Ada Lovelace", "preferences": []}
     assert verified.returncode == 0, verified.stdout + verified.stderr
