@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
@@ -31,6 +30,7 @@ from ..errors import SettingsError, StoreError
 from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
+from .statements import Dialect
 
 log = logging.getLogger("configure_auth")
 
@@ -70,30 +70,6 @@ _SLICE = 0.1
 
 class RepeatTransaction(Exception):
     """Raised by an operation that saw a change which makes its work so far useless; nothing of it is kept."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """What the two databases are told in different words.
-
-    `parameter` replaces `:name`. `begin` begins a transaction that writes; {milliseconds} is how long it waits for
-    locks. `has_parameters` gives one row if that table exists; `lock_schema` makes a second upgrade at the same time
-    wait.
-    """
-
-    parameter: str
-    row_locks: bool
-    begin: str
-    has_parameters: str
-    lock_schema: str | None
-    _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-
-    def text(self, statement: str) -> str:
-        """Return a statement as the driver wants it; translated once."""
-        if statement not in self._texts:
-            locks = statement if self.row_locks else re.sub(r"\s+FOR UPDATE( SKIP LOCKED)?", "", statement)
-            self._texts[statement] = re.sub(r":(\w+)", self.parameter, locks)
-        return self._texts[statement]
 
 
 SQLITE = Dialect(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..errors import SettingsError
-from .statements import ANYTHING_SEALED, KEEP_PARAMETER, PARAMETERS_WITH_PREFIX, READ_PARAMETER, REMOVE_PARAMETER
-
-if TYPE_CHECKING:
-    from .databases import Dialect
+from .statements import (
+    ANYTHING_SEALED,
+    KEEP_PARAMETER,
+    PARAMETERS_WITH_PREFIX,
+    READ_PARAMETER,
+    REMOVE_PARAMETER,
+    Dialect,
+)
 
 # `owners` has one row for a Configure user: the constraint that gives it one local user, whatever the kind of token.
 _FIRST = """

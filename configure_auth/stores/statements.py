@@ -6,10 +6,35 @@ and no such clause, so `databases.SQLITE` leaves them out.
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import dataclass, field, fields
 
 from ..values import Journey, PendingSignIn
 from . import OUTCOME_TTL, StoredAccount, StoredSubject
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the two databases are told in different words.
+
+    `parameter` replaces `:name`. `begin` begins a transaction that writes; {milliseconds} is how long it waits for
+    locks. `has_parameters` gives one row if that table exists; `lock_schema` makes a second upgrade at the same time
+    wait.
+    """
+
+    parameter: str
+    row_locks: bool
+    begin: str
+    has_parameters: str
+    lock_schema: str | None
+    _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def text(self, statement: str) -> str:
+        """Return a statement as the driver wants it; translated once."""
+        if statement not in self._texts:
+            locks = statement if self.row_locks else re.sub(r"\s+FOR UPDATE( SKIP LOCKED)?", "", statement)
+            self._texts[statement] = re.sub(r":(\w+)", self.parameter, locks)
+        return self._texts[statement]
 
 
 def _columns(record: type, form: str = "{}") -> str:
