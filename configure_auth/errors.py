@@ -108,6 +108,7 @@ class Code(StrEnum):
     ACCOUNT_TAKEN = "account_taken", 409, Blame.PERSON, "let the user sign in as the other user, or set on_conflict"
     ALREADY_CONNECTED = "already_connected", 409, Blame.PERSON, "let the user disconnect first, or start with replace"
     LAST_SIGN_IN = "last_sign_in", 409, Blame.PERSON, "let the user add another way to sign in before disconnecting"
+    NOT_FRESH = "not_fresh", 403, Blame.PERSON, "let the user sign in to the app again, then repeat the request"
     LOGIN_REFUSED = "login_refused", 403, Blame.APP, "nothing: the app's on_login refused the user"
     UPSTREAM_REJECTED = "upstream_rejected", 502, Blame.CONFIGURE, "run `configure_auth verify`; see the log"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable", 503, Blame.CONFIGURE, "try again later; the app works on without it"

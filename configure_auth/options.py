@@ -44,6 +44,9 @@ class LinkOptions(SignInOptions, total=False):
             "move", or `(account, owner_user_id) -> "reject" | "move"`.
         can_disconnect: `(user_id) -> bool`, whether the user has another way to sign in. Without it, a user who signs
             in with Configure can't disconnect it.
+        require_fresh: `() -> bool`, whether the user signed in to the app recently enough to connect and to disconnect,
+            such as Flask-Login's `login_fresh`. Where it says no, the browser goes to `refresh_url` first.
+        refresh_url: path of the app's page that asks for the password again, and leads on to its parameter `next`.
         connectors: tools that Configure's page offers to connect, such as ("gmail", "calendar").
         display_name: the app's name on Configure's page.
     """
@@ -51,6 +54,8 @@ class LinkOptions(SignInOptions, total=False):
     after_link: str | None
     on_conflict: Literal["reject", "move"] | Hook
     can_disconnect: Hook | None
+    require_fresh: Hook | None
+    refresh_url: str | None
     connectors: tuple[str, ...]
     display_name: str | None
 
@@ -123,10 +128,13 @@ class ClaimOptions(TypedDict, total=False):
         path: the path of the route, "/api/v1/agents" by default; POST {"claimToken": ...} to path + "/claim".
         table: the app's own table of agents instead of our store: an object with `register(agent_id, claim_hash)` and
             `claim(claim_hash, user_id)`, coroutines on Starlette; see `configure_auth.flows.AgentTable`.
+        require_fresh: `() -> bool`, whether the user signed in to the app recently enough to claim an agent; else the
+            response is 403 `not_fresh`.
     """
 
     path: str
     table: AgentTable | None
+    require_fresh: Hook | None
 
 
 class ProfileOptions(TypedDict, total=False):

@@ -43,6 +43,7 @@ _HOOKS = {
     "on_login": ("identity", "grant"),
     "on_conflict": ("account", "owner_user_id"),
     "can_disconnect": ("user_id",),
+    "require_fresh": (),
     "on_error": ("error",),
     "on_linked": ("subject_key", "account"),
     "resolve": ("user_id",),

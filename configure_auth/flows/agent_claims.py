@@ -20,7 +20,7 @@ from .effects import AskApp, Emit, UseStore
 from .json_body import read_json_body
 from .request import Request
 from .response import Response
-from .routing import Feature, Route, current_user
+from .routing import Feature, Route, check_fresh, current_user
 from .site import Site, digest
 
 CLAIM_LIFETIME = 7 * 24 * 3600.0
@@ -68,6 +68,7 @@ class AgentClaims(_JsonFeature):
 
     path: str = "/api/v1/agents"
     table: AgentTable | None = None
+    require_fresh: Hook | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -161,6 +162,7 @@ async def claim(feature: AgentClaims, request: Request) -> Response:
     bears = request.headers.get("authorization", "")[:7].lower() == "bearer "
     if not bears and not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a claim that was posted from another origin")
+    await check_fresh(feature.require_fresh)
     token = _claim_token(await read_json_body(request))
     found = None if token is None else await feature.claimed(token, user_id)
     if found is None:

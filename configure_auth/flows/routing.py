@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
-from .app import AppResponse, normalize_id
+from .app import AppResponse, Hook, normalize_id
 from .destination import require_path
 from .effects import AskApp, Flow
 from .failures import as_sign_in_error
@@ -112,3 +112,12 @@ async def current_user(site: Site) -> str | None:
     """Return the id of the signed-in user, None if nobody is signed in."""
     value = await AskApp(lambda app: app.call(site.user_id))
     return normalize_id(value, "user_id")
+
+
+async def check_fresh(hook: Hook | None) -> None:
+    """
+    Raises:
+        SignInError: the app's hook says that the user signed in too long ago for this.
+    """
+    if hook is not None and not await AskApp(lambda app: app.call(hook)):
+        raise SignInError(Code.NOT_FRESH, "require_fresh returned False: the user must sign in to the app again first")

@@ -148,6 +148,11 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "Nothing was changed.",
             "Add another way to sign in first, then disconnect.",
         ),
+        Code.NOT_FRESH: Text(
+            "Confirm that it’s you",
+            "You signed in here some time ago, and this is for people who have just done so. Nothing was changed.",
+            "Sign in here again, then start again.",
+        ),
         Code.LOGIN_REFUSED: Text(
             "You can’t sign in here",
             "This site didn’t let you in. Your Configure profile is as it was.",

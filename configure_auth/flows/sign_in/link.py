@@ -14,12 +14,13 @@ from ...events import AccountLinked, AccountUnlinked
 from ...stores import Saved, StoredAccount
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from ..app import Hook
+from ..destination import with_query
 from ..effects import AskApp, Emit, Shielded, UseStore
 from ..json_body import read_json_body
 from ..keyed_ids import external_id
 from ..request import Request
 from ..response import Response
-from ..routing import Route, current_user
+from ..routing import Route, check_fresh, current_user
 from ..site import Site
 from ..tokens import validate_token
 from .attempts import Carried, Outcome, SignInKind, save_account
@@ -151,6 +152,8 @@ class AccountLink(SignInFeature):
 
     on_conflict: OnConflict | Hook = "reject"
     can_disconnect: Hook | None = None
+    require_fresh: Hook | None = None
+    refresh_url: str | None = None
     connectors: tuple[str, ...] = ()
     display_name: str | None = None
     sign_in: LinkKind = field(init=False)
@@ -161,6 +164,13 @@ class AccountLink(SignInFeature):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
         if not callable(self.on_conflict) and self.on_conflict not in ("reject", "move"):
             raise SettingsError('on_conflict must be "reject", "move", or a function that returns one of the two')
+        if (self.require_fresh is None) != (self.refresh_url is None):
+            raise SettingsError(
+                "require_fresh and refresh_url need each other: refresh_url is the page at which the app asks for the "
+                'password again, such as "/reauthenticate"'
+            )
+        if self.refresh_url is not None:
+            self._check_page("refresh_url", self.refresh_url)
         kind = LinkKind(
             site=self.site,
             after=self.home,
@@ -169,6 +179,15 @@ class AccountLink(SignInFeature):
             display_name=self.display_name,
         )
         object.__setattr__(self, "sign_in", kind)
+
+    async def reauthenticate(self, request: Request, back: str) -> Response | None:
+        try:
+            await check_fresh(self.require_fresh)
+        except SignInError:
+            if request.wants_json or self.refresh_url is None:
+                raise
+            return Response.redirect(with_query(self.refresh_url, "next", back))
+        return None
 
 
 def _signed_out() -> SignInError:
@@ -186,6 +205,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
     user_id = await current_user(site)
     if user_id is None:
         raise _signed_out()
+    await check_fresh(feature.require_fresh)
     fields = await read_json_body(request)
     token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
@@ -266,6 +286,8 @@ async def disconnect(feature: AccountLink, request: Request) -> Response:
     user_id = await current_user(site)
     if user_id is None:
         raise _signed_out()
+    if (first := await feature.reauthenticate(request, feature.home)) is not None:
+        return first
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
     if found and not await _may_disconnect(feature, user_id, found):
         raise SignInError(

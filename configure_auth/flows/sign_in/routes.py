@@ -35,6 +35,7 @@ _FINAL = frozenset(
         Code.SIGNED_OUT,
         Code.WRONG_USER,
         Code.LAST_SIGN_IN,
+        Code.NOT_FRESH,
         Code.LOGIN_REFUSED,
         Code.ACCOUNT_TAKEN,
         Code.ALREADY_CONNECTED,
@@ -124,6 +125,14 @@ class SignInFeature(Feature):
         query = urlencode(({"next": next} if next else {}) | more)
         return f"{self.site.mount}{self.path}/sign-in{'?' if query else ''}{query}"
 
+    async def reauthenticate(self, request: Request, back: str) -> Response | None:
+        """Return what leads to the app's own re-authentication and back; None where there is no need.
+
+        Raises:
+            SignInError: a script asks.
+        """
+        return None
+
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         """Return the response of the app's `on_error`, JSON for a script, or an error page."""
         if error.code == Code.BUSY and not request.wants_json:
@@ -179,7 +188,8 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         return Response(status=200, page=page, cookie=cookie)
     carried = Carried(untrusted=untrusted)
     replaces = asked.get("replace") == "1"
-    return await _begin(feature, request, cookie, next=asked.get("next"), replace=replaces, carried=carried)
+    given: dict[str, Any] = {"next": asked.get("next"), "back": feature.start_href(**again)}
+    return await _begin(feature, request, cookie, **given, replace=replaces, carried=carried)
 
 
 async def start_in_view(
@@ -200,8 +210,8 @@ async def start_in_view(
     own = site.is_from_app(request, app_url)
     if not own and (request.method != "GET" or request.wants_json):
         raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
-    carried = Carried.of(data)
-    return await _begin(feature, request, cookie, next=next, replace=replace, carried=carried, ask_first=not own)
+    given: dict[str, Any] = {"carried": Carried.of(data), "back": request.own_url}
+    return await _begin(feature, request, cookie, next=next, replace=replace, **given, ask_first=not own)
 
 
 async def _begin(
@@ -212,6 +222,7 @@ async def _begin(
     next: str | None,
     replace: bool,
     carried: Carried,
+    back: str,
     ask_first: bool = False,
 ) -> Response:
     """Create an attempt for a request that may start one; redirect to Configure."""
@@ -220,6 +231,8 @@ async def _begin(
     destination = site.destinations.accepted_or_none(next)
     if not await feature.sign_in.admit(user_id):
         return _onward(request, destination or feature.home)
+    if (first := await feature.reauthenticate(request, back)) is not None:
+        return first
     url = await create_state(
         feature.sign_in,
         cookie=cookie,
