@@ -96,7 +96,7 @@ class Code(StrEnum):
     EXPIRED = "expired", 400, Blame.PERSON, "let the user start again: the sign-in or link was too old, or unknown"
     ALREADY_USED = "already_used", 400, Blame.PERSON, "let the user start again: the callback was used before"
     INTERRUPTED = "interrupted", 409, Blame.APP, "let the user start again; look for a process that was stopped"
-    COOKIE_MISSING = "cookie_missing", 400, Blame.PERSON, "let the user allow cookies and start again"
+    COOKIE_MISSING = "cookie_missing", 400, Blame.PERSON, "let the user allow cookies; a script needs credentials"
     WRONG_BROWSER = "wrong_browser", 400, Blame.PERSON, "let the user start again and finish in the same browser"
     WRONG_USER = "wrong_user", 403, Blame.PERSON, "let the user start again: another user is signed in now"
     SIGNED_OUT = "signed_out", 401, Blame.PERSON, "let the user sign in to the app first"

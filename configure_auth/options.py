@@ -72,9 +72,12 @@ class LoginOptions(SignInOptions, total=False):
             mounted under), or the name of an endpoint; by default the app's root.
         scopes: scopes to request; ("profile.read", "profile.search") by default.
         resource: the API that the tokens are for (RFC 8707); Configure's by default.
+        issue_token: `(user_id)`, for pages that send a bearer token: return the app's own token, as a string or as a
+            mapping for JSON. A script POSTs path + "/token" for it, once, within 30 seconds after the login.
     """
 
     on_login: Required[Hook]
+    issue_token: Hook | None
     after_login: str | None
     scopes: tuple[str, ...] | None
     resource: str | None
@@ -187,7 +190,7 @@ class FeatureRoutes:
 
 FEATURES: Mapping[str, FeatureRoutes] = {
     "account_link": FeatureRoutes("", flows.AccountLink, LinkOptions, flows.LINK_ROUTES),
-    "login": FeatureRoutes("_login", flows.Login, LoginOptions, flows.SIGN_IN_ROUTES),
+    "login": FeatureRoutes("_login", flows.Login, LoginOptions, flows.LOGIN_ROUTES),
     "messages": FeatureRoutes("_messages", flows.Messages, MessageOptions, flows.MESSAGE_ROUTES),
     "agent_claims": FeatureRoutes("_agents", flows.AgentClaims, ClaimOptions, flows.CLAIM_ROUTES),
     "user_profiles": FeatureRoutes("_users", flows.UserProfiles, ProfileOptions, flows.PROFILE_ROUTES),

@@ -44,6 +44,7 @@ _HOOKS = {
     "on_conflict": ("account", "owner_user_id"),
     "can_disconnect": ("user_id",),
     "require_fresh": (),
+    "issue_token": ("user_id",),
     "on_error": ("error",),
     "on_linked": ("subject_key", "account"),
     "resolve": ("user_id",),

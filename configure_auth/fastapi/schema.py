@@ -83,6 +83,7 @@ _SHOWN: dict[tuple[str, str], dict[str, Any]] = {
         "response_model": ConfigureFinish,
         "openapi_extra": {"parameters": [_HANDLE]},
     },
+    ("token", "POST"): {"summary": "The app's token, soon after a login", "response_model": dict[str, Any]},
     ("status", "GET"): {"summary": "The user's connections", "response_model": ConfigureStatus},
     ("disconnect", "POST"): {"summary": "Disconnect", "response_model": ConfigureDisconnect},
     ("session", "POST"): {

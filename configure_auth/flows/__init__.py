@@ -15,7 +15,7 @@ from .routing import METHODS, Feature, Route, current_user, serve
 from .sign_in import provider
 from .sign_in.attempts import forget_browser
 from .sign_in.link import LINK_ROUTES, AccountLink
-from .sign_in.login import Login, OAuthOptions
+from .sign_in.login import LOGIN_ROUTES, Login, OAuthOptions
 from .sign_in.routes import SIGN_IN_ROUTES, reload_first
 from .site import AppOptions, Clock, Site, name_taken
 from .tokens import call_with_token, open_token
@@ -26,6 +26,7 @@ __all__ = [
     "LINK_PATH",
     "LINK_ROUTES",
     "LOGIN_PATH",
+    "LOGIN_ROUTES",
     "MESSAGE_ROUTES",
     "METHODS",
     "PROFILE_ROUTES",

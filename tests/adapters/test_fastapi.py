@@ -539,6 +539,7 @@ def test_openapi_has_the_routes_for_clients(make: Make) -> None:
         ("/configure/session", "post"),
         ("/auth/configure/sign-in", "get"),
         ("/auth/configure/sign-in", "post"),
+        ("/auth/configure/token", "post"),
     }
     assert {tuple(one["tags"]) for one in ours.values()} == {("configure",)}
     locked = {path for path, one in ours.items() if one.get("security")}
@@ -730,3 +731,91 @@ def test_after_the_test_the_app_has_its_own_settings_again(configure_sandbox: Sa
         assert imported_auth.client.settings.agent == configure_sandbox.agent
     assert imported_auth.client.settings.agent is None
     assert TestClient(imported).get("/api/configure/status", headers=ADA).status_code == 503
+
+
+# Pages on another origin
+
+SPA = "http://localhost:5173"
+FROM_SPA = {"origin": SPA, "sec-fetch-site": "same-site", "accept": "*/*", "sec-fetch-dest": "empty"}
+
+
+def issue_token(session: SessionDep, user_id: str) -> str:
+    return f"jwt-of-{user_id}-{session.names[user_id]}"
+
+
+@pytest.fixture
+def spa(make: Make) -> TestClient:
+    return make(trusted_origins=(SPA,), allowed_next=(SPA,), login={"issue_token": issue_token})
+
+
+def test_a_page_on_another_origin_links(spa: TestClient, configure_sandbox: Sandbox) -> None:
+    start = spa.post(f"/configure/sign-in?next={SPA}/settings", headers={**ADA, **FROM_SPA})
+    back = spa.get(configure_sandbox.sign_in(start.json()["url"], PHONE), headers=CROSS)
+    page, _, query = back.headers["location"].partition("?")
+
+    finish = spa.post(f"/configure/finish?{query}", headers={**ADA, **FROM_SPA})
+
+    assert (page, finish.json()) == (f"{SPA}/settings", {"next": f"{SPA}/settings"})
+
+
+def test_a_login_link_on_another_origin_goes_straight_on(spa: TestClient) -> None:
+    link = {"referer": f"{SPA}/", "sec-fetch-site": "same-site"}
+
+    assert spa.get("/auth/configure/sign-in", headers=link).status_code == 303
+    assert spa.get("/auth/configure/sign-in", headers={"sec-fetch-site": "same-site"}).status_code == 200
+
+
+def log_in_from(spa: TestClient, sandbox: Sandbox) -> None:
+    link = {"referer": f"{SPA}/", "sec-fetch-site": "same-site"}
+    start = spa.get(f"/auth/configure/sign-in?next={SPA}/", headers=link)
+    back = spa.get(sandbox.sign_in(start.headers["location"], PHONE, name="Ada"), headers=CROSS)
+    assert back.headers["location"] == f"{SPA}/"  # and nothing secret in it
+
+
+def test_the_page_gets_the_apps_token_once(spa: TestClient, configure_sandbox: Sandbox) -> None:
+    for _ in range(2):  # two logins of one browser, one after the other
+        log_in_from(spa, configure_sandbox)
+
+        issued = spa.post("/auth/configure/token", headers=FROM_SPA)
+
+        assert issued.json() == {"access_token": "jwt-of-user-0-Ada", "token_type": "bearer"}
+        assert issued.headers["cache-control"] == "no-store"
+        again = spa.post("/auth/configure/token", headers=FROM_SPA)
+        assert (again.status_code, again.json()["error"]) == (401, "signed_out")
+
+
+def test_the_token_is_for_this_browser_and_a_moment(spa: TestClient, configure_sandbox: Sandbox) -> None:
+    log_in_from(spa, configure_sandbox)
+    cookie = spa.cookies["configure_dev"]
+
+    for other in ({}, {"configure_dev": "x" * 43}):
+        spa.cookies.clear()
+        spa.cookies.update(other)
+        assert spa.post("/auth/configure/token", headers=FROM_SPA).status_code == 401
+    spa.cookies.clear()
+    spa.cookies.update({"configure_dev": cookie})
+    configure_sandbox.advance(31)
+    assert spa.post("/auth/configure/token", headers=FROM_SPA).status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["http://evil.localhost", "http://localhost:5174", "null"])
+def test_the_token_is_for_trusted_origins(spa: TestClient, configure_sandbox: Sandbox, origin: str) -> None:
+    log_in_from(spa, configure_sandbox)
+
+    refused = spa.post("/auth/configure/token", headers={**FROM_SPA, "origin": origin})
+
+    assert (refused.status_code, refused.json()["error"]) == (403, "cross_site")
+
+
+def test_without_issue_token_there_is_none(make: Make, configure_sandbox: Sandbox) -> None:
+    browser = make()
+    log_in(browser, configure_sandbox)
+
+    assert browser.post("/auth/configure/token", headers=JSON).status_code == 404
+
+
+def test_issue_token_returns_any_json(make: Make, configure_sandbox: Sandbox) -> None:
+    browser = make(login={"issue_token": lambda user_id: {"jwt": user_id}})
+    log_in(browser, configure_sandbox)
+
+    assert browser.post("/auth/configure/token", headers=JSON).json() == {"jwt": "user-0"}

@@ -13,7 +13,7 @@ from configure_auth import Settings, events, ui
 from configure_auth.commands.main import main
 from configure_auth.errors import ApiCode, Code
 from configure_auth.flask.signals import SIGNALS
-from configure_auth.flows import LINK_ROUTES, SIGN_IN_ROUTES
+from configure_auth.flows import LINK_ROUTES, LOGIN_ROUTES
 from configure_auth.stores.schema import SCHEMA
 from configure_auth.ui import Theme
 from example_apps.demo import APPS
@@ -89,13 +89,14 @@ def test_the_words_of_an_outage_are_those_of_the_page() -> None:
 
 def test_every_route_that_is_named_exists() -> None:
     routes = {f"/configure{route.rule}": set(route.methods) for route in LINK_ROUTES}
-    routes |= {f"/auth/configure{route.rule}": set(route.methods) for route in SIGN_IN_ROUTES}
+    routes |= {f"/auth/configure{route.rule}": set(route.methods) for route in LOGIN_ROUTES}
 
     for cell, _ in rows("route"):
         assert (found := re.fullmatch(r"`(?:(\w+)` or `)?(\w+) (/[\w/-]+)`", cell)), cell
         assert {found[1] or found[2], found[2]} <= routes[found[3]]
-    fetched = re.findall(r'fetch\(["`]([\w/-]+).*?method: "(\w+)"', block("fetch(").text)
-    assert fetched == [("/configure/sign-in", "POST"), ("/configure/finish", "POST")]
+    scripts = "".join(one.text for one in BLOCKS if one.language == "js")
+    fetched = re.findall(r'fetch\(["`]([\w/-]+).*?method: "(\w+)"', scripts)
+    assert fetched == [("/configure/sign-in", "POST"), ("/configure/finish", "POST"), ("/auth/configure/token", "POST")]
     assert all(method in routes[path] for path, method in fetched)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
@@ -14,18 +15,18 @@ from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profi
 from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreError
 from ...events import LoggedIn
 from ...settings import Settings, require_absolute_uri
-from ...stores import Saved, StoredAccount
+from ...stores import REPLAY, Saved, StoredAccount
 from ...values import Identity, Intent, PendingSignIn, Secret, SignUpNeeded, TokenGrant
 from ..app import Hook, normalize_id
 from ..effects import AskApp, Emit, Flow, SendBoth, UseStore
 from ..request import Request
 from ..response import Response
-from ..routing import current_user
+from ..routing import Route, current_user
 from ..site import Clock, Site
 from .attempts import Carried, Outcome, SignInKind, save_account
 from .link import check_starter, save_error
 from .pending_logins import claim_pending_login, read_pending_login, save_pending_login
-from .routes import SignInFeature
+from .routes import SIGN_IN_ROUTES, SignInFeature
 
 log: logging.Logger = logging.getLogger("configure_auth")
 
@@ -176,6 +177,7 @@ class LoginKind(SignInKind):
 
     on_login: Hook
     client: OAuthOptions
+    issue_token: Hook | None = None
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
@@ -236,7 +238,9 @@ class LoginKind(SignInKind):
         owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
             return Response.redirect(location)
-        return await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
+        response = await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
+        await self._keep_for_token(record, owner)
+        return response
 
     async def _enter(
         self, record: PendingSignIn, identity: Identity, grant: TokenGrant, version: int | None
@@ -261,7 +265,13 @@ class LoginKind(SignInKind):
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
+        await self._keep_for_token(record, user_id)
         return replace(outcome, is_stored=saved.is_finished), response
+
+    async def _keep_for_token(self, record: PendingSignIn, user_id: str) -> None:
+        """Let a script of the app's page get the app's token for this user, once."""
+        if self.issue_token is not None:
+            await save_pending_login(self.site, record, user_id, purpose="token", lifetime=REPLAY)
 
     async def complete(self, request: Request, user_id: str) -> str:
         """Connect the user that a sign-up form made with the Configure user of its login; return the page to go on to.
@@ -358,6 +368,7 @@ class Login(SignInFeature):
     on_login: Hook
     scopes: tuple[str, ...] | None = None
     resource: str | None = None
+    issue_token: Hook | None = None
     sign_in: LoginKind = field(init=False)
 
     def __post_init__(self) -> None:
@@ -366,10 +377,41 @@ class Login(SignInFeature):
             raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
         client = OAuthOptions.of(settings, self.scopes, self.resource)
-        kind = LoginKind(site=self.site, after=self.home, on_login=self.on_login, client=client)
+        if self.issue_token is not None and not callable(self.issue_token):
+            raise SettingsError("issue_token must be a function (user_id) that returns the app's token")
+        kind = LoginKind(
+            site=self.site, after=self.home, on_login=self.on_login, client=client, issue_token=self.issue_token
+        )
         object.__setattr__(self, "sign_in", kind)
         if not self.may_move:
             check_sso_redirect_uri(settings, self.url(settings.app_url or "", "/callback"))
+
+
+async def token(feature: Login, request: Request) -> Response:
+    """Handle `POST /token`: return the app's own token to a script of its page, once, soon after the login."""
+    site, hook = feature.site, feature.issue_token
+    app_url = site.app_url(request)
+    if hook is None:
+        raise SignInError(Code.INVALID_REQUEST, "login(issue_token=) isn't given", status=404)
+    if not site.is_from_app(request, app_url):
+        raise SignInError(Code.CROSS_SITE, "a token was requested from another origin")
+    try:
+        user_id = await claim_pending_login(site, request, purpose="token")
+    except SignInError as error:
+        raise SignInError(
+            Code.SIGNED_OUT,
+            f"no login of this browser ended in the last {REPLAY:g} seconds, or its token was returned already; a "
+            'script of another origin sends credentials: "include"',
+        ) from error
+    issued = await AskApp(lambda app: app.call(hook, user_id))
+    if isinstance(issued, str):
+        issued = {"access_token": issued, "token_type": "bearer"}
+    if not isinstance(issued, Mapping):
+        raise SettingsError(f"issue_token returned a {type(issued).__name__}; expected a string or a mapping for JSON")
+    return Response(status=200, json=issued)
+
+
+LOGIN_ROUTES = (*SIGN_IN_ROUTES, Route("token", "/token", ("POST",), token))
 
 
 def _tokens(grant: TokenGrant) -> str:

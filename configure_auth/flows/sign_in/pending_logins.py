@@ -1,4 +1,4 @@
-"""Logins that wait for a form of the app: sealed, for one browser, for 15 minutes, completed once.
+"""Logins that wait for a form of the app, or for a script that gets its token: sealed, for one browser, once.
 
 One waits as an attempt of its own, with the identity where a deferred attempt has its code. It has a made-up user, so
 that a newer login of the same browser takes its place.
@@ -15,27 +15,34 @@ from ..request import Request
 from ..site import Site, digest
 from .attempts import save_attempt
 
+FORM = "pending_login"
 
-async def save_pending_login(site: Site, record: PendingSignIn, plain: str) -> None:
+
+async def save_pending_login(
+    site: Site, record: PendingSignIn, plain: str, *, purpose: str = FORM, lifetime: float = STATE_LIFETIME
+) -> None:
     """Save a login of an attempt's browser, in the place of an older one."""
-    state_hash, now = digest("pending_login", record.browser_hash), site.clock()
-    await _forget(site, record.browser_hash)
+    state_hash, now = digest(purpose, record.browser_hash), site.clock()
+    await _forget(site, record.browser_hash, purpose)
     waiting = replace(
         record,
         state_hash=state_hash,
-        user_id=_user(record.browser_hash),
+        user_id=_user(record.browser_hash, purpose),
         verifier=None,
-        code=site.sealer.seal(plain, "pending_login", state_hash),
+        code=site.sealer.seal(plain, purpose, state_hash),
         created_at=now,
-        expires_at=now + STATE_LIFETIME,
+        expires_at=now + lifetime,
         claimed_at=None,
+        finished_at=None,
+        outcome=None,
+        replay=None,
     )
     await save_attempt(site, waiting)
 
 
 async def read_pending_login(site: Site, request: Request) -> str | None:
     """Return the login that waits for this browser's form."""
-    browser_hash, state_hash = _of(site, request)
+    browser_hash, state_hash = _of(site, request, FORM)
     record = await UseStore(
         lambda stores: stores.states.read(
             state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
@@ -43,16 +50,16 @@ async def read_pending_login(site: Site, request: Request) -> str | None:
     )
     if record is None or record.claimed_at is not None or record.expires_at <= site.clock():
         return None
-    return _open(site, record)
+    return _open(site, record, FORM)
 
 
-async def claim_pending_login(site: Site, request: Request) -> str:
-    """Return the login that waits for this browser's form, to one caller, and delete it.
+async def claim_pending_login(site: Site, request: Request, *, purpose: str = FORM) -> str:
+    """Return the login of this browser that waits, to one caller, and delete it.
 
     Raises:
         SignInError: `expired`.
     """
-    browser_hash, state_hash = _of(site, request)
+    browser_hash, state_hash = _of(site, request, purpose)
     record = await UseStore(
         lambda stores: stores.states.claim(
             state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
@@ -60,25 +67,25 @@ async def claim_pending_login(site: Site, request: Request) -> str:
     )
     if record is None:
         raise SignInError(Code.EXPIRED, "no login of this browser waits for a form, or it is completed already")
-    plain = _open(site, record)
-    await _forget(site, browser_hash)
+    plain = _open(site, record, purpose)
+    await _forget(site, browser_hash, purpose)
     return plain
 
 
-def _of(site: Site, request: Request) -> tuple[str, str]:
+def _of(site: Site, request: Request, purpose: str) -> tuple[str, str]:
     cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
     browser_hash = "" if cookie is None else digest("browser", cookie.binding)
-    return browser_hash, digest("pending_login", browser_hash)
+    return browser_hash, digest(purpose, browser_hash)
 
 
-def _open(site: Site, record: PendingSignIn) -> str:
+def _open(site: Site, record: PendingSignIn, purpose: str) -> str:
     assert record.code is not None
-    return site.sealer.open(record.code, "pending_login", record.state_hash)
+    return site.sealer.open(record.code, purpose, record.state_hash)
 
 
-def _user(browser_hash: str) -> str:
-    return f"browser:{browser_hash}"
+def _user(browser_hash: str, purpose: str) -> str:
+    return f"{'browser' if purpose == FORM else purpose}:{browser_hash}"
 
 
-async def _forget(site: Site, browser_hash: str) -> None:
-    await UseStore(lambda stores: stores.states.forget(site.agent, _user(browser_hash)))
+async def _forget(site: Site, browser_hash: str, purpose: str) -> None:
+    await UseStore(lambda stores: stores.states.forget(site.agent, _user(browser_hash, purpose)))
