@@ -31,7 +31,27 @@ def _an_app() -> dict[str, Any]:
     return {**own, **of_flask, "login_user": login_user, "User": User, "db": db}
 
 
-GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {"docs/login.md": _an_app}
+def _a_fastapi_app() -> dict[str, Any]:
+    from configure_auth.fastapi import ConfigureAuth
+
+    async def current_user() -> None: ...
+
+    def sign_in_or_up(identity: Any) -> str:
+        return "1"
+
+    return {
+        "ConfigureAuth": ConfigureAuth,
+        "CurrentUser": current_user,
+        "configure_auth": ConfigureAuth(user=current_user, store="memory://"),
+        "make_token": str,
+        "sign_in_or_up": sign_in_or_up,
+    }
+
+
+GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "docs/login.md": _an_app,
+    "docs/single-page-apps.md": _a_fastapi_app,
+}
 """By a page's path: a function that returns the names that its first block may use."""
 
 
