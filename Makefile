@@ -4,6 +4,7 @@
 # make test-fast      a part of it, for the minute after an edit
 # make test-all       every test there is, with branch coverage
 # make test-extended  the tests that make test-all runs and make test doesn't
+# make drills         kill -9, a database that restarts, a full disk and a pool of connections, under sign-ins
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
@@ -37,7 +38,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel test-docs docs dist clean
+.PHONY: drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -58,6 +59,9 @@ test: $(VENV)/test.stamp
 
 test-fast: $(VENV)/test.stamp
 	@$(PYTEST) $(FAST)
+
+drills: $(VENV)/test.stamp
+	@$(PYTEST) -n 0 -s -m drill tests/drills
 
 test-extended: $(VENV)/test.stamp
 	@$(PYTEST) -m extended --hypothesis-profile extended $(if $(COVERAGE),--cov --cov-append --cov-report=)

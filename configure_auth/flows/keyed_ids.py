@@ -53,6 +53,15 @@ async def _salt_name(site: Site, namespace: str, value: str) -> str:
     return f"salt {site.agent} {await keyed_id(site, f'salt {namespace}', value)}"
 
 
+FORGOTTEN = 60.0
+"""Seconds after `forget_user` during which a login that began before it still notices it."""
+
+
+async def forgotten_lease(site: Site, user_id: str) -> str:
+    """The name of a lease that `forget_user` leaves: a login that found the user before must not bring them back."""
+    return await keyed_id(site, "forgotten", user_id)
+
+
 async def keyed_id(site: Site, namespace: str, value: str) -> str:
     """Return a keyed hash of what the app calls `value`. It never changes: its key is created once and stored.
 

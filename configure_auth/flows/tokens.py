@@ -18,7 +18,7 @@ from ..events import AccountUnlinked, ReconnectNeeded, TokenRefreshed
 from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Emit, Flow, Pause, Shielded, UseStore
-from .keyed_ids import forget_id, keyed_id
+from .keyed_ids import FORGOTTEN, forget_id, forgotten_lease, keyed_id
 from .site import Site
 
 log: logging.Logger = logging.getLogger("configure_auth")
@@ -111,6 +111,8 @@ async def forget_user(site: Site, user_id: str) -> bool:
     # Taken from whichever worker has it: what that one saves is conditional on an account which is about to go.
     await UseStore(lambda stores: stores.leases.acquire(name, owner=owner, until=0.0, now=math.inf))
     await UseStore(lambda stores: stores.leases.release(name, owner=owner))
+    mark, until = await forgotten_lease(site, user_id), site.clock() + FORGOTTEN
+    await UseStore(lambda stores: stores.leases.acquire(mark, owner=owner, until=until, now=math.inf))
     gone = await UseStore(lambda stores: stores.accounts.forget(agent, user_id))
     for one in gone:
         kinds: tuple[Kind, ...] = (one.kind,)

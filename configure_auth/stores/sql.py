@@ -185,12 +185,18 @@ class SqlAccounts(_SqlStore):
         replace: bool = False,
         move_from: str | None = None,
         ended: Ended | None = None,
+        forgotten: tuple[str, float] | None = None,
     ) -> Saved:
+        """`forgotten`: "stale" if the lease of this name ends later than this time."""
         agent, user_id, identity = account.agent, account.user_id, account.configure_user_id
         this = {"agent": agent, "configure_user_id": identity}
         # Locked until the commit: an unlink, or a second save for this user, waits or comes first.
         if version is None:
+            # Inserted first: who forgets the user takes the lease, and then waits for this row.
             await _kept_version(run, agent, user_id)
+            if forgotten is not None and await run(sql.LEASED_BEYOND, name=forgotten[0], until=forgotten[1]):
+                await run(sql.FORGET_VERSION, agent=agent, user_id=user_id)
+                return Saved("stale")
         elif await run(sql.LOCK_VERSION, agent=agent, user_id=user_id) != [(version,)]:
             return Saved("stale")
         found = _records(StoredAccount, await run(sql.FIND_ACCOUNTS, agent=agent, user_id=user_id))
@@ -229,7 +235,8 @@ class SqlAccounts(_SqlStore):
 
     @_erases
     async def forget(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        gone = await _unlinked(run, sql.DELETE_ACCOUNTS, agent=agent, user_id=user_id)
+        await _kept_version(run, agent, user_id)  # waits for a save that makes it
+        gone = await _deleted(run, sql.DELETE_ACCOUNTS, agent=agent, user_id=user_id)
         await run(sql.FORGET_VERSION, agent=agent, user_id=user_id)
         return gone
 

@@ -105,6 +105,7 @@ DELETE_OTHER_ACCOUNTS = f"""DELETE FROM configure_accounts
 ACQUIRE_LEASE = """INSERT INTO configure_leases (name, owner, until) VALUES (:name, :owner, :until)
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
     WHERE configure_leases.until <= :now RETURNING owner"""
+LEASED_BEYOND = "SELECT 1 FROM configure_leases WHERE name = :name AND until > :until"
 RELEASE_LEASE = "DELETE FROM configure_leases WHERE name = :name AND owner = :owner"
 SWEEP_LEASES = """DELETE FROM configure_leases WHERE name IN (
     SELECT name FROM configure_leases WHERE until <= :until

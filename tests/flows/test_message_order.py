@@ -334,7 +334,6 @@ def test_the_whole_of_a_refresh() -> None:
     assert world.log == [
         "accounts.find",
         "shielded begins",
-        "parameters.keep",  # the key of the lease's name
         "leases.acquire",
         "accounts.find",
         "accounts.update",

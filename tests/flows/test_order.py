@@ -57,6 +57,7 @@ def test_the_whole_of_a_login() -> None:
         "app.renew_session",
         "app.call",
         "app.call",
+        "parameters.keep",  # once: the key of the lease's name that `forget_user` leaves
         "accounts.save",
         "tell LoggedIn",
         "states.finish",

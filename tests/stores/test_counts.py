@@ -73,9 +73,10 @@ def test_what_callbacks_cost(web: Web) -> None:
         assert linker.get("/account").status == 200
 
     # A start: the surplus of this browser, and its row; a sweep (2) at most once a second.
-    # A callback: claim; look for the owner; version, accounts, ownership, account and outcome in one transaction.
+    # A callback: claim; look for the owner; version, whether the user was forgotten, accounts, ownership, account and
+    # outcome in one transaction.
     assert first[0] in ((1, 2), (1, 4))
-    assert first[1] == (3, 7)
+    assert first[1] == (3, 8)
     assert again[1] == (3, 6)
     assert reload.cost == (1, 1)
 
@@ -114,7 +115,7 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
             "external_id": (lambda: auth.external_id_for("u1"), (1, 1)),
             "external_id, first": (lambda: auth.external_id_for("u2"), (2, 2)),
             "unlink": (lambda: auth.unlink_for("u1"), (1, 2)),
-            "forget_user": (lambda: auth.forget_user("u1"), (6, 8)),
+            "forget_user": (lambda: auth.forget_user("u1"), (7, 9)),
             "start_journey": (lambda: auth.start_journey("somebody"), (1, 2)),
             "message_identity, first": (lambda: auth.message_identity("somebody"), (3, 3)),
             "message_identity": (lambda: auth.message_identity("somebody"), (2, 2)),

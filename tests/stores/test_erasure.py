@@ -131,3 +131,36 @@ class flask_app:  # a context manager
 
     def __exit__(self, *_: object) -> None:
         self._context.pop()
+
+
+@pytest.mark.parametrize("kept_in", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_login_does_not_bring_back_a_user_who_was_forgotten_meanwhile(
+    kept_in: str, when: str, configure_sandbox: Sandbox, stores_at: StoresAt, tmp_path: Path
+) -> None:
+    """`on_login` returns a user whom the app deletes before the login is saved."""
+    configure_sandbox.register_redirect_uri("http://localhost/auth/configure/callback")
+    settings = Settings.from_mapping(configure_sandbox.environment(app_url="http://localhost"))
+    auth = ConfigureAuth(settings, store=stores_at(kept_in, tmp_path)["store"], user_id=lambda: None)
+
+    def on_login(identity: Any, grant: Any) -> str:
+        if when == "meanwhile":
+            auth.forget_user("u7")
+        return "u7"
+
+    app = Flask(__name__)
+    app.secret_key = "a secret key of the app, long enough"
+    auth.init_app(app)
+    app.register_blueprint(auth.login(on_login=on_login))
+    client = app.test_client()
+    with app.app_context():
+        auth.forget_user("u7")
+    began = client.get("/auth/configure/sign-in", headers={"Sec-Fetch-Site": "same-origin"})
+    callback = configure_sandbox.sign_in(began.headers["location"])
+
+    ended = client.get(callback.removeprefix("http://localhost"))
+
+    with app.app_context():
+        found = auth.account_for("u7")
+    auth.close()
+    assert (ended.status_code, found is None) == ((303, False) if when == "before" else (409, True))

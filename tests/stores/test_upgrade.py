@@ -247,7 +247,9 @@ def test_postgresql_says_the_command_until_it_was_run(
 
 def test_the_command_changes_a_file_too(sqlite: Engine, tmp_path: Path) -> None:
     file = sqlite.url.database
-    assert tables(sqlite) == (0, f"{file}: the tables of schema {SCHEMA} were changed from schema 1\n")
+    code, said = tables(sqlite)
+    assert (code, f"{file}: the tables of schema {SCHEMA} were changed from schema 1\n" in said) == (0, True)
+    assert "a copy of it as it was is x.db.schema-1" in said
 
     stores = opened(url_of(sqlite), tmp_path)
     assert_the_same_accounts(stores)

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import count
@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from configure_auth.stores.opening import make_tables
 from configure_auth.stores.schema import TABLES
 
-__all__ = ["PostgreSQL", "RedisServer", "postgresql_here", "redis_here"]
+__all__ = ["PostgreSQL", "RedisServer", "answers", "free_port", "postgresql_here", "private_postgresql", "redis_here"]
 
 
 def _program(name: str) -> str | None:
@@ -34,7 +34,7 @@ def _program(name: str) -> str | None:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
@@ -127,13 +127,17 @@ def postgresql_here() -> Iterator[PostgreSQL | None]:
             yield None
             return
         else:
-            server = PostgreSQL(stack.enter_context(_private_postgresql(initdb, postgres)))
+            server = PostgreSQL(stack.enter_context(private_postgresql())[0])
         yield server
         server.close()
 
 
 @contextmanager
-def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
+def private_postgresql() -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a server of our own, and what restarts it at once, as after a crash."""
+    initdb, postgres = _program("initdb"), _program("postgres")
+    assert initdb is not None
+    assert postgres is not None
     folder = Path(tempfile.mkdtemp(prefix="configure_auth-postgresql-"))
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -143,7 +147,7 @@ def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
         as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     try:
         subprocess.run(
             [initdb, "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
@@ -156,22 +160,33 @@ def _private_postgresql(initdb: str, postgres: str) -> Iterator[str]:
         settings |= {"max_connections": 300, "synchronous_commit": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         log = folder / "log"
-        with log.open("w") as said:
-            command = [postgres, "-D", str(data), *options]
-            server = subprocess.Popen(command, stdout=said, stderr=said, cwd=folder, **as_user)
-        try:
-            url = f"postgresql://tests@127.0.0.1:{port}/postgres"
-            _wait_for(lambda: _answers(url), server, log)
-            yield url
-        finally:
-            # "Fast": whoever is still connected is cut off.
-            server.send_signal(signal.SIGINT)
+        url, running = f"postgresql://tests@127.0.0.1:{port}/postgres", []
+
+        def start() -> None:
+            with log.open("a") as said:
+                command = [postgres, "-D", str(data), *options]
+                running.append(subprocess.Popen(command, stdout=said, stderr=said, cwd=folder, **as_user))
+            _wait_for(lambda: answers(url), running[-1], log)
+
+        def end(how: signal.Signals) -> None:
+            server = running.pop()
+            server.send_signal(how)
             server.wait(30)
+
+        def restart() -> None:
+            end(signal.SIGQUIT)  # "immediate"
+            start()
+
+        try:
+            start()
+            yield url, restart
+        finally:
+            end(signal.SIGINT)  # "fast": whoever is still connected is cut off
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     with suppress(psycopg.OperationalError):
         psycopg.connect(url, connect_timeout=5).close()
         return True
@@ -196,7 +211,7 @@ def private_redis(program: str | None = None) -> Iterator[RedisServer]:
     """A Redis of one's own, to be ended and started again."""
     program = program or _program("redis-server")
     assert program is not None
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="configure_auth-redis-") as folder, ExitStack() as stack:
         command = [
             program,

@@ -18,6 +18,7 @@ from ...events import SignInStarted
 from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
 from ..effects import Emit, Pause, UseStore
+from ..keyed_ids import FORGOTTEN, forgotten_lease
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Site, digest
@@ -329,18 +330,25 @@ def _ended(site: Site, record: PendingSignIn, outcome: Outcome) -> Ended:
 
 
 async def save_account(
-    site: Site, ending: tuple[PendingSignIn, Outcome] | None, account: StoredAccount, **conditions: Any
+    site: Site,
+    ending: tuple[PendingSignIn, Outcome] | None,
+    account: StoredAccount,
+    *,
+    since: float | None = None,
+    **conditions: Any,
 ) -> Saved:
     """Save the connection that an attempt led to, and in the same transaction how it ended, where one store has both.
 
     Args:
         ending: the attempt and its outcome if the connection is saved; None where there is no attempt.
+        since: not if the user was forgotten after this time, where one store has both.
         conditions: the arguments of `AccountStore.save`.
     """
     ended = None if ending is None else _ended(site, *ending)
+    forgotten = None if since is None else (await forgotten_lease(site, account.user_id), since + FORGOTTEN)
 
     def save(stores: Stores) -> Saved:
-        finishing: dict[str, Any] = {"ended": ended} if stores.finishes else {}
+        finishing: dict[str, Any] = {"ended": ended, "forgotten": forgotten} if stores.finishes else {}
         return stores.accounts.save(account, **conditions, **finishing)
 
     return await UseStore(save)

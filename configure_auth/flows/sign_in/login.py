@@ -246,6 +246,7 @@ class LoginKind(SignInKind):
         self, record: PendingSignIn, identity: Identity, grant: TokenGrant, version: int | None
     ) -> tuple[Outcome, Response]:
         """Let the app sign its user in, and save the connection."""
+        began = self.site.clock()
         user_id, response = await self._sign_in(identity, grant)
         if user_id is None:
             await save_pending_login(self.site, record, serialize_login(identity, grant))
@@ -255,7 +256,7 @@ class LoginKind(SignInKind):
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
         outcome = Outcome(location=grant.next, user_id=user_id, replay=serialize_login(identity, grant))
-        saved = await self._save((record, outcome), account, known)
+        saved = await self._save((record, outcome), account, known, since=began if known is None else None)
         if saved.end == "taken" and identity.local_user_id is None:
             # Another tab of the same browser was faster, and created the local user.
             found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
@@ -315,14 +316,18 @@ class LoginKind(SignInKind):
         )
 
     async def _save(
-        self, ending: tuple[PendingSignIn, Outcome] | None, account: StoredAccount, version: int | None
+        self,
+        ending: tuple[PendingSignIn, Outcome] | None,
+        account: StoredAccount,
+        version: int | None,
+        since: float | None = None,
     ) -> Saved:
         try:
-            return await save_account(self.site, ending, account, version=version)
+            return await save_account(self.site, ending, account, version=version, since=since)
         except StoreError as error:
             # The app has created its user by now: retry once before the user has to start again.
             log.warning("a sign-in could not be saved at the first try: %s", error)
-        return await save_account(self.site, ending, account, version=version)
+        return await save_account(self.site, ending, account, version=version, since=since)
 
     async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Response:
         user_id, response = await self._sign_in(identity, grant)
