@@ -16,7 +16,7 @@ _HIDDEN = r"\1[hidden]"
 class AccessLogFilter(logging.Filter):
     """Hides the query of every address that ends in "/callback", and what follows `configure_finish=`.
 
-    An unspent code in a log can be redeemed by whoever reads it. Add it to the logger of the server: "werkzeug" for
+    An unspent code in a log can be redeemed by a reader of the log. Add it to the logger of the server: "werkzeug" for
     Flask's own, "gunicorn.access" or "uvicorn.access". It changes the record, and lets every record pass.
     """
 

@@ -22,7 +22,7 @@ from .stores.opening import StoreSource, chosen, open_stores
 
 
 class _Agent(SubjectVerbs):
-    """What both agents share: settings, store and options."""
+    """Base of both agents: settings, store and options."""
 
     _awaited: bool
 

@@ -132,7 +132,7 @@ class TokenGrant:
         scopes: those granted, not those requested.
         next: the page of the app that the user came from.
         data: what the app gave to `start(data=...)`.
-        untrusted: values of the start's query that `query=` allows, which anybody can have written.
+        untrusted: values of the start's query that `query=` allows, which a third party can have written.
     """
 
     access_token: Secret

@@ -1,7 +1,7 @@
 """The keys that bearer tokens are signed with: one that the app was given, or the set that an issuer publishes.
 
 The one module that touches PyJWT, which parses the keys and checks the signatures. A set is fetched by a thread of its
-own, one for whoever waits for it, on threads and event loops alike:
+own, one for all requests that wait for it, on threads and event loops alike:
 
 - shortly before its 10 minutes are over. Who comes then goes on with the keys that are there; who comes after waits.
 - for a key that isn't in it, 30 seconds after the last attempt at the earliest. Who names one waits.
@@ -47,7 +47,7 @@ COOLDOWN = 30.0
 """Seconds from one attempt to fetch a set to the next, at least."""
 
 FETCH_TIMEOUT = 5.0
-"""Seconds for a whole attempt: somebody's request may wait for it."""
+"""Seconds for a whole attempt: a request may wait for it."""
 
 _jws = jwt.PyJWS()
 _MOST_KEYS = 100
@@ -64,7 +64,7 @@ KeyId: TypeAlias = tuple[str | None, str]
 
 
 class SigningKeys(ABC):
-    """Where the key of a token comes from."""
+    """Source of the keys that tokens are verified with."""
 
     retry_after: float | None = None
     """Seconds after which a key that isn't found may be; None where it isn't the issuer's."""
@@ -82,11 +82,11 @@ class SigningKeys(ABC):
         """The key, as far as it is known now."""
 
     def look(self) -> Call[Published] | None:
-        """What asks for the keys that are published now, and leaves those that are known; None where none are."""
+        """Return the call that fetches the published keys without storing them; None for a key of the app's own."""
         return None
 
     def signed(self, token: Sequence[str], key_id: KeyId) -> bytes | None:
-        """What a token says, given in its three parts, if it was signed with this key."""
+        """Return the payload of a token, given in its three parts, if it was signed with this key."""
         key = self.find(key_id)
         try:
             # By the algorithm that the key is bound to, whatever the token's header says.
@@ -120,7 +120,7 @@ class OneKey(SigningKeys):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What an issuer publishes: the algorithms that it has a good key for, and what other keys are for."""
+    """Published keys of an issuer: the algorithms with a usable key, and what the other keys are for."""
 
     good: tuple[str, ...]
     others: tuple[str, ...]
@@ -164,7 +164,7 @@ class KeySet(SigningKeys):
         max_stale: seconds from when keys were fetched to when they are good for nothing.
 
     Raises:
-        SettingsError: an algorithm is none for a public key.
+        SettingsError: an algorithm isn't for public keys.
     """
 
     def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float], max_stale: float) -> None:
@@ -211,7 +211,7 @@ class KeySet(SigningKeys):
         return not 0 <= now - self._tried_at < COOLDOWN
 
     def _start(self, flight: Future[None]) -> None:
-        # Nobody's request: it goes on when who asked has gone, and a slow issuer ends no process late.
+        # No request's own thread: it goes on when a request is cancelled, and doesn't delay the end of the process.
         thread = threading.Thread(target=self._fetch, args=(flight,), name="configure_auth key set", daemon=True)
         try:
             thread.start()
@@ -227,7 +227,7 @@ class KeySet(SigningKeys):
             keys = call.parse(transport.send(call))
         except ConfigureError as error:
             why = error.code if error.status_code is None else f"{error.code}, HTTP {error.status_code}"
-        except Exception as error:  # noqa: BLE001  # whoever waits must not wait for ever
+        except Exception as error:  # noqa: BLE001  # the requests that wait must not wait for ever
             why = type(error).__name__
         finally:
             # It would be closed by the other side long before the next attempt.

@@ -1,4 +1,4 @@
-"""Who is calling: from a bearer token that the app's identity provider signed (a JWT; RFC 6750, 7519 and 8725).
+"""The user of a request, from a bearer token that the app's identity provider signed (JWT; RFC 6750, 7519, 8725).
 
 scheme -> size -> shape -> header -> key -> signature -> claims. Nothing that a token says is looked at before its
 signature but which of the keys and algorithms that the app set it names. Nothing can be turned off.
@@ -41,7 +41,7 @@ Refuse: TypeAlias = Callable[[Claims], str | None]
 _LIMIT = 8192
 _LONGEST_LEEWAY = 300
 _LONGEST_WAIT = 10.0
-# As a whole word (RFC 9110 section 5.6.2), alone or in a list: whatever else is wrong, somebody meant to be known.
+# As a whole word (RFC 9110 section 5.6.2), alone or in a list: the caller meant to authenticate, whatever is wrong.
 _MENTIONED = re.compile(r"(?:^|,)[ \t]*bearer(?![A-Za-z0-9!#$%&'*+.^_`|~-])", re.ASCII | re.IGNORECASE)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII | re.IGNORECASE)
 _TYPES = ("jwt", "at+jwt")
@@ -64,7 +64,7 @@ class _Settled(Effect[None]):
 
 
 class BearerOptions(TypedDict, total=False):
-    """What every ready setting takes beside its own arguments; as for `BearerUser`."""
+    """Arguments that every ready setting takes beside its own; as for `BearerUser`."""
 
     jwks_url: str
     extra_audiences: tuple[str, ...]
@@ -105,7 +105,7 @@ class BearerUser:
         key: a secret of 32 bytes and more, shared with the issuer, or the PEM of a public key.
         algorithms: those that a token may be signed with; either HS256, HS384, HS512, or some of RS*, PS*, ES256,
             ES384, ES512 and EdDSA.
-        extra_audiences: others that a token may be for as well. Without them a token that is for anybody else too is
+        extra_audiences: others that a token may be for as well. Without them a token that is for another service too is
             refused: they could use it here.
         leeway: seconds that the clocks may differ, at most 300.
         allow_http: host names, such as "keycloak" in a compose file, whose `jwks_url` may be http; for development.
@@ -351,11 +351,11 @@ class BearerUser:
         return self._algorithms
 
     def key_set(self) -> Call[Published] | None:
-        """What asks the issuer which keys it publishes, and changes nothing here; None where `key` was given."""
+        """Return the call that fetches the issuer's keys without storing them; None where `key` was given."""
         return self._keys.look()
 
     def user_id(self, authorization: Sequence[str]) -> str | None:
-        """Who sent a request. It waits only where keys must be fetched first, 5 seconds at most.
+        """Return the user who sent a request. It waits only where keys must be fetched first, 5 seconds at most.
 
         Args:
             authorization: the values of its Authorization headers.
@@ -439,7 +439,7 @@ class BearerUser:
         return await self._session.refusal(asking, claims[self._user_claim]) or claims
 
     def _key_id(self, token: tuple[str, ...]) -> tuple[str | None, str]:
-        """Which key a token names. What else its header has (`jwk`, `jku`, `x5u`, `x5c`) is nobody's word."""
+        """Which key a token names. Other parameters (`jwk`, `jku`, `x5u`, `x5c`) are ignored."""
         header = json_object(_decoded(token[0]))
         if header is None:
             raise _Refused("its header isn't a JSON object")
@@ -526,7 +526,7 @@ def require_token(found: T | None) -> T:
 
 
 def _token(authorization: Sequence[str]) -> tuple[str, ...] | None:
-    """The three parts of the one bearer token; None where there is none at all."""
+    """Return the three parts of the one bearer token; None without one."""
     header = ", ".join(authorization)  # as servers do with some of them (RFC 9110 section 5.3)
     if not _MENTIONED.search(header):
         return None

@@ -39,7 +39,7 @@ _SECOND_CALLS = 32
 
 
 class Perform(Protocol):
-    """What sends a call and gives its value: `Configure.send`, or a function that does something first."""
+    """Sends a call and returns its value: `Configure.send`, or a function that does something first."""
 
     def __call__(self, call: Call[T], /) -> T: ...
 
@@ -136,7 +136,7 @@ class AsyncProfile(_ProfileCalls, _Awaited):
 
 
 class _Client(ABC):
-    """What both clients share: their settings."""
+    """Base of both clients: their settings."""
 
     @overload
     def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...

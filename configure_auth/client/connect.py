@@ -22,7 +22,7 @@ _STATUSES = ("authorization_required", "connect_app", "permission_needed", "impo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectResponse:
-    """A link for one subject; send it to that user, unchanged, and to nobody else.
+    """A link for one subject; send it unchanged, to that user only.
 
     Attributes:
         status: "authorization_required" for a subject that isn't linked yet.

@@ -61,7 +61,7 @@ class SenderCalls(ApiCalls):
         validate_token: bool = False,
         raise_on_auth_error: bool = False,
     ) -> MessageIdentity:
-        """Who sent a message: a linked person by the stored token, or by their phone, else the app's own id for them.
+        """Return the sender of a message: a linked person by token or phone, else the app's own id for them.
 
         A failure of Configure counts as not linked, so that the thread goes on, and is logged with its code.
 

@@ -37,7 +37,7 @@ class MessageSignInUrl:
     """A sign-in link for a message's sender, for that sender alone.
 
     `minted` is bound to the sender and good once, until `expires_at`, and its last part is `code`; `plain` is the
-    agent's hosted sign-in for anybody, and `fallback_reason` is Configure's word for why. `idempotency_key` is there
+    agent's hosted sign-in for any user, and `fallback_reason` is Configure's word for why. `idempotency_key` is there
     where Configure repeats it.
     """
 

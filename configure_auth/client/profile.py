@@ -80,7 +80,7 @@ class ProfileIdentity:
     """The identity section. Every field may be hidden by the person and is None then.
 
     `claimed_user_id` is an id inside the section, kept apart so that a caller can refuse one that differs from the
-    introspected subject; it never identifies anybody by itself. `email_verified` is true only where Configure says so.
+    introspected subject; it never identifies a user by itself. `email_verified` is true only where Configure says so.
     """
 
     name: str | None = None

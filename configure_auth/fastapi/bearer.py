@@ -1,4 +1,4 @@
-"""Who is calling, from the bearer token of FastAPI's request, with the scheme in the API's documentation."""
+"""The user of a request, from the bearer token of FastAPI's request, with the scheme in the API's documentation."""
 # Annotations are evaluated here: FastAPI couldn't look up the names in those of an object's methods.
 
 from typing import Annotated

@@ -129,7 +129,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
 
     @cached_property
     def account(self) -> UserDependency[LinkedAccount | None]:
-        """Dependency: the signed-in user's connection, the link's before the login's; None where there is none."""
+        """Dependency: the signed-in user's connection, the link's before the login's; None without one."""
         return self._for_user(self.account_for, "account")
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Who is calling, from the bearer token of Flask's request."""
+"""The user of a request, from the bearer token of Flask's request."""
 
 from __future__ import annotations
 

@@ -58,12 +58,12 @@ T = TypeVar("T")
 
 _KEY = "configure_auth"
 _BUILDERS = "configure_auth_builders"
-"""What makes the features of blueprints that were registered, with or before `init_app`."""
+"""Key of the functions that build the features of registered blueprints, also of those before `init_app`."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What one Flask app has of one `ConfigureAuth`."""
+    """The settings, client, stores and features of one `ConfigureAuth` in one Flask app."""
 
     app: Flask
     owner: ConfigureAuth
@@ -124,15 +124,15 @@ class ConfigureAuth(UserVerbs, Blocking):
 
     Args:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
-            What is missing is said where it is first needed.
+            A missing setting is reported at its first use.
         store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "postgresql://..." for several
             machines, or "memory://" for development; also an Engine, a Flask-SQLAlchemy `db` or a Session factory on
             PostgreSQL, from which connections of our own are made, or a `Stores` of your own. Unless given, it is the
             setting CONFIGURE_STORE, or the file.
         states: "redis://...", or a redis-py client, to keep the attempts to sign in there, beside the accounts in
             `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
-        user_id: a function that gives the id of the signed-in user (a string or a whole number), None for nobody.
-            An id must never be given out twice; call `forget_user` where the app deletes a user.
+        user_id: a function that gives the id of the signed-in user (a string or a whole number), None if no user is
+            signed in. An id must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
         allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
         trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
@@ -140,8 +140,8 @@ class ConfigureAuth(UserVerbs, Blocking):
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         renew_session: `()`, called after that, to give the session a new id where the session's library has
-            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
-        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
+            no method for it that we know. Prevents session fixation.
+        allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
@@ -276,7 +276,7 @@ class ConfigureAuth(UserVerbs, Blocking):
     # In a request: the signed-in user's connection.
 
     def account(self) -> LinkedAccount | None:
-        """Return the signed-in user's connection, the link's before the login's; None where there is none.
+        """Return the signed-in user's connection, the link's before the login's; None without one.
 
         It reads the store, and makes no request to Configure.
 
@@ -313,7 +313,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         return () if user_id is None else self.unlink_for(user_id)
 
     def external_id(self) -> str | None:
-        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None if no user is signed in."""
         user_id = self._current_user()
         return None if user_id is None else self.external_id_for(user_id)
 
@@ -407,7 +407,7 @@ class ConfigureAuth(UserVerbs, Blocking):
     def element(self, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
 
-        Whoever verifies a phone in it keeps what Configure knew of them as `external_id()`. Nothing for nobody.
+        A user who verifies a phone in it keeps the profile of `external_id()`. Empty if no user is signed in.
 
         Args:
             next: the page to go on to; the link's `after_link` by default.
@@ -428,7 +428,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         return installed.run(flows.current_user(installed.site))
 
     def _everywhere(self) -> tuple[Installed, ...]:
-        """What each app has of it, in the order in which it was installed."""
+        """Return the installation in each app, in the order in which it was installed."""
         return tuple(app.extensions[_KEY][self._options.name] for app in list(self._apps))
 
     def _installed(self) -> Installed:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class OAuthProvider:
-    """What `oauth.configure` is: Authlib's verbs, run by our login flow over one pool of connections."""
+    """The object behind `oauth.configure`: Authlib's methods, over one pool of connections."""
 
     def __init__(
         self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
@@ -64,7 +64,7 @@ class OAuthProvider:
         return token_of(identity, grant, self._map_profile)
 
     def userinfo(self, token: dict[str, Any]) -> Any:
-        """Who a token belongs to, as `token["userinfo"]` says it."""
+        """Return the user of a token, in the form of `token["userinfo"]`."""
         identity = self._run(provider.userinfo(self._flow, token))
         return userinfo_of(identity, self._map_profile)
 
@@ -131,7 +131,7 @@ def register_oauth(
         settings: with the OAuth client, the API key and the agent.
         name: under which it is found: `oauth.configure`.
         store: "sqlite:///configure.db", "redis://..." or another store keeps each attempt single-use. Without one the
-            attempts lie in the app's session, as Authlib's do, and whoever kept a copy of the session cookie can use a
+            attempts lie in the app's session, as Authlib's do, and a copy of the session cookie can use a
             state twice.
         scopes: ("profile.read", "profile.search") unless told otherwise.
         resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
@@ -139,7 +139,7 @@ def register_oauth(
         clock: Unix seconds, for tests.
 
     Raises:
-        SettingsError: an option can't work. What is missing is said where it is first needed.
+        SettingsError: an option can't work. A missing setting is reported at its first use.
     """
     flow = provider.Provider.of(settings, scopes, resource, clock)
     client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)

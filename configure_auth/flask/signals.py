@@ -68,7 +68,7 @@ def emit(app: Flask, event: Event) -> None:
             made = receiver(app, event=event)
             if inspect.isawaitable(made):
                 anyio.run(_finish, made)
-        except (Exception, asyncio.CancelledError):  # one handler's failure is none of the others'
+        except (Exception, asyncio.CancelledError):  # one handler's failure must not stop the others
             log.exception("a receiver of %s failed", type(event).__name__)
 
 

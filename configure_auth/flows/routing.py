@@ -109,7 +109,7 @@ def _check_path(feature: Feature, request: Request, rule: str) -> None:
 
 
 async def current_user(site: Site) -> str | None:
-    """Return the id of the signed-in user, None if nobody is signed in."""
+    """Return the id of the signed-in user, None if no user is signed in."""
     value = await AskApp(lambda app: app.call(site.user_id))
     return normalize_id(value, "user_id")
 

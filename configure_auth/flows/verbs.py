@@ -39,7 +39,7 @@ class SubjectVerbs(ABC):
     async def start_journey(self, subject_key: str | int) -> str:
         """Return a sign-in link for one sender, whose sign-in Configure reports to the app; good for 15 minutes, once.
 
-        Send it to nobody else.
+        Send it to that sender only.
 
         Raises:
             SettingsError: CONFIGURE_APP_URL isn't set.
@@ -50,13 +50,13 @@ class SubjectVerbs(ABC):
     async def message_sign_in_url(self) -> str:
         """Return the hosted sign-in link for any sender; nothing is stored, and CONFIGURE_APP_URL isn't needed.
 
-        Whoever signs in there is recognized by the phone of a later message, else stays on the external id.
+        A user who signs in there is recognized by the phone of a later message, else stays on the external id.
         """
         return self._ready.messages.link()
 
     @verb
     async def connect(self, subject_key: str | int) -> ConnectResponse:
-        """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to nobody else.
+        """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to that sender only.
 
         The sign-in belongs to the external id of `message_identity`, so that `client.profile(identity)` is the
         sender's linked profile afterwards; no report is sent to the app.

@@ -41,7 +41,7 @@ class Sandbox:
         agent: the handle of the one agent that is there from the start.
         clock: returns Unix seconds; `advance()` adds to it.
         calls_kept: how many of the last requests `calls` has; all of them where it's None.
-        host: IP address to listen on. Everybody who reaches it can sign in and read what is in the sandbox.
+        host: IP address to listen on. Every machine that reaches it can sign in and read what is in the sandbox.
         public_url: URL under which the API is reached, where that isn't `http://127.0.0.1:<port>`. The other two
             origins are on the next two ports; `{port}` stands for each one's port where each has a host of its own.
         browser_url: the same for browsers, where they need another URL than the app.

@@ -1,4 +1,4 @@
-"""Who is calling, from the bearer token of Starlette's request."""
+"""The user of a request, from the bearer token of Starlette's request."""
 # Annotations are evaluated here: FastAPI couldn't look up the names in those of an object's methods.
 
 from collections.abc import Awaitable

@@ -76,7 +76,7 @@ def _dependency(method: Method) -> Method:
 
 
 class _Mount(Mount):
-    """Takes the requests to its own routes, and leaves others below its path to whoever has them.
+    """Matches requests to its own routes only, and leaves others below its path to the app's other routes.
 
     A slash too many leads nowhere here: the app's router would redirect, and carry a code along.
     """
@@ -98,7 +98,7 @@ class _Mount(Mount):
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What the settings lead to; made when they are read."""
+    """Objects made from the settings when these are read."""
 
     site: flows.Site
     client: AsyncConfigure
@@ -109,7 +109,7 @@ class _Opened:
 
 
 class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
-    """What `ConfigureAuth` is on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
+    """Base of `ConfigureAuth` on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
 
     def __init__(
         self,
@@ -289,9 +289,9 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         return await self._run(kind.complete(read_request(request, has_session=False), require_id(user_id)), request)
 
     async def element(self, request: Request, next: str | None = None) -> Markup:
-        """Configure's hosted `<configure-auth>` element for the signed-in user; nothing for nobody.
+        """Configure's hosted `<configure-auth>` element for the signed-in user; empty if no user is signed in.
 
-        Whoever verifies a phone in it keeps what Configure knew of them as `external_id()`. A template can't wait, so
+        A user who verifies a phone in it keeps the profile of `external_id()`. A template can't await, so
         give it to the template as a value.
 
         Args:
@@ -431,7 +431,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
                 made = handler(event) if is_async(handler) else await run_in_threadpool(handler, event)
                 if inspect.isawaitable(made):
                     await made
-            except (Exception, asyncio.CancelledError):  # one handler's failure is none of the others'
+            except (Exception, asyncio.CancelledError):  # one handler's failure must not stop the others
                 if is_cancelled():
                     raise
                 log.exception("a handler of %s failed", type(event).__name__)
@@ -472,7 +472,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
     Args:
         settings: the credentials: `Settings`, a mapping, or an object with attributes such as CONFIGURE_API_KEY (a
             pydantic `BaseSettings`); or a function that returns one of these, called when they are first needed. By
-            default they are read from the environment, now. What is missing is said where it is first needed.
+            default they are read from the environment, now. A missing setting is reported at its first use.
         store: "sqlite:///configure.db" (in the working directory), "postgresql://..." for several machines, or
             "memory://" for development; also an Engine, an AsyncEngine or a Session factory on PostgreSQL, from which
             connections of our own are made, or a `Stores` of your own, whose methods may be coroutines. SQLite
@@ -480,7 +480,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             Unless given, it is the setting CONFIGURE_STORE, or the file.
         states: "redis://...", or a redis-py client of either kind, to keep the attempts to sign in there, beside the
             accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
-        user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, None for nobody. An id
+        user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, or None. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
         allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
@@ -489,8 +489,8 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         renew_session: `(request)`, called after that, to give the session a new id where the session's library has
-            no method for it that we know: whoever knew the id before would be signed in too (session fixation).
-        allow_guessable_external_id: give Configure the user ids as they are; only where nobody can guess one.
+            no method for it that we know. Prevents session fixation.
+        allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
@@ -557,7 +557,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
 
     @_dependency
     async def account(self, request: Request) -> LinkedAccount | None:
-        """The signed-in user's connection, the link's before the login's; None where there is none."""
+        """The signed-in user's connection, the link's before the login's; None without one."""
         return await self.account_for(await self._current_user(request))
 
     @_dependency
@@ -582,7 +582,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
 
     @_dependency
     async def external_id(self, request: Request) -> str | None:
-        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        """The signed-in user's id at Configure, for `client.profile(external_id=)`; None if no user is signed in."""
         user_id = await self._current_user(request)
         return None if user_id is None else await self.external_id_for(user_id)
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class OAuthProvider:
-    """What `oauth.configure` is: Authlib's verbs, awaited, run by our login flow over one pool of connections."""
+    """The object behind `oauth.configure`: Authlib's methods, awaited, over one pool of connections."""
 
     def __init__(
         self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
@@ -75,7 +75,7 @@ class OAuthProvider:
         return token_of(identity, grant, self._map_profile)
 
     async def userinfo(self, token: dict[str, Any]) -> Any:
-        """Who a token belongs to, as `token["userinfo"]` says it."""
+        """Return the user of a token, in the form of `token["userinfo"]`."""
         identity = await self._run(None, provider.userinfo(self._flow, token))
         return userinfo_of(identity, self._map_profile)
 

@@ -29,7 +29,7 @@ def element(
     """Draw the hosted `<configure-auth>` element.
 
     Args:
-        external_id: of the signed-in user; whoever sees the page's source sees it.
+        external_id: of the signed-in user; it is visible in the page's source.
         hosted_script: URL of Configure's script.
         script: path of `ELEMENT_SCRIPT`; `session` is where it posts the token.
         start: path of the link's start, for a token that lets no agent in yet, or can't be handed over.

@@ -24,7 +24,7 @@ class Phones:
 
     Args:
         region: two capital letters, such as "US": where a number without a country code is taken to be from. None
-            leaves such numbers alone, for each of them is somebody else's in another country. With one, bare digits are
+            ignores such numbers as ambiguous: each is another number in another country. With one, bare digits are
             phone numbers: put a word in front of other platforms' ids, as in "telegram:20123456".
 
     Raises:

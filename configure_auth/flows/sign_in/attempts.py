@@ -81,7 +81,7 @@ class Outcome:
 class Carried:
     """What the app gave to a start, to have it back at the end.
 
-    `data` is the app's own, as JSON has it. `untrusted` is from the query of the start, which anybody can write.
+    `data` is the app's own, as JSON has it. `untrusted` is from the query of the start, which a third party can write.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
