@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.routing import Mount
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from configure_auth import ConfigureError, Settings
+from configure_auth.fastapi import configure_error_handler
 
 from .api import api
-from .configure import configure_api, configure_failed, forget_profiles, link_routes, login_routes, make_configure_auth
+from .configure import configure_api, forget_profiles, link_routes, login_routes, make_configure_auth
 from .models import Base, open_database
 from .page import page
 
@@ -31,15 +32,15 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
     keys = config.get("CONFIGURE_TOKEN_KEYS") or kept_key(instance_path, "token_key")
     store = config.get("CONFIGURE_STORE") or f"sqlite:///{instance_path.resolve() / 'configure.db'}"
     settings = Settings.from_mapping({**config, "CONFIGURE_TOKEN_KEYS": keys, "CONFIGURE_STORE": store})
-    configure_auth = make_configure_auth(settings)
+    spa = tuple(config.get("SPA_ORIGIN", "").split())  # of spa/index.html, on another port
+    configure_auth = make_configure_auth(settings, spa)
     engine, sessions = open_database(instance_path / "app.db")
     Base.metadata.create_all(engine)
     forget_profiles(configure_auth, sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with configure_auth.lifespan(app):
-            yield
+        yield
         engine.dispose()
 
     app = FastAPI(title="Fieldnotes", lifespan=lifespan)
@@ -52,12 +53,13 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
 
     app.include_router(api, prefix="/api")
     app.include_router(configure_api(configure_auth), prefix="/api")
-    app.add_exception_handler(ConfigureError, configure_failed)
-    app.router.routes += [
-        link_routes(configure_auth),
-        login_routes(configure_auth),
-        Mount("/static", StaticFiles(directory=HERE / "static")),
-    ]
+    app.add_exception_handler(ConfigureError, configure_error_handler())
+    app.include_router(link_routes(configure_auth))
+    app.include_router(login_routes(configure_auth))
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
+    if spa:
+        headers = ["accept", "authorization"]
+        app.add_middleware(CORSMiddleware, allow_origins=spa, allow_credentials=True, allow_headers=headers)
     for path in ("/", "/sign-up", "/sign-in", "/settings"):
         app.add_route(path, page, include_in_schema=False)
     return app

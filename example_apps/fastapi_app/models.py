@@ -1,16 +1,16 @@
 """The app's people."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-__all__ = ["Base", "User", "database", "open_database"]
+__all__ = ["Base", "SessionDep", "User", "database", "open_database"]
 
 
 class Base(DeclarativeBase):
@@ -58,3 +58,12 @@ def database(request: Request) -> Session:
     """A session with the app's database: `with database(request) as db`."""
     session: Session = request.app.state.sessions()
     return session
+
+
+def open_session(request: Request) -> Iterator[Session]:
+    """The dependency: what was changed is committed when the endpoint, or the hook, has returned."""
+    with request.app.state.sessions.begin() as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(open_session)]

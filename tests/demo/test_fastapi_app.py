@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 
 from configure_auth.sandbox import Sandbox
 from example_apps.fastapi_app import create_app
+from example_apps.fastapi_app.api import signed_in
+from example_apps.fastapi_app.models import User
 
 ADA = {"username": "Ada", "password": "analytical"}
 SITE = "http://localhost:3000"
@@ -205,18 +207,43 @@ def test_linked_first_and_the_button_later_is_one_account(browser: TestClient, s
     assert browser.get("/api/account", headers=again).json()["username"] == "ada"
 
 
-def test_the_docs_show_the_api_and_nothing_else(browser: TestClient) -> None:
+def test_the_docs_show_the_api_and_configure(browser: TestClient) -> None:
     schema = browser.get("/openapi.json").json()
 
-    assert set(schema["paths"]) == {
-        f"/api/{name}" for name in ("sign-up", "sign-in", "sign-out", "token", "account", "connection", "profile")
-    }
+    names = ("sign-up", "sign-in", "sign-out", "token", "account", "connection", "profile")
+    link = {f"/configure/{name}" for name in ("sign-in", "finish", "status", "disconnect", "session")}
+    login = {"/auth/configure/sign-in", "/auth/configure/token"}
+    assert set(schema["paths"]) == {f"/api/{name}" for name in names} | link | login
     operations = {(path, method): one for path, methods in schema["paths"].items() for method, one in methods.items()}
-    assert [one for one in operations.values() if one.get("parameters")] == []
     locked = {path for (path, _), one in operations.items() if one.get("security")}
-    assert locked == {"/api/sign-out", "/api/account", "/api/connection", "/api/profile"}
-    assert "Configure" in {tag for one in operations.values() for tag in one.get("tags", ())}
+    assert locked == {"/api/sign-out", "/api/account", "/api/connection", "/api/profile", *link}
     assert browser.get("/docs").status_code == 200
+
+
+def test_an_override_of_the_apps_dependency_signs_in(sandbox: Sandbox, tmp_path: Path) -> None:
+    app = create_app(sandbox.environment(SITE), instance_path=tmp_path)
+    with TestClient(app, SITE, headers=OWN) as browser:
+        sign_up(browser)
+        app.dependency_overrides[signed_in] = lambda: User(id=1, username="ada")
+
+        assert browser.get("/configure/status").json() == {"connected": False, "accounts": []}
+        assert browser.get("/api/connection").json() is None
+
+
+def test_a_page_on_another_port_signs_in(sandbox: Sandbox, tmp_path: Path) -> None:
+    spa = "http://localhost:5173"
+    app = create_app({**sandbox.environment(SITE), "SPA_ORIGIN": spa}, instance_path=tmp_path)
+    with TestClient(app, SITE, follow_redirects=False) as browser:
+        link = {"referer": f"{spa}/", "sec-fetch-site": "same-site"}
+        start = browser.get(f"/auth/configure/sign-in?next={spa}/", headers=link)
+        back = browser.get(sandbox.sign_in(start.headers["location"], PHONE), headers={"sec-fetch-site": "cross-site"})
+        assert back.headers["location"] == f"{spa}/"
+
+        issued = browser.post("/auth/configure/token", headers={"origin": spa, "sec-fetch-site": "same-site"})
+
+        assert issued.headers["access-control-allow-origin"] == spa
+        account = browser.get("/api/account", headers=bearer(issued.json()["access_token"]))
+        assert account.json()["name"] == "Ada Lovelace"
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-up", "/sign-in", "/settings"])

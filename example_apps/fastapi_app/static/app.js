@@ -46,9 +46,9 @@ async function connect(event) {
   const { href } = event.currentTarget;
   const answer = await call("POST", href);
   if (answer.type === "opaqueredirect") return location.assign(href); // to the app's usual address, which says why
-  const { url, message } = await answer.json();
+  const { url, message, detail } = await answer.json();
   if (url) location.assign(url);
-  else fail(message);
+  else fail(message ?? detail);
 }
 
 // Coming back carries none either: Configure's answer waits for this page, which knows who it is for.
