@@ -8,6 +8,7 @@
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
+# make drills         a slow Configure before real servers; takes minutes and wants a quiet machine
 # make docs           the documentation's pages, in docs/_build/html
 # make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
@@ -71,6 +72,9 @@ test-all: $(VENV)/test.stamp
 	@$(MAKE) test-extended COVERAGE=1
 	@$(MAKE) test-browsers
 	@$(MAKE) coverage
+
+drills: $(VENV)/test.stamp
+	@$(BIN)/python -m drills.slow_configure
 
 docs: $(VENV)/docs.stamp
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
