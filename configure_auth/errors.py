@@ -218,6 +218,7 @@ class ConfigureError(ConfigureAuthError):
         suggested_action: what Configure suggests, such as "reauthenticate" or "commit_profile".
         doc_url: Configure's page about the error.
         sent: false where the request was never sent.
+        endpoint: method and path of the call, such as "POST /oauth/token".
     """
 
     def __init__(
@@ -244,6 +245,7 @@ class ConfigureError(ConfigureAuthError):
         self.doc_url = doc_url
         self.backend_code = backend_code
         self.sent = sent
+        self.endpoint: str | None = None
 
     @property
     def sign_in_code(self) -> Code:
@@ -270,7 +272,13 @@ class ConfigureError(ConfigureAuthError):
 
 
 class SignInError(ConfigureAuthError):
-    """A flow ended without success. `code` is one of `Code`; `next` is the page of the app to continue with."""
+    """A flow ended without success.
+
+    `code` is one of `Code`; `next` is the page of the app to continue with. `reference` is on the page and in the log,
+    for support: random, and made only when the flow has ended.
+    """
+
+    reference: str | None = None
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ from ..errors import ConfigureError, SettingsError
 from ..runtime.forks import reset_after_fork
 from ..values import Secret
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 MAX_STALE = 7 * 86400.0
 """Seconds that keys are used while their issuer can't be reached, unless an app says otherwise."""

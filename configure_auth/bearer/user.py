@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .key_sets import Published, SigningKeys
     from .sessions import SupabaseSession
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -7,14 +7,19 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import ChainMap
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Protocol, Self, TypeVar, cast, overload
+from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import SettingsError
+from ..errors import ConfigureError, SettingsError
 from ..runtime.drivers import arun, run
 from ..runtime.forks import reset_after_fork
+from ..runtime.tracing import span
 from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
@@ -168,6 +173,18 @@ class _Client(ABC):
         """Make what sends calls."""
 
 
+@contextmanager
+def _observed(call: Call[Any]) -> Iterator[None]:
+    """Record the span of a call, and name its endpoint in the error that it ends with."""
+    endpoint = f"{call.method} {urlsplit(call.url).path}"
+    with span(endpoint, http_request_method=call.method):
+        try:
+            yield
+        except ConfigureError as error:
+            error.endpoint = endpoint
+            raise
+
+
 class Configure(_Client):
     """A client that blocks. Threads may share it, and it opens nothing before its first call.
 
@@ -229,18 +246,22 @@ class Configure(_Client):
         Raises:
             ConfigureError: whatever went wrong.
         """
-        return call.parse(self._transport.send(call))
+        return self._send(call)
+
+    def _send(self, call: Call[T], deadline: float | None = None) -> T:
+        with _observed(call):
+            return call.parse(self._transport.send(call, deadline=deadline))
 
     def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
         """Send two calls at once, the second from a thread; both end by one deadline. A failure of either is raised."""
         deadline = time.monotonic() + self._transport.timeout
 
         def finish() -> U:
-            return second.parse(self._transport.send(second, deadline=deadline))
+            return self._send(second, deadline)
 
-        future: Future[U] = self._threads().submit(finish)
+        future: Future[U] = self._threads().submit(copy_context().run, finish)
         try:
-            value = first.parse(self._transport.send(first, deadline=deadline))
+            value = self._send(first, deadline)
         except BaseException:
             future.cancel()
             raise
@@ -298,7 +319,8 @@ class AsyncConfigure(_Client):
         Raises:
             ConfigureError: whatever went wrong.
         """
-        return call.parse(await self._transport.send(call))
+        with _observed(call):
+            return call.parse(await self._transport.send(call))
 
     async def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
         """Send two calls at once. The first failure of the two is raised as it is, and the other call given up."""

@@ -19,7 +19,7 @@ from .wire import ApiCalls, ResponseBody, api_call, invalid, plain, require_text
 
 T = TypeVar("T")
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 _MOST_CANDIDATES = 20
 _LONGEST_CANDIDATE = 256

@@ -27,7 +27,7 @@ from ..values import LinkedAccount, Secret
 from .injection import HEADERS, KEYWORD, Injected, annotation_of, with_parameters
 from .schema import describe
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 UserDependency: TypeAlias = Callable[..., Awaitable[T]]

@@ -52,7 +52,7 @@ from .signals import emit
 if TYPE_CHECKING:
     from flask.sansio.app import App  # since Flask 3.0
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from flask import Flask
 from .. import events
 from ..events import EVENTS, Event
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)

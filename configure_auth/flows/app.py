@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..errors import ConfigureAuthError, SettingsError
 from ..values import Secret
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""

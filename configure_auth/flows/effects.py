@@ -34,6 +34,20 @@ class Limited(Effect[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """Seconds that a request has waited for Configure and for the store; whether the circuit is open."""
+
+    configure: float
+    store: float
+    is_circuit_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observe(Effect[Observed]):
+    """Return what is known of this request so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class UseStore(Effect[T]):
     """One operation on the store, in a short transaction of its own."""
 

@@ -6,7 +6,7 @@ import logging
 
 from ..errors import BearerError, Code, ConfigureError, SettingsError, SignInError, StoreError
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def as_sign_in_error(error: Exception) -> SignInError:
@@ -14,7 +14,7 @@ def as_sign_in_error(error: Exception) -> SignInError:
     if isinstance(error, SignInError):
         return error
     if isinstance(error, ConfigureError):
-        log.warning("Configure failed a sign-in: %s", error)
+        log.warning("Configure failed a sign-in: %s: %s", error.endpoint, error)
         return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
     if isinstance(error, SettingsError):
         log.error("%s: %s", error.code, error)

@@ -25,7 +25,7 @@ from .sign_in.login import Login
 from .sign_in.routes import SignInFeature, start_in_view
 from .site import Site
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

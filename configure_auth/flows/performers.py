@@ -23,9 +23,9 @@ from ..runtime.drivers import arun, run, shielded
 from ..runtime.effects import Effect
 from ..runtime.loops import is_cancelled
 from ..stores import Stores
-from .effects import AskApp, Emit, Limited, Pause, SendBoth, Shielded, UseStore
+from .effects import AskApp, Emit, Limited, Observe, Observed, Pause, SendBoth, Shielded, UseStore
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,22 @@ class Performer:
     app: Any
     emit: Callable[[Event], object]
     circuit: Circuit = field(default_factory=Circuit)
+    spent: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
             case Call():
-                with _reported(self.circuit):
+                with _called(self):
                     return self.client.send(effect)
             case SendBoth(first, second):
-                with _reported(self.circuit):
+                with _called(self):
                     return self.client.send_both(first, second)
             case Limited(flow):
                 with closing(flow), self.circuit.passage():
                     return run(flow, self)
             case UseStore(operation):
-                return operation(self.stores)
+                with _timed(self, "store"):
+                    return operation(self.stores)
             case AskApp(question):
                 return question(self.app)
             case Emit(event):
@@ -63,6 +65,8 @@ class Performer:
                     log.exception("a handler of %s failed", type(event).__name__)
             case Shielded(flow):
                 return run(flow, self)
+            case Observe():
+                return _observed(self)
             case Pause(seconds):
                 return time.sleep(seconds)
             case _:
@@ -78,20 +82,22 @@ class AsyncPerformer:
     app: Any
     emit: Callable[[Event], Any]
     circuit: Circuit = field(default_factory=Circuit)
+    spent: dict[str, float] = field(default_factory=dict)
 
     async def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
             case Call():
-                with _reported(self.circuit):
+                with _called(self):
                     return await self.client.send(effect)
             case SendBoth(first, second):
-                with _reported(self.circuit):
+                with _called(self):
                     return await self.client.send_both(first, second)
             case Limited(flow):
                 with closing(flow), self.circuit.passage():
                     return await arun(flow, self)
             case UseStore(operation):
-                return await _awaited(operation(self.stores))
+                with _timed(self, "store"):
+                    return await _awaited(operation(self.stores))
             case AskApp(question):
                 return await _awaited(question(self.app))
             case Emit(event):
@@ -106,6 +112,8 @@ class AsyncPerformer:
                     log.exception("a handler of %s failed", type(event).__name__)
             case Shielded(flow):
                 return await shielded(partial(arun, flow, self))
+            case Observe():
+                return _observed(self)
             case Pause(seconds):
                 return await anyio.sleep(seconds)
             case _:
@@ -113,15 +121,31 @@ class AsyncPerformer:
 
 
 @contextmanager
-def _reported(circuit: Circuit) -> Iterator[None]:
+def _timed(performer: Performer | AsyncPerformer, name: str) -> Iterator[None]:
+    began = time.perf_counter()
     try:
         yield
+    finally:
+        performer.spent[name] = performer.spent.get(name, 0.0) + time.perf_counter() - began
+
+
+@contextmanager
+def _called(performer: Performer | AsyncPerformer) -> Iterator[None]:
+    circuit = performer.circuit
+    try:
+        with _timed(performer, "configure"):
+            yield
     except ConfigureError as error:
         # A call that was never sent for what is in it says nothing of Configure.
         if error.code != ApiCode.INVALID_INPUT:
             circuit.report(responded=error.code not in (ApiCode.TIMEOUT, ApiCode.NETWORK_ERROR))
         raise
     circuit.report(responded=True)
+
+
+def _observed(performer: Performer | AsyncPerformer) -> Observed:
+    spent = performer.spent
+    return Observed(spent.get("configure", 0.0), spent.get("store", 0.0), performer.circuit.is_open)
 
 
 async def _awaited(value: Any) -> Any:

@@ -26,7 +26,7 @@ LINK_PATH = AccountLink.path
 LOGIN_PATH = Login.path
 """Default paths of the routes; the latter is Configure's own default."""
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 Kind = Literal["return_to", "redirect_uri"]
 End = Literal["registered", "already registered", "skipped", "failed"]

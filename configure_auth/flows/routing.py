@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
+from ..runtime.tracing import span
 from .app import AppResponse, Hook, normalize_id
 from .destination import require_path
 from .effects import AskApp, Flow
@@ -89,7 +90,8 @@ async def serve(
             raise SignInError(Code.INVALID_REQUEST, f"this route does not allow {request.method}", status=405)
         _check_path(feature, request, route.rule)
         feature = await feature.located()
-        return await route.flow(feature, request)
+        with span(f"configure_auth {route.endpoint}"):
+            return await route.flow(feature, request)
     except AppResponse as made:
         return Response(app_response=made.response)
     except Exception as error:  # noqa: BLE001  # the last place where an error can become a page

@@ -22,7 +22,7 @@ from .destination import Destinations, read_origins
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""

@@ -21,7 +21,7 @@ from .effects import Emit, Flow, Pause, Shielded, UseStore
 from .keyed_ids import FORGOTTEN, forget_id, forgotten_lease, keyed_id
 from .site import Site
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

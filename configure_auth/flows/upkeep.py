@@ -9,17 +9,51 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from ..errors import SettingsError
+from ..errors import SettingsError, StoreError
 from ..stores import StoredAccount, StoredSubject
-from .effects import Shielded, UseStore
+from .effects import Observe, Shielded, UseStore
 from .keyed_ids import id_key_name, id_key_seal_context
 from .messages.journeys import link_seal_context
 from .site import Clock, Site
 from .tokens import seal_context, with_lease
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 End = Literal["sealed", "current", "in use", "unreadable", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `health` found.
+
+    Args:
+        store: "ok"; "unreachable", for now; "refused", until a setting is changed or the tables are upgraded: its
+            schema and the keys that it was sealed with are checked.
+        circuit: "open" while Configure doesn't respond and callbacks wait; starts and the rest of the app go on.
+        detail: what is wrong with the store, for the developer.
+    """
+
+    store: Literal["ok", "unreachable", "refused"]
+    circuit: Literal["closed", "open"]
+    detail: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether this process can serve; an outage of Configure is no reason to restart it."""
+        return self.store == "ok"
+
+
+async def health() -> Health:
+    """Look at the store and the circuit; nothing is sent to Configure."""
+    circuit: Literal["closed", "open"] = "open" if (await Observe()).is_circuit_open else "closed"
+    try:
+        await UseStore(lambda stores: stores.parameters.read("schema"))
+    except StoreError as error:
+        return Health("unreachable", circuit, str(error))
+    except SettingsError as error:
+        return Health("refused", circuit, str(error))
+    return Health("ok", circuit)
+
 
 PAGE = 100
 """Connections read in one operation."""

@@ -170,6 +170,11 @@ class UserVerbs(SubjectVerbs):
         return await self._ready.claims.owner(agent_id)
 
     @verb
+    async def health(self) -> upkeep.Health:
+        """Look at the store and at Configure's circuit, for the app's `/healthz`; nothing is sent to Configure."""
+        return await upkeep.health()
+
+    @verb
     async def purge(self) -> int:
         """Delete expired sign-ins and journeys and return their number. Each start deletes some too."""
         return await upkeep.purge(self._ready.site.clock)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from .forks import reset_after_fork
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 FAILURES = 3
 """Failures in a row that open the circuit."""

@@ -11,7 +11,7 @@ import anyio
 
 from .effects import Effect, Flow
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -53,7 +53,7 @@ from ..ui import DISCONNECT
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 E = TypeVar("E")
 R = TypeVar("R")

@@ -22,7 +22,7 @@ from ..errors import SettingsError
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app, warn_of_fixation
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 COOKIE_LIMIT = 4096
 """Bytes of a cookie that browsers keep (RFC 6265, section 6.1)."""

@@ -32,7 +32,7 @@ from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
 from .statements import Dialect
 
-log = logging.getLogger("configure_auth")
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from .databases import SQLITE, Sqlite
 from .schema import Preparation
 from .sql import sql_stores
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 _held: dict[tuple[str, int], int] = {}
 

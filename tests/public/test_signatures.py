@@ -46,6 +46,7 @@ VERBS = [
     "agent_owner",
     "forget_user",
     "export_user",
+    "health",
     "purge",
     "reseal",
     "button",

@@ -50,6 +50,7 @@ def _a_fastapi_app() -> dict[str, Any]:
 
 GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {
     "docs/login.md": _an_app,
+    "docs/operation.md": _an_app,
     "docs/single-page-apps.md": _a_fastapi_app,
 }
 """By a page's path: a function that returns the names that its first block may use."""

@@ -29,7 +29,7 @@ from ..site import Site, digest
 from ..tokens import validate_token
 from .phones import Phones
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 JOURNEY_LIFETIME = 15 * 60.0
 """Seconds that the link of a journey is valid."""

@@ -23,7 +23,7 @@ from ..site import Site
 from ..tokens import validate_token
 from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 ROUNDS = 3
 """How often a link is read again if another message of the same sender has changed it."""

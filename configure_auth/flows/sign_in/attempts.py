@@ -17,13 +17,13 @@ from ...errors import Code, ConfigureAuthError, LoginRefused, SettingsError, Sig
 from ...events import SignInStarted
 from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
-from ..effects import Emit, Pause, UseStore
+from ..effects import Emit, Observe, Pause, UseStore
 from ..keyed_ids import FORGOTTEN, forgotten_lease
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Site, digest
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 OPEN_LIMIT = 10
 """Attempts that one browser may have open at once; the oldest is deleted. Scripts may have as many beside them."""
@@ -61,9 +61,11 @@ class Outcome:
     user_id: str | None = None
     replay: str | None = field(default=None, repr=False)
     is_stored: bool = False
+    reference: str | None = None
 
     def sealed(self, site: Site, state_hash: str) -> tuple[str, str | None]:
         plain = {"location": self.location, "code": self.code, "sentence": self.sentence, "user_id": self.user_id}
+        plain["reference"] = self.reference
         replay = None if self.replay is None else site.sealer.seal(self.replay, "replay", state_hash)
         return site.sealer.seal(json.dumps(plain), "outcome", state_hash), replay
 
@@ -302,10 +304,13 @@ def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
     """Return the stored outcome of a success; raise that of a failure again."""
     outcome = Outcome.of(site, record)
     if outcome.code is Code.LOGIN_REFUSED and outcome.sentence is not None:
-        raise LoginRefused(outcome.sentence, sign_in=outcome.location)
-    if outcome.code is not None:
-        raise SignInError(outcome.code, "the attempt ended with this code before", next=record.next)
-    return outcome
+        error: SignInError = LoginRefused(outcome.sentence, sign_in=outcome.location)
+    elif outcome.code is not None:
+        error = SignInError(outcome.code, "the attempt ended with this code before", next=record.next)
+    else:
+        return outcome
+    error.reference = outcome.reference or random_reference()
+    raise error
 
 
 async def forget_browser(site: Site, request: Request) -> None:
@@ -352,6 +357,26 @@ async def save_account(
         return stores.accounts.save(account, **conditions, **finishing)
 
     return await UseStore(save)
+
+
+def random_reference() -> str:
+    """Return seven characters that a user can read out: for the page, the log and support, and nothing else."""
+    letters = "".join(secrets.choice("23456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(6))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+async def report_end(intent: Intent, code: Code | None, reference: str, user_id: str | None) -> None:
+    """Log the end of an attempt, one line for each. `code` is None after a success."""
+    spent = await Observe()
+    log.info(
+        "%s %s, reference %s, user %s, %.0f ms at Configure, %.0f ms in the store",
+        intent,
+        "succeeded" if code is None else f"ended: {code}",
+        reference,
+        "unknown" if user_id is None else user_id,
+        spent.configure * 1000,
+        spent.store * 1000,
+    )
 
 
 async def save_outcome(site: Site, record: PendingSignIn, outcome: Outcome) -> None:

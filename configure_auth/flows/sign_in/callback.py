@@ -5,6 +5,7 @@ Shared by the callback of link and login, by `POST /finish` and by Authlib's pro
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -28,12 +29,16 @@ from .attempts import (
     claim_attempt,
     is_marked,
     open_verifier,
+    random_reference,
     random_state,
     recall_outcome,
+    report_end,
     save_attempt,
     save_outcome,
     seal_verifier,
 )
+
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -145,40 +150,53 @@ async def _finish_attempt(
     kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie, user_id: str | None
 ) -> Completed:
     """Check, exchange and store the outcome, whatever it is."""
-    carried = Carried()
+    reference, is_deferred, carried = random_reference(), False, Carried()
+    log.debug("%s %s: claimed", kind.intent, reference)
     try:
         verifier, carried = open_verifier(kind.site, record)
         if returned.redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
         if user_id is None and kind.defers_exchange(is_marked(returned.state, kind, cookie, by_bearer=True)):
-            code = _read_code(kind.site, returned, record)
+            log.debug("%s %s: left to the page that has the user's token", kind.intent, reference)
+            is_deferred, code = True, _read_code(kind.site, returned, record)
             outcome, response = await _defer_exchange(kind, record, code, verifier, carried, cookie)
         elif not kind.check_user(record, user_id):
+            log.debug("%s %s: another tab has signed in, nothing is exchanged", kind.intent, reference)
             outcome, response = _redirect(record.next or kind.after)
         else:
+            log.debug("%s %s: the user is the one who started", kind.intent, reference)
             code = _read_code(kind.site, returned, record)
             outcome, response = await kind.exchange(record, code, verifier, carried)
     except AppResponse:
-        await save_outcome(kind.site, record, Outcome(code=kind.aborted))
-        await Emit(LinkFailed(intent=kind.intent, code=kind.aborted, user_id=record.user_id, **carried.given()))
+        await _fail(kind, record, Outcome(code=kind.aborted, reference=reference), carried)
         raise
     except Exception as error:  # whatever it was, the user gets a page and the attempt an outcome
         failure = as_sign_in_error(error)
         failure.next = failure.next or record.next
+        failure.reference = reference
         refused = failure if isinstance(failure, LoginRefused) else None
-        code_of = Code(failure.code)
         outcome = Outcome(
-            code=code_of,
+            code=Code(failure.code),
             sentence=refused.sentence if refused else None,
             location=refused.sign_in if refused else None,
+            reference=reference,
         )
-        await save_outcome(kind.site, record, outcome)
-        await Emit(LinkFailed(intent=kind.intent, code=code_of, user_id=record.user_id, **carried.given()))
+        await _fail(kind, record, outcome, carried)
         if failure is error:
             raise
         raise failure from error
     await save_outcome(kind.site, record, outcome)
+    if not is_deferred:
+        await report_end(kind.intent, None, reference, outcome.user_id or record.user_id)
     return Completed(record=record, outcome=outcome, response=response)
+
+
+async def _fail(kind: SignInKind, record: PendingSignIn, outcome: Outcome, carried: Carried) -> None:
+    assert outcome.code is not None
+    assert outcome.reference is not None
+    await save_outcome(kind.site, record, outcome)
+    await report_end(kind.intent, outcome.code, outcome.reference, record.user_id)
+    await Emit(LinkFailed(intent=kind.intent, code=outcome.code, user_id=record.user_id, **carried.given()))
 
 
 async def _defer_exchange(

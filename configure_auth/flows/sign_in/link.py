@@ -10,12 +10,13 @@ from ... import ui
 from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
-from ...events import AccountLinked, AccountUnlinked
+from ...events import AccountLinked, AccountUnlinked, LinkFailed
 from ...stores import Saved, StoredAccount
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from ..app import Hook
 from ..destination import with_query
 from ..effects import AskApp, Emit, Shielded, UseStore
+from ..failures import as_sign_in_error
 from ..json_body import read_json_body
 from ..keyed_ids import external_id
 from ..request import Request
@@ -23,7 +24,7 @@ from ..response import Response
 from ..routing import Route, check_fresh, current_user
 from ..site import Site
 from ..tokens import validate_token
-from .attempts import Carried, Outcome, SignInKind, save_account
+from .attempts import Carried, Outcome, SignInKind, random_reference, report_end, save_account
 from .callback import limited
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 
@@ -206,6 +207,22 @@ async def session(feature: AccountLink, request: Request) -> Response:
     if user_id is None:
         raise _signed_out()
     await check_fresh(feature.require_fresh)
+    try:
+        await _connect_by_token(feature, request, user_id)
+    except Exception as error:
+        failure = as_sign_in_error(error)
+        if failure.code != Code.BUSY:
+            failure.reference, code = random_reference(), Code(failure.code)
+            await report_end(LinkKind.intent, code, failure.reference, user_id)
+            await Emit(LinkFailed(intent=LinkKind.intent, code=code, user_id=user_id))
+        if failure is error:
+            raise
+        raise failure from error
+    return Response(status=200, json={"connected": True, "next": feature.home})
+
+
+async def _connect_by_token(feature: AccountLink, request: Request, user_id: str) -> None:
+    site = feature.site
     fields = await read_json_body(request)
     token, made_for = fields.pop("token", None), fields.get("externalId")
     given, token = Secret(token if isinstance(token, str) else ""), None
@@ -219,7 +236,6 @@ async def session(feature: AccountLink, request: Request) -> Response:
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
     await Shielded(feature.sign_in.connect(Connection(user_id, validation.user_id, given, version)))
-    return Response(status=200, json={"connected": True, "next": feature.home})
 
 
 async def element(feature: AccountLink, request: Request) -> Response:

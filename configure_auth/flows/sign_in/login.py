@@ -28,7 +28,7 @@ from .link import check_starter, save_error
 from .pending_logins import claim_pending_login, read_pending_login, save_pending_login
 from .routes import SIGN_IN_ROUTES, SignInFeature
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

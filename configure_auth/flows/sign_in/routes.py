@@ -17,16 +17,17 @@ from urllib.parse import urlencode, urlsplit
 
 from ... import ui
 from ...errors import Code, LoginRefused, SettingsError, SignInError
+from ...events import LinkFailed
 from ..app import AppResponse, Hook
 from ..destination import with_query
-from ..effects import AskApp
+from ..effects import AskApp, Emit
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
-from .attempts import Carried, SignInKind, create_state, decline_start, is_marked
+from .attempts import Carried, SignInKind, create_state, decline_start, is_marked, random_reference, report_end
 from .callback import complete_sign_in, read_callback, read_finish
 
-log: logging.Logger = logging.getLogger("configure_auth")
+log: logging.Logger = logging.getLogger(__name__)
 
 _FINAL = frozenset(
     {
@@ -49,6 +50,11 @@ _OURS = frozenset({"next", "replace", "confirm", "moved"})
 
 _UNTRUSTED_LIMIT = 256
 """Characters of a start's query that are kept for the app: anybody can make rows of them."""
+
+_LOST = frozenset({Code.EXPIRED, Code.COOKIE_MISSING, Code.WRONG_BROWSER, Code.INTERRUPTED})
+_ENDS = {"callback": _LOST | {Code.INVALID_REQUEST}, "finish": _LOST}
+"""Codes by route with which an attempt ends that this request could not claim."""
+
 
 # A name of Flask's or Starlette's; a path begins with a slash, and an absolute URL has one.
 _ENDPOINT = re.compile(r"\w[\w.:-]*")
@@ -139,6 +145,11 @@ class SignInFeature(Feature):
             # Not the end of an attempt: the same request is to come again.
             page = ui.WaitPage(round(error.retry_after or 1), Code.BUSY)
             return Response(status=error.status, page=page, retry_after=error.retry_after)
+        if error.code != Code.BUSY and error.reference is None and route.endpoint != "status":
+            error.reference, code = random_reference(), Code(error.code)
+            await report_end(self.sign_in.intent, code, error.reference, None)
+            if code in _ENDS.get(route.endpoint, ()):
+                await Emit(LinkFailed(intent=self.sign_in.intent, code=code, user_id=None))
         if self.on_error is not None:
             hook = self.on_error
             try:
@@ -356,8 +367,8 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
     refused = error if isinstance(error, LoginRefused) else None
-    words = (refused.sentence, refused.sign_in) if refused else ()
-    page = ui.ErrorPage(code, retry, onward, *words)
+    words = (refused.sentence, refused.sign_in) if refused else (None, None)
+    page = ui.ErrorPage(code, retry, onward, *words, error.reference)
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 
