@@ -367,8 +367,9 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
     refused = error if isinstance(error, LoginRefused) else None
-    words = (refused.sentence, refused.sign_in) if refused else (None, None)
-    page = ui.ErrorPage(code, retry, onward, *words, error.reference)
+    page = ui.ErrorPage(code, retry, onward, reference=error.reference)
+    if refused is not None:
+        page = replace(page, sentence=refused.sentence, sign_in_href=refused.sign_in)
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 
