@@ -4,11 +4,11 @@
 # make test-fast      a part of it, for the minute after an edit
 # make test-all       every test there is, with branch coverage
 # make test-extended  the tests that make test-all runs and make test doesn't
-# make drills         kill -9, a database that restarts, a full disk and a pool of connections, under sign-ins
+# make drills         kill -9, a database that restarts, a full disk and a pool of connections, under sign-ins; and 300
+#                     of them while Configure is slow, on real servers
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
-# make drills         a slow Configure before real servers; takes minutes and wants a quiet machine
 # make docs           the documentation's pages, in docs/_build/html
 # make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
@@ -63,6 +63,7 @@ test-fast: $(VENV)/test.stamp
 
 drills: $(VENV)/test.stamp
 	@$(PYTEST) -n 0 -s -m drill tests/drills
+	@$(BIN)/python -m tests.drills.slow_configure
 
 test-extended: $(VENV)/test.stamp
 	@$(PYTEST) -m extended --hypothesis-profile extended $(if $(COVERAGE),--cov --cov-append --cov-report=)
@@ -72,9 +73,6 @@ test-all: $(VENV)/test.stamp
 	@$(MAKE) test-extended COVERAGE=1
 	@$(MAKE) test-browsers
 	@$(MAKE) coverage
-
-drills: $(VENV)/test.stamp
-	@$(BIN)/python -m drills.slow_configure
 
 docs: $(VENV)/docs.stamp
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

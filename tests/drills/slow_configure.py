@@ -21,9 +21,9 @@ import httpx2
 from configure_auth.sandbox import Sandbox
 
 SERVERS = {
-    "gunicorn": "gunicorn -w 4 -k gthread --threads 8 -b 127.0.0.1:{port} drills.apps:flask_app()",
-    "uvicorn": "uvicorn --factory --port {port} --log-level warning drills.apps:starlette_app",
-    "uvicorn-2": "uvicorn --factory --port {port} --log-level warning --workers 2 drills.apps:starlette_app",
+    "gunicorn": "gunicorn -w 4 -k gthread --threads 8 -b 127.0.0.1:{port} tests.drills.slow_apps:flask_app()",
+    "uvicorn": "uvicorn --factory --port {port} --log-level warning tests.drills.slow_apps:starlette_app",
+    "uvicorn-2": "uvicorn --factory --port {port} --log-level warning --workers 2 tests.drills.slow_apps:starlette_app",
 }
 SLOW = (("POST", "/oauth/token"), ("POST", "/oauth/introspect"), ("GET", "/v1/profile"))
 
@@ -80,7 +80,6 @@ async def drill(sandbox: Sandbox, url: str, people: int, seconds: float) -> None
         await asyncio.gather(*(http.get("/") for _ in range(50)))  # until every worker has loaded the app
         show("another route, idle", await poll(http, 10, asyncio.Event()))
 
-
         turns = asyncio.Semaphore(8)  # what a start costs is none of this drill
 
         async def start(number: int) -> tuple[str, str]:
@@ -122,7 +121,7 @@ def main() -> None:
             keys = {"CONFIGURE_TOKEN_KEYS": "a key of the drill to seal its tokens with", "DRILL_FOLDER": folder}
             environment = {**os.environ, **sandbox.environment(app_url=url), **keys}
             command = [sys.executable, "-m", *SERVERS[server].format(port=port).split()]
-            with subprocess.Popen(command, env=environment) as process:  # noqa: S603  # the servers above
+            with subprocess.Popen(command, env=environment) as process:  # the servers above
                 try:
                     while process.poll() is None:
                         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
