@@ -94,7 +94,8 @@ async def drill(sandbox: Sandbox, url: str, people: int, seconds: float) -> None
         http.cookies.clear()
         for method, path in SLOW:
             sandbox.fault(path, method=method, delay=seconds)
-        began, done, waits = time.monotonic(), asyncio.Event(), []
+        began, done = time.monotonic(), asyncio.Event()
+        waits: list[float] = []
         polling = asyncio.create_task(poll(http, 400, done))
         ends = await asyncio.gather(*(come_back(http, *one, began, waits) for one in started))
         print(f"{people} callbacks after {time.monotonic() - began:.0f} s: {dict(Counter(ends))}")
