@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..client.connect import ConnectResponse
 from ..runtime.verbs import verb
+from ..stores import UserExport
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
 from . import keyed_ids, tokens, upkeep
 from .app import normalize_id, require_id
@@ -103,7 +104,10 @@ class SubjectVerbs(ABC):
 
     @verb
     async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
-        """Return what is stored of a sender, without the token."""
+        """Return what is stored of a sender, without the token.
+
+        None also after a disconnect, of which only a keyed hash and the time are kept.
+        """
         return await senders.export_subject(self._ready.messages, subject_key)
 
 
@@ -142,8 +146,11 @@ class UserVerbs(SubjectVerbs):
         return await tokens.forget_user(self._ready.site, require_id(user_id))
 
     @verb
-    async def export_user(self, user_id: UserId) -> tuple[LinkedAccount, ...]:
-        """Return everything stored of a user, without the tokens."""
+    async def export_user(self, user_id: UserId) -> UserExport:
+        """Return everything stored of a user, without what is sealed: connections, claimed agents, recent sign-ins.
+
+        `external_id` isn't stored, and `dataclasses.asdict` makes a mapping of it.
+        """
         return await tokens.export_user(self._ready.site, require_id(user_id))
 
     @verb

@@ -30,6 +30,7 @@ __all__ = [
     "StoredAccount",
     "StoredSubject",
     "Stores",
+    "UserExport",
 ]
 
 OUTCOME_TTL = 120.0
@@ -138,6 +139,21 @@ class Ended:
     now: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserExport:
+    """What is stored of a user of the app, without what is sealed.
+
+    Attributes:
+        accounts: the connections, with `token` empty.
+        agents: the agents that the user has claimed.
+        sign_ins: attempts of the last 17 minutes, with `verifier`, `code`, `outcome` and `replay` None.
+    """
+
+    accounts: tuple[StoredAccount, ...]
+    agents: tuple[str, ...]
+    sign_ins: tuple[PendingSignIn, ...]
+
+
 class StateStore(Protocol):
     """The open and the ended attempts, by the hash of their state."""
 
@@ -159,6 +175,9 @@ class StateStore(Protocol):
 
     def forget(self, agent: str, user_id: str) -> None:
         """Delete every attempt of a local user."""
+
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        """The attempts of a local user, the oldest first."""
 
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         """Wipe the `replay` of every ended attempt of a browser."""

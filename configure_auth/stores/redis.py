@@ -142,6 +142,17 @@ for place = 3, #ARGV do
 end
 """
 
+_OF_USER = """
+local found = {}
+for place = 3, #ARGV do
+  for _, state_hash in ipairs(redis.call('ZRANGE', user_key(ARGV[1], ARGV[2], ARGV[place]), 0, -1)) do
+    local record = redis.call('HGETALL', state_key(state_hash))
+    if #record > 0 then table.insert(found, record) end
+  end
+end
+return found
+"""
+
 _FORGET_REPLAYS = """
 for _, state_hash in ipairs(redis.call('ZRANGE', browser_key(unpack(ARGV)), 0, -1)) do
   redis.call('DEL', prefix .. 'replay:' .. state_hash)
@@ -187,6 +198,9 @@ class RedisStates:
 
     def forget(self, agent: str, user_id: str) -> None:
         return self._does(_FORGET_USER, _nothing, agent, user_id, *self._names(user_id))
+
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        return self._does(_OF_USER, _records, agent, user_id, *self._names(user_id))
 
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         return self._does(_FORGET_REPLAYS, _nothing, agent, browser_hash)
@@ -321,6 +335,11 @@ def _record(found: list[Any] | None) -> PendingSignIn | None:
     record |= {name: float(since[name]) for name in ("claimed_at", "finished_at") if name in since}
     record |= {name: since[name] for name in ("outcome", "user_id") if name in since}
     return PendingSignIn(**record | {"replay": since.get("replay") or None})
+
+
+def _records(found: list[list[Any]]) -> tuple[PendingSignIn, ...]:
+    records = (record for one in found if (record := _record(one)) is not None)
+    return tuple(sorted(records, key=lambda record: record.created_at))
 
 
 def _nothing(_answer: object = None) -> None:

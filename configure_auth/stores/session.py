@@ -64,6 +64,9 @@ class SessionStates:
     def forget(self, agent: str, user_id: str) -> None:
         """Nothing of a user is kept."""
 
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        return ()
+
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         """Nothing is kept of what has ended."""
 

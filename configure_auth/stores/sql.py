@@ -138,6 +138,9 @@ class SqlStates(_SqlStore):
     claim = _statement("write", protocols.StateStore.claim, sql.CLAIM_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
     read = _statement("read", protocols.StateStore.read, sql.READ_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
     forget = _statement("erase", protocols.StateStore.forget, sql.FORGET_ATTEMPTS, _nothing)
+    of_user = _statement(
+        "read", protocols.StateStore.of_user, sql.ATTEMPTS_OF_USER, lambda rows: _records(PendingSignIn, rows)
+    )
     forget_replays = _statement("write", protocols.StateStore.forget_replays, sql.FORGET_REPLAYS, _nothing)
 
     @_writes

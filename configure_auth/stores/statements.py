@@ -61,6 +61,8 @@ FINISH_ATTEMPT = """UPDATE configure_states SET outcome = :outcome, finished_at 
     replay_until = :replay_until, user_id = coalesce(:user_id, user_id)
     WHERE state_hash = :state_hash AND claimed_at IS NOT NULL"""
 FORGET_ATTEMPTS = "DELETE FROM configure_states WHERE agent = :agent AND user_id = :user_id"
+ATTEMPTS_OF_USER = f"""SELECT {_ATTEMPT} FROM configure_states
+    WHERE agent = :agent AND user_id = :user_id ORDER BY created_at"""
 FORGET_REPLAYS = """UPDATE configure_states SET replay = NULL, replay_until = NULL
     WHERE browser_hash = :browser_hash AND agent = :agent AND replay IS NOT NULL"""
 # In the order of an index. Rows that another transaction deletes are left to it: there is nothing to wait for.

@@ -256,3 +256,28 @@ def test_a_whole_number_is_a_user_id_too(make_web: MakeWeb) -> None:
         browser.login(ADA)
 
         assert (browser.account() or {})["user_id"] == "7"
+
+
+def test_export_has_all_that_is_stored_of_a_user(make_web: MakeWeb) -> None:
+    web = make_web(claims={})
+    with web.browser() as browser, linked(web, "u2", BOB):
+        browser.sign_in_locally("u1")
+        browser.link(ADA)
+        browser.start("link", "?next=/settings?tab=7")
+        token = browser.post("/agents/a1").json()["token"]
+        own = {"sec-fetch-site": "same-origin"}
+        browser.http.post("/api/v1/agents/claim", json={"claimToken": token}, headers=own).raise_for_status()
+
+        found = browser.get("/export/u1").json()
+
+        (account,) = found["accounts"]
+        assert (account["configure_user_id"], account["token"]) == (configure_id(web, ADA), "")
+        assert {"expires_at", "linked_at", "refresh_sends", "needs_reconnect"} <= account.keys()
+        assert found["agents"] == ["a1"]
+        assert [one["next"] for one in found["sign_ins"]] == [None, "/settings?tab=7"]
+        sealed = {one[name] for one in found["sign_ins"] for name in ("verifier", "code", "outcome", "replay")}
+        assert sealed == {None}
+
+        browser.post("/forget/u1")
+        assert not any(browser.get("/export/u1").json().values())
+        assert browser.get("/export/u2").json()["accounts"]

@@ -20,6 +20,7 @@ from configure_auth.flask.provider import register_oauth as register_on_flask
 from configure_auth.starlette import ConfigureAuth as OnStarlette
 from configure_auth.starlette.provider import OAuthProvider as ProviderOnStarlette
 from configure_auth.starlette.provider import register_oauth as register_on_starlette
+from configure_auth.stores import UserExport
 from configure_auth.values import SignInGrant
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         assert_type(configure_auth.profile().read(sections=("identity",)), ProfileResponse)
         assert_type(configure_auth.unlink(), tuple[LinkedAccount, ...])
         assert_type(configure_auth.forget_user("u1"), bool)
-        assert_type(configure_auth.export_user("u1"), tuple[LinkedAccount, ...])
+        assert_type(configure_auth.export_user("u1"), UserExport)
         assert_type(configure_auth.button(), Markup)
         assert_type(configure_auth.client, Configure)
         assert_type(register_on_flask(registry, settings), ProviderOnFlask)
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         assert_type(await (await configure_auth.profile(request)).read(), ProfileResponse)
         assert_type(await configure_auth.unlink(request), tuple[LinkedAccount, ...])
         assert_type(await configure_auth.forget_user("u1"), bool)
-        assert_type(await configure_auth.export_user("u1"), tuple[LinkedAccount, ...])
+        assert_type(await configure_auth.export_user("u1"), UserExport)
         assert_type(await configure_auth.button(request), Markup)
         assert_type(configure_auth.client, AsyncConfigure)
         assert_type(register_on_starlette(registry, settings), ProviderOnStarlette)

@@ -209,6 +209,16 @@ class ForgetsForAllAgents(MemoryStates):
             super().forget(one, user_id)
 
 
+class ExportsOthers(MemoryStates):
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        return tuple(one for one in self._records.values() if one.user_id == user_id)
+
+
+class ExportsStartersOnly(MemoryStates):
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        return tuple(one for one in super().of_user(agent, user_id) if one.claimed_at is None)
+
+
 class KeepsReplays(MemoryStates):
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         """Nothing."""
@@ -730,6 +740,8 @@ _STATES: dict[type[MemoryStates], tuple[str, ...]] = {
     NewestGoes: ("the_oldest_open_attempts_of_a_browser_go",),
     ForgetsOnlyStarters: ("the_attempts_of_a_user_are_forgotten",),
     ForgetsForAllAgents: ("the_attempts_of_nobody_else_are_forgotten",),
+    ExportsOthers: ("the_attempts_of_a_user_are_listed",),
+    ExportsStartersOnly: ("the_attempts_of_a_user_are_listed",),
     KeepsReplays: ("the_replays_of_a_browser_are_forgotten",),
     ForgetsReplaysOfAllBrowsers: ("the_replays_of_a_browser_are_forgotten",),
     ForgetsOutcomesWithReplays: ("the_replays_of_a_browser_are_forgotten",),

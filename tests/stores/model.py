@@ -84,6 +84,11 @@ class MemoryStates:
             del self._records[record.state_hash]
 
     @_alone
+    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
+        mine = (one for one in self._records.values() if (one.agent, one.user_id) == (agent, user_id))
+        return tuple(sorted(mine, key=lambda one: one.created_at))
+
+    @_alone
     def forget_replays(self, agent: str, browser_hash: str) -> None:
         for key, record in self._records.items():
             if (record.agent, record.browser_hash) == (agent, browser_hash):

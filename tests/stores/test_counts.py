@@ -111,7 +111,7 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
         auth.register_agent("before")
         verbs: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {
             "account": (auth.account, (1, 1)),
-            "export_user": (lambda: auth.export_user("u1"), (1, 1)),
+            "export_user": (lambda: auth.export_user("u1"), (3, 3)),
             "external_id": (lambda: auth.external_id_for("u1"), (1, 1)),
             "external_id, first": (lambda: auth.external_id_for("u2"), (2, 2)),
             "unlink": (lambda: auth.unlink_for("u1"), (1, 2)),

@@ -118,6 +118,10 @@ def build(
     def forget(user_id: str) -> Any:
         return jsonify(forgotten=configure_auth.forget_user(user_id))
 
+    @app.get("/export/<user_id>")
+    def export(user_id: str) -> Any:
+        return jsonify(asdict(configure_auth.export_user(user_id)))
+
     if options.guard:
         _guard(app)
     if options.customise is not None:

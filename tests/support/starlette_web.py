@@ -88,6 +88,9 @@ def build(
     async def forget(request: Request) -> Response:
         return JSONResponse({"forgotten": await configure_auth.forget_user(request.path_params["user_id"])})
 
+    async def export(request: Request) -> Response:
+        return JSONResponse(asdict(await configure_auth.export_user(request.path_params["user_id"])))
+
     async def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, ConfigureError)
         return JSONResponse({"code": error.code, "suggested_action": error.suggested_action}, status_code=502)
@@ -127,6 +130,7 @@ def build(
         Route("/token", token),
         Route("/unlink", unlink, methods=["POST"]),
         Route("/forget/{user_id}", forget, methods=["POST"]),
+        Route("/export/{user_id}", export),
         Route("/journey", journey, methods=["POST"]),
         Route("/message", message, methods=["POST"]),
         Route("/subject/unlink", unlink_subject, methods=["POST"]),

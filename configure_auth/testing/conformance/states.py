@@ -241,6 +241,17 @@ class StateConformance(Conformance):
 
         assert [_read(kept, record) for record in records] == records
 
+    def test_the_attempts_of_a_user_are_listed(self, kept: Stores) -> None:
+        # They started it signed in, or ended as that user.
+        late, ended = attempt("s1", user_id="u1", created_at=NOW + 1), attempt("s2")
+        for record in (late, ended, attempt("s3", user_id="u2"), attempt("s4", user_id="u1", agent="b")):
+            _put(kept, record)
+        _claim(kept, ended)
+        _finish(kept, ended, user_id="u1")
+
+        assert kept.states.of_user("a", "u1") == (_read(kept, ended), _read(kept, late))
+        assert kept.states.of_user("a", "u3") == ()
+
     def test_the_replays_of_a_browser_are_forgotten(self, kept: Stores) -> None:
         mine, open_one = attempt("s1"), attempt("s2")
         others = attempt("s3", browser_hash=hashed("another browser")), attempt("s4", agent="b")
