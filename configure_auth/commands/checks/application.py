@@ -99,6 +99,7 @@ class Application:
         tables: those of the app's database that may contain its users.
         users: how `tables` were found: named by an option, searched, or not searchable in this app.
         request: requests a page of the app.
+        taken_by: names the handler that the app has in front of ours for a path; None where ours is the first.
     """
 
     framework: Framework
@@ -108,6 +109,7 @@ class Application:
     tables: tuple[Table, ...]
     users: Literal["named", "found", "unseen"]
     request: Request = field(repr=False)
+    taken_by: Callable[[str], str | None] = lambda path: None
 
 
 _TABLE_NAMES = frozenset(

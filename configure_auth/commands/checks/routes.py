@@ -75,6 +75,11 @@ def _judge(
 ) -> Finding:
     if is_ours:
         return passed(f"{path} is reachable")
+    if (handler := application.taken_by(path)) is not None:
+        return failed(
+            f"{path} never reaches our routes: {handler} comes before them",
+            "register our routes first, above whatever takes every path",
+        )
     if isinstance(response, NoResponse):
         return _failing(application, f"no response from {path}: {response.why}", path)
     if response.status >= 500:

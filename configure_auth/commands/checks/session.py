@@ -37,8 +37,9 @@ async def secret_key(deployment: Deployment, application: Application) -> Findin
 async def _session(deployment: Deployment, application: Application) -> Session | Finding:
     """Return the app's session, or why there is none to judge."""
     assert deployment.features is not None
-    if not deployment.features.site.session:
-        return skipped("the app has no session: session=False")
+    wanted = deployment.features.site.session
+    if wanted is False or (wanted is None and application.session is None):
+        return skipped("the app has no session: session=False" if wanted is False else "found no session of the app's")
     if application.session is not None:
         return application.session
     # Another middleware may provide one: our own routes tell.

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.lowlevel
+from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.routing import Mount
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...flows import Site
@@ -66,7 +67,20 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
         tables=() if table is None else (table,),
         users="unseen" if users is None else "named",
         request=request,
+        taken_by=lambda path: _taken_by(around, _scope(home, inner, "GET", path, {}), site),
     )
+
+
+def _taken_by(around: Iterable[object], scope: Scope, site: Site) -> str | None:
+    """Name the route that takes a request before ours does, such as `StaticFiles` at "/" or a `/{path:path}`."""
+    outermost = next((one for one in around if isinstance(one, Starlette)), None)
+    for route in () if outermost is None else outermost.routes:
+        if any(owner._site is site for owner, _around in owners_in(route)):
+            return None
+        if route.matches({**scope})[0] is Match.FULL:
+            inside = f" ({type(route.app).__name__})" if isinstance(route, Mount) else ""
+            return f"the {type(route).__name__} at {getattr(route, 'path', None) or '/'}{inside}"
+    return None
 
 
 def _session(around: Iterable[object]) -> Session | None:
@@ -110,9 +124,26 @@ def _flag(part: str) -> tuple[str, str]:
 async def _request(
     app: ASGIApp, home: str, inner: str, method: str, path: str, headers: Mapping[str, str]
 ) -> Response | NoResponse:
+    scope = _scope(home, inner, method, path, headers)
+    why = f"it took more than {_TIMEOUT:g} s"
+    with anyio.move_on_after(_TIMEOUT) as deadline:
+        client = _Client(deadline)
+        try:
+            await app(scope, client.receive, client.send)
+            why = "it ended without a response"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # pages of the app may raise anything
+            why = f"it raised {type(error).__name__}"
+    if client.status is None:
+        return NoResponse(why)
+    return Response(
+        status=client.status, headers=tuple(client.headers), body=client.body, has_session="session" in scope
+    )
+
+
+def _scope(home: str, inner: str, method: str, path: str, headers: Mapping[str, str]) -> Scope:
     url, (plain, _, query) = urlsplit(home), path.partition("?")
     sent = {"host": url.netloc, **headers}
-    scope: Scope = {
+    return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -127,19 +158,6 @@ async def _request(
         "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),
         "state": {},
     }
-    why = f"it took more than {_TIMEOUT:g} s"
-    with anyio.move_on_after(_TIMEOUT) as deadline:
-        client = _Client(deadline)
-        try:
-            await app(scope, client.receive, client.send)
-            why = "it ended without a response"
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # pages of the app may raise anything
-            why = f"it raised {type(error).__name__}"
-    if client.status is None:
-        return NoResponse(why)
-    return Response(
-        status=client.status, headers=tuple(client.headers), body=client.body, has_session="session" in scope
-    )
 
 
 class _Client:
