@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from . import flows
@@ -18,7 +16,7 @@ from .options import SenderOptions, feature_builder
 from .runtime.verbs import Awaited, Blocking
 from .settings import Settings
 from .stores import Stores
-from .stores.opening import StoreSource, chosen, open_stores
+from .stores.opening import StoreSource
 
 
 class _Agent(SubjectVerbs):
@@ -40,14 +38,7 @@ class _Agent(SubjectVerbs):
         site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings)
         messages = feature_builder(Messages, type(self).__name__, SenderOptions, options)(site=site)
         self._registered = Features(site, {"messages": messages})
-        self._stores: Stores = open_stores(
-            *chosen(store, None, settings),
-            agent=settings.agent or "",
-            fingerprints=site.fingerprints,
-            folder=Path.cwd(),
-            awaited=self._awaited,
-            local=settings.is_local,
-        )
+        self._stores: Stores = site.open_stores(store, None, Path.cwd(), awaited=self._awaited)
         self._connect(on_event or _nothing)
 
     @property
@@ -104,9 +95,7 @@ class MessageAgent(_Agent, Blocking):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -130,16 +119,12 @@ class AsyncMessageAgent(_Agent, Awaited):
         try:
             await self.client.aclose()
         finally:
-            closed = self._stores.close()
-            if inspect.isawaitable(closed):
-                await closed
+            await self._stores.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
 

@@ -36,7 +36,7 @@ from ..runtime.circuit import Circuit
 from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
+from ..stores.opening import StateSource, StoreSource, chosen, make_tables
 from ..ui import DISCONNECT
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import (
@@ -523,15 +523,7 @@ class ConfigureAuth(UserVerbs, Blocking):
 
     def _open(self, app: Flask, site: flows.Site) -> Stores:
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
-            return open_stores(
-                *chosen(self._store, self._states, site.settings),
-                agent=site.settings.agent or "",
-                fingerprints=site.fingerprints,
-                folder=Path(app.instance_path),
-                awaited=False,
-                local=site.settings.is_local,
-                names=site.index_names,
-            )
+            return site.open_stores(self._store, self._states, Path(app.instance_path), awaited=False)
 
 
 class _Blueprint(Blueprint):

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
 from ..runtime.circuit import Circuit
 from ..settings import Settings, is_loopback
+from ..stores import Stores
+from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..stores.sealing import Sealer
 from ..values import STATE_LIFETIME, Secret
 from .app import Hook
@@ -152,6 +155,20 @@ class Site:
     def fingerprints(self) -> tuple[str, ...]:
         """Fingerprints of the keys; none where no key is set yet."""
         return self.sealer.fingerprints if self.keys else ()
+
+    def open_stores(
+        self, store: StoreSource | None, states: StateSource | None, folder: Path, *, awaited: bool
+    ) -> Stores:
+        """Open what the app named, or else the settings; arguments and errors as for `stores.opening.open_stores`."""
+        return open_stores(
+            *chosen(store, states, self.settings),
+            agent=self.settings.agent or "",
+            fingerprints=self.fingerprints,
+            folder=folder,
+            awaited=awaited,
+            local=self.settings.is_local,
+            names=self.index_names,
+        )
 
     def index_names(self, user_id: str) -> tuple[str, ...]:
         """Return the keyed hashes of a user id, the first key's first: what a store may name records by."""

@@ -48,7 +48,7 @@ from ..runtime.loops import is_cancelled
 from ..runtime.verbs import Awaited
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
-from ..stores.opening import StateSource, StoreSource, chosen, make_tables, open_stores
+from ..stores.opening import StateSource, StoreSource, chosen, make_tables
 from ..ui import DISCONNECT
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
@@ -139,15 +139,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         self, settings: Settings, options: flows.AppOptions, store: StoreSource | None, states: StateSource | None
     ) -> _Opened:
         site = options.site(settings)
-        stores: Stores = open_stores(
-            *chosen(store, states, settings),
-            agent=settings.agent or "",
-            fingerprints=site.fingerprints,
-            folder=Path.cwd(),
-            awaited=True,
-            local=settings.is_local,
-            names=site.index_names,
-        )
+        stores = site.open_stores(store, states, Path.cwd(), awaited=True)
         tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         features = {name: self._build(name, site) for name in self._builders}
         return _Opened(site, AsyncConfigure(settings), stores, tables, features, options.circuit())
@@ -366,9 +358,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         try:
             await opened.client.aclose()
         finally:
-            closed = opened.stores.close()
-            if inspect.isawaitable(closed):
-                await closed
+            await opened.stores.aclose()
 
     def _locate(self, app: object) -> None:
         """Find the paths of our routes in an app, where its routers may have prefixes."""

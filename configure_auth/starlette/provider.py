@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,9 +87,8 @@ class OAuthProvider:
         try:
             await self._client.aclose()
         finally:
-            closed = None if self._stores is None else self._stores.close()
-            if inspect.isawaitable(closed):
-                await closed
+            if self._stores is not None:
+                await self._stores.aclose()
 
     async def _run(self, request: Request | None, flow: Flow[T]) -> T:
         with provider.in_authlib_terms(), closing(flow):  # closed, for there may be no session to run it with

@@ -160,9 +160,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         configure_auth.Configured  # type: ignore[attr-defined]  # noqa: B018  # that is what is tested
 
 
-@pytest.mark.parametrize(
-    "module", ["errors", "events", "values", "flask", "starlette", "flows", "stores", "sandbox", "testing"]
-)
+@pytest.mark.parametrize("module", ["errors", "values", "flask", "starlette", "flows", "stores", "sandbox", "testing"])
 def test_every_name_in_a_modules_all_is_there(module: str) -> None:
     __import__(f"configure_auth.{module}")
     found = sys.modules[f"configure_auth.{module}"]
