@@ -1,23 +1,16 @@
-"""The one module that touches Authlib, which has no types: its parts that do no I/O, with types around them."""
+"""The parts of Authlib that make the messages of OAuth, with types around them. The registry's are `oauth_registry`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.integrations.base_client import OAuthError
 from authlib.oauth2.auth import encode_client_secret_basic
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
-from authlib.oauth2.rfc6749.wrappers import OAuth2Token
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from authlib.oidc.core import UserInfo
 
-from ..errors import Code, SignInError
-from ..values import Identity, Secret, TokenGrant
-
-MapProfile: TypeAlias = Callable[[Identity], Mapping[str, Any]]
-"""Makes the claims of `token["userinfo"]` from an identity, for apps that want others."""
+from ..values import Secret
 
 
 def authorization_url(
@@ -86,71 +79,3 @@ def basic_authorization(client_id: str, client_secret: Secret) -> str:
 def code_challenge(verifier: str) -> str:
     """The S256 challenge of a code verifier (RFC 7636 section 4.2)."""
     return cast(str, create_s256_code_challenge(verifier))
-
-
-class ConfigureOAuthError(SignInError, OAuthError):  # type: ignore[misc]  # OAuthError is untyped
-    """A sign-in that failed, for code that catches Authlib's `OAuthError`; `error` is our stable code."""
-
-    def __init__(self, cause: SignInError) -> None:
-        SignInError.__init__(self, Code(cause.code), str(cause), next=cause.next, retry_after=cause.retry_after)
-        self.error: str = Code(cause.code).value
-        self.description: str = str(cause)
-        self.uri: str | None = None
-        # As Authlib's own print themselves; its constructor took the sentence for the code.
-        self.args: tuple[Any, ...] = (f"{self.error}: {self.description}",)
-
-
-class ConfigureToken(OAuth2Token):  # type: ignore[misc]  # OAuth2Token is untyped
-    """Authlib's token, a dict, that doesn't print what it holds."""
-
-    def __repr__(self) -> str:
-        return f"<ConfigureToken with {', '.join(sorted(self))}>"
-
-    __str__ = __repr__
-
-
-def token_of(identity: Identity | None, grant: TokenGrant, map_profile: MapProfile | None) -> ConfigureToken:
-    """A grant in the form that Authlib's users know, with `token["userinfo"]` after a sign-in."""
-    token = {
-        "access_token": grant.access_token.reveal(),
-        "token_type": "Bearer",
-        "scope": " ".join(grant.scopes),
-        "refresh_token": grant.refresh_token.reveal() if grant.refresh_token else None,
-        "expires_at": int(grant.expires_at.timestamp()) if grant.expires_at else None,
-        "userinfo": None if identity is None else userinfo_of(identity, map_profile),
-    }
-    return ConfigureToken({name: value for name, value in token.items() if value is not None})
-
-
-def userinfo_of(identity: Identity, map_profile: MapProfile | None) -> Any:
-    """OpenID's claims for an identity, those that there are. The phone's last four digits are no `phone_number`."""
-    if map_profile is not None:
-        return UserInfo(map_profile(identity))
-    claims = {
-        "sub": identity.user_id,
-        "name": identity.name,
-        "email": identity.email,
-        "email_verified": identity.email_verified if identity.email else None,
-        "configure_phone_last4": identity.phone_last4,
-    }
-    return UserInfo({name: value for name, value in claims.items() if value is not None})
-
-
-class _Registration:
-    """What Authlib's registry calls to make a client: it gets the one that we made already."""
-
-    OAUTH_APP_CONFIG = None
-
-    def __init__(self, client: object) -> None:
-        self._client = client
-
-    def __call__(self, framework: object, name: str, **config: object) -> object:
-        return self._client
-
-
-def register(oauth: Any, name: str, client: object) -> None:
-    """Put a client of ours into an Authlib registry, beside those that Authlib makes.
-
-    Only the class is handed over: the registry swallows unknown options, and keeps what it knows in plain sight.
-    """
-    oauth.register(name, client_cls=_Registration(client))

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from flask import Flask, Response, current_app, session
 
 from ..client.client import Configure
-from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.oauth_registry import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..flows import Clock, Flow, Performer, run
 from ..flows.sign_in import provider
 from ..runtime.circuit import Circuit

@@ -12,7 +12,6 @@ from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callback
 from .request import Request
 from .response import Response
 from .routing import METHODS, Feature, Route, current_user, serve
-from .sign_in import provider
 from .sign_in.attempts import forget_browser
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import LOGIN_ROUTES, Login, OAuthOptions
@@ -61,7 +60,6 @@ __all__ = [
     "forget_browser",
     "name_taken",
     "open_token",
-    "provider",
     "purge",
     "register_callbacks",
     "register_paths",

@@ -1,5 +1,7 @@
 """Configure in a Starlette or FastAPI app: the account-link and login routes, the button, and the Authlib provider."""
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import starlette as _starlette  # noqa: F401
 except ImportError as _error:  # the one place that says what to install
@@ -7,7 +9,18 @@ except ImportError as _error:  # the one place that says what to install
 
 from .bearer import BearerUser
 from .extension import ConfigureAuth
-from .provider import register_oauth
 from .users import authenticated_user, session_user
+
+if TYPE_CHECKING:
+    from .provider import register_oauth
+else:
+    # On first use: Authlib's OpenID Connect takes its time to import.
+    def __getattr__(name: str) -> Any:
+        if name != "register_oauth":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .provider import register_oauth
+
+        return register_oauth
+
 
 __all__ = ["BearerUser", "ConfigureAuth", "authenticated_user", "register_oauth", "session_user"]

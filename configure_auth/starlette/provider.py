@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..client.client import AsyncConfigure
-from ..client.oauth_messages import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.oauth_registry import ConfigureToken, MapProfile, register, token_of, userinfo_of
 from ..flows import AsyncPerformer, Clock, Flow, arun
 from ..flows.sign_in import provider
 from ..runtime.circuit import Circuit

@@ -12,7 +12,7 @@ from flask import Flask
 from starlette.requests import Request
 
 from configure_auth import ConfigureAuthError, Settings, SettingsError, SignInError
-from configure_auth.client.oauth_messages import ConfigureOAuthError
+from configure_auth.client.oauth_registry import ConfigureOAuthError
 from configure_auth.errors import Code
 from configure_auth.flask import register_oauth as on_flask
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME

@@ -13,7 +13,7 @@ from authlib.oauth2.rfc6749 import OAuth2Token
 from authlib.oidc.core import UserInfo
 
 from configure_auth import Identity
-from configure_auth.client.oauth_messages import ConfigureOAuthError
+from configure_auth.client.oauth_registry import ConfigureOAuthError
 
 from ..support.reading import api_calls, no_calls
 from ..support.web import query_of

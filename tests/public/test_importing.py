@@ -207,3 +207,12 @@ def test_the_wheel_announces_the_plugin_the_command_and_no_tests(wheel: zipfile.
     assert "[pytest11]\nconfigure_auth = configure_auth.testing" in announced
     assert "[flask.commands]\nconfigure = configure_auth.commands.flask:configure" in announced
     assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"configure_auth"}
+
+
+@pytest.mark.parametrize("framework", ["flask", "starlette"])
+def test_authlibs_openid_connect_is_imported_for_register_oauth_alone(framework: str) -> None:
+    names = "{'joserfc', 'authlib.oidc'} & set(sys.modules)"
+    program = f"import sys, configure_auth.{framework} as ours; print(*{names}); "
+    ended = python("-c", program + "ours.register_oauth; print('authlib.oidc' in sys.modules)")
+
+    assert ended.stdout.split("\n")[:2] == ["", "True"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ...client.oauth import refresh_tokens
-from ...client.oauth_messages import ConfigureOAuthError
+from ...client.oauth_registry import ConfigureOAuthError
 from ...errors import Code, SignInError
 from ...settings import Settings, require_origin
 from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
