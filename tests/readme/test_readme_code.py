@@ -271,6 +271,7 @@ def test_a_guard_lets_the_login_through(flask_app: Flask, namespace: Namespace, 
     } == {
         "configure_login.sign_in",
         "configure_login.callback",
+        "configure_login.token",
     }
     browser = flask_app.test_client()
     assert browser.get("/who").location == "/sign-in"
