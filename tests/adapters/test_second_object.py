@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
 from configure_auth import Settings, SettingsError
+from configure_auth.fastapi import ConfigureAuth as OnFastAPI
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as OnStarlette
@@ -94,6 +95,25 @@ def test_starlette_refuses_second_under_taken_name(settings: Settings, framework
             assert (refused.status_code, refused.json()["error"]) == (500, "misconfigured")
             assert (await client.get("/third/status")).status_code == 200
         for made in (one, other, third):
+            await made.aclose()
+
+    anyio.run(main)
+
+
+def test_fastapi_refuses_second_under_taken_name(settings: Settings) -> None:
+    async def main() -> None:
+        app = FastAPI()
+        users = [OnFastAPI(settings, store="memory://", user=lambda: "ada", user_id=str) for _ in range(2)]
+        for made, path in zip(users, ("/configure", "/other"), strict=True):
+            app.include_router(made.account_link(path=path))
+
+        with pytest.raises(SettingsError, match=r"another ConfigureAuth .*name=\.\.\."):
+            async with users[1].lifespan(app):
+                pass
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=URL) as client:
+            refused = await client.get("/other/status", headers={"accept": "application/json"})
+        assert (refused.status_code, refused.json()["error"]) == (500, "misconfigured")
+        for made in users:
             await made.aclose()
 
     anyio.run(main)
