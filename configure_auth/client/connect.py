@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast, get_args
 
 from ..runtime.verbs import verb
 from ..settings import Settings
@@ -17,7 +17,7 @@ from .wire import ResponseBody, invalid, require_text
 ConnectStatus: TypeAlias = Literal["authorization_required", "connect_app", "permission_needed", "import_ready"]
 """What the link is for: a sign-in, a connector, a permission, or an import."""
 
-_STATUSES = ("authorization_required", "connect_app", "permission_needed", "import_ready")
+_STATUSES: tuple[str, ...] = get_args(ConnectStatus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from .call import Call
 from .commit_content import require_multiline_text
 from .profile_session import ProfileCalls, ProfileSession
 from .texts import first, found, names, objects, whole
-from .wire import ResponseBody, api_call, form, invalid, require_text
+from .wire import ResponseBody, api_call, form, invalid, is_number, require_text
 
 T = TypeVar("T")
 
@@ -345,8 +345,7 @@ def _memory(fields: Mapping[str, Any]) -> Memory:
 
 
 def _number(value: Any) -> float | None:
-    # An integer of hundreds of digits is no float.
-    return float(value) if isinstance(value, int | float) and type(value) is not bool and abs(value) < 2**53 else None
+    return float(value) if is_number(value) else None
 
 
 def _day(name: str, value: Date | str | None) -> str | None:

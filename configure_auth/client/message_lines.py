@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from ..runtime.verbs import verb
 from .call import Call
@@ -18,7 +18,7 @@ LineStatus = Literal["active", "revoked"]
 """Whether a message line is in use."""
 
 _PATH = "/v1/auth/sign-in/message-lines"
-_STATUSES = ("active", "revoked")
+_STATUSES: tuple[str, ...] = get_args(LineStatus)
 _SEPARATORS = re.compile(r"[ \u00a0().-]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LAST4 = re.compile(r"[0-9]{4}")

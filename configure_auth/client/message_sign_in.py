@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from ..runtime.verbs import verb
 from ..settings import Settings
@@ -29,7 +29,7 @@ from .wire import (
 Reason = Literal["signin", "reconnect", "permissions"]
 """Why a sender gets a link."""
 
-_REASONS = ("signin", "reconnect", "permissions")
+_REASONS: tuple[str, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

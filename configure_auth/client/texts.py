@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from .wire import is_text
+
 _CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Letters that turn the text around them; names in right-to-left scripts need none of them.
 _OVERRIDES = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
@@ -18,7 +19,7 @@ _LONGEST_READ = 64 * 1024
 def line(value: Any) -> str | None:
     """The first 256 characters of a text without line breaks; one with control characters is dropped."""
     text = _string(value)
-    return None if text is None or _CONTROL.search(text) else _shown(text, _LONGEST_LINE)
+    return _shown(text, _LONGEST_LINE) if is_text(text, _LONGEST_READ) else None
 
 
 def paragraph(value: Any) -> str | None:

@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeGuard, TypeVar, cast
 from urllib.parse import quote_plus
 
 from ..errors import ApiCode, ConfigureError
@@ -60,7 +60,7 @@ def require_token(name: str, value: str | Secret, limit: int = TOKEN_LIMIT) -> N
 
 def require_text(name: str, value: object, limit: int = 2048) -> None:
     """Refuse, before anything is sent, a value that is no text or has control characters in it."""
-    if not isinstance(value, str) or not value.strip() or len(value) > limit or _CONTROL.search(value):
+    if not is_text(value, limit) or not value.strip():
         raise invalid(f"{name} must be a string of 1 to {limit} characters without control characters")
 
 
@@ -195,7 +195,7 @@ class ResponseBody:
 
     def text(self, name: str, limit: int = 255) -> str | None:
         """A string of at most `limit` characters without control characters."""
-        return cast(str | None, self._fitting(name, lambda value: _is_text(value, limit)))
+        return cast(str | None, self._fitting(name, lambda value: is_text(value, limit)))
 
     def required_text(self, name: str, limit: int = 255) -> str:
         """`text`, which must be there."""
@@ -228,12 +228,12 @@ class ResponseBody:
 
     def number(self, name: str, least: float = 0, most: float = math.inf) -> float | None:
         """A finite number within bounds; not a boolean, not a string of digits."""
-        value = self._fitting(name, lambda value: _is_number(value) and least <= value <= most)
+        value = self._fitting(name, lambda value: is_number(value) and least <= value <= most)
         return None if value is None else float(value)
 
     def texts(self, name: str, limit: int = 2048, most: int = 1000) -> tuple[str, ...] | None:
         """A list of at most `most` strings."""
-        items = self._fitting(name, lambda value: _is_list(value, most, lambda item: _is_text(item, limit)))
+        items = self._fitting(name, lambda value: _is_list(value, most, lambda item: is_text(item, limit)))
         return None if items is None else tuple(items)
 
     def objects(self, name: str, most: int = 1000) -> tuple[ResponseBody, ...] | None:
@@ -279,7 +279,8 @@ def _present(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _is_text(value: object, limit: int) -> bool:
+def is_text(value: object, limit: int) -> TypeGuard[str]:
+    """Whether a value is a string of at most `limit` characters without control characters."""
     return isinstance(value, str) and len(value) <= limit and _CONTROL.search(value) is None
 
 
@@ -287,7 +288,8 @@ def _is_list(value: object, most: int, fits: Callable[[Any], bool]) -> bool:
     return isinstance(value, list) and len(value) <= most and all(fits(item) for item in value)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that a float has exactly; true and false are none."""
     # An integer of hundreds of digits is no float.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
@@ -436,7 +438,7 @@ def _first_code(*candidates: object) -> str | None:
 
 
 def _retry_after(told: object, header: str | None) -> float | None:
-    if isinstance(told, int | float) and _is_number(told):
+    if isinstance(told, int | float) and is_number(told):
         seconds = float(told)
     elif header is not None and re.fullmatch(r"[0-9]{1,9}", header):
         # The other form of RFC 9110 section 10.2.3, a date, would need both clocks to agree.
@@ -455,10 +457,10 @@ def _request_id(body: Mapping[str, Any] | None, response: Response) -> str | Non
 
 def _action(value: object) -> str | dict[str, Any] | None:
     if isinstance(value, str):
-        return value if value and _is_text(value, 64) else None
+        return value if value and is_text(value, 64) else None
     if isinstance(value, dict):
         known = ("type", "app", "reason", "url")
-        return {name: value[name] for name in known if _is_text(value.get(name), 2048)} or None
+        return {name: value[name] for name in known if is_text(value.get(name), 2048)} or None
     return None
 
 
