@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from authlib.common.urls import add_params_to_uri
@@ -39,6 +39,11 @@ def authorization_url(
     # Authlib would put the state before the challenge.
     last = [("state", state)] if resource is None else [("state", state), ("resource", resource)]
     return cast(str, add_params_to_uri(url, last))
+
+
+def with_parameters(url: str, parameters: Mapping[str, object]) -> str:
+    """Add parameters to a URL that has some."""
+    return cast(str, add_params_to_uri(url, [(name, str(value)) for name, value in parameters.items()]))
 
 
 def token_body(*, code: str, redirect_uri: str, client_id: str, code_verifier: str, resource: str | None) -> bytes:

@@ -12,7 +12,7 @@ from authlib.integrations.base_client import OAuthError
 from authlib.oauth2.rfc6749.wrappers import OAuth2Token
 from authlib.oidc.core import UserInfo
 
-from ..errors import Code, SignInError
+from ..errors import Code, SettingsError, SignInError
 from ..values import Identity, TokenGrant
 
 MapProfile: TypeAlias = Callable[[Identity], Mapping[str, Any]]
@@ -40,13 +40,16 @@ class ConfigureToken(OAuth2Token):  # type: ignore[misc]  # OAuth2Token is untyp
     __str__ = __repr__
 
 
-def token_of(identity: Identity | None, grant: TokenGrant, map_profile: MapProfile | None) -> ConfigureToken:
+def token_of(
+    identity: Identity | None, grant: TokenGrant, map_profile: MapProfile | None, now: float
+) -> ConfigureToken:
     """A grant in the form that Authlib's users know, with `token["userinfo"]` after a sign-in."""
     token = {
         "access_token": grant.access_token.reveal(),
         "token_type": "Bearer",
         "scope": " ".join(grant.scopes),
         "refresh_token": grant.refresh_token.reveal() if grant.refresh_token else None,
+        "expires_in": max(0, round(grant.expires_at.timestamp() - now)) if grant.expires_at else None,
         "expires_at": int(grant.expires_at.timestamp()) if grant.expires_at else None,
         "userinfo": None if identity is None else userinfo_of(identity, map_profile),
     }
@@ -67,21 +70,23 @@ def userinfo_of(identity: Identity, map_profile: MapProfile | None) -> Any:
     return UserInfo({name: value for name, value in claims.items() if value is not None})
 
 
-class _Registration:
-    """What Authlib's registry calls to make a client: it gets the one that we made already."""
+class Registration:
+    """What a registry of Authlib calls to make a client: `OAuth.register(name, client_cls=...)`.
+
+    Args:
+        make: the client, from the name that it is registered under.
+    """
 
     OAUTH_APP_CONFIG = None
 
-    def __init__(self, client: object) -> None:
-        self._client = client
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self.make = make
 
-    def __call__(self, framework: object, name: str, **config: object) -> object:
-        return self._client
-
-
-def register(oauth: Any, name: str, client: object) -> None:
-    """Put a client of ours into an Authlib registry, beside those that Authlib makes.
-
-    Only the class is handed over: the registry swallows unknown options, and keeps what it knows in plain sight.
-    """
-    oauth.register(name, client_cls=_Registration(client))
+    def __call__(self, framework: object, name: str, **config: object) -> Any:
+        given = [option for option, value in config.items() if value]
+        if given:
+            raise SettingsError(
+                f"{', '.join(given)} of the provider {name!r} have no effect beside client_cls=; give the settings to "
+                "oauth_client(...)"
+            )
+        return self.make(name)

@@ -11,15 +11,15 @@ from .bearer import BearerUser
 from .extension import ConfigureAuth
 
 if TYPE_CHECKING:
-    from .provider import register_oauth
+    from .provider import oauth_client, register_oauth
 else:
     # On first use: Authlib's OpenID Connect takes its time to import.
     def __getattr__(name: str) -> Any:
-        if name != "register_oauth":
+        if name not in ("oauth_client", "register_oauth"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .provider import register_oauth
+        from . import provider
 
-        return register_oauth
+        return getattr(provider, name)
 
 
-__all__ = ["BearerUser", "ConfigureAuth", "register_oauth"]
+__all__ = ["BearerUser", "ConfigureAuth", "oauth_client", "register_oauth"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +12,7 @@ from weakref import WeakKeyDictionary
 from flask import Flask, Response, current_app, session
 
 from ..client.client import Configure
-from ..client.oauth_registry import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
 from ..flows import Clock, Flow, Performer, run
 from ..flows.sign_in import provider
 from ..runtime.circuit import Circuit
@@ -23,35 +25,63 @@ from .request import FlaskApp, read_request, write_response
 T = TypeVar("T")
 
 
-class OAuthProvider:
+class OAuthProvider(provider.RegistryClient):
     """The object behind `oauth.configure`: Authlib's methods, over one pool of connections."""
 
     def __init__(
         self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
     ) -> None:
-        self._flow = flow
-        self._name = name
+        super().__init__(flow, name, map_profile)
         self._store = store
-        self._map_profile = map_profile
         self._client = Configure(flow.client.settings)
         self._circuit = Circuit(4, flow.site.clock)
         self._opened: WeakKeyDictionary[Flask, Stores] = WeakKeyDictionary()
 
-    def authorize_redirect(self, redirect_uri: str) -> Response:
-        """Send the person to Configure.
+    def authorize_redirect(self, redirect_uri: object, **parameters: Any) -> Response:
+        """Redirect to Configure.
 
         Args:
             redirect_uri: the app's callback, an absolute URL exactly as it is registered at Configure.
+            parameters: of the authorization request. `scope` replaces the client's for this sign-in; `state`, of at
+                most 2048 characters, travels as it is and is good once in this browser; others, such as `prompt` and
+                `login_hint`, are sent as they are.
 
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        return write_response(
-            self._run(provider.authorize_redirect(self._flow, read_request(has_session=True), redirect_uri))
+        flow = provider.authorize_redirect(self._flow, read_request(has_session=True), str(redirect_uri), parameters)
+        return write_response(self._run(flow))
+
+    def create_authorization_url(self, redirect_uri: object, **parameters: Any) -> dict[str, Any]:
+        """Return `url`, `state` and `code_verifier` of an authorization request, for `save_authorize_data`."""
+        with provider.in_authlib_terms():
+            self._flow.require_settings()
+            return provider.authorize(self._flow, str(redirect_uri), parameters)
+
+    def save_authorize_data(self, *, redirect_uri: object, **made: Any) -> None:
+        """Save what `create_authorization_url` returned, before the app redirects to its `url`.
+
+        The attempt is bound to the app's session, because no response of ours can set a cookie.
+        """
+        own = session
+        binding = own.setdefault(self._binding, secrets.token_urlsafe(32))
+        own[self._binding] = binding  # noticed as a change by every session
+        cookie = provider.session_cookie(binding)
+        self._run(
+            provider.save_authorization(
+                self._flow, read_request(has_session=True), cookie, redirect_uri=str(redirect_uri), **made
+            )
         )
 
-    def authorize_access_token(self) -> ConfigureToken:
-        """In the callback: check it, exchange its code once, and see who it is.
+    def load_server_metadata(self) -> dict[str, Any]:
+        """Return `server_metadata`."""
+        return self.server_metadata
+
+    def authorize_access_token(self, **options: Any) -> ConfigureToken:
+        """In the callback: check it, exchange its code once, and identify the user.
+
+        Args:
+            options: those of Authlib for ID tokens (`claims_options`, `leeway`), which have no effect: there is none.
 
         Returns:
             a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
@@ -60,8 +90,11 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
-        identity, grant = self._run(provider.authorize_access_token(self._flow, read_request(has_session=True)))
-        return token_of(identity, grant, self._map_profile)
+        binding = session.get(self._binding)
+        identity, grant = self._run(
+            provider.authorize_access_token(self._flow, read_request(has_session=True), binding, options)
+        )
+        return token_of(identity, grant, self._map_profile, self._flow.site.clock())
 
     def userinfo(self, token: dict[str, Any]) -> Any:
         """Return the user of a token, in the form of `token["userinfo"]`."""
@@ -70,7 +103,30 @@ class OAuthProvider:
 
     def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
         """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
-        return token_of(None, self._run(provider.refresh_token(self._flow, token)), None)
+        grant = self._run(provider.refresh_token(self._flow, token))
+        return token_of(None, grant, None, self._flow.site.clock())
+
+    def request(self, method: str, url: str, token: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Call Configure's API with a token, and return the response of requests.
+
+        Args:
+            url: a path of the API, such as "v1/profile", or its URL; the token is sent nowhere else.
+            token: of `authorize_access_token`.
+            options: of requests: `params`, `json`, `headers`, `timeout` (10 s), ...
+
+        Raises:
+            OAuthError: the token is missing, the URL isn't one of the API, or the call failed.
+        """
+        import requests  # takes its time, and most apps don't need it
+
+        with provider.in_authlib_terms(), requests.Session() as client:
+            target, given = self._addressed(url, token, options)
+            client.trust_env = False
+            return client.request(method, target, **{"allow_redirects": False, **given})
+
+    @property
+    def _binding(self) -> str:
+        return f"_{self.name}_browser"
 
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones."""
@@ -91,7 +147,7 @@ class OAuthProvider:
     def _stores(self) -> Stores:
         site = self._flow.site
         if self._store is None:
-            return session_stores(session, self._name, site.sealer)
+            return session_stores(session, self.name, site.sealer)
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         if app not in self._opened:
             made = open_attempts(
@@ -141,7 +197,24 @@ def register_oauth(
     Raises:
         SettingsError: an option can't work. A missing setting is reported at its first use.
     """
-    flow = provider.Provider.of(settings, scopes, resource, clock)
-    client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)
-    register(oauth, name, client)
+    made = oauth_client(settings, store=store, scopes=scopes, resource=resource, map_profile=map_profile, clock=clock)
+    client: OAuthProvider = made.make(name)
+    oauth.register(name, client_cls=Registration(lambda _name: client))
     return client
+
+
+def oauth_client(
+    settings: Settings,
+    *,
+    store: AttemptSource | None = None,
+    scopes: tuple[str, ...] | None = None,
+    resource: str | None = None,
+    map_profile: MapProfile | None = None,
+    clock: Clock | None = None,
+) -> Registration:
+    """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
+
+    Arguments and errors are those of `register_oauth`.
+    """
+    flow = provider.Provider.of(settings, scopes, resource, clock)
+    return Registration(lambda name: OAuthProvider(flow, name=name, store=store, map_profile=map_profile))

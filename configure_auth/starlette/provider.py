@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..client.client import AsyncConfigure
-from ..client.oauth_registry import ConfigureToken, MapProfile, register, token_of, userinfo_of
+from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
 from ..flows import AsyncPerformer, Clock, Flow, arun
 from ..flows.sign_in import provider
 from ..runtime.circuit import Circuit
@@ -23,15 +25,13 @@ from .request import StarletteApp, read_request, session_of, write_response
 T = TypeVar("T")
 
 
-class OAuthProvider:
+class OAuthProvider(provider.RegistryClient):
     """The object behind `oauth.configure`: Authlib's methods, awaited, over one pool of connections."""
 
     def __init__(
         self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
     ) -> None:
-        self._flow = flow
-        self._name = name
-        self._map_profile = map_profile
+        super().__init__(flow, name, map_profile)
         self._client = AsyncConfigure(flow.client.settings)
         self._circuit = Circuit(100, flow.site.clock)
         self._stores: Stores | None = None
@@ -45,21 +45,54 @@ class OAuthProvider:
                 local=flow.site.settings.is_local,
             )
 
-    async def authorize_redirect(self, request: Request, redirect_uri: object) -> Response:
-        """Send the person to Configure.
+    async def authorize_redirect(self, request: Request, redirect_uri: object, **parameters: Any) -> Response:
+        """Redirect to Configure.
 
         Args:
-            redirect_uri: the app's callback, an absolute URL (a string, or Starlette's `URL`) exactly as it is
-                registered at Configure.
+            redirect_uri: the app's callback, an absolute URL exactly as it is registered at Configure.
+            parameters: of the authorization request. `scope` replaces the client's for this sign-in; `state`, of at
+                most 2048 characters, travels as it is and is good once in this browser; others, such as `prompt` and
+                `login_hint`, are sent as they are.
 
         Raises:
             OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
         """
-        flow = provider.authorize_redirect(self._flow, read_request(request, has_session=True), str(redirect_uri))
+        flow = provider.authorize_redirect(
+            self._flow, read_request(request, has_session=True), str(redirect_uri), parameters
+        )
         return write_response(await self._run(request, flow))
 
-    async def authorize_access_token(self, request: Request) -> ConfigureToken:
-        """In the callback: check it, exchange its code once, and see who it is.
+    async def create_authorization_url(self, redirect_uri: object, **parameters: Any) -> dict[str, Any]:
+        """Return `url`, `state` and `code_verifier` of an authorization request, for `save_authorize_data`."""
+        with provider.in_authlib_terms():
+            self._flow.require_settings()
+            return provider.authorize(self._flow, str(redirect_uri), parameters)
+
+    async def save_authorize_data(self, request: Request, *, redirect_uri: object, **made: Any) -> None:
+        """Save what `create_authorization_url` returned, before the app redirects to its `url`.
+
+        The attempt is bound to the app's session, because no response of ours can set a cookie.
+        """
+        own = session_of(request)
+        binding = own.setdefault(self._binding, secrets.token_urlsafe(32))
+        own[self._binding] = binding  # noticed as a change by every session
+        cookie = provider.session_cookie(binding)
+        await self._run(
+            request,
+            provider.save_authorization(
+                self._flow, read_request(request, has_session=True), cookie, redirect_uri=str(redirect_uri), **made
+            ),
+        )
+
+    async def load_server_metadata(self) -> dict[str, Any]:
+        """Return `server_metadata`."""
+        return self.server_metadata
+
+    async def authorize_access_token(self, request: Request, **options: Any) -> ConfigureToken:
+        """In the callback: check it, exchange its code once, and identify the user.
+
+        Args:
+            options: those of Authlib for ID tokens (`claims_options`, `leeway`), which have no effect: there is none.
 
         Returns:
             a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
@@ -68,10 +101,12 @@ class OAuthProvider:
         Raises:
             OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
         """
+        binding = request.scope.get("session", {}).get(self._binding)
         identity, grant = await self._run(
-            request, provider.authorize_access_token(self._flow, read_request(request, has_session=True))
+            request,
+            provider.authorize_access_token(self._flow, read_request(request, has_session=True), binding, options),
         )
-        return token_of(identity, grant, self._map_profile)
+        return token_of(identity, grant, self._map_profile, self._flow.site.clock())
 
     async def userinfo(self, token: dict[str, Any]) -> Any:
         """Return the user of a token, in the form of `token["userinfo"]`."""
@@ -80,7 +115,30 @@ class OAuthProvider:
 
     async def refresh_token(self, token: dict[str, Any]) -> ConfigureToken:
         """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
-        return token_of(None, await self._run(None, provider.refresh_token(self._flow, token)), None)
+        grant = await self._run(None, provider.refresh_token(self._flow, token))
+        return token_of(None, grant, None, self._flow.site.clock())
+
+    async def request(self, method: str, url: str, token: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Call Configure's API with a token, and return the response of httpx2.
+
+        Args:
+            url: a path of the API, such as "v1/profile", or its URL; the token is sent nowhere else.
+            token: of `authorize_access_token`.
+            options: of httpx2: `params`, `json`, `headers`, `timeout` (10 s), ...
+
+        Raises:
+            OAuthError: the token is missing, the URL isn't one of the API, or the call failed.
+        """
+        import httpx2  # takes its time, and most apps don't need it
+
+        with provider.in_authlib_terms():
+            target, given = self._addressed(url, token, options)
+            async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
+                return await client.request(method, target, **given)
+
+    @property
+    def _binding(self) -> str:
+        return f"_{self.name}_browser"
 
     async def aclose(self) -> None:
         """Close the running loop's connections to Configure and to the store. A later request opens new ones."""
@@ -96,7 +154,7 @@ class OAuthProvider:
             stores = self._stores
             if stores is None:
                 session = {} if request is None else session_of(request)
-                stores = session_stores(session, self._name, self._flow.site.sealer)
+                stores = session_stores(session, self.name, self._flow.site.sealer)
             app = None if request is None else StarletteApp(request, has_session=True)
             return await arun(flow, AsyncPerformer(self._client, stores, app, lambda event: None, self._circuit))
 
@@ -117,7 +175,24 @@ def register_oauth(
     Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working
     directory.
     """
-    flow = provider.Provider.of(settings, scopes, resource, clock)
-    client = OAuthProvider(flow, name=name, store=store, map_profile=map_profile)
-    register(oauth, name, client)
+    made = oauth_client(settings, store=store, scopes=scopes, resource=resource, map_profile=map_profile, clock=clock)
+    client: OAuthProvider = made.make(name)
+    oauth.register(name, client_cls=Registration(lambda _name: client))
     return client
+
+
+def oauth_client(
+    settings: Settings,
+    *,
+    store: AttemptSource | None = None,
+    scopes: tuple[str, ...] | None = None,
+    resource: str | None = None,
+    map_profile: MapProfile | None = None,
+    clock: Clock | None = None,
+) -> Registration:
+    """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
+
+    Arguments and errors are those of `register_oauth`.
+    """
+    flow = provider.Provider.of(settings, scopes, resource, clock)
+    return Registration(lambda name: OAuthProvider(flow, name=name, store=store, map_profile=map_profile))

@@ -18,12 +18,12 @@ import anyio
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth as FlaskRegistry
 from authlib.integrations.starlette_client import OAuth as StarletteRegistry
-from flask import Flask, jsonify, request, session
+from flask import Flask, jsonify, redirect, request, session
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from configure_auth import Settings
@@ -109,11 +109,23 @@ def _flask(settings: Settings, folder: Path, options: dict[str, Any], tokens: li
 
     @app.get("/start/<name>")
     def start(name: str) -> Any:
-        return oauth.create_client(name).authorize_redirect(request.args["back"])
+        more = json.loads(request.args.get("more", "{}"))
+        return oauth.create_client(name).authorize_redirect(request.args["back"], **more)
+
+    @app.get("/by-hand")
+    def by_hand() -> Any:
+        made = oauth.configure.create_authorization_url(request.args["back"])
+        oauth.configure.save_authorize_data(redirect_uri=request.args["back"], **made)
+        return redirect(made["url"], 303)
+
+    @app.post("/call")
+    def call() -> Any:
+        answer = oauth.configure.get(request.args["url"], token=request.get_json())
+        return jsonify(status=answer.status_code, body=answer.json())
 
     @app.get("/callback")
     def callback() -> Any:
-        token = oauth.configure.authorize_access_token()
+        token = oauth.configure.authorize_access_token(**json.loads(request.headers.get("X-More", "{}")))
         tokens.append(token)
         return jsonify(token)
 
@@ -146,10 +158,21 @@ def _starlette(
 
     async def start(request: Request) -> Any:
         client = oauth.create_client(request.path_params["name"])
-        return await client.authorize_redirect(request, request.query_params["back"])
+        more = json.loads(request.query_params.get("more", "{}"))
+        return await client.authorize_redirect(request, request.query_params["back"], **more)
+
+    async def by_hand(request: Request) -> Response:
+        made = await oauth.configure.create_authorization_url(request.query_params["back"])
+        await oauth.configure.save_authorize_data(request, redirect_uri=request.query_params["back"], **made)
+        return RedirectResponse(made["url"], 303)
+
+    async def call(request: Request) -> Response:
+        answer = await oauth.configure.get(request.query_params["url"], token=await request.json())
+        return JSONResponse({"status": answer.status_code, "body": answer.json()})
 
     async def callback(request: Request) -> Response:
-        token = await oauth.configure.authorize_access_token(request)
+        more = json.loads(request.headers.get("X-More", "{}"))
+        token = await oauth.configure.authorize_access_token(request, **more)
         tokens.append(token)
         return JSONResponse(token)
 
@@ -169,6 +192,8 @@ def _starlette(
         routes=[
             Route("/start/{name}", start),
             Route("/callback", callback),
+            Route("/by-hand", by_hand),
+            Route("/call", call, methods=["POST"]),
             Route("/refresh", refresh, methods=["POST"]),
             Route("/userinfo", userinfo, methods=["POST"]),
             Route("/session", kept),

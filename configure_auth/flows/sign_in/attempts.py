@@ -136,6 +136,10 @@ class SignInKind(ABC):
         """Whether a callback without a user leaves the exchange to a page that sends a bearer token."""
         return False
 
+    def state_hash(self, parameter: str, state: Secret, browser_hash: str) -> str:
+        """Return the hash that an attempt is stored by."""
+        return digest(parameter, state.reveal())
+
     @abstractmethod
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         """Check that the signed-in user is the one who started. False skips the exchange and redirects to `next`."""
@@ -269,8 +273,8 @@ async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie:
     Returns:
         The claimed attempt, one with an outcome if it had ended before, or None while another request is ending it.
     """
-    site, state_hash = kind.site, digest(parameter, state.reveal())
-    browser_hash, agent, intent = digest("browser", cookie.binding), site.agent, kind.intent
+    site, browser_hash = kind.site, digest("browser", cookie.binding)
+    state_hash, agent, intent = kind.state_hash(parameter, state, browser_hash), site.agent, kind.intent
     record = await UseStore(
         lambda stores: stores.states.claim(
             state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()

@@ -72,17 +72,20 @@ class Completed:
     response: Response | None = None
 
 
-def read_callback(request: Request, redirect_uri: str | None = None) -> Returned:
+def read_callback(request: Request, redirect_uri: str | None = None, *, any_state: int = 0) -> Returned:
     """Parse the query of a callback.
+
+    Args:
+        any_state: how long a state may be that the app has made; 0 if all are ours.
 
     Raises:
         SignInError: a parameter is repeated or too long, or the state doesn't look like one of ours.
     """
     # `iss` (RFC 9207) is not checked: this redirect_uri is registered with one issuer only, which prevents mix-up
     # attacks as well, and no document says what Configure would send.
-    given = request.parameters(state=256, code=2048, error=256, error_description=4096, iss=512)
+    given = request.parameters(state=any_state or 256, code=2048, error=256, error_description=4096, iss=512)
     state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
-    if not request.is_state(state.reveal()):
+    if not (state if any_state else request.is_state(state.reveal())):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
     return Returned(state=state, code=code or None, error=given.get("error"), redirect_uri=redirect_uri)
 

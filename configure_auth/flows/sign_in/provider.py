@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import urljoin
 
 from ...client.oauth import refresh_tokens
-from ...client.oauth_registry import ConfigureOAuthError
-from ...errors import Code, SignInError
+from ...client.oauth_messages import with_parameters
+from ...client.oauth_registry import ConfigureOAuthError, MapProfile
+from ...client.profile import RuntimeScope, Subject
+from ...client.transport import CALL_TIMEOUT
+from ...client.wire import api_headers
+from ...errors import Code, SettingsError, SignInError
+from ...events import SignInStarted
 from ...settings import Settings, require_origin
-from ...values import Identity, Intent, PendingSignIn, Secret, TokenGrant
+from ...values import STATE_LIFETIME, Identity, Intent, PendingSignIn, Secret, TokenGrant
+from ..effects import Emit, UseStore
 from ..failures import as_sign_in_error
 from ..request import Request
-from ..response import Response
-from ..site import Clock, Site
-from .attempts import Carried, Outcome, SignInKind, create_state, decline_start
-from .callback import complete_sign_in, read_callback
+from ..response import BrowserCookie, Response
+from ..site import Clock, Site, digest
+from .attempts import Carried, Outcome, SignInKind, decline_start, save_attempt, seal_verifier
+from .callback import STATE, Completed, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
+
+_OURS = frozenset(
+    "client_id client_secret response_type response_mode redirect_uri code_challenge code_challenge_method "
+    "code_verifier request request_uri resource".split()
+)
+"""Parameters of an authorization request that an app can't give."""
+
+_OF_ID_TOKENS = frozenset({"claims_options", "claims_cls", "leeway"})
+"""Options of Authlib for the check of an ID token, which have no effect there either if there is none."""
+
+_STATE_LIMIT = 2048
+_STATE = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{_STATE_LIMIT}}}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,59 +72,153 @@ class Provider(SignInKind):
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
 
+    def state_hash(self, parameter: str, state: Secret, browser_hash: str) -> str:
+        # The app may have made the state: one that a third party knows is worth nothing in another browser.
+        return digest(f"{parameter}:{browser_hash}", state.reveal())
+
     def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
         return True
 
     async def exchange(
         self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
     ) -> tuple[Outcome, Response]:
+        client = replace(self.client, scopes=tuple(carried.data.get("scopes", self.client.scopes)))
         identity, grant = await exchange_code(
-            self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
+            client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
         )
         return Outcome(location=self.after, replay=serialize_login(identity, grant)), Response()
 
 
-async def authorize_redirect(provider: Provider, request: Request, redirect_uri: str) -> Response:
-    """Create an attempt and redirect to Configure.
+def authorize(provider: Provider, redirect_uri: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the URL of an authorization request and what has to be saved of it, named as Authlib names them.
 
     Args:
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
+        parameters: of the request: `scope`, `state`, and others that are sent as they are.
+
+    Raises:
+        SettingsError: one of them can't be honoured.
     """
     require_origin("redirect_uri", redirect_uri, path=True)
+    more = {name: value for name, value in parameters.items() if value is not None}
+    if refused := _OURS & more.keys():
+        raise SettingsError(f"authorize_redirect: {', '.join(sorted(refused))} can't be given; this client sets them")
+    scope, state = more.pop("scope", None), more.pop("state", None)
+    client = provider.client
+    if scope is not None:
+        scopes = tuple(scope.split()) if isinstance(scope, str) else tuple(scope)
+        client = OAuthOptions.of(client.settings, scopes, client.resource)
+    if state is None:
+        state = secrets.token_urlsafe(49)[:65]
+    if not isinstance(state, str) or not _STATE.fullmatch(state):
+        raise SettingsError("authorize_redirect: state is a string of 1 to 2048 characters without control characters")
+    verifier = Secret(secrets.token_urlsafe(32))
+    url = client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)
+    return {
+        "url": with_parameters(url, more) if more else url,
+        "state": state,
+        "code_verifier": verifier.reveal(),
+        "scopes": client.scopes,
+    }
+
+
+async def authorize_redirect(
+    provider: Provider, request: Request, redirect_uri: str, parameters: Mapping[str, Any]
+) -> Response:
+    """Create an attempt and redirect to Configure; arguments as for `authorize`."""
+    made = authorize(provider, redirect_uri, parameters)
     if (declined := decline_start(request)) is not None:
         return declined
     cookie = provider.site.browser_cookie(request, redirect_uri)
-    url = await create_state(
-        provider,
-        cookie=cookie,
-        redirect_uri=redirect_uri,
+    await save_authorization(provider, request, cookie, redirect_uri=redirect_uri, **made)
+    return Response.redirect(made["url"], cookie=cookie)
+
+
+async def save_authorization(
+    provider: Provider,
+    request: Request,
+    cookie: BrowserCookie,
+    *,
+    redirect_uri: str,
+    state: str,
+    code_verifier: str,
+    scopes: Sequence[str] = (),
+    **_of_authlib: object,
+) -> None:
+    """Save an attempt; the arguments are those that `authorize` returns.
+
+    Raises:
+        SignInError: this browser has an attempt with the same state, open or used.
+    """
+    site, browser_hash, now = provider.site, digest("browser", cookie.binding), provider.site.clock()
+    state_hash = provider.state_hash(STATE, Secret(state), browser_hash)
+    same = await UseStore(
+        lambda stores: stores.states.read(
+            state_hash, browser_hash=browser_hash, intent=provider.intent, agent=site.agent, now=now
+        )
+    )
+    if same is not None:
+        raise SignInError(Code.INVALID_REQUEST, "this browser has used this state before; make a new one")
+    changed = scopes and tuple(scopes) != provider.client.scopes
+    carried = Carried(data={"scopes": list(scopes)} if changed else {})
+    record = PendingSignIn(
+        state_hash=state_hash,
+        browser_hash=browser_hash,
+        intent=provider.intent,
+        agent=site.agent,
         user_id=None,
         next=None,
+        verifier=seal_verifier(site, Secret(code_verifier), carried, state_hash),
+        redirect_uri=redirect_uri,
+        version=None,
         replace=False,
-        navigated=request.is_navigation,
+        created_at=now if request.is_navigation else now - STATE_LIFETIME,
+        expires_at=now + STATE_LIFETIME,
     )
-    return Response.redirect(url, cookie=cookie)
+    await save_attempt(site, record)
+    await Emit(SignInStarted(intent=provider.intent, user_id=None))
 
 
-async def authorize_access_token(provider: Provider, request: Request) -> tuple[Identity, TokenGrant]:
+def session_cookie(value: str) -> BrowserCookie:
+    """Return the binding of an attempt to the app's session, where no response of ours could set a cookie."""
+    return BrowserCookie(name="session", value=value, secure=False)
+
+
+async def authorize_access_token(
+    provider: Provider, request: Request, session_binding: str | None, options: Mapping[str, object]
+) -> tuple[Identity, TokenGrant]:
     """Check the callback as the login's own routes do, and exchange its code once.
 
     For 30 s the same browser gets the same result again (a reload, the loser of a race); later it's `already_used`.
     """
     site = provider.site
-    returned = read_callback(request)
+    if refused := options.keys() - _OF_ID_TOKENS:
+        raise SettingsError(f"authorize_access_token: {', '.join(sorted(refused))} can't be given to this client")
+    returned = read_callback(request, any_state=_STATE_LIMIT)
     if request.is_prefetch_or_head:
         raise SignInError(Code.INVALID_REQUEST, "a prefetch or a HEAD of the callback is not a sign-in")
     # The attempt is bound to the cookie's name as well, so only the cookie of its start matches.
-    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
-    if cookie is None:
+    known = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    cookies = [*([] if known is None else [known]), *([session_cookie(session_binding)] if session_binding else [])]
+    if not cookies:
         raise SignInError(Code.COOKIE_MISSING, "the request lacks the cookie that the start set")
-    completed = await complete_sign_in(provider, returned, cookie, None)
+    completed = await _complete(provider, returned, cookies)
     if completed is None:
         raise SignInError(Code.INTERRUPTED, "another request is still completing this sign-in; load the page again")
     if completed.outcome.replay is None:
         raise SignInError(Code.ALREADY_USED, "this sign-in has ended before; start again")
     return deserialize_login(completed.outcome.replay)
+
+
+async def _complete(provider: Provider, returned: Returned, cookies: list[BrowserCookie]) -> Completed | None:
+    """`complete_sign_in`, for the first of these that an attempt is bound to."""
+    for cookie in cookies[:-1]:
+        try:
+            return await complete_sign_in(provider, returned, cookie, None)
+        except SignInError as error:
+            if error.code != Code.WRONG_BROWSER:
+                raise
+    return await complete_sign_in(provider, returned, cookies[-1], None)
 
 
 async def userinfo(provider: Provider, token: Mapping[str, Any]) -> Identity:
@@ -135,3 +250,91 @@ def in_authlib_terms() -> Iterator[None]:
         yield
     except Exception as error:  # whatever it was, it gets a code
         raise ConfigureOAuthError(as_sign_in_error(error)) from error
+
+
+class RegistryClient:
+    """What every client in a registry of Authlib has, beside the verbs of its framework."""
+
+    def __init__(self, flow: Provider, name: str, map_profile: MapProfile | None) -> None:
+        self.name = name
+        self._flow = flow
+        self._map_profile = map_profile
+
+    @property
+    def client_id(self) -> str | None:
+        return self._flow.client.settings.oauth_client_id
+
+    @property
+    def client_kwargs(self) -> dict[str, Any]:
+        return {"scope": " ".join(self._flow.client.scopes), "code_challenge_method": "S256"}
+
+    @property
+    def api_base_url(self) -> str:
+        return f"{self._flow.client.settings.base_url}/"
+
+    @property
+    def authorize_url(self) -> str:
+        return f"{self._flow.client.settings.accounts_url}/oauth/authorize"
+
+    @property
+    def access_token_url(self) -> str:
+        return f"{self.api_base_url}oauth/token"
+
+    @property
+    def server_metadata(self) -> dict[str, Any]:
+        """Configure's endpoints (RFC 8414). Configure publishes no such document, so this is what the package knows."""
+        return {
+            "authorization_endpoint": self.authorize_url,
+            "token_endpoint": self.access_token_url,
+            "introspection_endpoint": f"{self.api_base_url}oauth/introspect",
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+        }
+
+    def parse_id_token(self, *_arguments: object, **_options: object) -> NoReturn:
+        """
+        Raises:
+            OAuthError: always, because Configure issues no ID token.
+        """
+        raise ConfigureOAuthError(
+            SignInError(Code.INVALID_REQUEST, 'Configure issues no ID token; token["userinfo"] says who signed in')
+        )
+
+    def request(self, method: str, url: str, token: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        raise NotImplementedError
+
+    def get(self, url: str, **options: Any) -> Any:
+        """`request` with GET."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> Any:
+        """`request` with POST."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> Any:
+        """`request` with PUT."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> Any:
+        """`request` with PATCH."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> Any:
+        """`request` with DELETE."""
+        return self.request("DELETE", url, **options)
+
+    def _addressed(
+        self, url: str, token: Mapping[str, Any] | None, options: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the URL of a call to Configure's API and its options, with the token in a header."""
+        access_token, _ = _entry(token or {}, "access_token")
+        target = urljoin(self.api_base_url, url)
+        if not target.startswith(self.api_base_url):
+            raise SignInError(Code.INVALID_REQUEST, f"a token of Configure is sent to {self.api_base_url} only")
+        headers = {
+            **(options.pop("headers", None) or {}),
+            **api_headers(self._flow.client.settings, content=False),
+            **RuntimeScope().headers,
+            **Subject(token=access_token).headers,
+        }
+        return target, {"timeout": CALL_TIMEOUT, **options, "headers": headers}
