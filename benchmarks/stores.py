@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from itertools import count
@@ -24,6 +25,9 @@ from typing import Any
 import click
 import psycopg
 
+from configure_auth import Settings, flows
+from configure_auth.client.client import Configure
+from configure_auth.flows import Performer
 from configure_auth.stores import StoredAccount, Stores
 from configure_auth.stores.databases import POSTGRESQL, SQLITE
 from configure_auth.stores.opening import make_tables, open_stores
@@ -134,12 +138,37 @@ def measured(stores: Stores, size: int, samples: int, first: int) -> dict[str, f
     return medians
 
 
+def starts(stores: Stores, seconds: float) -> float:
+    """Median milliseconds of a start, repeated for so long."""
+    took, until = [], time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        stores.states.put(pending(next(fresh)), limit=10, now=NOW)
+        took.append(1000 * (time.perf_counter() - began))
+        time.sleep(0.005)
+    return statistics.median(took)
+
+
+def sweeping(stores: Stores, url: str, ended: int) -> None:
+    """Print what a start costs beside ended attempts, and while a purge deletes them."""
+    print(f"a start, nothing ended: {starts(stores, 3):.2f} ms")
+    fill(stores, url, range(10**8, 10**8 + ended), redis=False, ended=True)
+    print(f"with {ended} ended: {starts(stores, 5):.2f} ms")
+    with Configure(Settings()) as client, ThreadPoolExecutor(1) as threads:
+        performer = Performer(client, stores, None, lambda event: None)
+        purged = threads.submit(flows.run, flows.purge(lambda: NOW), performer)
+        print(f"while a purge runs: {starts(stores, 3):.2f} ms")
+        assert not purged.done()
+        print(f"the purge deleted {purged.result()}")
+
+
 @click.command()
 @click.argument("url")
 @click.option("--states", "states_url", help="The URL of a Redis for the attempts.")
 @click.option("--large", default=1_000_000, show_default=True, type=click.IntRange(min=10_000))
+@click.option("--ended", type=int, help="Measure only starts beside so many ended attempts.")
 @click.option("--samples", default=700, show_default=True, type=click.IntRange(50, 1000))
-def main(url: str, states_url: str | None, large: int, samples: int) -> None:
+def main(url: str, states_url: str | None, large: int, ended: int | None, samples: int) -> None:
     make_tables(url, Path.cwd())
     stores = open_stores(
         url,
@@ -150,6 +179,8 @@ def main(url: str, states_url: str | None, large: int, samples: int) -> None:
         awaited=False,
         local=True,
     )
+    if ended is not None:
+        return sweeping(stores, url, ended)
     redis = states_url is not None
     fill(stores, url, range(1000), redis=redis, ended=False)
     small = measured(stores, 1000, samples, 0)

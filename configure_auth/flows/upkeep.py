@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..errors import SettingsError, StoreError
 from ..stores import StoredAccount, StoredSubject
-from .effects import Observe, Shielded, UseStore
+from .effects import Observe, Pause, Shielded, UseStore
 from .keyed_ids import id_key_name, id_key_seal_context
 from .messages.journeys import link_seal_context
 from .site import Clock, Site
@@ -20,6 +20,9 @@ from .tokens import seal_context, with_lease
 log: logging.Logger = logging.getLogger(__name__)
 
 End = Literal["sealed", "current", "in use", "unreadable", "gone"]
+
+PAUSE = 0.01
+"""Seconds between two steps of a purge, in which an SQLite file is free for sign-ins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,10 @@ async def purge(clock: Clock) -> int:
     deleted = 0
     while step := await UseStore(lambda stores: stores.states.purge(now=clock())):
         deleted += step
+        await Pause(PAUSE)
     while step := await UseStore(lambda stores: stores.journeys.purge(now=clock())):
         deleted += step
+        await Pause(PAUSE)
     return deleted
 
 

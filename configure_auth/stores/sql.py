@@ -28,7 +28,7 @@ SWEEP = 20
 SWEEP_PAUSE = 1.0
 """Seconds until the next sweep after one that found nothing more to do."""
 
-PURGE = 1000
+PURGE = 100
 """How many go in one step of a purge, so that others don't wait long."""
 
 
