@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, dataclass_transform
 
-from .errors import Code
+from .errors import ApiCode, Code
 from .values import Intent, Kind, LinkedAccount
 
 
@@ -97,9 +97,13 @@ class ReconnectNeeded(Event):
 
 @_event
 class JourneyCompleted(Event):
-    """The sender of a message followed the link and approved the agent. `account.user_id` is a keyed hash."""
+    """The sender of a message followed the link and approved the agent.
+
+    `sender` is the platform's id, here and below; `account.user_id` is the key that is stored, a keyed hash.
+    """
 
     account: LinkedAccount
+    sender: str = field(repr=False)
 
 
 @_event
@@ -107,6 +111,7 @@ class SenderLinked(Event):
     """The sender of a message was recognized by phone as a user who has approved the agent."""
 
     account: LinkedAccount
+    sender: str = field(repr=False)
 
 
 @_event
@@ -119,6 +124,7 @@ class SenderUnlinked(Event):
     """
 
     account: LinkedAccount
+    sender: str = field(repr=False)
     why: Literal["contradicted", "unproven", "invalid", "disconnected", "forgotten"]
 
 
@@ -128,6 +134,14 @@ class AgentClaimed(Event):
 
     agent_id: str
     user_id: str
+
+
+@_event
+class CommitFailed(Event):
+    """The commit at the end of a profile's block failed, and is repeated by the next block of the same profile."""
+
+    code: ApiCode
+    request_id: str | None
 
 
 EVENTS: tuple[type[Event], ...] = tuple(_events)

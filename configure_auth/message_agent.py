@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +12,16 @@ from . import flows
 from .client.client import AsyncConfigure, Configure
 from .events import Event
 from .flows import AppOptions, AsyncPerformer, Features, Messages, Performer
-from .flows.verbs import SubjectVerbs
+from .flows.verbs import AwaitedVerbs, BlockingVerbs, UserVerbs
 from .options import SenderOptions, feature_builder
-from .runtime.verbs import Awaited, Blocking
 from .settings import Settings
 from .stores import Stores
 from .stores.opening import StoreSource
 
+log: logging.Logger = logging.getLogger(__name__)
 
-class _Agent(SubjectVerbs):
+
+class _Agent(UserVerbs):
     """Base of both agents: settings, store and options."""
 
     _awaited: bool
@@ -30,15 +32,28 @@ class _Agent(SubjectVerbs):
         *,
         store: StoreSource | None = None,
         on_event: Callable[[Event], object] | None = None,
+        allow_guessable_external_id: bool = False,
         clock: flows.Clock | None = None,
         **options: Unpack[SenderOptions],
     ) -> None:
         settings = settings or Settings.from_env()
         self._settings = settings
-        site = AppOptions(user_id=_nothing, clock=clock, session=False).site(settings)
+        site = AppOptions(
+            user_id=_nothing,
+            clock=clock,
+            session=False,
+            allow_guessable_external_id=allow_guessable_external_id,
+        ).site(settings)
         messages = feature_builder(Messages, type(self).__name__, SenderOptions, options)(site=site)
         self._registered = Features(site, {"messages": messages})
         self._stores: Stores = site.open_stores(store, None, Path.cwd(), awaited=self._awaited)
+        if store is None and settings.store is None:
+            log.warning(
+                "%s keeps its links in %s, because neither store= nor CONFIGURE_STORE is set; give it the store of the "
+                "app with the messages() route",
+                type(self).__name__,
+                self._stores.path,
+            )
         self._connect(on_event or _nothing)
 
     @property
@@ -50,8 +65,10 @@ class _Agent(SubjectVerbs):
         """Create the client and the performer of flows."""
 
 
-class MessageAgent(_Agent, Blocking):
-    """The verbs of a message agent without a web framework, for a bot's own process. Threads may share one.
+class MessageAgent(_Agent, BlockingVerbs):
+    """The verbs of a message agent without a web framework, for a bot, a script or a worker. Threads may share one.
+
+    It has those of the app's users too: `external_id_for`, `account_for`, `profile_for`, `forget_user` and others.
 
     The app with the route that Configure's page reports to (`configure_auth.messages()`) has the same settings and the
     same store. Nothing is opened before the first verb.
@@ -64,7 +81,9 @@ class MessageAgent(_Agent, Blocking):
     Args:
         settings: the credentials; by default read from the environment, now.
         store: as for `ConfigureAuth`; a file's relative path is of the working directory, so give both the same URL.
+            Without it, and without CONFIGURE_STORE, it is a file in the working directory, and a warning names it.
         on_event: called with each of `configure_auth.events`.
+        allow_guessable_external_id: as the app has it.
         clock: Unix seconds, for tests.
         options: `configure_auth.options.SenderOptions`; `path` must be the one of the app's `messages()`.
 
@@ -79,7 +98,7 @@ class MessageAgent(_Agent, Blocking):
     """The API client; `client.profile(identity)` is a sender's profile."""
 
     def _connect(self, emit: Callable[[Event], Any]) -> None:
-        self.client = Configure(self._settings)
+        self.client = Configure(self._settings, on_event=emit)
         self._perform = Performer(self.client, self._stores, None, emit)
 
     def _performer(self) -> Performer:
@@ -99,7 +118,7 @@ class MessageAgent(_Agent, Blocking):
         self.close()
 
 
-class AsyncMessageAgent(_Agent, Awaited):
+class AsyncMessageAgent(_Agent, AwaitedVerbs):
     """`MessageAgent`, awaited. The arguments and errors are the same."""
 
     _awaited = True
@@ -108,7 +127,7 @@ class AsyncMessageAgent(_Agent, Awaited):
     """The API client; `client.profile(identity)` is a sender's profile."""
 
     def _connect(self, emit: Callable[[Event], Any]) -> None:
-        self.client = AsyncConfigure(self._settings)
+        self.client = AsyncConfigure(self._settings, on_event=emit)
         self._perform = AsyncPerformer(self.client, self._stores, None, emit)
 
     def _performer(self) -> AsyncPerformer:

@@ -95,11 +95,15 @@ class SenderOptions(TypedDict, total=False):
         message_body: the text that the user then sends.
         connectors: tools that the page offers to connect, such as ("gmail", "calendar").
         theme: "light" or "dark".
-        region: two capital letters, such as "US": the country of phone numbers without a country code. None: such
-            numbers are ignored as ambiguous. With it bare digits are phone numbers: write other ids as
-            "telegram:20123456".
-        on_unproven: what to do if a sender's next message after the sign-in has no phone: "accept" the link (default)
-            until a phone contradicts it, or "reject" it, because another user may have followed a forwarded link.
+        region: two capital letters, such as "US": the country of phone candidates without a country code that fit no
+            other country. None: such numbers prove nothing.
+        platform: "whatsapp" if digits without a plus are whole international numbers, as in WhatsApp's webhooks; also
+            in a sender's id.
+        on_unproven: what to do with a new link in a call without a phone, because another user may have followed a
+            forwarded link: "wait" (default) doesn't use it until a phone proves it, "accept" uses it until a phone
+            contradicts it (for platforms without phones), "reject" deletes it.
+        timeout: seconds for one call to Configure; the client's 10 by default.
+        deadline: seconds for the whole of `message_identity`, 8 by default: platforms deliver a message again after 10.
     """
 
     path: str
@@ -110,15 +114,18 @@ class SenderOptions(TypedDict, total=False):
     connectors: tuple[str, ...]
     theme: Literal["light", "dark"] | None
     region: str | None
-    on_unproven: Literal["accept", "reject"]
+    platform: Literal["whatsapp"] | None
+    on_unproven: Literal["wait", "accept", "reject"]
+    timeout: float | None
+    deadline: float
 
 
 class MessageOptions(SenderOptions, total=False):
     """Options of `messages`: those of `MessageAgent`, and a hook.
 
     Attributes:
-        on_linked: `(subject_key, account)`, called once when a sender has connected, after the commit; to answer in the
-            thread.
+        on_linked: `(sender, account)`, or `(sender, account, context)` where `start_journey` got a context; called
+            once when a sender has connected, after the commit, to answer in the thread.
     """
 
     on_linked: Hook | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, Self, TypeAlias
@@ -241,6 +241,11 @@ class MessageIdentity:
         recognized: whether Configure knows the sender's phone.
         display_name: Configure's name for a recognized user.
         source: what the identity comes from.
+        unlinked_because: why a sender isn't linked, in the message in which it was found: "unproven" (a new link waits
+            for a phone), "contradicted" (the phone belongs to another Configure user; the link was deleted),
+            "invalid" (Configure no longer accepts the token; the link was deleted), "disconnected" (the sender opted
+            out), or "unavailable" (Configure could not be asked: it is unknown whether the sender is linked, so every
+            use of the profile is a retryable error).
     """
 
     external_id: str = field(repr=False)
@@ -250,6 +255,8 @@ class MessageIdentity:
     recognized: bool = False
     display_name: str | None = None
     source: Literal["token", "phone_recognition", "external_id"] = "external_id"
+    unlinked_because: Literal["unproven", "contradicted", "invalid", "disconnected", "unavailable"] | None = None
+    on_refused: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def linked(self) -> bool:

@@ -28,7 +28,8 @@ class Call(Effect[T_co]):
 
     `headers` and `content` contain keys and tokens and stay out of the repr.
 
-    `parse` returns the value of a good body, or raises `ConfigureError`.
+    `parse` returns the value of a good body, or raises `ConfigureError`. `timeout` is in seconds, where it is shorter
+    than the client's.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Call(Effect[T_co]):
     parse: Callable[[Response], T_co] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    timeout: float | None = None
 
     def bearing(self, token: Secret) -> Call[T_co]:
         """The same request with another bearer token."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import ConfigureError, SettingsError
+from ..errors import ApiCode, ConfigureError, SettingsError
+from ..events import CommitFailed, Event
 from ..runtime.drivers import arun, run
 from ..runtime.forks import reset_after_fork
 from ..runtime.tracing import span
@@ -24,7 +27,7 @@ from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
 from .call import Call
-from .commits import CommitCalls, leave
+from .commits import CommitCalls, Unsettled, leave
 from .connect import ConnectCalls
 from .memories import MemoryCalls
 from .message_identity import SenderCalls
@@ -93,6 +96,20 @@ class AsyncAuth(_AuthCalls, _Awaited):
         self._perform = perform
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """What the profiles of one client share at the end of their `with` blocks."""
+
+    unsettled: Unsettled = field(default_factory=Unsettled)
+    on_event: Callable[[Event], object] | None = None
+    strict: bool = False
+
+    def report(self, failure: ConfigureError | None) -> object:
+        if failure is None or self.on_event is None:
+            return None
+        return self.on_event(CommitFailed(code=ApiCode(failure.code), request_id=failure.request_id))
+
+
 class _ProfileCalls(ReadCalls, MemoryCalls, CommitCalls, ConnectCalls):
     """Everything about the profile of one subject."""
 
@@ -101,9 +118,10 @@ class Profile(_ProfileCalls, _Blocking):
     """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
 
     As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
-    owes a commit. It sends nothing where nothing is owed and nothing was noted. After an exception nothing is
-    committed, and the notes are dropped. A commit that fails raises; its notes are gone too, and the reads still owe.
-    An OAuth token needs the scope `profile.commit` for it.
+    owes a commit. It sends nothing where nothing is owed and nothing was noted. After an exception the notes are
+    dropped, and the reads are settled all the same. A commit that fails and may succeed later doesn't raise: it is
+    logged, reported as the event `CommitFailed`, and repeated by the next block of the same subject's profile; with
+    `strict` it raises. An OAuth token needs the scope `profile.commit` for it.
 
         with configure.profile(token=token) as profile:
             identity = profile.read(sections=["identity"]).identity
@@ -113,38 +131,59 @@ class Profile(_ProfileCalls, _Blocking):
         perform: sends the calls; `Configure.send`, or a function that does something first.
     """
 
-    def __init__(self, perform: Perform, settings: Settings, subject: Subject) -> None:
+    def __init__(self, perform: Perform, settings: Settings, subject: Subject, blocks: _Blocks | None = None) -> None:
         super().__init__(ProfileSession(settings, subject))
         self._perform = perform
+        self._blocks = blocks or _Blocks()
 
     def __enter__(self) -> Self:
         self._session.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        run(leave(self._session, failed=kind is not None), self._perform)
+        # A cancellation or Ctrl-C is not delayed.
+        if kind is None or issubclass(kind, Exception):
+            flow = leave(self._session, self._blocks.unsettled, failed=kind is not None, strict=self._blocks.strict)
+            self._blocks.report(run(flow, self._perform))
+        else:
+            self._session.close()
 
 
 class AsyncProfile(_ProfileCalls, _Awaited):
     """`Profile`, awaited."""
 
-    def __init__(self, perform: AsyncPerform, settings: Settings, subject: Subject) -> None:
+    def __init__(
+        self, perform: AsyncPerform, settings: Settings, subject: Subject, blocks: _Blocks | None = None
+    ) -> None:
         super().__init__(ProfileSession(settings, subject))
         self._perform = perform
+        self._blocks = blocks or _Blocks()
 
     async def __aenter__(self) -> Self:
         self._session.open()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await arun(leave(self._session, failed=kind is not None), self._perform)
+        if kind is None or issubclass(kind, Exception):
+            flow = leave(self._session, self._blocks.unsettled, failed=kind is not None, strict=self._blocks.strict)
+            told = self._blocks.report(await arun(flow, self._perform))
+            if inspect.isawaitable(told):
+                await told
+        else:
+            self._session.close()
 
 
 class _Client(ABC):
     """Base of both clients: their settings."""
 
     @overload
-    def __init__(self, settings: Settings, *, timeout: float = CALL_TIMEOUT) -> None: ...
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float = CALL_TIMEOUT,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None: ...
     @overload
     def __init__(
         self,
@@ -153,6 +192,7 @@ class _Client(ABC):
         agent: str | None = None,
         base_url: str | None = None,
         timeout: float = CALL_TIMEOUT,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None: ...
 
     def __init__(
@@ -163,9 +203,11 @@ class _Client(ABC):
         agent: str | None = None,
         base_url: str | None = None,
         timeout: float = CALL_TIMEOUT,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key  # no frame of an error may have it
         self.settings: Settings = _settings(settings, api_key, agent, base_url)
+        self._blocks = _Blocks(on_event=on_event)
         self._connect(timeout)
 
     @abstractmethod
@@ -199,6 +241,7 @@ class Configure(_Client):
         agent: the agent's handle.
         base_url: another origin of the API.
         timeout: seconds for a whole call, at most 300.
+        on_event: called with `CommitFailed`.
 
     Without `settings`, whatever isn't given is read from the `CONFIGURE_*` variables of the process, now: a key given
     here goes to the API that CONFIGURE_BASE_URL names.
@@ -227,18 +270,22 @@ class Configure(_Client):
         *,
         token: str | Secret | None = None,
         external_id: str | None = None,
+        strict: bool = False,
     ) -> Profile:
-        """The profile of one subject: exactly one of the three is given.
+        """The profile of one subject: exactly one of the first three is given.
 
         Args:
             identity: a message's sender, who is read by token where linked, else by external id.
             token: a linked person's, from the link or the login.
             external_id: the app's id for one of its own users, 1 to 255 characters of Latin-1.
+            strict: raise every failure of the commit at the end of a `with` block.
 
         Raises:
             ConfigureError: INVALID_INPUT for none, for more than one, and for what can't be sent.
         """
-        return Profile(self.send, self.settings, _subject(identity, token, external_id))
+        return Profile(
+            self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
+        )
 
     def send(self, call: Call[T], /) -> T:
         """Send one call and return its value.
@@ -309,9 +356,12 @@ class AsyncConfigure(_Client):
         *,
         token: str | Secret | None = None,
         external_id: str | None = None,
+        strict: bool = False,
     ) -> AsyncProfile:
         """`Configure.profile`, whose verbs are awaited."""
-        return AsyncProfile(self.send, self.settings, _subject(identity, token, external_id))
+        return AsyncProfile(
+            self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
+        )
 
     async def send(self, call: Call[T], /) -> T:
         """Send one call and return its value.
@@ -374,4 +424,6 @@ def _subject(identity: MessageIdentity | None, token: str | Secret | None, exter
         return Subject(token=token, external_id=external_id)
     if not isinstance(identity, MessageIdentity) or (token, external_id) != (None, None):
         raise invalid("give a MessageIdentity alone, or exactly one of token= and external_id=")
-    return Subject(token=identity.token) if identity.linked else Subject(external_id=identity.external_id)
+    if identity.linked:
+        return Subject(token=identity.token, on_refused=identity.on_refused)
+    return Subject(external_id=identity.external_id, is_unknown=identity.unlinked_because == "unavailable")

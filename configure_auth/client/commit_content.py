@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -61,7 +61,7 @@ class CommitContent:
 
 
 def pack(
-    messages: Sequence[Mapping[str, str]] | None = None,
+    messages: Sequence[object] | None = None,
     memories: Sequence[str] | None = None,
     tool_results: Sequence[Mapping[str, Any]] | None = None,
 ) -> CommitContent:
@@ -71,7 +71,7 @@ def pack(
         ConfigureError: INVALID_INPUT for a part that can't be sent; nothing of its text is in the message.
     """
     return CommitContent(
-        messages=tuple(_message(message) for message in _items("messages", messages)),
+        messages=tuple(said for message in _items("messages", messages) for said in _said(message)),
         memories=tuple(
             require_multiline_text("a memory", memory, LONGEST_MEMORY).strip()
             for memory in _items("memories", memories)
@@ -86,19 +86,58 @@ def _items(name: str, items: Sequence[T] | None) -> Sequence[T]:
     return items or ()
 
 
-def _message(message: Mapping[str, str]) -> Mapping[str, str]:
-    if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+def _said(message: object) -> Iterator[Mapping[str, str]]:
+    """What a message of an app or of a framework says, in Configure's form; nothing for one without text."""
+    parts = _field(message, "parts")
+    if isinstance(parts, Sequence) and not isinstance(parts, str):  # Pydantic AI's
+        for part in parts:
+            yield from _said(part)
+        return
+    kind = _field(message, "role", "part_kind", "type")
+    role = _ROLES.get(kind, kind) if isinstance(kind, str) else kind
+    if role is None and isinstance(kind, str):
+        return
+    if role not in ROLES:
         raise invalid(f"a message must have a content, and as its role one of {', '.join(ROLES)}")
-    told = {
-        "role": message["role"],
-        "content": require_multiline_text("a message", message.get("content"), LONGEST_MESSAGE),
-    }
-    tool = message.get("tool_name", message.get("toolName"))
-    return (
-        told
-        if tool is None
-        else {**told, "toolName": require_multiline_text("a tool's name", tool, _LONGEST_TOOL_NAME)}
+    content = _text(_field(message, "content"))
+    if content is None:
+        return
+    told = {"role": str(role), "content": require_multiline_text("a message", content, LONGEST_MESSAGE)}
+    tool = _field(message, "tool_name", "toolName")
+    yield told | (
+        {} if tool is None else {"toolName": require_multiline_text("a tool's name", tool, _LONGEST_TOOL_NAME)}
     )
+
+
+_ROLES: Final[Mapping[str, str | None]] = {
+    "human": "user",
+    "user-prompt": "user",
+    "ai": "assistant",
+    "model": "assistant",
+    "text": "assistant",
+    "function": "tool",
+    "tool-return": "tool",
+    # What is no part of the conversation.
+    **dict.fromkeys(("system", "developer", "system-prompt", "tool-call", "retry-prompt", "thinking", "reasoning")),
+    **dict.fromkeys(("function_call", "function_call_output", "builtin-tool-call", "builtin-tool-return")),
+}
+"""The roles of frameworks as Configure's; None for what is left out."""
+
+
+def _field(message: object, *names: str) -> Any:
+    """The first of these fields of a mapping or an object that is set."""
+    values = (message.get(name) if isinstance(message, Mapping) else getattr(message, name, None) for name in names)
+    return next((value for value in values if value is not None), None)
+
+
+def _text(content: object) -> object:
+    """The text of a content, which may be a list of parts; None where it has none."""
+    if isinstance(content, list | tuple):
+        texts = [one if isinstance(one, str) else _field(one, "text") for one in content]
+        content = "\n".join(text for text in texts if isinstance(text, str))
+    if isinstance(content, dict):  # what a tool returned
+        content = json.dumps(content, default=str)
+    return None if content is None or (isinstance(content, str) and not content.strip()) else content
 
 
 def _tool_result(result: Mapping[str, Any]) -> Mapping[str, Any]:

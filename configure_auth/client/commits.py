@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from ..errors import ConfigureError
 from ..runtime.verbs import verb
 from .call import Call
 from .commit_content import CommitContent, pack, require_multiline_text
+from .profile import Subject
 from .profile_session import CommitObligation, ProfileCalls, ProfileSession
 from .texts import first, found, names, objects, whole
 from .wire import ResponseBody, invalid
+
+log: logging.Logger = logging.getLogger(__name__)
 
 _CRITERIA: Final = "Lasting facts, preferences and intentions of the person, and nothing else."
 
@@ -74,7 +80,7 @@ class CommitCalls(ProfileCalls):
     def commit(
         self,
         *,
-        messages: Sequence[Mapping[str, str]] | None = None,
+        messages: Sequence[object] | None = None,
         memories: Sequence[str] | None = None,
         tool_results: Sequence[Mapping[str, Any]] | None = None,
         sync: bool | None = None,
@@ -88,7 +94,9 @@ class CommitCalls(ProfileCalls):
 
         Args:
             messages: up to 20, each with a `role` (user, assistant or tool), a `content` of up to 16 000 characters,
-                and perhaps a `tool_name`. Nothing else of them is sent.
+                and perhaps a `tool_name`. Nothing else of them is sent. Those of OpenAI's, LangChain's and
+                Pydantic AI's libraries are taken as they are; system prompts, calls of tools and messages without text
+                are left out.
             memories: up to 20 facts of up to 1000 characters, to keep as they are.
             tool_results: each with a `tool_name` and a `content`, which is a string or what JSON can carry.
             sync: true waits until everything is written.
@@ -111,7 +119,7 @@ class CommitCalls(ProfileCalls):
     def note(
         self,
         *,
-        messages: Sequence[Mapping[str, str]] | None = None,
+        messages: Sequence[object] | None = None,
         memories: Sequence[str] | None = None,
         tool_results: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
@@ -126,23 +134,75 @@ class CommitCalls(ProfileCalls):
         self._session.add_notes(pack(messages, memories, tool_results))
 
 
-async def leave(session: ProfileSession, *, failed: bool) -> None:
+Pending: TypeAlias = tuple[CommitContent, CommitObligation | None]
+"""What a commit holds, and the read that it settles."""
+
+_MOST_PENDING = 1000
+
+
+class Unsettled:
+    """Commits of one client that failed and may succeed later, by subject: the next block of the subject sends them.
+
+    At most 20 of each of the 1000 latest subjects are kept, in memory. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[Subject, tuple[Pending, ...]] = {}
+
+    def take(self, subject: Subject) -> tuple[Pending, ...]:
+        with self._lock:
+            return self._kept.pop(subject, ())
+
+    def keep(self, subject: Subject, pending: Sequence[Pending]) -> None:
+        if not pending:
+            return
+        with self._lock:
+            self._kept[subject] = (*self._kept.pop(subject, ()), *pending)[-20:]
+            while len(self._kept) > _MOST_PENDING:
+                del self._kept[next(iter(self._kept))]
+
+
+async def leave(
+    session: ProfileSession, unsettled: Unsettled, *, failed: bool, strict: bool = False
+) -> ConfigureError | None:
     """Commit at the end of a block: once with what was noted, and once for each read that is still uncommitted.
 
-    Nothing is sent where every read is committed and nothing was noted, and after a failure: then the notes are
-    dropped.
+    Nothing is sent where every read is committed and nothing was noted. After a failure the notes are dropped.
+
+    Returns:
+        the retryable failure after which the rest is kept for the next block.
+
+    Raises:
+        ConfigureError: another failure, or any with `strict`; never after a failure of the block itself.
     """
-    content = session.close()
-    if failed:
-        return
-    oldest, *others = session.owed or (None,)
-    if oldest is not None and not (content.messages or content.tool_results):
-        content += _CLOSING
-    if content:
-        await _call(session, content, oldest)
-    for owed in others:
-        if owed in session.owed:
-            await _call(session, _CLOSING, owed)
+    noted, subject = session.close(), session.subject
+    content = CommitContent() if failed else noted
+    waiting = list(unsettled.take(subject)) if content or session.owed else []
+    oldest: CommitObligation | None = None
+    try:
+        while waiting:
+            await _call(session, *waiting[0])
+            del waiting[0]
+        oldest = next(iter(session.owed), None)
+        if oldest is not None and not (content.messages or content.tool_results):
+            content += _CLOSING
+        if content:
+            await _call(session, content, oldest)
+            content = CommitContent()
+        for owed in session.owed:
+            if owed in session.owed:
+                await _call(session, _CLOSING, owed)
+    except ConfigureError as error:
+        rest = [(content, oldest)] if content else []
+        if not failed and (strict or not error.retryable or subject.is_unknown):
+            unsettled.keep(subject, waiting)
+            raise
+        others = [(_CLOSING, owed) for owed in session.owed if owed != oldest]
+        unsettled.keep(subject, [*waiting, *rest, *others])
+        log.warning("a commit failed (%s); the next block of this profile repeats it", error.code)
+        return error
+    return None
 
 
 def _call(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
 from .call import Call, is_header_value
@@ -28,6 +30,8 @@ class Subject:
     Args:
         token: an agent or OAuth token.
         external_id: the app's id, 1 to 255 characters of Latin-1 (it goes in a header).
+        is_unknown: whether it is unknown if the sender of a message is a linked person: then nothing may be sent.
+        on_refused: called where Configure no longer accepts the token.
 
     Raises:
         ConfigureError: INVALID_INPUT for both, for neither, and for a value that a header can't carry. Configure
@@ -36,8 +40,17 @@ class Subject:
 
     token: Secret | None = None
     external_id: str | None = field(default=None, repr=False)
+    is_unknown: bool = False
+    on_refused: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
-    def __init__(self, *, token: str | Secret | None = None, external_id: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+        is_unknown: bool = False,
+        on_refused: Callable[[], None] | None = None,
+    ) -> None:
         if (token is None) == (external_id is None):
             raise invalid("give exactly one of token= and external_id=")
         if token is not None:
@@ -49,10 +62,25 @@ class Subject:
                 raise invalid("external_id goes in a header, so it must be Latin-1 without a space at either end")
         object.__setattr__(self, "token", token)
         object.__setattr__(self, "external_id", external_id)
+        object.__setattr__(self, "is_unknown", is_unknown)
+        object.__setattr__(self, "on_refused", on_refused)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The one header that names the subject."""
+        """The one header that names the subject.
+
+        Raises:
+            ConfigureError: a retryable one where the subject is unknown, so that nothing is saved to, or read from, the
+                profile of another subject.
+        """
+        if self.is_unknown:
+            raise ConfigureError(
+                ApiCode.NETWORK_ERROR,
+                "it is unknown whether this sender is linked, because Configure could not be asked; identify the "
+                "sender again later, or use client.profile(external_id=identity.external_id)",
+                retryable=True,
+                sent=False,
+            )
         if self.token is not None:
             return {"Authorization": f"Bearer {self.token.reveal()}"}
         return {"X-User-Id": self.external_id or ""}
@@ -113,6 +141,32 @@ class ProfileResponse:
     portable: bool = False
     filtered: bool = False
     hidden_sources: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return what is known of the user as text for a prompt, a line or list for each section that has something.
+
+        It was written by users and other agents: data for a language model, not instructions.
+        """
+        shown = ((name, self.sections.get(name)) for name in _SHOWN)
+        return "\n".join(line for name, part in shown if part for line in _lines(name, part))
+
+
+_SHOWN = ("identity", "preferences", "integrations", "imports", "agents", "summary", "soul", "context")
+
+
+def _lines(name: str, part: Any, indent: str = "") -> Iterator[str]:
+    part = part.get("value", part) if isinstance(part, dict) else part
+    if isinstance(part, dict):
+        yield f"{indent}{name}:"
+        for inner, value in part.items():
+            yield from _lines(str(inner), value, f"{indent}  ")
+    elif isinstance(part, list):
+        yield f"{indent}{name}:"
+        for item in part:
+            text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+            yield f"{indent}  - {' '.join(text.split())}"
+    elif part is not None:
+        yield f"{indent}{name}: {' '.join(str(part).split())}"
 
 
 def read_profile(

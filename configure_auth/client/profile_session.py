@@ -172,6 +172,8 @@ class ProfileSession:
         if error.code is ApiCode.COMMIT_REQUIRED and error.suggested_action is None:
             error.suggested_action = "commit_profile"
         tools = error.code in (ApiCode.TOOL_NOT_CONNECTED, ApiCode.TOOL_ERROR)
+        if error.code is ApiCode.AUTH_REQUIRED and self.subject.on_refused is not None:
+            self.subject.on_refused()
         if not self.linked and (tools or error.backend_code in _FOR_THE_LINKED):
             error.args = (f"{error}; this profile isn't linked to a person: let the person connect Configure first",)
 

@@ -105,7 +105,7 @@ class Transport:
                 a good status with a compressed or too large body. The last two but one are retryable.
         """
         request = _Request(call)
-        token = _deadline.set(time.monotonic() + self.timeout if deadline is None else deadline)
+        token = _deadline.set(time.monotonic() + _seconds(self.timeout, call) if deadline is None else deadline)
         try:
             while True:
                 # The error is raised outside of `except`: the frames of what httpcore2 raises have the request in them.
@@ -155,7 +155,7 @@ class AsyncTransport:
     async def send(self, call: Call[Any]) -> Response:
         """`Transport.send`, awaited; a cancelled call gives its connection up."""
         request = _Request(call)
-        ends = time.monotonic() + self.timeout
+        ends = time.monotonic() + _seconds(self.timeout, call)
         while True:
             try:
                 with anyio.fail_after(ends - time.monotonic()):
@@ -310,6 +310,11 @@ def _failed(failure: Exception, *, sent: bool) -> ConfigureError:
     return ConfigureError(
         ApiCode.NETWORK_ERROR, f"Configure can't be reached ({type(failure).__name__})", retryable=True, sent=sent
     )
+
+
+def _seconds(timeout: float, call: Call[Any]) -> float:
+    """How long a call may take."""
+    return timeout if call.timeout is None else min(timeout, call.timeout)
 
 
 def _require_timeout(timeout: float) -> float:

@@ -18,11 +18,10 @@ from markupsafe import Markup
 
 from .. import flows
 from ..client.client import Configure, Profile
-from ..client.profile import Subject
 from ..errors import SettingsError
-from ..flows.app import normalize_id, require_id, warn_of_fixation
+from ..flows.app import require_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
-from ..flows.verbs import UserVerbs
+from ..flows.verbs import BlockingVerbs
 from ..options import (
     FEATURES,
     ClaimOptions,
@@ -33,7 +32,6 @@ from ..options import (
     feature_builder,
 )
 from ..runtime.circuit import Circuit
-from ..runtime.verbs import Blocking
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
@@ -113,7 +111,7 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth(UserVerbs, Blocking):
+class ConfigureAuth(BlockingVerbs):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Example::
@@ -202,7 +200,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             app=app,
             owner=self,
             site=site,
-            client=Configure(settings),
+            client=Configure(settings, on_event=partial(emit, app)),
             stores=self._open(app, site),
             circuit=self._options.circuit(),
             make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
@@ -212,6 +210,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         for name, (owner, build) in app.extensions.get(_BUILDERS, {}).items():
             if owner is self:
                 installed.features[name] = build(site=installed.site)
+        installed.all_features.require_one_message_agent()
         # Globals, and no context processor: macros that are imported have no context.
         app.jinja_env.globals.update(
             configure_button=self.button,
@@ -317,20 +316,7 @@ class ConfigureAuth(UserVerbs, Blocking):
         user_id = self._current_user()
         return None if user_id is None else self.external_id_for(user_id)
 
-    # For any user, in an application context; more such verbs are in `flows.verbs`.
-
-    def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> Profile:
-        """`profile` of a user by id."""
-        installed = self._installed()
-        opened = installed.run(
-            flows.open_token(installed.site, normalize_id(user_id), installed.all_features.resource, kind)
-        )
-
-        def perform(call: Any, /) -> Any:
-            resource = installed.all_features.resource
-            return installed.run(flows.call_with_token(installed.site, normalize_id(user_id), resource, kind, call))
-
-        return Profile(perform, installed.site.settings, Subject(token=opened.token))
+    # For any user, in an application context: the verbs in `flows.verbs`.
 
     def forget_browser(self) -> None:
         """Forget this browser's recent sign-ins. Call it where the app signs a user out.
@@ -480,6 +466,7 @@ class ConfigureAuth(UserVerbs, Blocking):
             installed: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
             if installed is not None and installed.owner is self:
                 installed.features[registered_name] = build_here(site=installed.site)
+                installed.all_features.require_one_message_agent()
             by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in made.routes}
 
             def early() -> Response | None:

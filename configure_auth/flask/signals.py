@@ -52,6 +52,7 @@ globals().update({signal.name: signal for signal in SIGNALS.values()})
 account_linked: Signal[events.AccountLinked]
 account_unlinked: Signal[events.AccountUnlinked]
 agent_claimed: Signal[events.AgentClaimed]
+commit_failed: Signal[events.CommitFailed]
 journey_completed: Signal[events.JourneyCompleted]
 link_failed: Signal[events.LinkFailed]
 logged_in: Signal[events.LoggedIn]

@@ -5,7 +5,7 @@ from ..runtime.effects import Flow
 from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentClaims, AgentTable, UserProfiles
 from .app import App, AppResponse, Hook
 from .destination import Destinations, require_path
-from .features import Features
+from .features import TWO_MESSAGE_AGENTS, Features
 from .messages.journeys import MESSAGE_ROUTES, Messages
 from .performers import AsyncPerformer, Performer
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
@@ -30,6 +30,7 @@ __all__ = [
     "METHODS",
     "PROFILE_ROUTES",
     "SIGN_IN_ROUTES",
+    "TWO_MESSAGE_AGENTS",
     "AccountLink",
     "AgentClaims",
     "AgentTable",

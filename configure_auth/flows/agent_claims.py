@@ -56,7 +56,8 @@ class _JsonFeature(Feature):
     async def respond_to_error(self, route: Route, request: Request, error: SignInError) -> Response:
         return Response(
             status=error.status,
-            json={"error": Code(error.code).value},
+            json={"error": Code(error.code).value}
+            | ({"message": str(error)} if isinstance(error, _ClaimError) else {}),
             retry_after=error.retry_after,
             allow=route.methods if error.status == 405 else (),
         )
@@ -101,7 +102,7 @@ class AgentClaims(_JsonFeature):
                 f"register() of agent_claims(table=) returned a {type(kept).__name__}; expected True or False"
             )
         if not kept:
-            raise AgentOwned("this agent has been claimed already")
+            raise AgentOwned("this agent has been claimed already; it can't be registered again")
         return token
 
     async def claimed(self, token: Secret, user_id: str) -> ClaimedAgent | None:
@@ -159,25 +160,36 @@ async def claim(feature: AgentClaims, request: Request) -> Response:
     if user_id is None:
         raise SignInError(Code.SIGNED_OUT, "no user is signed in")
     # A page of another site can't set this header (CSRF); without it a cookie may authenticate the request.
-    bears = request.headers.get("authorization", "")[:7].lower() == "bearer "
-    if not bears and not site.is_from_app(request, site.app_url(request)):
+    if not request.bears_token and not site.is_from_app(request, site.app_url(request)):
         raise SignInError(Code.CROSS_SITE, "a claim that was posted from another origin")
     await check_fresh(feature.require_fresh)
     token = _claim_token(await read_json_body(request))
-    found = None if token is None else await feature.claimed(token, user_id)
+    found = await feature.claimed(token, user_id)
     if found is None:
-        raise SignInError(Code.EXPIRED, "the claim token is unknown or expired", status=404)
+        raise _ClaimError(
+            Code.EXPIRED,
+            "this claim token is unknown, older than 7 days, or replaced by a newer one of the same agent",
+            status=404,
+        )
     if found.owner_user_id != user_id:
-        raise SignInError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
+        raise _ClaimError(Code.ALREADY_USED, "another user has claimed this agent", status=409)
     if found.is_new:
         await Emit(AgentClaimed(agent_id=found.agent_id, user_id=user_id))
     return Response(status=200, json={"ok": True, "agentId": found.agent_id})
 
 
-def _claim_token(fields: Mapping[str, Any]) -> Secret | None:
-    """Return the posted token as a secret; None if it is malformed."""
+class _ClaimError(SignInError):
+    """A claim that failed. Its message is for the client too."""
+
+
+def _claim_token(fields: Mapping[str, Any]) -> Secret:
     given = fields.get("claimToken", fields.get("claim_token"))
-    return Secret(given) if isinstance(given, str) and _CLAIM_TOKEN.fullmatch(given) else None
+    if given is None:
+        raise _ClaimError(Code.INVALID_REQUEST, 'the claim token is missing: send {"claimToken": "..."}')
+    if not isinstance(given, str) or not _CLAIM_TOKEN.fullmatch(given):
+        del given, fields
+        raise _ClaimError(Code.INVALID_REQUEST, "the claim token is malformed: copy all 43 characters of it")
+    return Secret(given)
 
 
 def _agent_id(agent_id: str | int) -> str:

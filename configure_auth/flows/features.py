@@ -28,6 +28,12 @@ from .site import Site
 log: logging.Logger = logging.getLogger(__name__)
 
 
+TWO_MESSAGE_AGENTS = (
+    "messages() is registered twice, and the methods for senders can't tell which one is meant; use a second "
+    "ConfigureAuth(name=...) for a second message agent"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """The features of an app by their names."""
@@ -162,6 +168,15 @@ class Features:
             next=self.site.destinations.accepted_or_none(next),
             connectors=link.connectors,
         )
+
+    def require_one_message_agent(self) -> None:
+        """Check that there is one message agent, whose verbs have no name.
+
+        Raises:
+            SettingsError: `messages()` was registered twice.
+        """
+        if sum(isinstance(feature, Messages) for feature in self.registered.values()) > 1:
+            raise SettingsError(TWO_MESSAGE_AGENTS)
 
     @property
     def messages(self) -> Messages:

@@ -36,11 +36,11 @@ async def salted_id(site: Site, namespace: str, value: str) -> str:
     return await keyed_id(site, namespace, f"{salt}:{value}")
 
 
-async def is_present_id(site: Site, namespace: str, value: str, given: str) -> bool:
-    """Whether `salted_id` would still return this id: `forget_id` has not been called since."""
+async def known_id(site: Site, namespace: str, value: str) -> str | None:
+    """`salted_id` where there is one already; None where there is none, or none any more after `forget_id`."""
     name = await _salt_name(site, namespace, value)
     salt = await UseStore(lambda stores: stores.parameters.read(name))
-    return salt is not None and await keyed_id(site, namespace, f"{salt}:{value}") == given
+    return None if salt is None else await keyed_id(site, namespace, f"{salt}:{value}")
 
 
 async def forget_id(site: Site, namespace: str, value: str) -> None:

@@ -160,6 +160,16 @@ class Request:
         return site == "same-origin" or (self.method == "GET" and not is_cut and self._referer_origin == origin)
 
     @property
+    def bears_token(self) -> bool:
+        """Whether it carries a bearer token, which no page of another site can make a browser send."""
+        return self.headers.get("authorization", "")[:7].lower() == "bearer "
+
+    @property
+    def is_from_client(self) -> bool:
+        """Whether a client that is no browser sent this, with a bearer token: browsers say where a request is from."""
+        return self.bears_token and not {"sec-fetch-site", "origin", "referer"} & self.headers.keys()
+
+    @property
     def _referer_origin(self) -> str | None:
         try:
             parts = urlsplit(self.headers.get("referer", ""))

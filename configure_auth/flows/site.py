@@ -210,6 +210,8 @@ class Site:
             own_only: trusted origins don't count.
         """
         parts = urlsplit(app_url)
+        if not self.session and request.is_from_client:
+            return True  # no cookie authenticates a user here; where the browser cookie is needed, it is asked for
         return request.is_from(f"{parts.scheme}://{parts.netloc}", () if own_only else self.trusted_origins)
 
     def cookie(self, app_url: str, value: str) -> BrowserCookie:

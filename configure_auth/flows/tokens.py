@@ -132,14 +132,17 @@ async def _lease_name(site: Site, user_id: str) -> str:
     return await keyed_id(site, "lease", user_id)
 
 
-async def validate_token(site: Site, token: Secret) -> TokenValidation | None:
+async def validate_token(
+    site: Site, token: Secret, limited: Callable[[Call[TokenValidation]], Call[TokenValidation]] | None = None
+) -> TokenValidation | None:
     """Validate a token that came from outside; None if Configure does not know it as a token.
 
     It is unknown whether that is an error or `valid: false`, so both are handled. A 404 without a code of Configure
     comes from a gateway.
     """
     try:
-        return await SignInCalls(site.settings).validate_sign_in_token(token)
+        call = SignInCalls(site.settings).validate_sign_in_token(token)
+        return await (call if limited is None else limited(call))
     except ConfigureError as error:
         # Any other error, such as 402 or 408, is not about the token.
         said = error.backend_code is not None and error.status_code in (400, 404, 410, 422)

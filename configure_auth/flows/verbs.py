@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
+from ..client.client import AsyncProfile, Profile
 from ..client.connect import ConnectResponse
-from ..runtime.verbs import verb
+from ..client.profile import Subject
+from ..runtime.drivers import arun, run
+from ..runtime.verbs import Awaited, Blocking, verb
 from ..stores import UserExport
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
-from . import keyed_ids, tokens, upkeep
+from . import erasure, keyed_ids, tokens, upkeep
 from .app import normalize_id, require_id
 from .features import Features
 from .messages import journeys as messages
@@ -18,7 +22,11 @@ from .sign_in import link as account_link
 
 
 class SubjectVerbs(ABC):
-    """The verbs of a message agent. `subject_key` is the platform's permanent id of a sender."""
+    """The verbs of a message agent.
+
+    `sender` is the platform's permanent id of a message's sender. The key that is stored for it is a keyed hash (the
+    subject), and the id that Configure gets is another one (the external id).
+    """
 
     @property
     @abstractmethod
@@ -37,15 +45,21 @@ class SubjectVerbs(ABC):
         return features
 
     @verb
-    async def start_journey(self, subject_key: str | int) -> str:
+    async def start_journey(self, sender: str | int, *, display_name: str | None = None, context: object = None) -> str:
         """Return a sign-in link for one sender, whose sign-in Configure reports to the app; good for 15 minutes, once.
 
         Send it to that sender only.
 
+        Args:
+            display_name: the agent's name on Configure's page, for this link alone: such as "Echo for @ada in Acme", so
+                that another user who gets the link sees for whom it is.
+            context: what `on_linked` gets as its third argument, such as {"channel": "C024"}: at most 1000 characters
+                of JSON, stored encrypted.
+
         Raises:
-            SettingsError: CONFIGURE_APP_URL isn't set.
+            SettingsError: CONFIGURE_APP_URL isn't set, or the context can't be carried.
         """
-        return await messages.start_journey(self._ready.messages, subject_key)
+        return await messages.start_journey(self._ready.messages, sender, display_name=display_name, context=context)
 
     @verb
     async def message_sign_in_url(self) -> str:
@@ -53,10 +67,12 @@ class SubjectVerbs(ABC):
 
         A user who signs in there is recognized by the phone of a later message, else stays on the external id.
         """
-        return self._ready.messages.link()
+        features = self._ready.messages
+        features.unrecognized.clear()
+        return features.link()
 
     @verb
-    async def connect(self, subject_key: str | int) -> ConnectResponse:
+    async def connect(self, sender: str | int) -> ConnectResponse:
         """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to that sender only.
 
         The sign-in belongs to the external id of `message_identity`, so that `client.profile(identity)` is the
@@ -65,50 +81,79 @@ class SubjectVerbs(ABC):
         Raises:
             ConfigureError: Configure's failure.
         """
-        return await senders.connect_sender(self._ready.messages, subject_key)
+        return await senders.connect_sender(self._ready.messages, sender)
 
     @verb
     async def message_identity(
         self,
-        subject_key: str | int,
+        sender: str | int,
         *,
         phone_candidates: Iterable[str | None] | None = (),
         raise_on_error: bool = False,
     ) -> MessageIdentity:
         """Identify the sender of a message; `client.profile(identity)` is their profile, linked or not.
 
+        The rules of what proves a link, for each platform, are in the documentation's page on message agents.
+
         Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line. None and blank
-                ones count as not given.
-            raise_on_error: raise where Configure fails, instead of going on as for an unlinked sender.
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line, and never what
+                the sender typed. None and blank ones count as not given.
+            raise_on_error: raise where Configure fails. Otherwise the identity is `unlinked_because="unavailable"`, and
+                every use of its profile is a retryable error.
 
         Raises:
+            SettingsError: a phone candidate isn't a string.
             ConfigureError: only with `raise_on_error`.
         """
         return await senders.message_identity(
-            self._ready.messages, subject_key, phone_candidates=phone_candidates, raise_on_error=raise_on_error
+            self._ready.messages, sender, phone_candidates=phone_candidates, raise_on_error=raise_on_error
         )
 
     @verb
-    async def unlink_subject(self, subject_key: str | int) -> bool:
+    async def identity_before_link(self, sender: str | int) -> MessageIdentity:
+        """Return a sender as they are without a link; `client.profile(...)` of it is what the agent kept before one."""
+        return await senders.identity_before_link(self._ready.messages, sender)
+
+    @verb
+    async def once(self, message_id: str | int) -> bool:
+        """Return True for the first of several deliveries of one message, False for the others in 24 hours.
+
+        Of any number of calls at once, in all processes that share the store, one gets True. A message whose handling
+        fails afterwards is not delivered as new again.
+
+        Args:
+            message_id: the platform's own id of the message.
+        """
+        return await senders.once(self._ready.messages, message_id)
+
+    @verb
+    async def unlink_subject(self, sender: str | int) -> bool:
         """Disconnect a sender who asks for it. Return whether a link existed.
 
-        Until the sender follows a new link, they are unlinked, although Configure would recognize their phone.
+        Until the sender follows a new link, they are unlinked, although Configure would recognize their phone. What the
+        agent kept before the link is kept, and used again; `forget_subject` erases that too.
         """
-        return await senders.unlink_subject(self._ready.messages, subject_key)
+        return await senders.unlink_subject(self._ready.messages, sender)
 
     @verb
-    async def forget_subject(self, subject_key: str | int) -> bool:
-        """Delete everything stored of a sender, also that they disconnected. Return whether a link existed."""
-        return await senders.forget_subject(self._ready.messages, subject_key)
+    async def forget_subject(self, sender: str | int) -> bool:
+        """Erase a sender: what the agent saved at Configure, then everything here. Return whether a link existed.
+
+        What stays is a keyed hash, with the wish not to be recognized by phone until they follow a new link.
+
+        Raises:
+            ConfigureError: Configure could not be asked. The message says what is still to do; nothing was deleted
+                here, so that the call can be repeated.
+        """
+        return await senders.forget_subject(self._ready.messages, sender)
 
     @verb
-    async def export_subject(self, subject_key: str | int) -> LinkedAccount | None:
+    async def export_subject(self, sender: str | int) -> LinkedAccount | None:
         """Return what is stored of a sender, without the token.
 
         None also after a disconnect, of which only a keyed hash and the time are kept.
         """
-        return await senders.export_subject(self._ready.messages, subject_key)
+        return await senders.export_subject(self._ready.messages, sender)
 
 
 class UserVerbs(SubjectVerbs):
@@ -142,8 +187,17 @@ class UserVerbs(SubjectVerbs):
 
     @verb
     async def forget_user(self, user_id: UserId) -> bool:
-        """Delete everything stored of a user; call it where the app deletes one. Return if it was connected."""
-        return await tokens.forget_user(self._ready.site, require_id(user_id))
+        """Erase a user: what the agent saved at Configure, then everything here. Return whether it was connected.
+
+        Call it where the app deletes a user.
+
+        Raises:
+            ConfigureError: Configure could not be asked. The message says what is still to do; nothing was deleted
+                here, so that the call can be repeated.
+        """
+        features, known = self._ready, require_id(user_id)
+        await erasure.erase_user(features.site, known, features.resource)
+        return await tokens.forget_user(features.site, known)
 
     @verb
     async def export_user(self, user_id: UserId) -> UserExport:
@@ -190,3 +244,31 @@ class UserVerbs(SubjectVerbs):
     async def reseal(self) -> upkeep.Resealed:
         """Seal everything stored with the first of CONFIGURE_TOKEN_KEYS, so that the others can be removed."""
         return await upkeep.reseal(self._ready.site)
+
+
+class BlockingVerbs(UserVerbs, Blocking):
+    """The verbs of an app or a bot that block."""
+
+    def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> Profile:
+        """Return a client for the profile of a user by id; errors as for `access_token_for`."""
+        features, perform, known = self._features, self._performer(), normalize_id(user_id)
+        opened = run(tokens.open_token(features.site, known, features.resource, kind), perform)
+
+        def send(call: Any, /) -> Any:
+            return run(tokens.call_with_token(features.site, known, features.resource, kind, call), perform)
+
+        return Profile(send, features.site.settings, Subject(token=opened.token))
+
+
+class AwaitedVerbs(UserVerbs, Awaited):
+    """The verbs of an app or a bot that are awaited."""
+
+    async def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> AsyncProfile:
+        """Return a client for the profile of a user by id; errors as for `access_token_for`."""
+        features, perform, known = self._features, self._performer(), normalize_id(user_id)
+        opened = await arun(tokens.open_token(features.site, known, features.resource, kind), perform)
+
+        async def send(call: Any, /) -> Any:
+            return await arun(tokens.call_with_token(features.site, known, features.resource, kind, call), perform)
+
+        return AsyncProfile(send, features.site.settings, Subject(token=opened.token))

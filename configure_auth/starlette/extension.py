@@ -28,12 +28,11 @@ from starlette.types import Scope
 
 from .. import flows
 from ..client.client import AsyncConfigure, AsyncProfile
-from ..client.profile import Subject
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows.app import normalize_id, require_id
+from ..flows.app import require_id
 from ..flows.registration import Registration, register_at_boot
-from ..flows.verbs import UserVerbs
+from ..flows.verbs import AwaitedVerbs
 from ..options import (
     FEATURES,
     ClaimOptions,
@@ -45,7 +44,6 @@ from ..options import (
 )
 from ..runtime.circuit import Circuit
 from ..runtime.loops import is_cancelled
-from ..runtime.verbs import Awaited
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
@@ -108,7 +106,7 @@ class _Opened:
     circuit: Circuit
 
 
-class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
+class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
     """Base of `ConfigureAuth` on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
 
     def __init__(
@@ -142,7 +140,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         stores = site.open_stores(store, states, Path.cwd(), awaited=True)
         tables = partial(make_tables, chosen(store, None, settings)[0], Path.cwd())
         features = {name: self._build(name, site) for name in self._builders}
-        return _Opened(site, AsyncConfigure(settings), stores, tables, features, options.circuit())
+        return _Opened(site, AsyncConfigure(settings, on_event=self._emit), stores, tables, features, options.circuit())
 
     def _build(self, name: str, site: flows.Site, **more: Any) -> flows.Feature:
         return self._builders[name](site=site, **more)
@@ -210,17 +208,7 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         """
         await self._run(flows.forget_browser(self._site, read_request(request, has_session=False)))
 
-    # For any user; more such verbs are in `flows.verbs`.
-
-    async def profile_for(self, user_id: UserId | None, kind: Kind | None = None) -> AsyncProfile:
-        """`profile` of a user by id."""
-        opened = await self._run(flows.open_token(self._site, normalize_id(user_id), self._features.resource, kind))
-
-        async def perform(call: Any, /) -> Any:
-            resource = self._features.resource
-            return await self._run(flows.call_with_token(self._site, normalize_id(user_id), resource, kind, call))
-
-        return AsyncProfile(perform, self._site.settings, Subject(token=opened.token))
+    # For any user: the verbs in `flows.verbs`.
 
     @property
     def client(self) -> AsyncConfigure:
@@ -430,6 +418,8 @@ class AsgiConfigureAuth(UserVerbs, Awaited, Generic[R]):
         made = FEATURES[method]
         name, path = f"{self._options.name}{made.suffix}", options.get("path", made.feature.path)
         flows.require_path(path)
+        if method == "messages" and name in self._builders:
+            raise SettingsError(flows.TWO_MESSAGE_AGENTS)
         self._builders[name] = feature_builder(made.feature, method, made.options, options)
         if self._opened is not None:
             self._opened.features[name] = self._build(name, self._opened.site)

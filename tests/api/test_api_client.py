@@ -93,7 +93,7 @@ def test_a_client_is_made_of_settings_or_of_their_parts(
 
 
 @pytest.mark.parametrize("options", [{}, {"token": "t", "external_id": "e"}])
-def test_a_profile_has_exactly_one_subject(options: dict[str, str]) -> None:
+def test_a_profile_has_exactly_one_subject(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigureError, match="exactly one of") as caught:
         Configure(api_key="sk_key", agent="acme").profile(**options)
     assert caught.value.code is ApiCode.INVALID_INPUT

@@ -272,7 +272,7 @@ class TestProfileOfAnIdentity:
         ],
     )
     def test_one_subject_only(
-        self, client: Callable[..., Configure], identity: MessageIdentity | None, options: dict[str, str]
+        self, client: Callable[..., Configure], identity: MessageIdentity | None, options: dict[str, Any]
     ) -> None:
         configure = client(api_key="sk_key", agent="acme")
         assert refused(lambda: configure.profile(identity, **options)).code is ApiCode.INVALID_INPUT

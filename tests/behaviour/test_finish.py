@@ -163,6 +163,21 @@ def test_finish_from_trusted_origin_needs_the_bearer_too(make_web: MakeWeb) -> N
         assert browser.post(handle(page), **posted, authorization="Bearer u1").status_code == 200
 
 
+def test_a_bearer_client_that_is_no_browser_starts_and_disconnects(web: Web) -> None:
+    """It sends neither Fetch Metadata nor `Origin`; what needs our cookie names its absence."""
+    with httpx2.Client(base_url=web.url, trust_env=False, headers={"authorization": "Bearer u1"}) as client:
+        start = client.post("/configure/sign-in", headers={"accept": "application/json"})
+        assert (start.status_code, "url" in start.json()) == (200, True)
+        assert client.post("/configure/disconnect", headers={"accept": "application/json"}).status_code == 200
+        client.cookies.clear()
+        finish = client.post(f"{FINISH}?configure_finish={'x' * 43}", headers={"accept": "application/json"})
+        assert finish.json()["error"] != "cross_site"
+        # A page of another site is refused as before.
+        for site in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+            refused = client.post("/configure/disconnect", headers={"accept": "application/json", **site})
+            assert (refused.status_code, refused.json()["error"]) == (403, "cross_site")
+
+
 def test_a_start_by_a_page_of_another_site_is_told_why(make_web: MakeWeb) -> None:
     elsewhere = "https://app.elsewhere.example"
     web = make_web(bearer=True, constructor={"session": False, "trusted_origins": (elsewhere,)}, login=None)

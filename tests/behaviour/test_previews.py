@@ -51,7 +51,7 @@ def test_preview_of_message_link_uses_nothing_up(make_web: MakeWeb, visitor: str
     """The link leads to Configure's page; what it reports to is no page either."""
     web, headers = make_web(messages={"display_name": "The agent"}), {"site": None, **VISITORS[visitor]}
     with web.browser() as browser, web.browser() as preview:
-        link = browser.http.post("/journey", json={"subject_key": "chat:ada"}).json()["link"]
+        link = browser.http.post("/journey", json={"sender": "chat:ada"}).json()["link"]
         for method in ("GET", "HEAD"):
             for url in (link, f"{web.url}/configure/messages/complete?{link.partition('?')[2]}"):
                 preview.request(method, url, **headers)

@@ -30,6 +30,7 @@ ALWAYS = {
 }
 
 NOBODYS = (404, {"error": "expired"})
+MALFORMED = (400, {"error": "invalid_request"})
 TAKEN = (409, {"error": "already_used"})
 
 Said = tuple[int, dict[str, Any]]
@@ -42,7 +43,11 @@ def claimed(agent_id: str) -> Said:
 def said(answer: httpx2.Response) -> Said:
     """Status and body of an answer of ours, which has every header that it must have."""
     assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
-    return answer.status_code, answer.json()
+    body = answer.json()
+    if answer.status_code in (404, 409):
+        assert body["message"]
+    body.pop("message", None)
+    return answer.status_code, body
 
 
 class People:

@@ -18,7 +18,7 @@ from configure_auth.stores.memory import memory_stores
 from ..support.statements import each_statement
 from ..support.stores import StoresAt
 from ..support.web import MakeWeb
-from .conftest import NOBODYS, TAKEN, People, claimed, people_of, said
+from .conftest import MALFORMED, NOBODYS, TAKEN, People, claimed, people_of, said
 
 pytestmark = pytest.mark.all_stores
 
@@ -59,14 +59,31 @@ def test_what_is_no_token_of_an_agent_is_nobodys(people: People) -> None:
     bodies: list[dict[str, object]] = [{"claimToken": one} for one in near + far]
     bodies += [{"claimToken": one} for one in (None, 0, 1.5, True, [token], {}, {"claimToken": token})]
     bodies += [{}, {"token": token}, {"claimtoken": token}, {"claimToken ": token}]
-    answers = [people.post("ada", body) for body in (*bodies, {"claimToken": None, "claim_token": token})]
+    bodies.append({"claimToken": None, "claim_token": token})
+    unknown = {f"{token[:-1]}A", token.swapcase(), token[::-1], "A" * 43}
 
     with people.nothing_done():
-        assert [said(answer) for answer in answers] == [NOBODYS] * len(answers)
-    assert len({answer.text for answer in answers}) == 1
-    assert len({frozenset(set(answer.headers.items()) - {("date", answer.headers["date"])}) for answer in answers}) == 1
+        for body in bodies:
+            given = body.get("claimToken")
+            expected = NOBODYS if isinstance(given, str) and given in unknown else MALFORMED
+            assert said(people.post("ada", body)) == expected, body
 
     assert people.claim("ada", token) == claimed("a1")
+
+
+def test_each_failure_of_a_claim_has_a_message_of_its_own(people: People) -> None:
+    token, taken = people.register("a1"), people.register("a2")
+    people.claim("bob", taken)
+
+    bodies: list[dict[str, object]] = [{}, {"claimToken": token[:-1]}, {"claimToken": "A" * 43}, {"claimToken": taken}]
+    answers = [people.post("ada", body).json() for body in bodies]
+
+    assert [one["error"] for one in answers] == ["invalid_request", "invalid_request", "expired", "already_used"]
+    for one, word in zip(answers, ("missing", "malformed", "replaced by a newer one", "another user"), strict=True):
+        assert word in one["message"]
+    assert token not in str(answers)
+    status, refusal = people.registering("a2")
+    assert (status, refusal["code"]) == (409, "agent_owned")
 
 
 def test_a_token_may_come_in_either_spelling(people: People) -> None:

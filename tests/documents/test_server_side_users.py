@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import pytest
 from flask import session
@@ -32,7 +34,7 @@ def verify_phone(sandbox: Sandbox, external_id: str | None, phone: str = PHONE) 
         return token
 
 
-def texts(configure: Configure, **subject: str) -> list[str]:
+def texts(configure: Configure, **subject: Any) -> list[str]:
     profile = configure.profile(**subject)
     return [memory.text for memory in profile.search("*").results]
 
@@ -104,7 +106,7 @@ def test_the_id_can_be_any_stable_string(configure: Configure, user_id: str) -> 
 @pytest.mark.parametrize("federated", [True, False])
 def test_profile_reads_and_writes(configure: Configure, configure_sandbox: Sandbox, federated: bool) -> None:
     """Limitations: "Profile reads/writes" and "Memory extraction": yes for both kinds of users."""
-    subject = {"token": verify_phone(configure_sandbox, None)} if federated else {"external_id": ID}
+    subject: dict[str, Any] = {"token": verify_phone(configure_sandbox, None)} if federated else {"external_id": ID}
     with configure.profile(**subject) as profile:
         profile.read()
         profile.remember("Prefers dark mode")

@@ -239,7 +239,10 @@ class World:
         self.link = AccountLink(site=site, path="/configure", after="/settings")
         self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)
         self.messages = Messages(
-            site=site, path="/configure/messages", on_linked=lambda key, account: self.linked.append((key, account))
+            site=site,
+            path="/configure/messages",
+            on_unproven="accept",
+            on_linked=lambda key, account: self.linked.append((key, account)),
         )
 
     def _on_login(self, identity: Any, grant: Any) -> Any:

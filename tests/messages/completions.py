@@ -46,9 +46,9 @@ def good(platform: Platform, link: str, phone: str = ADA, **changes: Any) -> dic
     return platform.completion(link, token=token_of(platform, phone), userId=person.user_id, **changes)
 
 
-def linked_to(platform: Platform, subject_key: str = KEY) -> str | None:
+def linked_to(platform: Platform, sender: str = KEY) -> str | None:
     """The Configure user whom a sender is linked to."""
-    account = platform.verb("/subject/export", subject_key=subject_key)["account"]
+    account = platform.verb("/subject/export", sender=sender)["account"]
     return account and str(account["configure_user_id"])
 
 
@@ -62,7 +62,7 @@ def nothing_done(platform: Platform, *, calls: int = 0) -> Iterator[None]:
     """Within the block no link changes and the app is told nothing; Configure gets just so many calls."""
 
     def seen() -> tuple[object, ...]:
-        account = platform.verb("/subject/export", subject_key=KEY)["account"]
+        account = platform.verb("/subject/export", sender=KEY)["account"]
         return account, list(platform.linked), len(platform.events)
 
     before, called = seen(), len(api_calls(platform.sandbox))

@@ -19,6 +19,8 @@ __all__ = ["adapter", "make_web", "store"]
 
 ADA, BOB = "+14155550101", "+14155550102"
 KEY = "chat:ada"
+WITHOUT_PHONES = {"on_unproven": "accept"}
+"""As for a platform without phones, so that most tests need none."""
 
 
 class Platform:
@@ -47,14 +49,14 @@ class Platform:
         said: dict[str, Any] = answer.json()
         return said
 
-    def connect(self, subject_key: str | int = KEY) -> str:
+    def connect(self, sender: str | int = KEY) -> str:
         """The link that a sender gets."""
-        link: str = self.verb("/journey", subject_key=subject_key)["link"]
+        link: str = self.verb("/journey", sender=sender)["link"]
         return link
 
-    def message(self, subject_key: str | int = KEY, *phones: str, **given: Any) -> dict[str, Any]:
+    def message(self, sender: str | int = KEY, *phones: str, **given: Any) -> dict[str, Any]:
         """Who sent a message, as the app knows it."""
-        return self.verb("/message", subject_key=subject_key, phone_candidates=phones, **given)
+        return self.verb("/message", sender=sender, phone_candidates=phones, **given)
 
     def follow(self, link: str, phone: str = ADA) -> None:
         """Sign in behind a link; Configure reports it to the app before this returns."""
@@ -83,7 +85,7 @@ class Platform:
 
 @pytest.fixture
 def web(make_web: MakeWeb) -> Web:
-    return make_web(messages={"display_name": "The agent"})
+    return make_web(messages={"display_name": "The agent", **WITHOUT_PHONES})
 
 
 @pytest.fixture

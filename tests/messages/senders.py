@@ -10,7 +10,7 @@ import pytest
 
 from ..support.reading import api_calls
 from ..support.web import MakeWeb, Web
-from .conftest import ADA, KEY, Platform
+from .conftest import ADA, KEY, WITHOUT_PHONES, Platform
 
 RECOGNIZE, VALIDATE = "/v1/auth/sign-in/recognize-phone", "/v1/auth/sign-in/validate"
 KEYS = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
@@ -34,15 +34,15 @@ def approved(platform: Platform, phone: str, name: str | None = None) -> str:
     return person.user_id
 
 
-def link_of(platform: Platform, subject_key: str = KEY) -> str | None:
+def link_of(platform: Platform, sender: str = KEY) -> str | None:
     """The Configure user whom a sender is linked to."""
-    account = platform.verb("/subject/export", subject_key=subject_key)["account"]
+    account = platform.verb("/subject/export", sender=sender)["account"]
     return account and str(account["configure_user_id"])
 
 
-def journey(platform: Platform, phone: str = ADA, subject_key: str = KEY) -> str:
+def journey(platform: Platform, phone: str = ADA, sender: str = KEY) -> str:
     """Somebody with this phone follows the link that the sender got; their id."""
-    platform.follow(platform.connect(subject_key), phone)
+    platform.follow(platform.connect(sender), phone)
     return next(person.user_id for person in platform.sandbox.people if person.phone == phone)
 
 
@@ -53,4 +53,4 @@ def told(platform: Platform) -> list[tuple[str, str | None]]:
 
 def started(make_web: MakeWeb, web: Web, **messages: Any) -> Platform:
     """The same app after a start: another process would have as little in its memory."""
-    return Platform(make_web(folder=web.folder, messages=messages))
+    return Platform(make_web(folder=web.folder, messages=WITHOUT_PHONES | messages))

@@ -122,7 +122,7 @@ def test_a_journey_that_is_nobodys_costs_no_call(platform: Platform) -> None:
     link = platform.connect()
     completion = good(platform, link)
     journey = completion["journeyId"]
-    platform.verb("/subject/forget", subject_key=KEY)
+    platform.verb("/subject/forget", sender=KEY)
 
     with nothing_done(platform):
         for unknown in (journey, journey[:-1], journey.swapcase(), f"{journey}x", "%00", "'OR'1'='1", "x" * 256):

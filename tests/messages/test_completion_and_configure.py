@@ -189,7 +189,7 @@ def test_a_journey_that_ends_while_configure_is_asked_links_nobody(platform: Pla
         if meantime == "over":
             platform.sandbox.advance(900)
         else:
-            platform.verb("/subject/forget", subject_key=KEY)
+            platform.verb("/subject/forget", sender=KEY)
         held.release()
         assert status_of(answer()) == 404
 
@@ -308,7 +308,7 @@ def test_under_another_path_than_configure_is_told_it_says_so_in_the_log_alone(
 def test_an_app_under_a_prefix_is_told_of_under_it(make_web: MakeWeb) -> None:
     platform = Platform(make_web(messages={}, mount="/shop", settings={"CONFIGURE_APP_URL": "{url}/shop"}))
     with platform.browser:
-        link: str = platform.browser.http.post("/shop/journey", json={"subject_key": KEY}).json()["link"]
+        link: str = platform.browser.http.post("/shop/journey", json={"sender": KEY}).json()["link"]
         platform.follow(link)
     assert [key for key, _ in platform.linked] == [KEY]
 

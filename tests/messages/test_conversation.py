@@ -32,14 +32,14 @@ def test_a_sender_who_disconnected_is_not_recognised_until_they_follow_a_new_lin
     assert platform.message(KEY, ADA)["linked"] is True
     unfollowed = platform.connect()
 
-    assert platform.verb("/subject/unlink", subject_key=KEY) == {"unlinked": True}
+    assert platform.verb("/subject/unlink", sender=KEY) == {"unlinked": True}
 
     asked = len(platform.calls)
     answers = [platform.message(KEY, ADA) for _ in range(2)]
     assert [(answer["source"], answer["linked"]) for answer in answers] == [("external_id", False)] * 2
     assert len(platform.calls) == asked
-    assert platform.verb("/subject/export", subject_key=KEY) == {"account": None}
-    assert platform.verb("/subject/unlink", subject_key=KEY) == {"unlinked": False}
+    assert platform.verb("/subject/export", sender=KEY) == {"account": None}
+    assert platform.verb("/subject/unlink", sender=KEY) == {"unlinked": False}
     told = [
         (event.account.configure_user_id, event.why) for event in platform.events if isinstance(event, SenderUnlinked)
     ]
@@ -51,11 +51,14 @@ def test_a_sender_who_disconnected_is_not_recognised_until_they_follow_a_new_lin
     assert platform.message(KEY, ADA)["user_id"] == ada.user_id
 
 
-def test_what_is_forgotten_is_the_wish_too(platform: Platform) -> None:
-    platform.sandbox.issue_agent_token(platform.sandbox.add_person(ADA))
-    platform.verb("/subject/unlink", subject_key=KEY)
-    assert platform.message(KEY, ADA)["linked"] is False
-
-    assert platform.verb("/subject/forget", subject_key=KEY) == {"forgotten": False}
-
+def test_who_was_forgotten_is_not_recognised_until_they_follow_a_new_link(platform: Platform) -> None:
+    ada = platform.sandbox.add_person(ADA)
+    platform.sandbox.issue_agent_token(ada)
     assert platform.message(KEY, ADA)["source"] == "phone_recognition"
+
+    assert platform.verb("/subject/forget", sender=KEY) == {"forgotten": True}
+
+    got = platform.message(KEY, ADA)
+    assert (got["linked"], got["unlinked_because"]) == (False, "disconnected")
+    platform.follow(platform.connect())
+    assert platform.message(KEY, ADA)["user_id"] == ada.user_id

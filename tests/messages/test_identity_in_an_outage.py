@@ -102,6 +102,7 @@ def test_configure_that_does_not_answer_loses_nothing(
 def assert_unlinked(platform: Platform, got: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """It went on as with somebody who isn't linked, and the log says so, and no more."""
     assert (got["linked"], got["source"], got["token"], got["user_id"]) == (False, "external_id", None, None)
+    assert got["unlinked_because"] == "unavailable"
     (record,) = [one for one in caplog.records if "failed to look up the sender" in one.message]
     assert (record.levelname, record.name.partition(".")[0]) == ("WARNING", "configure_auth")
     for secret in (platform.sandbox.credentials.api_key, ADA[1:], *(token.token for token in platform.sandbox.tokens)):
@@ -126,7 +127,7 @@ def test_a_failure_is_raised_where_the_app_wants_it(platform: Platform, path: st
     trouble(platform, path, kind)
     phones = [ADA] if path == RECOGNIZE else []
 
-    asked = {"subject_key": KEY, "phone_candidates": phones, "raise_on_error": True}
+    asked = {"sender": KEY, "phone_candidates": phones, "raise_on_error": True}
     answer = platform.browser.http.post("/message", json=asked)
 
     assert (answer.status_code, answer.json()["code"]) == (502, code)

@@ -43,10 +43,10 @@ def make_agent(store: str, stores_at: StoresAt, configure_sandbox: Sandbox, tmp_
         yield make
 
 
-def ids(agent: MessageAgent, subject_key: str = KEY) -> tuple[str, str]:
+def ids(agent: MessageAgent, sender: str = KEY) -> tuple[str, str]:
     """The app's own id of a sender at Configure, and what stands for them here."""
-    known = agent.message_identity(subject_key, phone_candidates=[ADA])
-    account = agent.export_subject(subject_key)
+    known = agent.message_identity(sender, phone_candidates=[ADA])
+    account = agent.export_subject(sender)
     assert account is not None
     return known.external_id, account.user_id
 
@@ -100,7 +100,7 @@ def test_they_stay_when_the_keys_are_changed_and_resealed(
         return Platform(web)
 
     def known(platform: Platform) -> list[Any]:
-        account = platform.verb("/subject/export", subject_key=KEY)["account"]
+        account = platform.verb("/subject/export", sender=KEY)["account"]
         got = platform.message()
         return [account["user_id"], got["external_id"], got["token"]]
 

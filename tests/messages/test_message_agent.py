@@ -26,7 +26,7 @@ from ..public.running import environment, python
 from ..support.reading import no_calls
 from ..support.stores import StoresAt, first
 from ..support.web import MakeWeb, Web, query_of
-from .conftest import ADA, BOB, KEY, Platform
+from .conftest import ADA, BOB, KEY, WITHOUT_PHONES, Platform
 
 KEYS = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
 
@@ -51,12 +51,12 @@ class Bot(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def connect(self, subject_key: str = KEY) -> str:
-        link: str = self.run(lambda agent: agent.start_journey(subject_key))
+    def connect(self, sender: str = KEY) -> str:
+        link: str = self.run(lambda agent: agent.start_journey(sender))
         return link
 
-    def message(self, subject_key: str | int = KEY, *phones: str, **given: Any) -> Any:
-        return self.run(lambda agent: agent.message_identity(subject_key, phone_candidates=phones, **given))
+    def message(self, sender: str | int = KEY, *phones: str, **given: Any) -> Any:
+        return self.run(lambda agent: agent.message_identity(sender, phone_candidates=phones, **given))
 
     def forget(self) -> bool:
         forgotten: bool = self.run(lambda agent: agent.forget_subject(KEY))
@@ -125,7 +125,7 @@ def shared(store: str, stores_at: StoresAt, tmp_path: Path) -> Mapping[str, Any]
 
 @pytest.fixture
 def web(make_web: MakeWeb, shared: Mapping[str, Any]) -> Web:
-    return make_web(stores=shared, messages={}, settings=KEYS)
+    return make_web(stores=shared, messages=WITHOUT_PHONES, settings=KEYS)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def make_bot(kind: Kind, shared: Mapping[str, Any]) -> Iterator[MakeBot]:
         wanted = kind
 
         def make(web: Web, *, store: Any = None, kind: Kind | None = None, **options: Any) -> Bot:
-            chosen = {"store": store or shared["store"], "clock": web.sandbox.clock, **options}
+            chosen = {"store": store or shared["store"], "clock": web.sandbox.clock, **WITHOUT_PHONES, **options}
             bot = BOTS[kind or wanted](settings_of(web), **chosen)
             stack.callback(bot.close)
             return bot
@@ -346,6 +346,7 @@ def test_a_bot_hears_of_its_own_events(
     assert [type(event) for event in heard] == [SenderLinked, SenderUnlinked]
     assert heard[0].account.configure_user_id == ada.user_id  # type: ignore[attr-defined]
     assert caplog.text.count("a handler of Sender") == 2
+    assert {event.sender for event in heard} == {KEY}  # type: ignore[attr-defined]
     # Each process tells of what it did.
     assert platform.events == []
 
@@ -369,7 +370,7 @@ import os, warnings
 
 # Python 3.12's own warning of threads; those of a pool that is forgotten hold nothing.
 warnings.filterwarnings("ignore", "This process", DeprecationWarning)
-agent = MessageAgent(store=sys.argv[1])
+agent = MessageAgent(store=sys.argv[1], on_unproven="accept")
 before = known(agent)
 child = os.fork()
 if child == 0:
@@ -392,7 +393,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 SECOND = (
     BOT
     + """
-agent = MessageAgent(store=sys.argv[1])
+agent = MessageAgent(store=sys.argv[1], on_unproven="accept")
 print(json.dumps(known(agent)))
 agent.close()
 """
@@ -439,7 +440,7 @@ GOOD = {"CONFIGURE_APP_URL": "http://localhost:3000", **KEYS}
         ({}, {"message_line_phone": "(415) 555-0100"}, "message_line_phone must be a phone number"),
         ({}, {"message_line_phone": "(415) 555-0100", "region": "GB"}, "message_line_phone must be a phone number"),
         ({}, {"message_line_phone": ""}, "message_line_phone must be a phone number"),
-        ({}, {"on_unproven": "maybe"}, 'on_unproven must be "accept" or "reject"'),
+        ({}, {"on_unproven": "maybe"}, 'on_unproven must be "wait", "accept" or "reject"'),
         ({}, {"theme": "blue"}, 'theme must be "light" or "dark"'),
         ({}, {"path": "messages"}, "path must begin with a slash"),
         ({}, {"store": "nonsense"}, "store= is not a URL; it looks like"),
@@ -505,7 +506,7 @@ def test_a_senders_key_that_can_be_none_is_refused(configure_sandbox: Sandbox, k
     agent = MessageAgent(Settings.from_mapping({**configure_sandbox.environment(), **GOOD}), store="memory://")
 
     for verb in (agent.start_journey, agent.message_identity, agent.forget_subject, agent.export_subject):
-        with pytest.raises(SettingsError, match="subject_key must"):
+        with pytest.raises(SettingsError, match="sender must"):
             verb(key)
 
 

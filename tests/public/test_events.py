@@ -36,6 +36,8 @@ VALUES: dict[str, Any] = {
     "kinds": ("agent",),
     "why": "invalid",
     "agent_id": "agent-1",
+    "sender": "chat:ada",
+    "request_id": "req_1",
 }
 
 

@@ -38,6 +38,8 @@ VERBS = [
     "message_sign_in_url",
     "connect",
     "message_identity",
+    "identity_before_link",
+    "once",
     "unlink_subject",
     "forget_subject",
     "export_subject",

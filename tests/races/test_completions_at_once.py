@@ -54,7 +54,7 @@ def durable(request: pytest.FixtureRequest) -> str:
 
 def connect(visitor: Visitor, key: str) -> str:
     """The id of a new journey of a sender."""
-    return query_of(visitor.tell("/journey", {"subject_key": key}).json["link"])["journey"]
+    return query_of(visitor.tell("/journey", {"sender": key}).json["link"])["journey"]
 
 
 def completion(sandbox: Sandbox, journey: str, phone: str = ADA) -> dict[str, str]:
@@ -67,7 +67,7 @@ def report(visitor: Visitor, body: dict[str, str]) -> Callable[[int], Got]:
 
 
 def kept_token(visitor: Visitor, key: str) -> str | None:
-    token: str | None = visitor.tell("/message", {"subject_key": key}).json["token"]
+    token: str | None = visitor.tell("/message", {"sender": key}).json["token"]
     return token
 
 

@@ -79,10 +79,10 @@ class World:
             clock=sandbox.clock,
         )
 
-        async def on_linked(request: Request, subject_key: str, account: LinkedAccount) -> None:
+        async def on_linked(request: Request, sender: str, account: LinkedAccount) -> None:
             if slow == "hook":
                 await self.gate.wait()
-            self.told.append(subject_key)
+            self.told.append(sender)
 
         self.app = Starlette(routes=[self.configure_auth.messages(on_linked=on_linked)])
         self.body: dict[str, str] = {}

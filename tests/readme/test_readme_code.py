@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import re
 import subprocess
@@ -314,9 +315,16 @@ def report(app: Flask, sandbox: Sandbox) -> int:
 def test_a_message_agent_s_lines_connect_a_sender(
     flask_app: Flask, namespace: Namespace, sent: list[tuple[str, str]], configure_sandbox: Sandbox
 ) -> None:
-    answer = run("def answer(", namespace)["answer"]
+    asked = run("def answer(", namespace)["answer"]
+    numbers = itertools.count()
+
+    def answer(sender: str, phone: str, text: str) -> str:
+        said: str = asked(sender, phone, f"message-{next(numbers)}", text)
+        return said
+
     with flask_app.app_context():
         assert answer("ada", PHONE, "hello") == "Hello there"
+        assert asked("ada", PHONE, "message-0", "hello") is None
         link = answer("ada", PHONE, "connect").removeprefix("This link is for you alone: ")
 
     configure_sandbox.sign_in(link, PHONE, name="Ada")
@@ -326,8 +334,9 @@ def test_a_message_agent_s_lines_connect_a_sender(
     with flask_app.app_context():
         assert answer("ada", PHONE, "hello") == "Hello Ada"
         assert answer("bob", "+15550100002", "hello") == "Hello there"
-        assert answer("ada", PHONE, "disconnect") == "Done. I no longer know who you are."
+        assert answer("ada", PHONE, "disconnect").startswith("Done. I keep what you told me")
         assert answer("ada", PHONE, "hello") == "Hello there"
+        assert answer("ada", PHONE, "forget me") == "Done. I have forgotten everything."
 
 
 def test_a_bot_s_process_shares_them(
@@ -640,7 +649,7 @@ def test_users_of_an_issuer_claim_agents(
         assert client.get("/open?agent_id=scout").json() == "somebody must claim this agent first"
 
         assert [claim(user, token) for user in (None, "ada", "ada", "grace")] == [401, 200, 200, 409]
-        assert claim("ada", "unknown") == 404
+        assert (claim("ada", "unknown"), claim("ada", "A" * 43)) == (400, 404)
         assert client.get("/open?agent_id=scout").json() == "ada"
         seen = client.get("/api/v1/users/grace", headers=bearer("ada")).json()
         assert seen == {"display_name": "Grace", "avatar_url": None}

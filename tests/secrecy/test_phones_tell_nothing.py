@@ -83,7 +83,7 @@ def test_a_number_is_nowhere(web: Web, store: str, stores_at: StoresAt, evidence
             platform.post(platform.completion(links[-1], **changes))
         assert platform.message(number)["linked"] or number == BOB
         assert platform.message(spellings[-1], number)["linked"]
-        evidence.see("export", str(platform.verb("/subject/export", subject_key=number)))
+        evidence.see("export", str(platform.verb("/subject/export", sender=number)))
 
     store_url = stores_at(store, web.folder)["store"]
     settings = Settings.from_mapping({**sandbox.environment(app_url=web.url), "CONFIGURE_TOKEN_KEYS": TOKEN_KEY})

@@ -67,9 +67,9 @@ def make(options: AppOptions) -> Flask:
         def failed(error: ConfigureAuthError) -> Any:
             return jsonify(error=str(error.code)), error.status
 
-    def on_linked(subject_key: str, account: Any) -> None:
+    def on_linked(sender: str, account: Any) -> None:
         with (folder / "linked").open("a") as file:
-            file.write(f"{subject_key}\n")
+            file.write(f"{sender}\n")
 
     folder, steps = Path(options.folder), options.doom and options.doom.steps()
     stores = doomed_stores(options.stores, options.settings, folder, steps) if steps else options.stores

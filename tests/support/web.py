@@ -255,6 +255,7 @@ def identity_of(identity: Any) -> dict[str, Any]:
         "recognized": identity.recognized,
         "display_name": identity.display_name,
         "source": identity.source,
+        "unlinked_because": identity.unlinked_because,
     }
 
 

@@ -6,9 +6,11 @@ complete   size and type -> journey -> token validated at Configure -> used up a
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, cast
 
@@ -17,7 +19,7 @@ from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import JourneyCompleted
 from ...stores import StoredSubject
-from ...values import Journey, LinkedAccount, Secret
+from ...values import Journey, Secret
 from ..app import AppResponse, Hook, is_storable
 from ..effects import AskApp, Emit, Shielded, UseStore
 from ..json_body import read_json_body
@@ -41,42 +43,63 @@ TRIES = 100
 """Tokens that may be tried on one journey. Each costs a call; browsers never send that many."""
 
 TRUSTED = 10 * 60.0
-"""Seconds that a stored token is trusted after its validation; the user may have revoked it since."""
+"""Seconds that a link is trusted after its token, and the phone of a message, were compared at Configure."""
 
-_MET_LIMIT = 100_000
+UNRECOGNIZED = 30.0
+"""Seconds that a phone is taken for unknown after Configure did not link it: not one call for every message."""
+
+CONTEXT_LIMIT = 1000
+"""Characters of JSON that a journey may carry for `on_linked`."""
+
+_RECENT_LIMIT = 100_000
 
 _JOURNEY_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 
 
-class TrustedLinks:
-    """The links that this process has validated recently, by their serial. A lost entry costs one call."""
+class Recent:
+    """What this process learned a short time ago, under a name. A lost entry costs one call.
 
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+    Args:
+        seconds: how long it holds.
+    """
 
-    def add(self, link: StoredSubject, now: float) -> None:
-        self._until[link.serial] = now + TRUSTED
-        while len(self._until) > _MET_LIMIT:
-            self._until.pop(next(iter(self._until)), None)
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
 
-    def knows(self, link: StoredSubject, now: float) -> bool:
-        return now < self._until.get(link.serial, 0.0)
+    def add(self, name: str, facts: Iterable[str], now: float) -> None:
+        until, known = self._known.pop(name, (0.0, frozenset[str]()))
+        if now >= until:
+            until, known = now + self._seconds, frozenset()
+        self._known[name] = (until, known | frozenset(facts))
+        while len(self._known) > _RECENT_LIMIT:
+            self._known.pop(next(iter(self._known)), None)
+
+    def knows(self, name: str, fact: str, now: float) -> bool:
+        until, known = self._known.get(name, (0.0, frozenset[str]()))
+        return now < until and fact in known
+
+    def forget(self, name: str) -> None:
+        self._known.pop(name, None)
+
+    def clear(self) -> None:
+        self._known.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The sender of a message: the app's key, which may be a phone number, its normalized form, and its hash."""
+    """The sender of a message: the platform's id, the same normalized, and the key that is stored, a keyed hash."""
 
-    key: str = field(repr=False)
+    id: str = field(repr=False)
     name: str = field(repr=False)
     subject: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Messages(Feature):
-    """A message agent. `on_linked(subject_key, account)` is called when a journey is completed.
+    """A message agent. `on_linked(sender, account)` is called when a journey is completed.
 
-    `on_unproven` says what becomes of a new link where the next message brings no sign of who sent it.
+    `on_unproven` says what becomes of a new link where a message brings no sign of whose phone it came from.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("api_key", "agent", "token_keys")
@@ -84,8 +107,11 @@ class Messages(Feature):
     path: str = "/configure/messages"
 
     on_linked: Hook | None = None
-    on_unproven: Literal["accept", "reject"] = "accept"
+    on_unproven: Literal["wait", "accept", "reject"] = "wait"
     region: str | None = None
+    platform: Literal["whatsapp"] | None = None
+    timeout: float | None = None
+    deadline: float = 8.0
     display_name: str | None = None
     agent_logo: str | None = None
     message_line_phone: str | None = None
@@ -93,19 +119,25 @@ class Messages(Feature):
     connectors: tuple[str, ...] = ()
     theme: Literal["light", "dark"] | None = None
     phones: Phones = field(init=False)
-    trusted_links: TrustedLinks = field(default_factory=TrustedLinks, repr=False, compare=False)
+    trusted: Recent = field(default_factory=lambda: Recent(TRUSTED), repr=False, compare=False)
+    """The links that were validated, by serial: with which phones."""
+    unrecognized: Recent = field(default_factory=lambda: Recent(UNRECOGNIZED), repr=False, compare=False)
+    """The senders whose phones link nobody, by stored key: which phones."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         settings = self.site.settings
         if isinstance(self.connectors, str):
             raise SettingsError('connectors is a tuple of tools, such as ("gmail", "calendar")')
-        if self.on_unproven not in ("accept", "reject"):
-            raise SettingsError('on_unproven must be "accept" or "reject"')
-        phones = Phones(self.region)
+        if self.on_unproven not in ("wait", "accept", "reject"):
+            raise SettingsError('on_unproven must be "wait", "accept" or "reject"')
+        for name, seconds in (("timeout", self.timeout), ("deadline", self.deadline)):
+            if seconds is not None and (isinstance(seconds, bool) or not 0 < seconds <= 300):
+                raise SettingsError(f"{name} must be a number of seconds above 0 and at most 300")
+        phones = Phones(self.region, self.platform)
         object.__setattr__(self, "phones", phones)
         if self.message_line_phone is not None:
-            numbers = phones.numbers([self.message_line_phone])
+            numbers = phones.read([self.message_line_phone]).numbers
             if not numbers:
                 raise SettingsError("message_line_phone must be a phone number such as +14155550100")
             # Configure would read a local number as an international one.
@@ -116,12 +148,12 @@ class Messages(Feature):
         except ConfigureError as error:
             raise SettingsError(f"messages: {error}") from error
 
-    def link(self, journey_id: str | None = None) -> str:
+    def link(self, journey_id: str | None = None, display_name: str | None = None) -> str:
         """Return the URL of the hosted sign-in: for one journey, or the same one for every sender."""
         settings = self.site.settings
         shown = {
             "publishable_key": settings.publishable_key,
-            "display_name": self.display_name,
+            "display_name": display_name or self.display_name,
             "agent_logo": self.agent_logo,
             "message_line_phone": self.message_line_phone,
             "message_body": self.message_body,
@@ -166,15 +198,15 @@ class Messages(Feature):
         )
 
 
-async def resolve_sender(messages: Messages, subject_key: str | int) -> Sender:
-    """Return the sender that the app calls `subject_key`."""
-    key = str(subject_key) if isinstance(subject_key, int) and not isinstance(subject_key, bool) else subject_key
-    name = messages.phones.sender(key) if isinstance(key, str) and is_storable(key) else ""
+async def resolve_sender(messages: Messages, sender: str | int) -> Sender:
+    """Return the sender whom the platform calls `sender`."""
+    given = str(sender) if isinstance(sender, int) and not isinstance(sender, bool) else sender
+    name = messages.phones.sender(given) if isinstance(given, str) and is_storable(given) else ""
     if not name:
         raise SettingsError(
-            "subject_key must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
+            "sender must be the platform's own, lasting id of a message's sender, 1 to 255 characters long"
         )
-    return Sender(str(key), name, await keyed_id(messages.site, "subject", name))
+    return Sender(str(given), name, await keyed_id(messages.site, "subject", name))
 
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
@@ -205,25 +237,39 @@ def link_seal_context(link: StoredSubject) -> tuple[str, str, str, str]:
     return "subject", link.agent, link.subject, link.configure_user_id
 
 
-async def start_journey(messages: Messages, subject_key: str | int) -> str:
+async def start_journey(
+    messages: Messages, sender: str | int, *, display_name: str | None = None, context: object = None
+) -> str:
     """Start a journey. Return the link to send to the sender, and to no other user."""
     messages.complete_url()
     site = messages.site
-    sender = await resolve_sender(messages, subject_key)
+    known = await resolve_sender(messages, sender)
     journey_id = Secret(secrets.token_urlsafe(32))
+    link = messages.link(journey_id.reveal(), display_name)
     journey_hash = digest("journey", journey_id.reveal())
     now = site.clock()
     journey = Journey(
         journey_hash=journey_hash,
         agent=site.agent,
-        subject=sender.subject,
+        subject=known.subject,
         # For the hook, which replies in the thread.
-        sender=site.sealer.seal(sender.key, "sender", journey_hash),
+        sender=site.sealer.seal(_with_context(known.id, context), "sender", journey_hash),
         created_at=now,
         expires_at=now + JOURNEY_LIFETIME,
     )
     await UseStore(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
-    return messages.link(journey_id.reveal())
+    messages.unrecognized.forget(known.subject)
+    return link
+
+
+def _with_context(sender: str, context: object) -> str:
+    try:
+        written = json.dumps([sender, context], allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise SettingsError("context must be what JSON can carry, such as {'channel': 'C024'}") from None
+    if len(written) - len(json.dumps(sender)) > CONTEXT_LIMIT:
+        raise SettingsError(f"context must have at most {CONTEXT_LIMIT} characters as JSON")
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +345,11 @@ async def _validated(site: Site, completion: _Completion) -> str:
 
 
 async def _linked(messages: Messages, journey: Journey, link: StoredSubject, token_hash: str) -> Journey | None:
-    site, hook, name = messages.site, messages.on_linked, None
-    if hook is not None and journey.sender is not None:
-        # First, because a process without its key must not use up a journey that it can't report to the hook.
-        name = Secret(site.sealer.open(journey.sender, "sender", journey.journey_hash))
+    site = messages.site
+    if journey.sender is None:  # completed meanwhile
+        return await _present(site, journey.journey_hash)
+    # First, because a process without its key must not use up a journey that it can't report to the hook.
+    sender, context = json.loads(site.sealer.open(journey.sender, "sender", journey.journey_hash))
     end = await UseStore(
         lambda stores: stores.journeys.complete(
             journey.journey_hash, link=link, token_hash=token_hash, now=site.clock()
@@ -315,15 +362,15 @@ async def _linked(messages: Messages, journey: Journey, link: StoredSubject, tok
         return None
     if end == "linked":
         account = link.public
-        await Emit(JourneyCompleted(account=account))
-        if hook is not None and name is not None:
-            await _told(hook, name.reveal(), account)
+        await Emit(JourneyCompleted(account=account, sender=sender))
+        if messages.on_linked is not None:
+            await _told(messages.on_linked, sender, account, *([] if context is None else [context]))
     return replace(journey, token_hash=token_hash)
 
 
-async def _told(hook: Hook, sender: str, account: LinkedAccount) -> None:
+async def _told(hook: Hook, *given: object) -> None:
     try:
-        await AskApp(lambda app: app.call(hook, sender, account))
+        await AskApp(lambda app: app.call(hook, *given))
     except AppResponse:
         log.error("on_linked raised a response, which is ignored; the link is kept")
     except Exception:  # the link is committed, and must not look undone
