@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..client.memories import MemoryCalls
 from ..client.profile import Subject
 from ..client.profile_session import ProfileSession
-from ..errors import ApiCode, ConfigureError
+from ..errors import ApiCode, ConfigureError, SettingsError
 from ..values import Secret
 from .effects import UseStore
 from .keyed_ids import known_id
@@ -18,7 +18,7 @@ from .tokens import open_token
 log: logging.Logger = logging.getLogger(__name__)
 
 _OF_THE_KEY = ("api_key_missing", "api_key_invalid")
-_UNREACHABLE = "a token that Configure no longer accepts can't be used to erase what the agent saved with it"
+UNREACHABLE = "a token that Configure no longer accepts can't be used to erase what the agent saved with it"
 
 
 async def erase_user(site: Site, user_id: str, resource: str) -> None:
@@ -35,10 +35,12 @@ async def erase_user(site: Site, user_id: str, resource: str) -> None:
         if one.kind == "agent" or "profile.remember" in one.scopes:
             try:
                 tokens.append((await open_token(site, user_id, resource, one.kind)).token)
+            except SettingsError as error:  # its key is gone, and must not keep the user from being deleted
+                log.warning("%s (%s)", UNREACHABLE, error)
             except ConfigureError as error:
                 if error.code != ApiCode.AUTH_REQUIRED:
                     raise
-                log.warning("%s", _UNREACHABLE)
+                log.warning("%s", UNREACHABLE)
     external_id = user_id if site.allow_guessable_external_id else await known_id(site, "user", user_id)
     await erase(site, external_id, tokens)
 
@@ -65,7 +67,7 @@ async def erase(site: Site, external_id: str | None, tokens: Sequence[Secret]) -
             await _forget_all(site, Subject(token=token))
         except ConfigureError as error:
             if error.code == ApiCode.AUTH_REQUIRED and error.backend_code not in _OF_THE_KEY:
-                log.warning("%s", _UNREACHABLE)
+                log.warning("%s", UNREACHABLE)
             else:
                 left, failure = [*left, "what the agent saved in the linked profile"], error
     if failure is not None:

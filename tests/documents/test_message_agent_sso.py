@@ -24,7 +24,9 @@ REFUSED = {"ok": False, "linked": False}
 @pytest.fixture
 def platform(make_web: MakeWeb) -> Iterator[Platform]:
     """An app with `messages()`, and the senders of its messages."""
-    platform = Platform(make_web(messages={"display_name": "Your Agent"}, link=None, login=None))
+    platform = Platform(
+        make_web(messages={"display_name": "Your Agent", "on_unproven": "accept"}, link=None, login=None)
+    )
     with platform.browser:
         yield platform
 

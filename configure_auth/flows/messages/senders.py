@@ -20,7 +20,7 @@ from ...events import SenderLinked, SenderUnlinked
 from ...stores import StoredSubject
 from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore
-from ..erasure import erase
+from ..erasure import UNREACHABLE, erase
 from ..keyed_ids import forget_id, keyed_id, known_id, salted_id
 from ..site import Site, digest
 from ..tokens import validate_token
@@ -303,7 +303,12 @@ async def forget_subject(messages: Messages, sender: str | int) -> bool:
     site = messages.site
     known = await resolve_sender(messages, sender)
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
-    tokens = [] if link is None or link.is_opt_out else [Secret(site.sealer.open(link.token, *link_seal_context(link)))]
+    tokens: list[Secret] = []
+    if link is not None and not link.is_opt_out:
+        try:
+            tokens.append(Secret(site.sealer.open(link.token, *link_seal_context(link))))
+        except SettingsError as error:  # its key is gone, and must not keep the sender from being deleted
+            log.warning("%s (%s)", UNREACHABLE, error)
     await erase(site, await known_id(site, "sender", known.name), tokens)
     # The id first: a recognition under way looks for it after its save, and takes that back.
     await forget_id(site, "sender", known.name)
