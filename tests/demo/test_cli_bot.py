@@ -207,6 +207,7 @@ def test_the_policy_has_the_two_lines_of_the_readme(bot: Bot, visitor: Visitor) 
     assert "unsafe" not in " ".join(policy)
 
 
+@pytest.mark.extended
 def test_the_demo_s_own_lines_work_in_another_terminal(examples: Path, ports: tuple[int, int]) -> None:
     name = f"somebody-{os.getpid()}"  # the demo's database stays
     with demo(examples, *ports, "bot") as run:

@@ -128,6 +128,7 @@ def test_both_addresses_answer_and_a_signal_ends_everything(
     assert all(free(sandbox_port + step) for step in (-1, 0, 1, 2))
 
 
+@pytest.mark.extended
 def test_the_message_agent_s_thread_goes_on_in_another_terminal(examples: Path, ports: tuple[int, int]) -> None:
     mark = secrets.token_hex(8)  # the thread of earlier runs is shown above it
     with demo(examples, *ports, "message") as run, HttpBrowser() as visitor:

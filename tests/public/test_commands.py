@@ -18,7 +18,8 @@ from configure_auth import Configure, Settings
 from configure_auth.sandbox import Sandbox, server
 
 from ..support.ports import three_free_ports
-from .running import environment, python
+from ..support.stores import first
+from .running import environment, here, python
 
 APP = """
 from flask import Flask
@@ -43,20 +44,23 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def command(tmp_path: Path, configure_sandbox: Sandbox) -> Command:
     """Runs the command of an app with both routes, and the sandbox's settings but for those given."""
 
-    def run(source: str = APP + ROUTES, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    def run(
+        source: str = APP + ROUTES, *, program: bool = False, **changes: str | None
+    ) -> subprocess.CompletedProcess[str]:
         (tmp_path / "shop.py").write_text(source)
         keys = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
         chosen = configure_sandbox.environment(app_url=URL) | keys | changes
         given = {name: value for name, value in chosen.items() if value is not None}
-        return python(
-            "-m", "flask", "--app", "shop", "configure", "register-callback", cwd=tmp_path, env=environment(**given)
-        )
+        command, variables = ("flask", "--app", "shop", "configure", "register-callback"), environment(**given)
+        if program:
+            return python("-m", *command, cwd=tmp_path, env=variables)
+        return here(*command, cwd=tmp_path, env=variables)
 
     return run
 
 
 def test_both_callbacks_are_registered_at_configure(command: Command, configure_sandbox: Sandbox) -> None:
-    ended = command()
+    ended = command(program=True)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert sorted(ended.stdout.splitlines()) == [
@@ -180,7 +184,7 @@ def announced(program: subprocess.Popen[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("background", first([False, True]))
 def test_the_settings_it_prints_work_and_a_signal_ends_it(number: signal.Signals, background: bool) -> None:
     port = three_free_ports()
     with sandbox_program(port, background=background) as program:
@@ -201,10 +205,10 @@ def test_the_settings_it_prints_work_and_a_signal_ends_it(number: signal.Signals
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2])
-def test_a_busy_port_is_one_line(offset: int) -> None:
+def test_a_busy_port_is_one_line(tmp_path: Path, offset: int) -> None:
     port = three_free_ports()
     with socket.create_server(("127.0.0.1", port + offset)):
-        ended = python("-m", "configure_auth", "sandbox", "--port", str(port))
+        ended = here("configure_auth", "sandbox", "--port", str(port), cwd=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert len(ended.stderr.splitlines()) == 1
@@ -213,8 +217,8 @@ def test_a_busy_port_is_one_line(offset: int) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65534", "x"])
-def test_a_port_that_leaves_no_room_for_three_is_refused(port: str) -> None:
-    ended = python("-m", "configure_auth", "sandbox", "--port", port)
+def test_a_port_that_leaves_no_room_for_three_is_refused(tmp_path: Path, port: str) -> None:
+    ended = here("configure_auth", "sandbox", "--port", port, cwd=tmp_path)
 
     assert ended.returncode == 2
     assert "--port" in ended.stderr

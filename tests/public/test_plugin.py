@@ -76,6 +76,7 @@ def test_a_users_suite_passes_with_the_fixture_alone(tmp_path: Path) -> None:
     assert "4 passed" in ended.stdout
 
 
+@pytest.mark.extended
 def test_the_fixture_is_listed_with_what_it_is_for(tmp_path: Path) -> None:
     ended = suite(tmp_path, SUITE, "--fixtures")
 
@@ -90,6 +91,7 @@ def test_a_run_that_never_uses_it_never_loads_an_http_client(tmp_path: Path) -> 
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.extended
 def test_the_sandbox_ends_with_the_run_that_is_interrupted(tmp_path: Path) -> None:
     text = """
 import os, signal

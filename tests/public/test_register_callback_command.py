@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from configure_auth.commands.main import main
 from configure_auth.sandbox import Sandbox
 
-from ..support.cli import cli_runner
-from .running import environment, python
+from .running import environment, here, python
 
 URL = "https://app.example.com"
 LINK, LOGIN = f"{URL}/configure/callback", f"{URL}/auth/configure/callback"
@@ -80,21 +77,7 @@ class Shop:
 
     def here(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The command in this process, which is as it was afterwards: for what needs none of its own."""
-        before = dict(os.environ)
-        with pytest.MonkeyPatch.context() as patch:
-            for name in before:
-                if name.startswith("CONFIGURE_"):
-                    patch.delenv(name)
-            patch.chdir(self.folder)
-            patch.setattr(sys, "path", [*sys.path])
-            try:
-                ended = cli_runner().invoke(main, ["register-callback", *arguments], env=env)
-            finally:
-                os.environ.clear()
-                os.environ.update(before)
-                for name in [name for name in sys.modules if name.partition(".")[0] in ("shop", "shops")]:
-                    del sys.modules[name]
-        return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
+        return here("configure_auth", "register-callback", *arguments, cwd=self.folder, env=environment(**env))
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The command in a process of its own."""
@@ -302,8 +285,9 @@ def test_processes_that_do_it_together_register_once_and_without_an_error(
 @pytest.mark.parametrize("kind", APPS)
 def test_the_routes_of_an_app_are_registered(shop: Shop, configure_sandbox: Sandbox, kind: str) -> None:
     shop.write(APPS[kind])
+    run = shop.run if kind == "flask" else shop.here
 
-    assert said(shop.run(shop.env_file(), "--app=shop:app")) == REGISTERED
+    assert said(run(shop.env_file(), "--app=shop:app")) == REGISTERED
     assert configure_sandbox.return_destinations == (LINK,)
     assert configure_sandbox.redirect_uris == (LOGIN,)
 

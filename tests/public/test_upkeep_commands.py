@@ -26,7 +26,7 @@ from configure_auth.testing.conformance.records import attempt
 
 from ..support.servers import PostgreSQL, RedisServer
 from ..support.stores import StoresAt
-from .running import environment, python
+from .running import environment, here, python
 
 APP = """
 import os
@@ -54,18 +54,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path, configure_sandbox: Sandbox) -> Run:
-    """A command of an app with a store, or of the package itself."""
+    """A command of an app with a store, or of the package itself; in a process of its own as a `program`."""
     (tmp_path / "shop.py").write_text(APP)
     keys = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
     settings = configure_sandbox.environment(app_url="http://localhost") | keys
 
-    def command(*arguments: str, flask: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        *arguments: str, flask: str = "", program: bool = False, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         if flask:
             arguments = ("flask", "--app", "shop", *arguments)
             more["STORE"] = flask
         else:
             arguments = ("configure_auth", *arguments)
-        return python("-m", *arguments, cwd=tmp_path, env=environment(**{**settings, **more}))
+        variables = environment(**{**settings, **more})
+        if program:
+            return python("-m", *arguments, cwd=tmp_path, env=variables)
+        return here(*arguments, cwd=tmp_path, env=variables)
 
     return command
 
@@ -76,10 +81,10 @@ def said(ended: subprocess.CompletedProcess[str]) -> tuple[int, str]:
 
 def test_postgresql_needs_its_tables_made_once(run: Run, postgresql: PostgreSQL) -> None:
     with postgresql.schema(tables=False) as url:
-        before = run("start", flask=url)
+        before = run("start", flask=url, program=True)
         first, second = (run("configure", "tables", flask=url) for _ in range(2))
         after = run("start", flask=url)
-        by_url = run("tables", CONFIGURE_STORE=url)
+        by_url = run("tables", CONFIGURE_STORE=url, program=True)
 
     assert said(before)[0] == 0
     assert "500 True" in before.stdout
@@ -98,7 +103,7 @@ def test_two_deployments_at_once_make_the_tables_once(run: Run, postgresql: Post
         with engine.connect() as earlier, engine.connect() as watcher:
             # Both wait for a third one, and go on in the same moment: when that one leaves the database empty.
             upgrade(earlier)
-            both = [threads.submit(run, *deployment) for _ in range(2)]
+            both = [threads.submit(run, *deployment, program=True) for _ in range(2)]
             for _ in range(1_000_000):
                 if watcher.execute(waiting, name).scalar() == 2 or any(one.done() for one in both):
                     break
@@ -187,7 +192,7 @@ def test_purge_deletes_what_has_ended(run: Run, tmp_path: Path) -> None:
         connection.execute(text("UPDATE configure_states SET expires_at = 1"))
     engine.dispose()
 
-    assert said(run("purge", "--store", url)) == (0, f"{tmp_path / 'x.db'}: deleted 1 ended attempts\n")
+    assert said(run("purge", "--store", url, program=True)) == (0, f"{tmp_path / 'x.db'}: deleted 1 ended attempts\n")
     assert said(run("configure", "purge", flask=url))[1].endswith(f"{tmp_path / 'x.db'}: deleted 0 ended attempts\n")
 
 
@@ -290,7 +295,7 @@ def test_memory_and_no_store_are_refused(run: Run, command: str) -> None:
 @pytest.mark.parametrize(
     ("store", "sentence"),
     [
-        ("redis://localhost", "can't be used"),
+        ("redis://localhost", "Redis keeps the attempts"),
         ("mysql://me:hidden@localhost/x", "can't be used"),
         ("nonsense", "is not a URL"),
         ("memory://", "this store has no tables"),

@@ -264,6 +264,7 @@ def test_the_sso_button_keeps_the_verifier_for_the_callback(
     assert app_page.evaluate("(state) => Configure.getSsoPkce(state)", state) is None
 
 
+@pytest.mark.extended
 def test_the_last_page_may_post_the_completion_itself(developer: Developer, sandbox: Sandbox, app_page: Page) -> None:
     sandbox.variants.completion_sender = "page"
     received: list[object] = []
