@@ -75,13 +75,16 @@ def test_a_refresh_and_its_failures(make_watched: MakeWeb, evidence: Evidence) -
     sandbox.advance(3600)
     assert visitor.ask("/token").status == 200
     sandbox.advance(3600)
-    sandbox.fault(TOKEN, status=500, body=echo(sandbox, evidence), times=1)
-    visitor.ask("/token")
-    sandbox.fault(TOKEN, drop=True, times=2)
-    visitor.ask("/token")
-    sandbox.fault(TOKEN, cut=20, times=1)
-    visitor.ask("/token")
-    sandbox.clear_faults()
+    faults: tuple[Any, ...] = (
+        {"status": 500, "body": echo(sandbox, evidence), "headers": {"Retry-After": "2"}},
+        {"drop": True},
+        {"cut": 20},
+    )
+    for fault in faults:
+        sandbox.fault(TOKEN, **fault)
+        assert visitor.ask("/token").status == 502
+        sandbox.clear_faults()
+        sandbox.advance(61)
     sandbox.fault(TOKEN, status=400, body={"error": "invalid_grant", "error_description": echo(sandbox, evidence)})
     assert visitor.ask("/token").status == 502
     sandbox.clear_faults()
