@@ -120,7 +120,8 @@ class Response:
         if self.page is not None:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
             # A page of another site that opened ours in a window can't reach into it.
-            headers.append(("Cross-Origin-Opener-Policy", "same-origin"))
+            opener = "unsafe-none" if isinstance(self.page, ui.PopupPage) else "same-origin"
+            headers.append(("Cross-Origin-Opener-Policy", opener))
             body = ui.render(self.page)
         elif self.script is not None:
             headers.append(("Content-Type", "text/javascript; charset=utf-8"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import assert_never
@@ -85,6 +87,26 @@ class TerminalPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PopupPage:
+    """The end of a sign-in in a window that a page of the app opened: the only page with a script.
+
+    Args:
+        origin: of the opener, which alone may read the message.
+        message: what is posted to it.
+        nonce: of the script, random.
+    """
+
+    origin: str
+    message: Mapping[str, str]
+    nonce: str
+
+    @property
+    def script(self) -> str:
+        told, origin = (json.dumps(value).replace("<", "\\u003c") for value in (dict(self.message), self.origin))
+        return f"if (window.opener) {{ window.opener.postMessage({told}, {origin}); window.close(); }}"
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPage:
     """Says that a sign-in ended without success, and how to go on.
 
@@ -113,13 +135,15 @@ class ErrorPage:
                 checked_href(href)
 
 
-Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | ErrorPage
+Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | PopupPage | ErrorPage
 
 
 def content_security_policy(page: Page | None) -> str:
     """Return the `Content-Security-Policy` header of a page, or of a response without one."""
     if isinstance(page, FramePage):
         return CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
+    if isinstance(page, PopupPage):
+        return f"{CONTENT_SECURITY_POLICY}; script-src 'nonce-{page.nonce}'"
     return CONTENT_SECURITY_POLICY
 
 
@@ -132,7 +156,7 @@ def render(page: Page) -> str:
         page: one of the values of `configure_auth.ui.pages`.
 
     Returns:
-        The document. It loads nothing and runs nothing.
+        The document. It loads nothing, and only a `PopupPage` runs a script.
     """
     values: dict[str, object] = {"style": Markup(_STYLE), "wording": wording}  # noqa: S704  # a file of this package
     match page:
@@ -147,6 +171,8 @@ def render(page: Page) -> str:
         case WaitPage(seconds, code):
             text = wording.WAIT if code is None else wording.text_of(code)
             values |= {"text": text, "refresh": seconds, "code": code}
+        case PopupPage():
+            values |= {"text": wording.POPUP, "nonce": page.nonce, "script": Markup(page.script)}  # noqa: S704
         case TerminalPage():
             values |= {"text": wording.TERMINAL}
         case ErrorPage():

@@ -56,6 +56,7 @@ FRAME_LOGIN = Text("Sign in with Configure", _WHOLE_WINDOW)
 
 RELOAD = Text("One moment", "You’re back from Configure, and we’re finishing here. If this page stays, reload it.")
 WAIT = Text("One moment", "We’re finishing with Configure. This page goes on by itself; if it stays, reload it.")
+POPUP = Text("You can close this window", "The page that opened it goes on.")
 TERMINAL = Text("You can close this window", "The terminal says what came of it.")
 
 texts: Mapping[Code, Text] = MappingProxyType(

@@ -819,3 +819,38 @@ def test_issue_token_returns_any_json(make: Make, configure_sandbox: Sandbox) ->
     log_in(browser, configure_sandbox)
 
     assert browser.post("/auth/configure/token", headers=JSON).json() == {"jwt": "user-0"}
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_popup_tells_its_opener_alone(spa: TestClient, configure_sandbox: Sandbox, cancel: bool) -> None:
+    link = {"referer": f"{SPA}/", "sec-fetch-site": "same-site"}
+    start = spa.get(f"/auth/configure/sign-in?popup={SPA}", headers=link)
+    back = spa.get(configure_sandbox.sign_in(start.headers["location"], PHONE, cancel=cancel), headers=CROSS)
+
+    page = spa.get(back.headers["location"])
+
+    outcome = "cancelled" if cancel else "done"
+    message = f'{{"source": "configure", "outcome": "{outcome}"}}'
+    assert f'window.opener.postMessage({message}, "{SPA}")' in page.text
+    nonce = page.text.partition('<script nonce="')[2].partition('"')[0]
+    assert f"script-src 'nonce-{nonce}'" in page.headers["content-security-policy"]
+    assert page.headers["cross-origin-opener-policy"] == "unsafe-none"
+    assert "close this window" in page.text
+    assert nonce not in spa.get(back.headers["location"]).text
+
+
+def test_a_popup_of_a_link_hands_over_what_the_finish_needs(spa: TestClient, configure_sandbox: Sandbox) -> None:
+    start = spa.post(f"/configure/sign-in?popup={SPA}", headers={**ADA, **FROM_SPA})
+    back = spa.get(configure_sandbox.sign_in(start.json()["url"], PHONE), headers=CROSS)
+    handle = spa.get(back.headers["location"]).text.partition('"configure_finish": "')[2].partition('"')[0]
+
+    assert spa.post(f"/configure/finish?configure_finish={handle}", headers={**ADA, **FROM_SPA}).status_code == 200
+    assert spa.get("/configure/status", headers=ADA).json()["connected"]
+
+
+def test_a_popup_of_another_origin_is_refused(spa: TestClient) -> None:
+    start = spa.get("/auth/configure/sign-in?popup=https://evil.example", headers=OWN)
+    page = spa.get("/auth/configure/popup?origin=https://evil.example")
+
+    assert (start.status_code, page.status_code) == (400, 400)
+    assert "<script" not in start.text + page.text

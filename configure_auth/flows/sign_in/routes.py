@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
 from .attempts import Carried, SignInKind, create_state, decline_start, is_marked, random_reference, report_end
-from .callback import complete_sign_in, read_callback, read_finish
+from .callback import FINISH, complete_sign_in, read_callback, read_finish
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -170,12 +171,12 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     if (declined := decline_start(request)) is not None:
         return declined
     more = dict.fromkeys(feature.query, _UNTRUSTED_LIMIT)
-    asked = request.parameters(next=2048, replace=1, confirm=96, moved=1, **more)
+    asked = request.parameters(next=2048, replace=1, popup=256, confirm=96, moved=1, **more)
     untrusted = {name: value for name, value in asked.items() if name in more}
     if sum(map(len, untrusted.values())) > _UNTRUSTED_LIMIT:
         raise SignInError(Code.INVALID_REQUEST, f"{', '.join(untrusted)}: more than {_UNTRUSTED_LIMIT} characters")
     app_url = site.app_url(request)
-    again = {name: value for name, value in asked.items() if name in ("next", "replace", *more)}
+    again = {name: value for name, value in asked.items() if name in ("next", "replace", "popup", *more)}
     if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
         # Host header the second request looks the same, and is served.
@@ -200,6 +201,8 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     carried = Carried(untrusted=untrusted)
     replaces = asked.get("replace") == "1"
     given: dict[str, Any] = {"next": asked.get("next"), "back": feature.start_href(**again)}
+    if (opener := asked.get("popup")) is not None:
+        given["next"] = f"{site.mount}{feature.path}/popup?{urlencode({'origin': _opener(feature, request, opener)})}"
     return await _begin(feature, request, cookie, **given, replace=replaces, carried=carried)
 
 
@@ -361,6 +364,8 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     if request.wants_json:
         body = {"error": code.value, "message": ui.text_of(code).sentence}
         return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
+    if route is not POPUP and onward.startswith(f"{feature.site.mount}{feature.path}/popup?"):
+        return Response.redirect(with_query(onward, "configure", code.value))
     if code is Code.CANCELLED:
         return Response.redirect(with_query(feature.after_cancel or onward, "configure", "cancelled"))
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
@@ -386,7 +391,30 @@ def _onward(request: Request, location: str) -> Response:
     return Response(status=200, json={"url": location}) if request.wants_json else Response.redirect(location)
 
 
+def _opener(feature: SignInFeature, request: Request, origin: str) -> str:
+    """Return the origin of the page that opened a popup: the app's own, or a trusted one."""
+    parts = urlsplit(feature.site.app_url(request))
+    if origin not in (f"{parts.scheme}://{parts.netloc}", *feature.site.trusted_origins):
+        raise SignInError(Code.INVALID_REQUEST, "popup= is neither the app's origin nor one of trusted_origins")
+    return origin
+
+
+async def popup(feature: SignInFeature, request: Request) -> Response:
+    """Handle `GET /popup`: tell the opener of the window how its sign-in ended. For display: anybody can type it.
+
+    A link that a bearer token started comes with what the page's finish needs.
+    """
+    asked = request.parameters(origin=256, configure=64, **{FINISH: 128})
+    message = {"source": "configure", "outcome": asked.get("configure", "done")}
+    message |= {FINISH: asked[FINISH]} if FINISH in asked else {}
+    page = ui.PopupPage(_opener(feature, request, asked.get("origin", "")), message, secrets.token_urlsafe(16))
+    return Response(status=200, page=page)
+
+
+POPUP = Route("popup", "/popup", ("GET",), popup)
+
 SIGN_IN_ROUTES = (
     Route("sign_in", "/sign-in", ("GET", "POST"), start),
     Route("callback", "/callback", ("GET",), callback),
+    POPUP,
 )
