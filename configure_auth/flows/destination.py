@@ -47,7 +47,7 @@ class Destinations:
     """
 
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:
-        self.allowed = read_origins("allowed_next", allowed)
+        self.allowed: tuple[str, ...] = read_origins("allowed_next", allowed)
 
     def accepts(self, target: str) -> bool:
         if not _PLAIN.fullmatch(target):

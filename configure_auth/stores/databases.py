@@ -32,7 +32,7 @@ from ..runtime.loops import PerLoop
 from .schema import Preparation, Run
 from .statements import Dialect
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ class Sqlite:
                 'Python, or give store="postgresql://..."'
             )
         self.path = path
-        self.in_memory = path is None
+        self.in_memory: bool = path is None
         self.prepare = prepare
         self._busy = busy
         self._new()
@@ -359,7 +359,9 @@ class Postgresql:
         self._begin = POSTGRESQL.begin.format(milliseconds=round(1000 * busy))
         self._open = connect
         self._failure: BaseException | None = None
-        self.connect = self._connect if asynchronous else lambda *given, **named: completed(self._connect())
+        self.connect: Callable[..., Any] = (
+            self._connect if asynchronous else lambda *given, **named: completed(self._connect())
+        )
         kind: Any = psycopg_pool.AsyncConnectionPool if asynchronous else psycopg_pool.ConnectionPool
         # `reconnect_timeout`: an attempt that failed isn't repeated in the background; the next request makes one.
         limits = {"min_size": 0, "max_size": _POOL_SIZE, "reconnect_timeout": 0, "num_workers": 1}

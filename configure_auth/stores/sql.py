@@ -128,7 +128,7 @@ class _SqlStore:
         self._swept_at, self._sweep_due = now, now if full else now + SWEEP_PAUSE
 
 
-class SqlStates(_SqlStore):
+class _SqlStates(_SqlStore):
     @_writes
     async def put(self, run: Run, record: PendingSignIn, *, limit: int, now: float) -> None:
         await self._tidy(run, now)
@@ -160,7 +160,7 @@ class SqlStates(_SqlStore):
         await self._sweep(run, now, (sql.WIPE_REPLAYS, now), (sql.SWEEP_ATTEMPTS, now - OUTCOME_TTL))
 
 
-class SqlAccounts(_SqlStore):
+class _SqlAccounts(_SqlStore):
     @_writes
     async def version(self, run: Run, agent: str, user_id: str) -> int:
         return await _kept_version(run, agent, user_id)
@@ -244,7 +244,7 @@ class SqlAccounts(_SqlStore):
         return gone
 
 
-class SqlLeases(_SqlStore):
+class _SqlLeases(_SqlStore):
     @_writes
     async def acquire(self, run: Run, name: str, *, owner: str, until: float, now: float) -> bool:
         if until > now:  # one that is over at once is only taken to be released, whatever `now` is
@@ -254,7 +254,7 @@ class SqlLeases(_SqlStore):
     release = _statement("write", protocols.Leases.release, sql.RELEASE_LEASE, _nothing)
 
 
-class SqlJourneys(_SqlStore):
+class _SqlJourneys(_SqlStore):
     @_writes
     async def put(self, run: Run, journey: Journey, *, limit: int, now: float) -> None:
         await self._sweep(run, now, (sql.SWEEP_JOURNEYS, now))
@@ -307,7 +307,7 @@ class SqlJourneys(_SqlStore):
         return len(await run(sql.SWEEP_JOURNEYS, until=now, limit=PURGE))
 
 
-class SqlAgents(_SqlStore):
+class _SqlAgents(_SqlStore):
     register = _statement("write", protocols.AgentStore.register, sql.REGISTER_AGENT, bool)
     owner = _statement("read", protocols.AgentStore.owner, sql.OWNER_OF_AGENT, _value)
     # In Python's order: a database has its own idea of the alphabet.
@@ -327,7 +327,7 @@ class SqlAgents(_SqlStore):
         return ClaimedAgent(agent_id=rows[0][0], owner_user_id=rows[0][1], is_new=bool(claimed)) if rows else None
 
 
-class SqlParameters(_SqlStore):
+class _SqlParameters(_SqlStore):
     read = _statement("read", protocols.ParameterStore.read, sql.READ_PARAMETER, _value)
     keep = _statement("write", protocols.ParameterStore.keep, sql.KEEP_PARAMETER, _value)
     replace = _statement("write", protocols.ParameterStore.replace, sql.REPLACE_PARAMETER, bool)
@@ -336,7 +336,7 @@ class SqlParameters(_SqlStore):
 
 def sql_stores(database: Database) -> Stores:
     """Return the stores in one database. On an asynchronous one each method, and `close`, is awaited."""
-    kinds: tuple[Any, ...] = (SqlStates, SqlAccounts, SqlLeases, SqlJourneys, SqlAgents, SqlParameters)
+    kinds: tuple[Any, ...] = (_SqlStates, _SqlAccounts, _SqlLeases, _SqlJourneys, _SqlAgents, _SqlParameters)
     stores: list[Any] = [kind(database) for kind in kinds]
     return replace(Stores(*stores), close=database.close, path=getattr(database, "path", None))
 

@@ -31,7 +31,7 @@ class Receiver:
     def __init__(self, started: StartedSignIn) -> None:
         self._started = started
         self._callbacks: queue.Queue[Mapping[str, str]] = queue.Queue()
-        self.got_foreign_callback = False
+        self.got_foreign_callback: bool = False
         """Whether there was a callback that doesn't belong to this sign-in."""
 
     def wait(self, seconds: float) -> Mapping[str, str] | None:
