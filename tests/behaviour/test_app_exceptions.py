@@ -20,6 +20,9 @@ from starlette.responses import PlainTextResponse
 from ..support.reading import ending
 from ..support.web import Adapter, MakeWeb, Web
 
+# Each adapter reads and writes these by itself.
+pytestmark = pytest.mark.every_case
+
 
 class NotAuthenticated(Exception):
     """An exception of the app, with a handler."""

@@ -9,6 +9,9 @@ import pytest
 from ..support.reading import ending, links_of, no_calls
 from ..support.web import Browser, Flow, MakeWeb, Web, planted, query_of, start_path
 
+# Each adapter reads and writes these by itself.
+pytestmark = pytest.mark.every_case
+
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 LIVE = {
     "CONFIGURE_APP_URL": "https://app.example.com",

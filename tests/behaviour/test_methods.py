@@ -8,6 +8,9 @@ import pytest
 from ..support.reading import ending, no_calls
 from ..support.web import Browser, Flow, Web, planted, query_of, start_path
 
+# Each adapter reads and writes these by itself.
+pytestmark = pytest.mark.every_case
+
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ROUTES = {
