@@ -83,15 +83,14 @@ async def drill(sandbox: Sandbox, url: str, people: int, seconds: float) -> None
         turns = asyncio.Semaphore(8)  # what a start costs is none of this drill
 
         async def start(number: int) -> tuple[str, str]:
-            async with turns:
-                answer = await http.get("/auth/configure/sign-in", headers={"sec-fetch-site": "same-origin"})
-                url, phone = answer.headers["location"], f"+1555{number:07d}"
-                callback = await asyncio.get_running_loop().run_in_executor(threads, sandbox.sign_in, url, phone)
+            async with turns, httpx2.AsyncClient(base_url=url, timeout=60) as browser:  # cookies of its own
+                answer = await browser.get("/auth/configure/sign-in", headers={"sec-fetch-site": "same-origin"})
+                there, phone = answer.headers["location"], f"+1555{number:07d}"
+                callback = await asyncio.get_running_loop().run_in_executor(threads, sandbox.sign_in, there, phone)
                 return callback, answer.headers["set-cookie"].partition(";")[0]
 
         with ThreadPoolExecutor(8) as threads:
             started = await asyncio.gather(*(start(2_000_000 + number) for number in range(people)))
-        http.cookies.clear()
         for method, path in SLOW:
             sandbox.fault(path, method=method, delay=seconds)
         began, done = time.monotonic(), asyncio.Event()
