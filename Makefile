@@ -12,6 +12,7 @@
 # make docs           the documentation's pages, in docs/_build/html
 # make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
+# make test-versions  the wheel beside exact versions of FastAPI and Flask that apps pin
 # make test-wheel     the built wheel without the checkout, and each extra alone
 #
 # PYTHON, VENV, WORKERS, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:
@@ -39,7 +40,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-wheel test-docs docs dist clean
+.PHONY: drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -98,6 +99,9 @@ test-lowest:
 
 test-newest:
 	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
+
+test-versions: $(VENV)/test.stamp
+	@$(BIN)/python tests/support/versions.py
 
 test-wheel: $(VENV)/test.stamp
 	@$(BIN)/python tests/support/wheel.py
