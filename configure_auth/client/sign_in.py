@@ -80,7 +80,7 @@ class SignInCalls(ApiCalls):
         if given_text("publishable_key", publishable_key) and not is_publishable(publishable_key):
             raise invalid("publishable_key must be the key that begins with pk_; no other key may be in a URL")
         if given_text("return_to", return_to) is not None:
-            _require_return_to(return_to)
+            _require_return_to(return_to, self._settings.allow_http)
         if given_text("message_complete_url", message_complete_url) is not None:
             require_complete_url(message_complete_url)
         if given_text("theme", theme) is not None:
@@ -146,7 +146,7 @@ class SignInCalls(ApiCalls):
         Raises:
             ConfigureError: INVALID_INPUT for something that can't be a destination.
         """
-        _require_return_to(return_to)
+        _require_return_to(return_to, self._settings.allow_http)
         return _return_destination_call(self._settings, "POST", return_to)
 
     @verb
@@ -217,12 +217,12 @@ def _destination(body: ResponseBody) -> ReturnDestination:
     )
 
 
-def _require_return_to(return_to: str | None) -> None:
+def _require_return_to(return_to: str | None, allow_http: Collection[str]) -> None:
     require_text("return_to", return_to)
     assert return_to is not None
     scheme = return_to.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        good = web_origin(return_to) is not None
+        good = web_origin(return_to, allow_http) is not None
     else:
         # An app link has a scheme of its own; these four run or read what follows them.
         good = "://" in return_to and scheme not in ("javascript", "vbscript", "data", "file", "blob")

@@ -708,6 +708,15 @@ def test_an_imported_app_signs_in_at_the_sandbox(configure_app: Any) -> None:
     assert database.names == {"user-0": "Ada"}
 
 
+def test_an_imported_app_links_at_the_sandbox(configure_app: Any) -> None:
+    sandbox = configure_app(imported).sandbox
+    browser = TestClient(imported, headers=OWN, follow_redirects=False)
+
+    finished = link(browser, sandbox, prefix="/api")
+
+    assert finished.status_code == 200
+
+
 def test_an_imported_app_has_a_connected_user_in_one_call(configure_app: Any) -> None:
     configure_app(imported).connect("ada", name="Ada")
     browser = TestClient(imported, headers=OWN)
