@@ -244,14 +244,14 @@ def test_a_bot_that_was_closed_goes_on(platform: Platform, bot: Bot) -> None:
 @one_app
 @one_store
 def test_a_bot_keeps_its_connection_until_it_is_closed(platform: Platform, bot: Bot) -> None:
-    def connection() -> int:
-        bot.message(KEY, ADA)
+    def connection(key: str) -> int:
+        bot.message(key, ADA)  # a new sender, whose phone is asked about
         return platform.sandbox.calls[-1].connection
 
-    first = connection()
-    assert connection() == first
+    first = connection("chat:1")
+    assert connection("chat:2") == first
     bot.run(lambda agent: agent.close() if isinstance(bot, Plain) else agent.aclose())
-    assert connection() != first
+    assert connection("chat:3") != first
 
 
 @one_app
