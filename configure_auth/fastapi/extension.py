@@ -46,7 +46,7 @@ _HOOKS = {
     "require_fresh": (),
     "issue_token": ("user_id",),
     "on_error": ("error",),
-    "on_linked": ("subject_key", "account"),
+    "on_linked": ("sender", "account", "context"),
     "resolve": ("user_id",),
 }
 """The arguments of each hook that come from us."""

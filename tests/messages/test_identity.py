@@ -401,7 +401,7 @@ def test_recognition_under_way_brings_no_forgotten_sender_back(platform: Platfor
     ):
         held.arrived.wait()
         with platform.web.browser() as other:
-            other.http.post("/subject/forget", json={"subject_key": KEY})
+            other.http.post("/subject/forget", json={"sender": KEY})
         held.release()
         said = got()
 

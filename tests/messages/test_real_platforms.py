@@ -14,6 +14,7 @@ from flask import Flask
 
 from configure_auth import AsyncMessageAgent, ConfigureError, MessageAgent, Settings, SettingsError
 from configure_auth.events import CommitFailed, SenderUnlinked
+from configure_auth.fastapi import ConfigureAuth as FastAPIConfigureAuth
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
@@ -411,6 +412,16 @@ def test_a_second_message_agent_of_one_app_is_refused(configure_sandbox: Sandbox
     on_starlette.messages()
     with pytest.raises(SettingsError, match=r"messages\(\) is registered twice"):
         on_starlette.messages(path="/other")
+
+
+def test_the_hook_has_the_same_names_on_fastapi(configure_sandbox: Sandbox) -> None:
+    settings = Settings.from_mapping({**configure_sandbox.environment(app_url=APP_URL), **KEYS})
+    app_auth = FastAPIConfigureAuth(settings, store="memory://", user=lambda: None)
+
+    def on_linked(sender: str, account: Any, context: Any = None) -> None:
+        """FastAPI would refuse a parameter of another name."""
+
+    app_auth.messages(on_linked=on_linked)
 
 
 def test_a_bot_without_a_store_names_its_file(
