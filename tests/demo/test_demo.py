@@ -157,7 +157,7 @@ def test_children_do_not_outlive_a_demo_that_was_killed(examples: Path, ports: t
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the children in /proc")
-@pytest.mark.parametrize(("place", "name"), first([(0, "sandbox"), (1, "flask app")]))
+@pytest.mark.parametrize(("place", "name"), first([(0, "sandbox"), (1, "flask app")], rows=True))
 def test_a_child_that_dies_ends_the_other(examples: Path, ports: tuple[int, int], place: int, name: str) -> None:
     with demo(examples, *ports) as run:
         run.await_line("Ctrl-C")
@@ -170,7 +170,9 @@ def test_a_child_that_dies_ends_the_other(examples: Path, ports: tuple[int, int]
         )
 
 
-@pytest.mark.parametrize(("family", "host"), first([(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]))
+@pytest.mark.parametrize(
+    ("family", "host"), first([(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")], rows=True)
+)
 @pytest.mark.parametrize("step", first([3, 0, 1]))
 def test_a_busy_port_is_one_line(
     examples: Path, ports: tuple[int, int], step: int, family: socket.AddressFamily, host: str

@@ -30,10 +30,13 @@ StoresAt = Callable[[str, Path], Mapping[str, str]]
 """From a store's name and an app's folder to its arguments: the same store for the same folder."""
 
 
-def first(values: Iterable[Any], *, count: int = 1) -> list[Any]:
-    """Parameters of which `make test` runs the first `count`; the others are `extended`."""
+def first(values: Iterable[Any], *, count: int = 1, rows: bool = False) -> list[Any]:
+    """Parameters of which `make test` runs the first `count`; the others are `extended`.
+
+    With `rows` each is a tuple with a value for each of several names.
+    """
     return [
-        value if number < count else pytest.param(value, marks=pytest.mark.extended)
+        value if number < count else pytest.param(*(value if rows else (value,)), marks=pytest.mark.extended)
         for number, value in enumerate(values)
     ]
 

@@ -35,7 +35,9 @@ def look(locator: Locator, colours: Colours) -> tuple[str, str]:
     return border, surface
 
 
-@pytest.mark.parametrize(("theme", "surface"), first([("light", "#ffffff"), ("dark", "#1f2328"), ("auto", "#ffffff")]))
+@pytest.mark.parametrize(
+    ("theme", "surface"), first([("light", "#ffffff"), ("dark", "#1f2328"), ("auto", "#ffffff")], rows=True)
+)
 def test_a_button_looks_right_under_the_strictest_policy(
     site: Site, open_tab: OpenTab, colours: Colours, theme: ui.Theme, surface: str
 ) -> None:
@@ -55,7 +57,8 @@ def test_a_button_looks_right_under_the_strictest_policy(
             ("light", "light dark", "#ffffff"),
             ("dark", None, "#ffffff"),
             ("light", "dark", "#1f2328"),
-        ]
+        ],
+        rows=True,
     ),
 )
 def test_auto_takes_the_scheme_that_the_page_is_shown_in(
@@ -139,7 +142,9 @@ def test_a_style_that_the_policy_does_not_know_would_be_seen(site: Site, open_ta
     assert "Content Security Policy" in " ".join(tab.console)
 
 
-@pytest.mark.parametrize(("scheme", "ground"), first([("light", "rgb(243, 244, 246)"), ("dark", "rgb(16, 19, 23)")]))
+@pytest.mark.parametrize(
+    ("scheme", "ground"), first([("light", "rgb(243, 244, 246)"), ("dark", "rgb(16, 19, 23)")], rows=True)
+)
 @pytest.mark.parametrize(
     "page",
     [

@@ -158,7 +158,7 @@ def test_an_empty_no_color_is_none(setup: SetUp) -> None:
     assert "\x1b[32m" in shown(setup, NO_COLOR="").written
 
 
-@pytest.mark.parametrize(("name", "value"), first([("TERM", "dumb"), ("PYTHONIOENCODING", "ascii")]))
+@pytest.mark.parametrize(("name", "value"), first([("TERM", "dumb"), ("PYTHONIOENCODING", "ascii")], rows=True))
 def test_a_terminal_that_can_do_little_gets_lines(setup: SetUp, name: str, value: str) -> None:
     spoil(setup)
     setup.change(**{name: value})

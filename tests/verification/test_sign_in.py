@@ -263,7 +263,7 @@ app.register_blueprint(configure_auth.login(on_login=lambda identity, grant: "1"
 """
 
 
-@pytest.mark.parametrize(("active", "end"), first([(True, "skipped"), (False, "failed")]))
+@pytest.mark.parametrize(("active", "end"), first([(True, "skipped"), (False, "failed")], rows=True))
 def test_a_profile_that_nobody_asks_for_is_not_read(free: SetUp, active: bool, end: str) -> None:
     (free.folder / "shop.py").write_text(ONLY_SEARCH)
     free.sandbox.variants.introspection_active = active
