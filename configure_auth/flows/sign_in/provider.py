@@ -26,7 +26,7 @@ from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Clock, Site, digest
-from .attempts import Carried, Outcome, SignInKind, decline_start, save_attempt, seal_verifier
+from .attempts import Carried, Outcome, SignInKind, decline_start, random_state, save_attempt, seal_verifier
 from .callback import STATE, Completed, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
@@ -89,12 +89,15 @@ class Provider(SignInKind):
         return Outcome(location=self.after, replay=serialize_login(identity, grant)), Response()
 
 
-def authorize(provider: Provider, redirect_uri: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def authorize(
+    provider: Provider, redirect_uri: str, parameters: Mapping[str, Any], cookie: BrowserCookie | None = None
+) -> dict[str, Any]:
     """Return the URL of an authorization request and what has to be saved of it, named as Authlib names them.
 
     Args:
         redirect_uri: the app's own callback, exactly as it is registered at Configure.
         parameters: of the request: `scope`, `state`, and others that are sent as they are.
+        cookie: of the browser, if it is known: a state of ours is marked as made for it.
 
     Raises:
         SettingsError: one of them can't be honoured.
@@ -109,7 +112,7 @@ def authorize(provider: Provider, redirect_uri: str, parameters: Mapping[str, An
         scopes = tuple(scope.split()) if isinstance(scope, str) else tuple(scope)
         client = OAuthOptions.of(client.settings, scopes, client.resource)
     if state is None:
-        state = secrets.token_urlsafe(49)[:65]
+        state = secrets.token_urlsafe(49)[:65] if cookie is None else random_state(provider, cookie).reveal()
     if not isinstance(state, str) or not _STATE.fullmatch(state):
         raise SettingsError("authorize_redirect: state is a string of 1 to 2048 characters without control characters")
     verifier = Secret(secrets.token_urlsafe(32))
@@ -126,10 +129,10 @@ async def authorize_redirect(
     provider: Provider, request: Request, redirect_uri: str, parameters: Mapping[str, Any]
 ) -> Response:
     """Create an attempt and redirect to Configure; arguments as for `authorize`."""
-    made = authorize(provider, redirect_uri, parameters)
+    cookie = provider.site.browser_cookie(request, redirect_uri)
+    made = authorize(provider, redirect_uri, parameters, cookie)
     if (declined := decline_start(request)) is not None:
         return declined
-    cookie = provider.site.browser_cookie(request, redirect_uri)
     await save_authorization(provider, request, cookie, redirect_uri=redirect_uri, **made)
     return Response.redirect(made["url"], cookie=cookie)
 
