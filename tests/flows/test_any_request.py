@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configure_auth.events import LinkFailed
 from configure_auth.flows import Response, run, serve
 from configure_auth.flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 
@@ -126,7 +127,8 @@ def test_any_callback_without_an_attempt_is_answered_and_sends_nothing(
 
     assert is_fine(answered(world, intent, "callback", query, host, headers))
     assert world.sent == []
-    assert world.events == []
+    # A callback without a cookie is told as a failure, of nobody's attempt.
+    assert all(isinstance(event, LinkFailed) and event.user_id is None for event in world.events)
 
 
 @unhurried

@@ -124,6 +124,7 @@ def test_a_file_that_is_replaced_under_a_running_app_is_opened_anew(
     if replaced:
         with closing(sqlite3.connect(tmp_path / "x.db")) as file, closing(sqlite3.connect(tmp_path / "copy")) as copy:
             file.backup(copy)
+        (tmp_path / "copy").chmod(0o600)
     stores.accounts.save(connection("u2", "c2"), version=None)
     if replaced:
         os.replace(tmp_path / "copy", tmp_path / "x.db")
