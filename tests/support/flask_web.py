@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +110,7 @@ def build(
     # One rule for all of a kind: Werkzeug compiles each, which takes longer than most requests.
     for method, prefix, answers in (("GET", "", pages), ("POST", "", forms), ("POST", "subject/", subjects)):
         rule = f"/{prefix}<any({','.join(answers)}):name>"
-        view = partial(lambda answers, name: jsonify(answers[name]()), answers)
-        app.add_url_rule(rule, f"{method} {prefix}".strip(), view, methods=[method])
+        app.add_url_rule(rule, f"{method} {prefix}".strip(), _view_of(answers), methods=[method])
 
     @app.post("/forget/<user_id>")
     def forget(user_id: str) -> Any:
@@ -131,6 +129,13 @@ def build(
 
 def _kind() -> Any:
     return request.args.get("kind")
+
+
+def _view_of(answers: Mapping[str, Callable[[], Any]]) -> Callable[[str], Any]:
+    def view(name: str) -> Any:
+        return jsonify(answers[name]())
+
+    return view
 
 
 def _plain(account: Any) -> Any:
