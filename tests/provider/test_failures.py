@@ -70,11 +70,18 @@ def test_what_comes_back_instead_of_a_code(person: Person, came_back: str, code:
         assert failure(person.come_back(callback)) == code
 
 
-@pytest.mark.parametrize("query", ["", "?code=x", "?code=x&state=", "?code=x&state=short", f"?state={'x' * 300}"])
-def test_a_callback_without_a_state_of_ours_is_refused(person: Person, query: str) -> None:
+@pytest.mark.parametrize("query", ["", "?code=x", "?code=x&state=", f"?state={'x' * 2049}"])
+def test_a_callback_without_a_state_is_refused(person: Person, query: str) -> None:
     person.press()
     with no_calls(person.web.sandbox):
         assert failure(person.come_back(f"/callback{query}")) == "invalid_request"
+
+
+@pytest.mark.parametrize("state", ["short", "x" * 300])
+def test_a_callback_with_a_state_that_this_browser_has_not_is_refused(person: Person, state: str) -> None:
+    person.press()
+    with no_calls(person.web.sandbox):
+        assert failure(person.come_back(f"/callback?code=x&state={state}")) == "wrong_browser"
 
 
 def test_a_callback_without_the_cookie_of_the_start_is_refused(person: Person) -> None:
