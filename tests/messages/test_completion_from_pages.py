@@ -185,7 +185,7 @@ def guard(app: Any, *, exempt: bool) -> None:
         app.user_middleware.append(Middleware(_Guard, exempt=("/configure/messages/complete",) if exempt else ()))
         return
     csrf = CSRFProtect(app)
-    for view in ("sign_in", "journey", "export_subject"):
+    for view in ("sign_in", "forms", "subjects"):
         csrf.exempt(app.view_functions[view])
     endpoints = ("sign_in", "configure_messages.complete") if exempt else ("sign_in",)
 

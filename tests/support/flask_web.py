@@ -108,9 +108,13 @@ def build(
         "export": lambda: {"account": _plain(configure_auth.export_subject(**request.get_json()))},
     }
     # One rule for all of a kind: Werkzeug compiles each, which takes longer than most requests.
-    for method, prefix, answers in (("GET", "", pages), ("POST", "", forms), ("POST", "subject/", subjects)):
+    for endpoint, method, prefix, answers in (
+        ("pages", "GET", "", pages),
+        ("forms", "POST", "", forms),
+        ("subjects", "POST", "subject/", subjects),
+    ):
         rule = f"/{prefix}<any({','.join(answers)}):name>"
-        app.add_url_rule(rule, f"{method} {prefix}".strip(), _view_of(answers), methods=[method])
+        app.add_url_rule(rule, view_func=_view(endpoint, answers), methods=[method])
 
     @app.post("/forget/<user_id>")
     def forget(user_id: str) -> Any:
@@ -131,10 +135,11 @@ def _kind() -> Any:
     return request.args.get("kind")
 
 
-def _view_of(answers: Mapping[str, Callable[[], Any]]) -> Callable[[str], Any]:
+def _view(endpoint: str, answers: Mapping[str, Callable[[], Any]]) -> Callable[[str], Any]:
     def view(name: str) -> Any:
         return jsonify(answers[name]())
 
+    view.__name__ = endpoint  # by which extensions tell views apart
     return view
 
 
