@@ -44,7 +44,7 @@ def said(answer: httpx2.Response) -> Said:
     """Status and body of an answer of ours, which has every header that it must have."""
     assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
     body = answer.json()
-    if answer.status_code in (404, 409):
+    if body.get("error") in ("expired", "already_used"):
         assert body["message"]
     body.pop("message", None)
     return answer.status_code, body
