@@ -179,7 +179,7 @@ class TestVerbs:
             asyncio.run(waiting)
 
     def test_on_the_class_a_verb_is_itself(self) -> None:
-        assert "Who sent a message" in (
+        assert "Return the sender of a message" in (
             type(Configure(api_key="sk_a", agent="acme").auth).resolve_message_identity.__doc__ or ""
         )
 

@@ -59,6 +59,7 @@ other.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
 sys.stdin.readline()
 '''
+os.umask(0o077)
 file = sys.argv[1]
 options = {"agent": "a", "fingerprints": ("f",), "folder": Path(), "awaited": False, "local": True}
 stores = open_stores(f"sqlite:///{file}", **options)
