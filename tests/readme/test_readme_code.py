@@ -272,6 +272,7 @@ def test_a_guard_lets_the_login_through(flask_app: Flask, namespace: Namespace, 
     } == {
         "configure_login.sign_in",
         "configure_login.callback",
+        "configure_login.popup",
         "configure_login.token",
     }
     browser = flask_app.test_client()
