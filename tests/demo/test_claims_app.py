@@ -94,7 +94,8 @@ def test_an_agent_works_for_whoever_claims_it_first(claims: Claims) -> None:
 
     known = {"ok": True, "agentId": str(agent["agentId"])}
     assert claims.claim("ada", agent) == claims.claim("ada", agent) == (200, known)
-    assert claims.claim("grace", agent) == (409, {"error": "already_used"})
+    taken = {"error": "already_used", "message": "another user has claimed this agent"}
+    assert claims.claim("grace", agent) == (409, taken)
 
     assert claims.open_session(agent) == (201, {"agentId": agent["agentId"], "ownerUserId": PEOPLE["ada"]})
     assert claims.ask("GET", AGENTS, claims.token("ada")) == (200, [agent["agentId"]])
