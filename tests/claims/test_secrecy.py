@@ -54,7 +54,7 @@ def in_every_way(people: People, evidence: Evidence) -> None:
         people.post("ada", {"claimToken": token}, query=f"?token={token}"),
         people.post("ada", {"claimToken": token}, method="PUT"),
     ]
-    assert [answer.status_code for answer in answers] == [200, 200, 409, 404, 401, 403, 415, 400, 413, 404, 400, 405]
+    assert [answer.status_code for answer in answers] == [200, 200, 409, 404, 401, 403, 415, 400, 413, 400, 400, 405]
     assert people.registering("a1")[0] == 409
     for answer in answers:
         evidence.see("answer", answer.text, *(f"{name}: {value}" for name, value in answer.headers.items()))
@@ -105,7 +105,7 @@ def test_neither_has_the_trace_of_a_table_that_fails(
         assert people.claim("2", token) == TAKEN
 
     assert "app.db" in see_files(evidence, tmp_path)
-    heard = [said for name, said in ear.heard if name == "configure_auth"]
+    heard = [said for name, said in ear.heard if name.startswith("configure_auth")]
     assert [said for said in heard if "out of order" in said and "claims.py" in said]
     assert evidence.leaks() == []
 

@@ -350,7 +350,7 @@ def test_an_error_that_nobody_thought_of_leaves_the_other_callback_alone(
     def broken(*_: object) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("configure_auth.flows.registration.list_sign_in_return_destinations", broken)
+    monkeypatch.setattr("configure_auth.flows.registration.return_destinations", broken)
 
     assert [one.end for one in boot(make())] == ["failed", "registered"]
     assert configure_sandbox.redirect_uris == (LOGIN,)

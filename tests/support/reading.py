@@ -30,6 +30,11 @@ def ending(answer: httpx2.Response) -> tuple[int, str | None]:
     return answer.status_code, code_of(answer)
 
 
+def without_reference(answer: httpx2.Response) -> str:
+    """A page but for the reference on it, which is of one attempt or request."""
+    return re.sub(r"</code>, \w{4}-\w{2}<", "</code><", answer.text)
+
+
 def links_of(answer: httpx2.Response) -> list[str]:
     """Where the links of a page lead."""
     return [html.unescape(href) for href in re.findall(r'<a [^>]*href="([^"]*)"', answer.text)]

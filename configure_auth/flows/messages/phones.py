@@ -187,9 +187,11 @@ def _international(text: str) -> str | None:
     number = _parsed(f"+{text.lstrip('+')}", None)
     if number is None:
         return None
-    # Platforms use numbers that the library calls impossible, such as the old form of Mexican ones: as they are.
-    e164 = _e164(number) if phonenumbers.is_possible_number(number) else digits
-    return e164 if e164 is not None and 7 <= len(e164) - 1 <= 15 else None
+    # A platform's digits are whole as they are, also where the library calls them impossible, such as the old form of
+    # Mexican numbers; what a person wrote with a plus may have a zero in it that isn't dialled.
+    is_written = text.startswith("+") and phonenumbers.is_possible_number(number)
+    e164 = _e164(number) if is_written else digits
+    return e164 if 7 <= len(e164) - 1 <= 15 else None
 
 
 def _e164(number: PhoneNumber) -> str:
