@@ -72,6 +72,8 @@ def test_without_a_region_nothing_gets_a_country_code(text: str) -> None:
 
 
 @given(st.integers(0, 10**20).map(str), regions)
+@example("26500000000", None)
+@example("4402079460958", None)
 def test_a_platforms_number_of_a_person_is_a_phone_of_its_region_or_stays(text: str, region: str | None) -> None:
     name = Phones(region).sender(text)
 
