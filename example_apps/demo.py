@@ -245,7 +245,8 @@ def serve_flask(port: int, sandbox_port: int) -> None:
     from example_apps.flask_app import create_app
 
     # A key derived from the app's own is right on this machine: no word of it at every start.
-    logging.getLogger("configure_auth").addFilter(lambda record: "CONFIGURE_TOKEN_KEYS" not in record.getMessage())
+    log = logging.getLogger("configure_auth.flask.extension")  # a filter doesn't hear the loggers below its own
+    log.addFilter(lambda record: "CONFIGURE_TOKEN_KEYS" not in record.getMessage())
     serve_wsgi(create_app(), port)
 
 
