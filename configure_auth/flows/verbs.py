@@ -11,7 +11,7 @@ from ..client.connect import ConnectResponse
 from ..client.profile import Subject
 from ..runtime.drivers import arun, run
 from ..runtime.verbs import Awaited, Blocking, verb
-from ..stores import UserExport
+from ..stores import SenderExport, UserExport
 from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
 from . import erasure, keyed_ids, tokens, upkeep
 from .app import normalize_id, require_id
@@ -148,10 +148,9 @@ class SubjectVerbs(ABC):
         return await senders.forget_subject(self._ready.messages, sender)
 
     @verb
-    async def export_subject(self, sender: str | int) -> LinkedAccount | None:
-        """Return what is stored of a sender, without the token.
-
-        None also after a disconnect, of which only a keyed hash and the time are kept.
+    async def export_subject(self, sender: str | int) -> SenderExport | None:
+        """Return what is stored of a sender, without the token; None if nothing is. `dataclasses.asdict` makes a
+        mapping of it.
         """
         return await senders.export_subject(self._ready.messages, sender)
 

@@ -26,6 +26,7 @@ __all__ = [
     "Leases",
     "ParameterStore",
     "Saved",
+    "SenderExport",
     "StateStore",
     "StoredAccount",
     "StoredSubject",
@@ -152,6 +153,19 @@ class UserExport:
     accounts: tuple[StoredAccount, ...]
     agents: tuple[str, ...]
     sign_ins: tuple[PendingSignIn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SenderExport:
+    """What is stored of a message sender for longer than the 15 minutes of an open link, without the token.
+
+    Attributes:
+        account: the link; None after a disconnect.
+        disconnected_at: when the sender disconnected, which keeps them from being recognised by phone; else None.
+    """
+
+    account: LinkedAccount | None = None
+    disconnected_at: datetime | None = None
 
 
 class StateStore(Protocol):

@@ -46,9 +46,10 @@ def make_agent(store: str, stores_at: StoresAt, configure_sandbox: Sandbox, tmp_
 def ids(agent: MessageAgent, sender: str = KEY) -> tuple[str, str]:
     """The app's own id of a sender at Configure, and what stands for them here."""
     known = agent.message_identity(sender, phone_candidates=[ADA])
-    account = agent.export_subject(sender)
-    assert account is not None
-    return known.external_id, account.user_id
+    export = agent.export_subject(sender)
+    assert export is not None
+    assert export.account is not None
+    return known.external_id, export.account.user_id
 
 
 @pytest.fixture

@@ -311,6 +311,21 @@ def test_what_was_kept_before_a_link_is_reachable_after_it(bot: Bot) -> None:
     assert [one.text for one in bot.agent.client.profile(after).search("*").results] == ["likes trains"]
 
 
+def test_export_has_the_link_and_later_the_time_of_the_disconnect(bot: Bot) -> None:
+    assert bot.agent.export_subject("chat:ada") is None
+    bot.journey("chat:ada", ADA)
+    linked = bot.agent.export_subject("chat:ada")
+    bot.agent.unlink_subject("chat:ada")
+    left = bot.agent.export_subject("chat:ada")
+
+    assert linked is not None
+    assert left is not None
+    assert linked.account is not None
+    assert linked.disconnected_at is None
+    assert left.account is None
+    assert left.disconnected_at is not None
+
+
 def test_a_consent_that_was_revoked_ends_the_trust_at_once(bot: Bot) -> None:
     bot.journey("chat:ada", ADA)
     linked = bot.agent.message_identity("chat:ada", phone_candidates=[ADA])

@@ -105,7 +105,7 @@ def build(
     subjects: dict[str, Callable[[], Any]] = {
         "unlink": lambda: {"unlinked": configure_auth.unlink_subject(**request.get_json())},
         "forget": lambda: {"forgotten": configure_auth.forget_subject(**request.get_json())},
-        "export": lambda: {"account": _plain(configure_auth.export_subject(**request.get_json()))},
+        "export": lambda: {"account": _plain(_account(configure_auth.export_subject(**request.get_json())))},
     }
     # One rule for all of a kind: Werkzeug compiles each, which takes longer than most requests.
     for endpoint, method, prefix, answers in (
@@ -141,6 +141,10 @@ def _view(endpoint: str, answers: Mapping[str, Callable[[], Any]]) -> Callable[[
 
     view.__name__ = endpoint  # by which extensions tell views apart
     return view
+
+
+def _account(export: Any) -> Any:
+    return None if export is None else export.account
 
 
 def _plain(account: Any) -> Any:

@@ -111,8 +111,9 @@ def build(
         return JSONResponse({"forgotten": await configure_auth.forget_subject(**await request.json())})
 
     async def export_subject(request: Request) -> JSONResponse:
-        found = await configure_auth.export_subject(**await request.json())
-        return JSONResponse({"account": None if found is None else plain(found)})
+        export = await configure_auth.export_subject(**await request.json())
+        account = None if export is None else export.account
+        return JSONResponse({"account": None if account is None else plain(account)})
 
     async def reseal(request: Request) -> JSONResponse:
         return JSONResponse(asdict(await configure_auth.reseal()))

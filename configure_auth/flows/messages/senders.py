@@ -17,8 +17,8 @@ from ...client.profile_session import ProfileSession
 from ...client.sign_in import is_agent_token
 from ...errors import ApiCode, ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
-from ...stores import StoredSubject
-from ...values import LinkedAccount, MessageIdentity, PhoneRecognition, Secret
+from ...stores import SenderExport, StoredSubject
+from ...values import MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore
 from ..erasure import UNREACHABLE, erase
 from ..keyed_ids import forget_id, keyed_id, known_id, salted_id
@@ -274,12 +274,14 @@ async def _dropped(
     return found if found is None or found.linked else replace(found, unlinked_because=why)
 
 
-async def export_subject(messages: Messages, sender: str | int) -> LinkedAccount | None:
+async def export_subject(messages: Messages, sender: str | int) -> SenderExport | None:
     """Return what is stored of a sender, without the token."""
     site = messages.site
     known = await resolve_sender(messages, sender)
     link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
-    return None if link is None or link.is_opt_out else link.public
+    if link is None:
+        return None
+    return SenderExport(disconnected_at=link.public.linked_at) if link.is_opt_out else SenderExport(link.public)
 
 
 async def unlink_subject(messages: Messages, sender: str | int) -> bool:
