@@ -24,6 +24,7 @@ from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.starlette import BearerUser as OnStarlette
 
 from ..api.conftest import http
+from ..support.stores import first
 from .apps import fastapi_app, flask_app
 from .conftest import MakeBearerUser
 from .issuer import Clock, Issuer
@@ -47,7 +48,7 @@ Statuses = Callable[[list[str]], Counter[int]]
 """Asks an app with all of these tokens at the same time; how often it answered what."""
 
 
-@pytest.fixture(params=["flask", "starlette"])
+@pytest.fixture(params=first(["flask", "starlette"]))
 def at_once(request: pytest.FixtureRequest, make_bearer_user: MakeBearerUser, tmp_path: Path) -> Iterator[Statuses]:
     if request.param == "flask":
         on_flask = flask_app(make_bearer_user(OnFlask), APP_URL, tmp_path)

@@ -121,6 +121,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("adapter", ["flask"])
 @pytest.mark.parametrize("store", ["sqlite"])
 def test_processes_that_are_the_first_to_ask_agree(

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from ..support.reading import ending, no_calls
+from ..support.stores import first
 from ..support.web import Browser, Web, start_path
 
 
@@ -25,6 +26,7 @@ def locked(web: Web) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 def test_a_start_while_the_file_is_locked_is_busy_and_works_later(web: Web, browser: Browser) -> None:
     browser.begin("link")
     with locked(web), no_calls(web.sandbox):
@@ -35,6 +37,7 @@ def test_a_start_while_the_file_is_locked_is_busy_and_works_later(web: Web, brow
     assert browser.link().status_code == 303
 
 
+@pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 def test_a_callback_while_the_file_is_locked_burns_nothing(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))
     with locked(web), no_calls(web.sandbox):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ..support.examples import examples
 from ..support.reading import links_of
+from ..support.stores import first
 from ..support.web import Browser, Flow, MakeWeb, Web, query_of, start_path
 from ..support.whatwg import origin_of
 
@@ -147,6 +148,7 @@ def asked(target: str, web: Web) -> str:
     return f"?next={quote(filled, safe='', errors='surrogatepass')}"
 
 
+@pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_nothing_leads_elsewhere_when_a_sign_in_is_cancelled(web: Web, browser: Browser, flow: Flow) -> None:
     for target in ELSEWHERE:
@@ -155,6 +157,7 @@ def test_nothing_leads_elsewhere_when_a_sign_in_is_cancelled(web: Web, browser: 
         assert location == {"link": "/settings", "login": "/"}[flow] + "?configure=cancelled", target
 
 
+@pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_nothing_leads_elsewhere_from_an_error_page(web: Web, browser: Browser, flow: Flow) -> None:
     for target in (*ELSEWHERE, *OURS):
@@ -165,6 +168,7 @@ def test_nothing_leads_elsewhere_from_an_error_page(web: Web, browser: Browser, 
         assert all(allowed(web, link) for link in links), target
 
 
+@pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_nothing_leads_elsewhere_from_the_confirm_page(web: Web, browser: Browser, flow: Flow) -> None:
     browser.sign_in_locally("u1")
@@ -184,6 +188,7 @@ def test_nothing_leads_elsewhere_for_who_is_signed_in_already(web: Web, browser:
         assert location == "/", target
 
 
+@pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 def test_nothing_leads_elsewhere_after_a_link(web: Web, browser: Browser) -> None:
     person = web.sandbox.add_person()
     for target in ELSEWHERE:

@@ -20,6 +20,7 @@ from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import register_oauth as on_starlette
 
 from ..support.reading import api_calls, no_calls
+from ..support.stores import first
 from ..support.web import Adapter
 from .apps import REGISTRY
 from .conftest import STORES, Make, Person, failure
@@ -129,6 +130,7 @@ def test_a_failure_is_remembered_and_the_code_never_sent_again(make: Make, store
         assert api_calls(person.web.sandbox).count("POST /oauth/token") == 1
 
 
+@pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 def test_a_locked_store_is_busy_and_nothing_is_sent(make: Make) -> None:
     with Person(make(store="sqlite:///provider.db")) as person:
         callback = person.returning()

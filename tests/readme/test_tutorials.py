@@ -17,6 +17,7 @@ import pytest
 from configure_auth.sandbox.http_browser import HttpBrowser
 
 from ..support.ports import three_free_ports
+from ..support.stores import first
 from .document import PAGES
 
 SAVED = re.compile(r"Save this as `([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -83,10 +84,13 @@ def visit(browser: httpx2.Client, url: str, site: str) -> httpx2.Response:
 
 @pytest.mark.parametrize(
     ("page", "word", "ready", "greeting"),
-    [
-        ("docs/tutorial-flask.md", "run", "Running on", "Hello, Ada Lovelace."),
-        ("docs/tutorial-fastapi.md", "app:app", "Uvicorn running", '"name":"Ada Lovelace"'),
-    ],
+    first(
+        [
+            ("docs/tutorial-fastapi.md", "app:app", "Uvicorn running", '"name":"Ada Lovelace"'),
+            ("docs/tutorial-flask.md", "run", "Running on", "Hello, Ada Lovelace."),
+        ],
+        rows=True,
+    ),
 )
 def test_a_tutorial_ends_signed_in(tmp_path: Path, page: str, word: str, ready: str, greeting: str) -> None:
     tutorial = Tutorial(PAGES[page], tmp_path)

@@ -17,6 +17,7 @@ from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores.opening import open_stores
 
+from ..support.stores import first
 from ..support.visitor import CODE_PATH, EXCHANGE, TOKEN, FlowName, Got
 from ..support.web import MakeWeb, Web, callback_path, query_of
 from ..support.wrapping import wrapped
@@ -273,7 +274,8 @@ def test_configure_sends_an_error_along_with_a_code(
     assert_nothing_leaked(evidence, web)
 
 
-@flows
+@pytest.mark.parametrize("flow", first(["link", "login"]))
+@pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 def test_the_store_is_locked(make_watched: MakeWeb, evidence: Evidence, flow: FlowName) -> None:
     web = make_watched(**hooks(evidence))
     visitor = begin(web, evidence, flow)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configure_auth.stores import Stores
+from configure_auth.stores.databases import BUSY_SECONDS
 from configure_auth.stores.opening import open_stores
 
 __all__ = ["awaitable", "opened"]
@@ -19,6 +20,7 @@ def opened(
     awaited: bool = False,
     agent: str = "a",
     fingerprints: tuple[str, ...] = ("f",),
+    busy: float = BUSY_SECONDS,
 ) -> Stores:
     return open_stores(
         store,
@@ -28,6 +30,7 @@ def opened(
         folder=folder,
         awaited=awaited,
         local=True,
+        busy=busy,
     )
 
 

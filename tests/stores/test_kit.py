@@ -92,6 +92,7 @@ class TestBroken(StoreConformance):
 """
 
 
+@pytest.mark.extended
 def test_a_suite_of_ones_own_is_told_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "test_store.py").write_text(OWN)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")

@@ -82,7 +82,7 @@ OURS = "FROM pg_stat_activity WHERE application_name = :name"
 def test_a_write_to_a_locked_table_is_busy_and_does_nothing(
     opened_here: Callable[..., Stores], url: str, runner: asyncio.Runner
 ) -> None:
-    stores = opened_here()
+    stores = opened_here(busy=1)
     record = attempt("s", user_id="u1")
     waited(runner, lambda: stores.accounts.save(connection("u1", "c1"), version=None))
     waited(runner, lambda: awaitable(stores.states.put(record, limit=9, now=NOW)))  # type: ignore[func-returns-value]

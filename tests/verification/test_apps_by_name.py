@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from configure_auth.sandbox import Sandbox
-from tests.public.running import environment, python
+from tests.public.running import environment, here, python
 
 APP_URL = "http://localhost:3000"
 LINK, LOGIN = "/configure/callback", "/auth/configure/callback"
@@ -60,19 +61,27 @@ class Shop:
 
     folder: Path
     variables: dict[str, str]
+    is_program: bool = False
+    """Whether commands start in a process of their own."""
 
     def write(self, text: str, name: str = "shop.py") -> None:
         (self.folder / name).write_text(text)
 
     def verify(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """The exit code and the checks by their names."""
-        return self._told("-m", "configure_auth", "verify", *arguments)
+        return self._told("configure_auth", "verify", *arguments)
 
     def flask(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        return self._told("-m", "flask", "--app", "shop", "configure", "verify", *arguments)
+        return self._told("flask", "--app", "shop", "configure", "verify", *arguments)
+
+    def ended(self, *command: str) -> subprocess.CompletedProcess[str]:
+        variables = environment(**self.variables)
+        if self.is_program:
+            return python("-m", *command, cwd=self.folder, env=variables)
+        return here(*command, cwd=self.folder, env=variables)
 
     def _told(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        ended = python(*arguments, "--offline", "--json", cwd=self.folder, env=environment(**self.variables))
+        ended = self.ended(*arguments, "--offline", "--json")
         assert "Traceback" not in ended.stderr, ended.stderr
         assert KEY not in ended.stdout + ended.stderr
         told = json.loads(ended.stdout)
@@ -96,6 +105,7 @@ def ends(checks: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["shop:app", "shop:create_app", "shop:configure_auth"])
 def test_an_app_is_found_by_its_name(shop: Shop, framework: str, name: str) -> None:
     shop.write(f"{APPS[framework]}\n\napp = create_app()\n")
+    shop.is_program = name == "shop:app"
 
     code, checks = shop.verify("--app", name)
 
@@ -266,6 +276,7 @@ class _Noisy:
         await self.app(scope, receive, send)
 """
     shop.write(NOISY + text)
+    shop.is_program = True
 
     code, checks = shop.verify("--app", "shop:create_app")
     assert (code, ends(checks)) == (0, {})
@@ -359,7 +370,7 @@ def test_the_users_table_is_named_by_an_option(shop: Shop) -> None:
     ],
 )
 def test_options_that_contradict_each_other_are_refused(shop: Shop, arguments: tuple[str, ...], sentence: str) -> None:
-    ended = python("-m", "configure_auth", "verify", *arguments, cwd=shop.folder, env=environment(**shop.variables))
+    ended = shop.ended("configure_auth", "verify", *arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert sentence in ended.stderr
@@ -391,9 +402,8 @@ def test_an_app_that_registers_at_its_boot_registers_nothing_while_it_is_looked_
 )
 def test_users_that_are_nowhere_are_a_wrong_option(shop: Shop, users: str, sentence: str) -> None:
     shop.write(ON_STARLETTE)
-    command = ["-m", "configure_auth", "verify", "--offline", "--app", "shop:create_app", "--users", users]
 
-    ended = python(*command, cwd=shop.folder, env=environment(**shop.variables))
+    ended = shop.ended("configure_auth", "verify", "--offline", "--app", "shop:create_app", "--users", users)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"Error: {sentence}")
