@@ -81,7 +81,9 @@ def test_another_browser_cannot_play_a_login_again(web: Web, browser: Browser) -
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_of_many_callbacks_at_once_one_wins_and_all_get_its_redirect(web: Web, browser: Browser, flow: Flow) -> None:
+def test_of_many_callbacks_at_once_one_wins_and_all_get_its_redirect(make_web: MakeWeb, flow: Flow) -> None:
+    web = make_web(constructor={"max_calls": 12})
+    browser = web.browser()
     callback = browser.at_configure(browser.begin(flow, "?next=/won"))
     tabs = [browser.copy() for _ in range(12)]
 
@@ -91,7 +93,7 @@ def test_of_many_callbacks_at_once_one_wins_and_all_get_its_redirect(web: Web, b
     assert api_calls(web.sandbox).count(f"POST {EXCHANGE[flow]}") == 1
     if flow == "login":
         assert len({tab.who() for tab in tabs}) == 1
-    for tab in tabs:
+    for tab in (browser, *tabs):
         tab.close()
 
 

@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from configure_auth import ui
-from configure_auth.events import AccountLinked, AccountUnlinked
+from configure_auth.errors import Code
+from configure_auth.events import AccountLinked, AccountUnlinked, LinkFailed
 from configure_auth.sandbox import Sandbox
 
 from ..secrecy.conftest import Evidence, listening_to_everything, plant_what_configure_knows, see_files
@@ -26,6 +27,11 @@ SESSION, ELEMENT = "/configure/session", "/configure/element.js"
 VALIDATE = "/v1/auth/sign-in/validate"
 ADA, BOB = "+15550100001", "+15550100002"
 REFUSED = (400, "not_an_agent_token")
+
+
+def told(code: Code) -> LinkFailed:
+    return LinkFailed(intent="link", code=code, user_id="u1")
+
 
 in_memory = pytest.mark.parametrize("store", ["memory"])
 """Where nothing that is judged comes as far as a store, or it is the same on all of them."""
@@ -155,14 +161,15 @@ OTHERS: dict[str, Callable[[Web], str]] = {
 def test_any_other_token_is_refused_and_changes_nothing(web: Web, browser: Browser) -> None:
     others = {kind: make(web) for kind, make in OTHERS.items()}
     hand_over(browser, agent_token(web.sandbox, BOB))
-    before, events = browser.get("/token").json(), len(web.people.events)
+    before, events = browser.get("/token").json(), list(web.people.events)
 
     for kind, token in others.items():
         answer = hand_over(browser, token)
         assert ending(answer) == REFUSED, kind
         assert token not in answer.text
 
-    assert (browser.get("/token").json(), len(web.people.events)) == (before, events)
+    assert browser.get("/token").json() == before
+    assert web.people.events == [*events, *[told(Code.NOT_AN_AGENT_TOKEN)] * len(others)]
 
 
 VARIANTS: tuple[tuple[str, Any], ...] = (
@@ -187,7 +194,7 @@ def test_whatever_configure_leaves_out_or_denies_speaks_against_it(web: Web, bro
         assert ending(hand_over(browser, token)) == REFUSED, (name, value)
         setattr(variants, f"validate_{name}", said)
 
-    assert (browser.account(), web.people.events) == (None, [])
+    assert (browser.account(), web.people.events) == (None, [told(Code.NOT_AN_AGENT_TOKEN)] * len(VARIANTS))
     assert hand_over(browser, token).status_code == 200
 
 
@@ -197,7 +204,7 @@ def test_an_answer_that_is_no_yes_and_no_no_is_none_at_all(web: Web, browser: Br
     setattr(web.sandbox.variants, f"validate_{name}", value)
 
     assert ending(hand_over(browser, agent_token(web.sandbox))) == (502, "upstream_rejected")
-    assert (browser.account(), web.people.events) == (None, [])
+    assert (browser.account(), web.people.events) == (None, [told(Code.UPSTREAM_REJECTED)])
 
 
 @in_memory
@@ -264,9 +271,12 @@ def test_the_app_s_hook_decides_as_for_the_link(make_web: MakeWeb, verdict: str)
         moved = verdict == "move"
         assert ending(answer) == ((200, None) if moved else (409, "account_taken"))
         assert [browser.account() is not None for browser in (one, two)] == [moved, not moved]
-    told = web.people.events[1:]
-    assert [type(event) for event in told] == ([AccountUnlinked, AccountLinked] if moved else [])
-    assert not moved or getattr(told[-1], "moved_from", None) == "u2"
+    events = web.people.events[1:]
+    if moved:
+        assert [type(event) for event in events] == [AccountUnlinked, AccountLinked]
+        assert getattr(events[-1], "moved_from", None) == "u2"
+    else:
+        assert events == [told(Code.ACCOUNT_TAKEN)]
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])

@@ -62,7 +62,8 @@ def test_a_key_is_added_in_front_and_later_the_old_one_goes(make_web: MakeWeb, s
     before = [token(both, user) for user in ("u1", "u2")]
     assert all(before)
 
-    assert reseal(both) == {"sealed": 2, "current": 1, "in_use": 0, "unreadable": 0}
+    # Two connections, and the key of the ids.
+    assert reseal(both) == {"sealed": 3, "current": 0, "in_use": 0, "unreadable": 0}
     assert reseal(both) == {"sealed": 0, "current": 3, "in_use": 0, "unreadable": 0}
 
     assert [token(with_keys(make_web, sealed_with_old, NEW), user) for user in ("u1", "u2")] == before
@@ -79,22 +80,42 @@ def test_a_key_that_never_sealed_anything_here_is_refused_in_a_sentence(
     assert "add the key that did to the list" in caplog.text
 
 
-def test_a_key_that_went_too_early_leaves_its_tokens_and_says_which_it_was(
-    make_web: MakeWeb, sealed_with_old: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    both = with_keys(make_web, sealed_with_old, NEW, OLD)
-    with both.browser() as third:
+@pytest.fixture
+def both(make_web: MakeWeb, sealed_with_old: Path) -> Web:
+    """u3 linked under the new key, before anything was resealed."""
+    web = with_keys(make_web, sealed_with_old, NEW, OLD)
+    with web.browser() as third:
         third.sign_in_locally("u3")
-        third.link("+15550100003")
+        assert third.link("+15550100003").status_code == 303
+    return web
 
+
+def test_an_old_key_that_went_too_early_is_asked_for(
+    make_web: MakeWeb, sealed_with_old: Path, both: Web, caplog: pytest.LogCaptureFixture
+) -> None:
     alone = with_keys(make_web, sealed_with_old, NEW)
-    assert reseal(alone) == {"sealed": 0, "current": 2, "in_use": 0, "unreadable": 2}
-    assert "not among CONFIGURE_TOKEN_KEYS" in caplog.text
+    with alone.browser() as admin:
+        assert admin.post("/reseal").status_code == 500
+    with alone.browser() as fourth:
+        assert ending(fourth.login("+15550100004")) == (500, "misconfigured")
+    assert "not among CONFIGURE_TOKEN_KEYS; add that key to the end of the list" in caplog.text
     assert OLD not in caplog.text
-    assert token(alone, "u3")
 
-    assert reseal(both) == {"sealed": 2, "current": 2, "in_use": 0, "unreadable": 0}
-    assert all(token(alone, user) for user in ("u1", "u2"))
+    assert reseal(both) == {"sealed": 3, "current": 1, "in_use": 0, "unreadable": 0}
+    assert all(token(alone, user) for user in ("u1", "u2", "u3"))
+
+
+def test_a_new_key_that_is_gone_leaves_its_tokens_and_says_which_it_was(
+    make_web: MakeWeb, sealed_with_old: Path, both: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = with_keys(make_web, sealed_with_old, OLD)
+    assert reseal(alone) == {"sealed": 0, "current": 3, "in_use": 0, "unreadable": 1}
+    assert "not among CONFIGURE_TOKEN_KEYS" in caplog.text
+    assert NEW not in caplog.text
+    assert token(alone, "u1")
+
+    assert reseal(both) == {"sealed": 3, "current": 1, "in_use": 0, "unreadable": 0}
+    assert token(both, "u3")
 
 
 def test_a_refresh_in_flight_is_left_alone_and_loses_nothing(make_web: MakeWeb, sealed_with_old: Path) -> None:
@@ -105,7 +126,7 @@ def test_a_refresh_in_flight_is_left_alone_and_loses_nothing(make_web: MakeWeb, 
     with both.sandbox.hold(TOKEN) as held, ThreadPoolExecutor(1) as other:
         asked = other.submit(token, both, "u2")
         held.arrived.wait()
-        assert reseal(both) == {"sealed": 1, "current": 1, "in_use": 1, "unreadable": 0}
+        assert reseal(both) == {"sealed": 2, "current": 0, "in_use": 1, "unreadable": 0}
         held.release()
 
     assert both.sandbox.is_live(asked.result())

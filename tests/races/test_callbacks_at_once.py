@@ -20,9 +20,15 @@ from ..support.web import MakeWeb, Web
 from .conftest import Pair
 
 CROWD = 64
+UNLIMITED = {"max_calls": CROWD}  # else most would wait, and never meet in the store
 AFTER: dict[FlowName, str] = {"link": "/settings", "login": "/"}
 
 flows = pytest.mark.parametrize("flow", ["link", "login"])
+
+
+@pytest.fixture
+def web(make_web: MakeWeb) -> Web:
+    return make_web(constructor=UNLIMITED)
 
 
 def begin(visitor: Visitor, flow: FlowName) -> str:
@@ -102,7 +108,7 @@ def test_the_losers_get_a_page_that_reloads_while_configure_takes_its_time(
 @pytest.mark.parametrize("place", ["flask-sqlite"], indirect=True)
 def test_configure_answers_while_the_losers_wait(make_web: MakeWeb, flow: FlowName) -> None:
     arrived = threading.Semaphore(0)
-    web = make_web(customise=_count_callbacks(arrived))
+    web = make_web(customise=_count_callbacks(arrived), constructor=UNLIMITED)
     visitor = Visitor.of(web)
     callback = begin(visitor, flow)
 

@@ -29,6 +29,7 @@ from .conftest import PLACES
 PATH = "/configure/messages/complete"
 VALIDATE = "/v1/auth/sign-in/validate"
 ADA, BOB = "+15550100001", "+15550100002"
+ACCEPTED = {"on_unproven": "accept"}  # these messages have no phones
 CROWD = PROCESSES * THREADS
 ROUNDS = 5
 TRIES = 100
@@ -43,7 +44,7 @@ def place(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def web(make_web: MakeWeb) -> Web:
-    return make_web(messages={})
+    return make_web(messages=ACCEPTED)
 
 
 @pytest.fixture(params=first(["sqlite", "postgresql"]))
@@ -147,7 +148,7 @@ def test_a_client_that_goes_leaves_a_link_that_the_app_is_told_of(make_web: Make
         keys.append(key)
         told.set()
 
-    web = make_web(messages={"on_linked": on_linked})
+    web = make_web(messages={"on_linked": on_linked, **ACCEPTED})
     visitor = Visitor.of(web)
     body = completion(web.sandbox, connect(visitor, "ada"))
 

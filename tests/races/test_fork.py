@@ -52,7 +52,8 @@ from configure_auth.stores import databases
 from configure_auth.stores.opening import open_stores
 
 OTHER = '''
-import sqlite3, sys
+import os, sqlite3, sys
+os.umask(0o077)
 other = sqlite3.connect(sys.argv[1], isolation_level=None)
 other.execute("PRAGMA journal_mode=WAL")
 other.execute("BEGIN EXCLUSIVE")

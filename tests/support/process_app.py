@@ -73,7 +73,14 @@ def make(options: AppOptions) -> Flask:
 
     folder, steps = Path(options.folder), options.doom and options.doom.steps()
     stores = doomed_stores(options.stores, options.settings, folder, steps) if steps else options.stores
-    chosen = Options(stores=stores, messages={"on_linked": on_linked}, claims={}, customise=customise)
+    chosen = Options(
+        stores=stores,
+        messages={"on_linked": on_linked, "on_unproven": "accept"},
+        claims={},
+        customise=customise,
+        # As many as there are threads that ask at once: here they are to meet in the store.
+        constructor={"max_calls": 64},
+    )
     app, configure_auth = build(options.settings, chosen, People(), folder, _ahead(Path(options.clock)))
     if steps:
         with app.app_context():
