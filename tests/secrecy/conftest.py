@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from blinker import ANY
 
 import configure_auth
+from configure_auth.flask.signals import SIGNALS
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 
@@ -227,7 +229,18 @@ def evidence() -> Iterator[Evidence]:
 
 
 @pytest.fixture
-def make_watched(make_web: MakeWeb) -> MakeWeb:
+def only_own_receivers() -> Iterator[None]:
+    """Without those that an example app, imported by another test of this process, has for every app there is."""
+    others = [(signal, receiver) for signal in SIGNALS.values() for receiver in signal.receivers_for(ANY)]
+    for signal, receiver in others:
+        signal.disconnect(receiver)
+    yield
+    for signal, receiver in others:
+        signal.connect(receiver)
+
+
+@pytest.fixture
+def make_watched(make_web: MakeWeb, only_own_receivers: None) -> MakeWeb:
     def make(*, folder: Path | None = None, **options: Any) -> Web:
         return make_web(folder=folder, **{"settings": {"CONFIGURE_TOKEN_KEYS": TOKEN_KEY}, **options})
 
