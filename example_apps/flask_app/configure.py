@@ -39,7 +39,6 @@ def sign_in_or_up(identity: Identity, grant: TokenGrant) -> str:
     return str(user.id)
 
 
-@account_unlinked.connect
 def forget_profile(app: Flask, event: AccountUnlinked) -> None:  # it no longer signs in to the account that it made
     db.session.execute(update(User).filter_by(configure_id=event.configure_user_id).values(configure_id=None))
     db.session.commit()
@@ -52,3 +51,4 @@ def can_disconnect(user_id: str) -> bool:  # without a password Configure is the
 
 def add_login(app: Flask) -> None:
     app.register_blueprint(configure_auth.login(on_login=sign_in_or_up, after_login="/"))
+    account_unlinked.connect(forget_profile, app)
