@@ -69,6 +69,7 @@ def suite(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProce
     return python("-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments, cwd=folder)
 
 
+@pytest.mark.extended
 def test_a_users_suite_passes_with_the_fixture_alone(tmp_path: Path) -> None:
     ended = suite(tmp_path, SUITE)
 

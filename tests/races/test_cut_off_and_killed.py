@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ..support.processes import Machine
+from ..support.stores import first
 from ..support.visitor import CODE_PATH, TOKEN, FlowName, Got, Visitor
 from ..support.web import Web
 from .conftest import Pair
-
-flows = pytest.mark.parametrize("flow", ["link", "login"])
 
 
 def cut_off(web: Web, visitor: Visitor, flow: FlowName) -> str:
@@ -95,7 +94,7 @@ def test_another_browser_gets_nothing_from_a_callback_that_was_cut_off(web: Web,
     assert "null" in thief.who()
 
 
-@flows
+@pytest.mark.parametrize("flow", first(["link", "login"]))
 def test_a_killed_process_leaves_an_interrupted_attempt_and_no_code_is_sent_twice(pair: Pair, flow: FlowName) -> None:
     (doomed,) = pair.machine.start()
     visitor = pair.visitor()

@@ -163,6 +163,7 @@ def test_phone_code_consent_without_javascript(developer: Developer, sandbox: Sa
     assert "state=the+state" in page.url
 
 
+@pytest.mark.extended
 def test_a_second_sign_in_starts_at_the_consent(developer: Developer, sandbox: Sandbox, page: Page) -> None:
     sandbox.add_person("+15550100001", name="Ada Lovelace")
     url = developer.sign_in_url(
