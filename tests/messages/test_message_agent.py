@@ -181,10 +181,10 @@ def test_a_sender_connects_in_the_app_and_is_known_to_the_bot(platform: Platform
     assert [key for key, _ in platform.linked] == [KEY]
     assert [type(event) for event in platform.events] == [JourneyCompleted]
 
-    account = bot.run(lambda agent: agent.export_subject(KEY))
+    account = bot.run(lambda agent: agent.export_subject(KEY)).account
     assert (account.user_id, account.configure_user_id) == (platform.linked[0][1].user_id, ada.user_id)
     assert [bot.forget(), bot.forget()] == [True, False]
-    assert bot.run(lambda agent: agent.export_subject(KEY)) is None
+    assert bot.run(lambda agent: agent.export_subject(KEY)).account is None
     assert platform.message()["linked"] is False
 
 

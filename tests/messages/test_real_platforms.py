@@ -210,7 +210,9 @@ def test_forgetting_a_sender_erases_at_configure_first(bot: Bot) -> None:
     assert caught.value.retryable
     for left in ("the profile of the external id", "in the linked profile", "stored here", "call it again"):
         assert left in str(caught.value)
-    assert bot.agent.export_subject("chat:ada") is not None
+    kept = bot.agent.export_subject("chat:ada")
+    assert kept is not None
+    assert kept.account is not None
 
     bot.sandbox.clear_faults()
     assert bot.agent.forget_subject("chat:ada") is True

@@ -97,7 +97,8 @@ class World:
             return (await client.post(PATH, json=self.body)).status_code
 
     async def linked(self) -> bool:
-        return await self.configure_auth.export_subject("ada") is not None
+        export = await self.configure_auth.export_subject("ada")
+        return export is not None and export.account is not None
 
 
 def on(backend: str, main: Callable[[], Awaitable[None]]) -> None:
