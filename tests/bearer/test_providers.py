@@ -215,6 +215,29 @@ def test_keys_are_where_the_provider_publishes_them(name: str, url: str) -> None
     assert made._keys._url == url
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("supabase", {"is_anonymous": True}),
+        ("firebase", {"firebase": {"sign_in_provider": "anonymous"}}),
+        ("auth0", {"gty": "client-credentials"}),
+        ("auth0", {"sub": "client@clients"}),
+        ("clerk", {"at_hash": "h"}),
+        ("clerk", {"sub": "mch_2abc"}),
+        ("clerk", {"sid": ...}),
+        ("cognito", {"token_use": "id"}),
+        ("keycloak", {"client_id": "web"}),
+        ("keycloak", {"preferred_username": "service-account-web"}),
+        ("entra", {"idtyp": "app"}),
+        ("okta", {"cid": ...}),
+    ],
+)
+def test_one_claim_of_another_kind_of_token_is_enough(name: str, change: Claims, issuer: Issuer, clock: Clock) -> None:
+    bearer_user = SHAPES[name].make(jwks_url=issuer.url, clock=clock)
+
+    assert user_of(bearer_user, issuer.rsa, SHAPES[name].token, **change) is None
+
+
 def test_a_pending_session_of_clerk_is_refused(issuer: Issuer, clock: Clock) -> None:
     shape = SHAPES["clerk"]
 
