@@ -63,6 +63,16 @@ def test_filter_hides_codes_and_states(
     assert not [secret for secret in query_of(callback).values() if any(secret in line for line in lines)]
 
 
+@pytest.mark.parametrize("address", [f"/configure/callback?{SECRET}", f"/configure/callback/?{SECRET}"])
+def test_filter_hides_an_address_in_the_message_itself(caplog: pytest.LogCaptureFixture, address: str) -> None:
+    caplog.set_level(logging.INFO, "werkzeug")
+    with filtered("werkzeug") as logger, heard(logger, caplog.handler):
+        logger.info(f"GET {address} HTTP/1.1")
+
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "werkzeug"]
+    assert said == f"GET {address.partition('?')[0]}?[hidden] HTTP/1.1"
+
+
 @pytest.mark.parametrize("query", [SECRET, "configure_finish=h"])
 def test_filter_hides_gunicorns_atoms(caplog: pytest.LogCaptureFixture, query: str) -> None:
     path = "/configure/callback" if query is SECRET else "/settings"
