@@ -118,9 +118,9 @@ class SenderLinked(Event):
 class SenderUnlinked(Event):
     """The link of a message's sender was deleted.
 
-    `why`: "contradicted": the next message came from the phone of another Configure user than the one who followed the
-    link. "unproven": it came with no sign of who sent it, and `on_unproven` is "reject". "invalid": Configure no longer
-    takes the token. "disconnected": the sender asked for it. "forgotten": the app did.
+    `why`: "contradicted": a later message came from the phone of another Configure user than the one who followed the
+    link. "unproven": a message had no phone that proves it, and `on_unproven` is "reject". "invalid": Configure no
+    longer takes the token. "disconnected": the sender asked for it. "forgotten": the app did.
     """
 
     account: LinkedAccount

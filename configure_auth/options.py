@@ -125,7 +125,7 @@ class MessageOptions(SenderOptions, total=False):
 
     Attributes:
         on_linked: `(sender, account)`, or `(sender, account, context)` where `start_journey` got a context; called
-            once when a sender has connected, after the commit, to answer in the thread.
+            at most once when a sender has connected, after the commit, to answer in the thread.
     """
 
     on_linked: Hook | None

@@ -227,7 +227,7 @@ class KeySet(SigningKeys):
             keys = call.parse(transport.send(call))
         except ConfigureError as error:
             why = error.code if error.status_code is None else f"{error.code}, HTTP {error.status_code}"
-        except Exception as error:  # noqa: BLE001  # the requests that wait must not wait for ever
+        except Exception as error:  # noqa: BLE001  # the requests that wait must not wait forever
             why = type(error).__name__
         finally:
             # It would be closed by the other side long before the next attempt.
@@ -278,7 +278,10 @@ def _check(algorithms: Sequence[str]) -> None:
     if unknown or not algorithms:
         raise SettingsError(f"algorithms must be some of {', '.join(_ALGORITHMS)}")
     if len({name in _SECRETS for name in algorithms}) != 1:
-        raise SettingsError("algorithms mix a shared secret's (HS...) with a public key's; whoever has the one forges")
+        raise SettingsError(
+            "algorithms mix HMAC (HS...) with public-key algorithms, so that anyone with the public key could sign "
+            "tokens; give one kind"
+        )
 
 
 def _keys(jwk: Mapping[str, Any], algorithms: Sequence[str]) -> Iterator[tuple[KeyId, jwt.PyJWK]]:

@@ -205,9 +205,9 @@ class ResponseBody:
         """A token: visible ASCII characters only."""
         return None if self._fitting(name, lambda value: is_token(value, limit)) is None else Secret(self._get(name))
 
-    def required_secret(self, name: str, limit: int = TOKEN_LIMIT) -> Secret:
+    def required_secret(self, name: str) -> Secret:
         """`secret`, which must be there."""
-        return self.secret(name, limit) or self.refuse(name)
+        return self.secret(name) or self.refuse(name)
 
     def required_choice(self, name: str, choices: Iterable[str]) -> str:
         """One of a few words, which must be there."""

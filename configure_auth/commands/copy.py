@@ -89,10 +89,10 @@ def copy_store(source: str, target: str) -> int:
                     raise StoreError(f"the copy of {table} differs from its source, and was undone; stop the app first")
             return sum(count for count, _ in copied.values())
 
-        return new.perform(write)  # type: ignore[return-value]
+        return new.perform(write)  # type: ignore[return-value]  # blocking, by awaited=False
 
     try:
-        return old.perform(read)  # type: ignore[return-value]
+        return old.perform(read)  # type: ignore[return-value]  # blocking, by awaited=False
     finally:
         old.close()
         new.close()

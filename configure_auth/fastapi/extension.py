@@ -30,6 +30,7 @@ from .schema import describe
 log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+S = TypeVar("S")
 UserDependency: TypeAlias = Callable[..., Awaitable[T]]
 """For `Depends(...)`: its one parameter is the app's own dependency for the user."""
 
@@ -148,16 +149,23 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
     @cached_property
     def unlink(self) -> UserDependency[tuple[LinkedAccount, ...]]:
         """Dependency: deletes the signed-in user's connections; what was deleted."""
-        return self._for_user(self.unlink_for, "unlink")
+        return self._for_user(self.unlink_for, "unlink", ())
 
     @cached_property
-    def external_id(self) -> UserDependency[str]:
-        """Dependency: the signed-in user's id at Configure, for `client.profile(external_id=)`."""
-        return self._for_user(self.external_id_for, "external_id")
+    def external_id(self) -> UserDependency[str | None]:
+        """Dependency: the signed-in user's id at Configure, for `client.profile(external_id=)`; None for nobody."""
+        return self._for_user(self.external_id_for, "external_id", None)
 
-    def _for_user(self, verb: Callable[[Any], Awaitable[T]], name: str) -> UserDependency[T]:
-        async def dependency(user: Any) -> T:
-            return await verb(self._identify(user))
+    def _for_user(self, verb: Callable[[Any], Awaitable[T]], name: str, *signed_out: S) -> UserDependency[T | S]:
+        """Make a dependency of a verb.
+
+        Args:
+            signed_out: the value without a user, of a verb that needs one.
+        """
+
+        async def dependency(user: Any) -> T | S:
+            user_id = self._identify(user)
+            return signed_out[0] if user_id is None and signed_out else await verb(user_id)
 
         return with_parameters(dependency, (self._parameter,), name)
 
@@ -255,7 +263,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncGenerator[None]:
-        """For the app's `lifespan` where FastAPI doesn't run those of routers (before 0.112.3); else it runs by itself.
+        """For the app's `lifespan` where FastAPI doesn't run those of routers (before 0.112.2); else it runs by itself.
 
         It sees at start-up that the app has our routes where CONFIGURE_APP_URL says, and closes connections at the end.
 

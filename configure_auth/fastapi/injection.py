@@ -47,7 +47,7 @@ def annotation_of(user: Any) -> Any:
 
 def with_parameters(function: F, parameters: Sequence[inspect.Parameter], name: str) -> F:
     """Give a function `(**given)` the parameters that FastAPI shall fill, and a name."""
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     function.__name__ = function.__qualname__ = name
     return function
 

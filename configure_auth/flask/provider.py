@@ -54,9 +54,7 @@ class OAuthProvider(provider.RegistryClient):
 
     def create_authorization_url(self, redirect_uri: object, **parameters: Any) -> dict[str, Any]:
         """Return `url`, `state` and `code_verifier` of an authorization request, for `save_authorize_data`."""
-        with provider.in_authlib_terms():
-            self._flow.require_settings()
-            return provider.authorize(self._flow, str(redirect_uri), parameters)
+        return self._authorization(redirect_uri, parameters)
 
     def save_authorize_data(self, *, redirect_uri: object, **made: Any) -> None:
         """Save what `create_authorization_url` returned, before the app redirects to its `url`.
@@ -123,10 +121,6 @@ class OAuthProvider(provider.RegistryClient):
             target, given = self._addressed(url, token, options)
             client.trust_env = False
             return client.request(method, target, **{"allow_redirects": False, **given})
-
-    @property
-    def _binding(self) -> str:
-        return f"_{self.name}_browser"
 
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones."""

@@ -14,7 +14,7 @@ def as_sign_in_error(error: Exception) -> SignInError:
     if isinstance(error, SignInError):
         return error
     if isinstance(error, ConfigureError):
-        log.warning("Configure failed a sign-in: %s: %s", error.endpoint, error)
+        log.warning("a call to Configure failed: %s: %s", error.endpoint or "not sent", error)
         return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
     if isinstance(error, SettingsError):
         log.error("%s: %s", error.code, error)

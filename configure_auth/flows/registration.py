@@ -19,7 +19,7 @@ from .features import Features
 from .sign_in.link import AccountLink
 from .sign_in.login import Login, check_sso_redirect_uri
 
-dry_run: ContextVar[bool] = ContextVar("configure_auth_looking", default=False)
+dry_run: ContextVar[bool] = ContextVar("configure_auth_dry_run", default=False)
 """Set while `verify` imports the app, so that `ensure_callback` has no side effects."""
 
 LINK_PATH = AccountLink.path

@@ -223,6 +223,10 @@ class Site:
         value = request.browser(self.cookie(app_url, "").name)
         return None if value is None else self.cookie(app_url, value)
 
+    def cookie_of_either_name(self, request: Request) -> BrowserCookie | None:
+        """Return this browser's cookie of https, else of http: for requests in which the start's URL isn't known."""
+        return self.known_cookie(request, "https:") or self.known_cookie(request, "http:")
+
     def browser_cookie(self, request: Request, app_url: str) -> BrowserCookie:
         """Return this browser's cookie, or a new one."""
         return self.known_cookie(request, app_url) or self.cookie(app_url, secrets.token_urlsafe(32))

@@ -52,9 +52,9 @@ _POLLS, _POLL = 200, 0.1
 """How often, and at which interval in seconds, another worker's refresh is looked for: longer than its lease."""
 
 
-async def account(site: Site, user_id: str | None, kind: Kind | None = None) -> LinkedAccount | None:
+async def account(site: Site, user_id: str | None) -> LinkedAccount | None:
     """Return the user's connection, the link's before the login's."""
-    found = await _find(site, user_id, kind)
+    found = await _find(site, user_id, None)
     return None if found is None else found.public
 
 
@@ -88,7 +88,7 @@ async def call_with_token(site: Site, user_id: str | None, resource: str, kind: 
         if error.code is not ApiCode.AUTH_REQUIRED or await _still_good(site, opened.account, opened.token):
             raise
         if _tokens(site, opened.account)[1] is None:
-            await _mark(site, opened.account)
+            await _mark(opened.account)
             raise
     renewed = await _renewed(site, opened.account, resource)
     return await call.bearing(_tokens(site, renewed)[0])
@@ -187,7 +187,7 @@ async def _fresh(site: Site, account: StoredAccount | None, resource: str) -> St
     if _is_fresh(site, account):
         return account
     if _tokens(site, account)[1] is None:
-        await _mark(site, account)
+        await _mark(account)
         raise _reconnect()
     try:
         return await _renewed(site, account, resource)
@@ -283,7 +283,7 @@ async def _refresh_alone(site: Site, stale: StoredAccount, resource: str) -> Sto
         # Nothing else is definite: a lost, broken or 5xx response leaves open whether the token is still good, and who
         # asks again with it learns that. A status outside of these two may be a gateway's.
         if error.backend_code == "invalid_grant" and error.status_code in (400, 401):
-            await _mark(site, present)
+            await _mark(present)
             raise _reconnect() from error
         if error.retryable or error.status_code in range(200, 300):
             await _postpone(site, present, error)
@@ -365,7 +365,7 @@ async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredA
     return new
 
 
-async def _mark(site: Site, account: StoredAccount) -> None:
+async def _mark(account: StoredAccount) -> None:
     marked = replace(account, needs_reconnect=True, serial=secrets.token_hex(8))
     kept = await UseStore(lambda stores: stores.accounts.update(marked, serial=account.serial))
     if kept:

@@ -69,7 +69,7 @@ def _dependency(method: Method) -> Method:
     async def verb(*args: Any, **kwargs: Any) -> Any:
         return await method(*args, **kwargs)
 
-    verb.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    verb.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # read by inspect.signature
     return cast(Method, verb)
 
 

@@ -64,9 +64,7 @@ class OAuthProvider(provider.RegistryClient):
 
     async def create_authorization_url(self, redirect_uri: object, **parameters: Any) -> dict[str, Any]:
         """Return `url`, `state` and `code_verifier` of an authorization request, for `save_authorize_data`."""
-        with provider.in_authlib_terms():
-            self._flow.require_settings()
-            return provider.authorize(self._flow, str(redirect_uri), parameters)
+        return self._authorization(redirect_uri, parameters)
 
     async def save_authorize_data(self, request: Request, *, redirect_uri: object, **made: Any) -> None:
         """Save what `create_authorization_url` returned, before the app redirects to its `url`.
@@ -135,10 +133,6 @@ class OAuthProvider(provider.RegistryClient):
             target, given = self._addressed(url, token, options)
             async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
                 return await client.request(method, target, **given)
-
-    @property
-    def _binding(self) -> str:
-        return f"_{self.name}_browser"
 
     async def aclose(self) -> None:
         """Close the running loop's connections to Configure and to the store. A later request opens new ones."""

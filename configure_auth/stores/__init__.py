@@ -78,8 +78,8 @@ class StoredAccount:
 class StoredSubject:
     """The link of a message's sender, with its sealed token. `subject` is the keyed hash that stands for the sender.
 
-    `proven` is false from the end of a journey to the sender's next message, which may show that somebody else followed
-    the link. `serial` is new with every change. Without user and token (both are "") it is the opt-out of a sender who
+    `proven` is false from the end of a journey until Configure recognizes a phone of a message as the linked user's.
+    `serial` is new with every change. Without user and token (both are "") it is the opt-out of a sender who
     disconnected, not to be recognised by phone.
     """
 

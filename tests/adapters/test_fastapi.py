@@ -408,6 +408,25 @@ def test_a_websocket_route(make: Make, configure_sandbox: Sandbox) -> None:
         assert socket.receive_json() == {"connected": False}
 
 
+def test_dependencies_without_a_user(make: Make) -> None:
+    """A dependency that returns None, as `fastapi-users` has for optional users: nothing to delete, no id."""
+
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        @app.get("/mine")
+        async def mine(
+            account: Annotated[Any, Depends(configure_auth.account)],
+            deleted: Annotated[Any, Depends(configure_auth.unlink)],
+            external_id: Annotated[Any, Depends(configure_auth.external_id)],
+        ) -> dict[str, Any]:
+            return {"account": account, "deleted": deleted, "external_id": external_id}
+
+    assert make(user=lambda: None, more=more).get("/mine").json() == {
+        "account": None,
+        "deleted": [],
+        "external_id": None,
+    }
+
+
 @pytest.mark.parametrize(("auth_required", "status"), [(None, 409), (424, 424)])
 def test_errors_of_configure_have_a_status(make: Make, auth_required: int | None, status: int) -> None:
     def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:

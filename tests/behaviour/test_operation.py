@@ -70,7 +70,7 @@ def test_a_timeout_names_its_endpoint(web: Web, browser: Browser, caplog: pytest
     web.sandbox.fault("/oauth/token", drop=True, times=1)
     browser.login()
 
-    assert "Configure failed a sign-in: POST /oauth/token: Configure can't be reached" in caplog.text
+    assert "a call to Configure failed: POST /oauth/token: Configure can't be reached" in caplog.text
 
 
 def test_a_callback_that_fits_no_attempt_is_told_and_logged(

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ... import ui
@@ -66,9 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
     """Seconds that a connection may be silent."""
 
-    def __init__(self, receiver: Receiver, *given: object) -> None:
+    def __init__(self, receiver: Receiver, *given: Any) -> None:
         self._receiver = receiver
-        super().__init__(*given)  # type: ignore[arg-type]
+        super().__init__(*given)
 
     def do_GET(self) -> None:
         parameters = self._receiver.read(self.path)
@@ -106,9 +107,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     """Browsers open spare connections; with the library's default of 5 the next one waits for seconds."""
 
-    def __init__(self, family: socket.AddressFamily, *given: object) -> None:
+    def __init__(self, family: socket.AddressFamily, *given: Any) -> None:
         self.address_family = family
-        super().__init__(*given)  # type: ignore[arg-type]
+        super().__init__(*given)
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:

@@ -169,7 +169,7 @@ async def _identified(turn: _Turn) -> MessageIdentity | None:
         return await _dropped(turn, link, objection, recognition)
     if not link.proven and recognition is not None and recognition.user_id is not None:
         proven = replace(link, proven=True, serial=secrets.token_hex(8))
-        if not await _replaced(site, proven, link.serial):
+        if not await _replaced(proven, link.serial):
             return None
         link = proven
     token = Secret(site.sealer.open(link.token, *link_seal_context(link)))
@@ -235,7 +235,7 @@ async def _by_phone(turn: _Turn, recognition: PhoneRecognition | None) -> Messag
         messages.unrecognized.add(subject, facts, site.clock())
         return replace(turn.nobody, recognized=found.recognized)
     link = seal_link(site, subject, found.user_id, found.token, proven=True)
-    if not await _replaced(site, link, None):
+    if not await _replaced(link, None):
         return None
     if await known_id(site, "sender", turn.sender.name) != turn.nobody.external_id:
         # The sender was forgotten since this message came: nothing comes back.
@@ -255,7 +255,7 @@ async def _by_phone(turn: _Turn, recognition: PhoneRecognition | None) -> Messag
     )
 
 
-async def _replaced(site: Site, link: StoredSubject, serial: str | None) -> bool:
+async def _replaced(link: StoredSubject, serial: str | None) -> bool:
     return await UseStore(lambda stores: stores.journeys.save(link, serial=serial))
 
 

@@ -322,7 +322,7 @@ async def forget_browser(site: Site, request: Request) -> None:
 
     A sign-out must not fail for it; in `REPLAY` seconds it is over anyway.
     """
-    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    cookie = site.cookie_of_either_name(request)
     agent = site.settings.agent
     if cookie is None or agent is None:
         return

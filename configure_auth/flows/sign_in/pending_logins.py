@@ -73,7 +73,7 @@ async def claim_pending_login(site: Site, request: Request, *, purpose: str = FO
 
 
 def _of(site: Site, request: Request, purpose: str) -> tuple[str, str]:
-    cookie = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    cookie = site.cookie_of_either_name(request)
     browser_hash = "" if cookie is None else digest("browser", cookie.binding)
     return browser_hash, digest(purpose, browser_hash)
 

@@ -201,7 +201,7 @@ async def authorize_access_token(
     if request.is_prefetch_or_head:
         raise SignInError(Code.INVALID_REQUEST, "a prefetch or a HEAD of the callback is not a sign-in")
     # The attempt is bound to the cookie's name as well, so only the cookie of its start matches.
-    known = site.known_cookie(request, "https:") or site.known_cookie(request, "http:")
+    known = site.cookie_of_either_name(request)
     cookies = [*([] if known is None else [known]), *([session_cookie(session_binding)] if session_binding else [])]
     if not cookies:
         raise SignInError(Code.COOKIE_MISSING, "the request lacks the cookie that the start set")
@@ -262,6 +262,16 @@ class RegistryClient:
         self.name = name
         self._flow = flow
         self._map_profile = map_profile
+
+    @property
+    def _binding(self) -> str:
+        """The key in the app's session that attempts are bound to where no response of ours can set a cookie."""
+        return f"_{self.name}_browser"
+
+    def _authorization(self, redirect_uri: object, parameters: dict[str, Any]) -> dict[str, Any]:
+        with in_authlib_terms():
+            self._flow.require_settings()
+            return authorize(self._flow, str(redirect_uri), parameters)
 
     @property
     def client_id(self) -> str | None:
