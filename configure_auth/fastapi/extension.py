@@ -57,8 +57,8 @@ class _FastAPIApp(StarletteApp):
     """`StarletteApp`, where hooks may have set headers."""
 
     async def renew_session(self, keep: tuple[str, ...], hook: flows.Hook | None) -> None:
+        self.request.scope[HEADERS] = []  # first: renewing may fail
         await super().renew_session(keep, hook)
-        self.request.scope[HEADERS] = []
 
 
 class ConfigureAuth(AsgiConfigureAuth[APIRouter]):

@@ -122,6 +122,13 @@ class OAuthProvider(provider.RegistryClient):
             client.trust_env = False
             return client.request(method, target, **{"allow_redirects": False, **given})
 
+    def forget_browser(self) -> None:
+        """Call this at the app's sign-out, before its session is cleared: a callback that is loaded again in this
+        browser then signs nobody in.
+        """
+        if self._flow.client.settings.has_credentials:
+            self._run(provider.forget_browser(self._flow, read_request(has_session=True), session.get(self._binding)))
+
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones."""
         try:

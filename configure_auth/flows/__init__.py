@@ -12,9 +12,9 @@ from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callback
 from .request import Request
 from .response import Response
 from .routing import METHODS, Feature, Route, current_user, serve
-from .sign_in.attempts import forget_browser
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import LOGIN_ROUTES, Login, OAuthOptions
+from .sign_in.pending_logins import forget_browser
 from .sign_in.routes import SIGN_IN_ROUTES, reload_first
 from .site import AppOptions, Clock, Site, name_taken
 from .tokens import call_with_token, open_token

@@ -134,6 +134,17 @@ class OAuthProvider(provider.RegistryClient):
             async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
                 return await client.request(method, target, **given)
 
+    async def forget_browser(self, request: Request) -> None:
+        """Call this at the app's sign-out, before its session is cleared: a callback that is loaded again in this
+        browser then signs nobody in.
+        """
+        if self._flow.client.settings.has_credentials:
+            asked, binding = (
+                read_request(request, has_session=True),
+                request.scope.get("session", {}).get(self._binding),
+            )
+            await self._run(request, provider.forget_browser(self._flow, asked, binding))
+
     async def aclose(self) -> None:
         """Close the running loop's connections to Configure and to the store. A later request opens new ones."""
         try:

@@ -38,8 +38,10 @@ def _warn_of_other_processes(app: str) -> None:
     """Log an error where another process of this machine keeps the same app in its own memory; on Linux only."""
     if not sys.platform.startswith("linux") or (app, os.getpid()) in _held:
         return
-    # A name in the kernel and not in a folder: one process can have it, and it goes with the process.
-    name = f"\0configure_auth {os.getuid()} {hashlib.sha256(app.encode()).hexdigest()[:16]}"
+    # A name in the kernel and not in a folder: one process can have it, and it goes with the process. The workers of
+    # pytest-xdist are no servers of one app: each tests an app of its own.
+    app_of_worker = f"{app} {os.environ.get('PYTEST_XDIST_WORKER', '')}"
+    name = f"\0configure_auth {os.getuid()} {hashlib.sha256(app_of_worker.encode()).hexdigest()[:16]}"
     mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         mark.bind(name)

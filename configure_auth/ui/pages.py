@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import assert_never
 
@@ -45,7 +45,7 @@ class _StartPage:
     """
 
     intent: Intent
-    href: str
+    href: str = field(repr=False)
 
     def __post_init__(self) -> None:
         checked_href(self.href)
@@ -97,8 +97,8 @@ class PopupPage:
     """
 
     origin: str
-    message: Mapping[str, str]
-    nonce: str
+    message: Mapping[str, str] = field(repr=False)
+    nonce: str = field(repr=False)
 
     @property
     def script(self) -> str:

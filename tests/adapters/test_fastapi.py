@@ -325,6 +325,29 @@ def test_a_sign_in_that_is_not_saved_sets_no_cookie(make: Make, configure_sandbo
     assert "app_token" not in callback.cookies
 
 
+def test_a_sign_in_that_cannot_be_undone_sets_no_cookie(make: Make, configure_sandbox: Sandbox) -> None:
+    """The session's own storage fails when the app's sign-in is undone."""
+    renewed: list[Request] = []
+
+    def renew_session(request: Request) -> None:
+        renewed.append(request)
+        if len(renewed) == 2:
+            raise OSError("the session's storage is away")
+
+    async def on_login(identity: Identity, response: Response) -> str:
+        response.set_cookie("app_token", "x")
+        return "another"
+
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, secret_key="a secret key of the app, long enough")
+    browser = make(app=app, login={"on_login": on_login}, renew_session=renew_session)
+    link(browser, configure_sandbox)
+    callback = log_in(browser, configure_sandbox)
+
+    assert (callback.status_code, len(renewed)) == (500, 2)
+    assert "app_token" not in callback.cookies
+
+
 def test_hooks_take_a_request_and_background_tasks_and_may_be_plain(make: Make, configure_sandbox: Sandbox) -> None:
     done: list[str] = []
 
@@ -767,13 +790,23 @@ SPA = "http://localhost:5173"
 FROM_SPA = {"origin": SPA, "sec-fetch-site": "same-site", "accept": "*/*", "sec-fetch-dest": "empty"}
 
 
+def sign_out(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+    @app.post("/sign-out")
+    async def leave(request: Request) -> None:
+        await configure_auth.forget_browser(request)
+
+    @app.post("/forget/{user_id}")
+    async def forget(user_id: str) -> bool:
+        return await configure_auth.forget_user(user_id)
+
+
 def issue_token(session: SessionDep, user_id: str) -> str:
     return f"jwt-of-{user_id}-{session.names[user_id]}"
 
 
 @pytest.fixture
 def spa(make: Make) -> TestClient:
-    return make(trusted_origins=(SPA,), allowed_next=(SPA,), login={"issue_token": issue_token})
+    return make(trusted_origins=(SPA,), allowed_next=(SPA,), login={"issue_token": issue_token}, more=sign_out)
 
 
 def test_a_page_on_another_origin_links(spa: TestClient, configure_sandbox: Sandbox) -> None:
@@ -823,6 +856,14 @@ def test_the_token_is_for_this_browser_and_a_moment(spa: TestClient, configure_s
     spa.cookies.clear()
     spa.cookies.update({"configure_dev": cookie})
     configure_sandbox.advance(31)
+    assert spa.post("/auth/configure/token", headers=FROM_SPA).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/forget/user-0"])
+def test_the_token_is_gone_with_the_sign_in(spa: TestClient, configure_sandbox: Sandbox, path: str) -> None:
+    log_in_from(spa, configure_sandbox)
+    assert spa.post(path).status_code == 200
+
     assert spa.post("/auth/configure/token", headers=FROM_SPA).status_code == 401
 
 

@@ -66,9 +66,9 @@ def assert_session_is_new(web: Web, cookie: str = "session", *, cart: str | None
 
 
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Warnings but for those of Flask's own key, and of a store in memory that another test process has too."""
+    """Warnings but for the one of Flask's own key."""
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    return [one for one in said if "CONFIGURE_TOKEN_KEYS" not in one and "memory://" not in one]
+    return [one for one in said if "CONFIGURE_TOKEN_KEYS" not in one]
 
 
 def flask_session(configuration: dict[str, Any], app: Flask, _: object) -> None:

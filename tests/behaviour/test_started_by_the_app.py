@@ -291,6 +291,34 @@ def test_sign_up_form_refuses_a_profile_that_was_connected_meanwhile(signing_up:
         assert browser.post("/form/u7").json() == {"error": "account_taken"}
 
 
+def test_sign_up_form_ends_with_a_sign_out(signing_up: Web) -> None:
+    with signing_up.browser() as browser:
+        browser.login()
+        browser.sign_out()
+        assert browser.get("/form").json() is None
+        assert browser.post("/form/u8").json() == {"error": "expired"}
+
+
+def test_sign_up_form_is_not_another_users(signing_up: Web) -> None:
+    """Somebody else signs in at the browser that a person left before the form."""
+    with signing_up.browser() as browser:
+        browser.login()
+        browser.sign_in_locally("u2")
+        assert browser.get("/form").json() is None
+        assert browser.post("/form/u8").json() == {"error": "wrong_user"}
+        assert browser.post("/form/u2").json() == {"next": "/"}
+
+
+def test_start_in_a_view_of_another_site_ends_no_sign_in(make_web: MakeWeb) -> None:
+    """Ten attempts are open at most: one that waits for a click goes before one that the user has begun."""
+    web = make_web(customise=pages)
+    with web.browser() as browser:
+        begun = browser.start("login")
+        for _ in range(12):
+            assert browser.get("/begin/login", site="cross-site").status_code == 200
+        assert browser.come_back(browser.at_configure(begun)).headers["location"] == "/"
+
+
 def test_sign_up_form_renews_the_session(signing_up: Web) -> None:
     with signing_up.browser() as browser:
         browser.login()

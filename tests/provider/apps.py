@@ -137,6 +137,12 @@ def _flask(settings: Settings, folder: Path, options: dict[str, Any], tokens: li
     def userinfo() -> Any:
         return jsonify(oauth.configure.userinfo(request.get_json()))
 
+    @app.post("/sign-out")
+    def sign_out() -> Any:
+        oauth.configure.forget_browser()
+        session.clear()
+        return "", 204
+
     @app.get("/session")
     def kept() -> Any:
         return jsonify(dict(session))
@@ -182,6 +188,11 @@ def _starlette(
     async def userinfo(request: Request) -> Response:
         return JSONResponse(await oauth.configure.userinfo(await request.json()))
 
+    async def sign_out(request: Request) -> Response:
+        await oauth.configure.forget_browser(request)
+        request.session.clear()
+        return Response(status_code=204)
+
     async def kept(request: Request) -> Response:
         return JSONResponse(json.loads(json.dumps(request.session)))
 
@@ -196,6 +207,7 @@ def _starlette(
             Route("/call", call, methods=["POST"]),
             Route("/refresh", refresh, methods=["POST"]),
             Route("/userinfo", userinfo, methods=["POST"]),
+            Route("/sign-out", sign_out, methods=["POST"]),
             Route("/session", kept),
         ],
         middleware=[Middleware(SessionMiddleware, secret_key="a secret key of the app, long enough")],

@@ -71,6 +71,13 @@ def test_what_comes_back_instead_of_a_code(person: Person, came_back: str, code:
         assert failure(person.come_back(callback)) == code
 
 
+def test_a_state_with_letters_outside_ascii_is_another_browsers(person: Person) -> None:
+    """An app's own state may have any letter, and so may what a third party sends."""
+    person.away()
+
+    assert failure(person.come_back("/callback?code=x&state=%C3%A9")) == "wrong_browser"
+
+
 @pytest.mark.parametrize("query", ["", "?code=x", "?code=x&state=", f"?state={'x' * 2049}"])
 def test_a_callback_without_a_state_is_refused(person: Person, query: str) -> None:
     person.press()

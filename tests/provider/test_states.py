@@ -92,6 +92,20 @@ def test_a_reload_in_the_same_browser_gets_the_same_token_without_a_second_excha
     assert again.json() == {**first.json(), "expires_in": first.json()["expires_in"] - 15}
 
 
+@pytest.mark.parametrize("start", ["/start/configure", "/by-hand"])
+def test_reload_after_sign_out_gets_no_token(holder: Person, start: str) -> None:
+    """An attempt is bound to our cookie, or made by hand to the app's session; `forget_browser` covers both."""
+    away = holder.http.get(start, params={"back": holder.web.url + "/callback"})
+    callback = holder.at_configure(away.headers["location"])
+    assert holder.come_back(callback).status_code == 200
+    before = list(holder.http.cookies.jar)
+    assert holder.http.post("/sign-out").status_code == 204
+    for cookie in before:  # a copy of the session from before
+        holder.http.cookies.jar.set_cookie(cookie)
+    with no_calls(holder.web.sandbox):
+        assert failure(holder.come_back(callback)) == "already_used"
+
+
 @pytest.mark.parametrize("seconds", [31, 880])
 def test_later_a_state_is_already_used(holder: Person, seconds: float) -> None:
     callback = holder.returning()

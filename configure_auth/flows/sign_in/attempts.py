@@ -258,7 +258,8 @@ def _mark(random: str, kind: SignInKind, cookie: BrowserCookie, by_bearer: bool)
 def is_marked(state: Secret, kind: SignInKind, cookie: BrowserCookie, *, by_bearer: bool) -> bool:
     """Whether a state was made for this browser, by a start with a bearer token or by one without."""
     plain = state.reveal()
-    return hmac.compare_digest(plain[-MARK:], _mark(plain[:-MARK], kind, cookie, by_bearer))
+    # As bytes: an app's own state may have any letter.
+    return hmac.compare_digest(plain[-MARK:].encode(), _mark(plain[:-MARK], kind, cookie, by_bearer).encode())
 
 
 async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
@@ -315,22 +316,6 @@ def recall_outcome(site: Site, record: PendingSignIn) -> Outcome:
         return outcome
     error.reference = outcome.reference or random_reference()
     raise error
-
-
-async def forget_browser(site: Site, request: Request) -> None:
-    """Delete what a reload of a recent callback in this browser would sign in with. A failure is logged.
-
-    A sign-out must not fail for it; in `REPLAY` seconds it is over anyway.
-    """
-    cookie = site.cookie_of_either_name(request)
-    agent = site.settings.agent
-    if cookie is None or agent is None:
-        return
-    browser_hash = digest("browser", cookie.binding)
-    try:
-        await UseStore(lambda stores: stores.states.forget_replays(agent, browser_hash))
-    except ConfigureAuthError as error:
-        log.warning("a browser's recent sign-ins could not be forgotten at its sign-out: %s", error)
 
 
 def _ended(site: Site, record: PendingSignIn, outcome: Outcome) -> Ended:

@@ -25,7 +25,7 @@ from ..routing import Route, current_user
 from ..site import Clock, Site
 from .attempts import Carried, Outcome, SignInKind, save_account
 from .link import check_starter, save_error
-from .pending_logins import claim_pending_login, read_pending_login, save_pending_login
+from .pending_logins import TOKEN, claim_pending_login, read_pending_login, save_pending_login
 from .routes import SIGN_IN_ROUTES, SignInFeature
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -238,9 +238,7 @@ class LoginKind(SignInKind):
         owner = None if found is None else found[0]
         if owner is None or owner != outcome.user_id:
             return Response.redirect(location)
-        response = await self._undone_on_failure(self._enter_again(replace(identity, local_user_id=owner), grant))
-        await self._keep_for_token(record, owner)
-        return response
+        return await self._undone_on_failure(self._enter_again(record, replace(identity, local_user_id=owner), grant))
 
     async def _enter(
         self, record: PendingSignIn, identity: Identity, grant: TokenGrant, version: int | None
@@ -272,14 +270,17 @@ class LoginKind(SignInKind):
     async def _keep_for_token(self, record: PendingSignIn, user_id: str) -> None:
         """Let a script of the app's page get the app's token for this user, once."""
         if self.issue_token is not None:
-            await save_pending_login(self.site, record, user_id, purpose="token", lifetime=REPLAY)
+            await save_pending_login(self.site, record, user_id, purpose=TOKEN, lifetime=REPLAY)
 
     async def complete(self, request: Request, user_id: str) -> str:
         """Connect the user that a sign-up form made with the Configure user of its login; return the page to go on to.
 
         Raises:
-            SignInError: `expired` if no form of this browser waits, or another request completes it; `account_taken`.
+            SignInError: `expired` if no form of this browser waits, or another request completes it; `account_taken`;
+                `wrong_user` if another user than this one is signed in, whose browser it is now.
         """
+        if await current_user(self.site) not in (None, user_id):
+            raise SignInError(Code.WRONG_USER, "another user is signed in than the one whose sign-up form this was")
         identity, grant = deserialize_login(await claim_pending_login(self.site, request))
         await AskApp(lambda app: app.renew_session(self.site.keep_session, self.site.renew_session))
         account = self._account(user_id, identity, grant)
@@ -290,7 +291,12 @@ class LoginKind(SignInKind):
         return grant.next or self.after
 
     async def pending(self, request: Request) -> tuple[Identity, TokenGrant] | None:
-        """Return what `on_login` got before the form that this browser is shown; None if there is none."""
+        """Return what `on_login` got before the form that this browser is shown; None if there is none.
+
+        None too where a user is signed in: it may be another one's form.
+        """
+        if await current_user(self.site) is not None:
+            return None
         found = await read_pending_login(self.site, request)
         return None if found is None else deserialize_login(found)
 
@@ -329,10 +335,11 @@ class LoginKind(SignInKind):
             log.warning("a sign-in could not be saved at the first try: %s", error)
         return await save_account(self.site, ending, account, version=version, since=since)
 
-    async def _enter_again(self, identity: Identity, grant: TokenGrant) -> Response:
+    async def _enter_again(self, record: PendingSignIn, identity: Identity, grant: TokenGrant) -> Response:
         user_id, response = await self._sign_in(identity, grant)
-        if user_id != identity.local_user_id:
+        if user_id is None or user_id != identity.local_user_id:
             raise SignInError(Code.ACCOUNT_TAKEN, "on_login returned another user than identity.local_user_id")
+        await self._keep_for_token(record, user_id)
         return response
 
     async def _sign_in(self, identity: Identity, grant: TokenGrant) -> tuple[str | None, Response]:
@@ -401,13 +408,16 @@ async def token(feature: Login, request: Request) -> Response:
     if not site.is_from_app(request, app_url):
         raise SignInError(Code.CROSS_SITE, "a token was requested from another origin")
     try:
-        user_id = await claim_pending_login(site, request, purpose="token")
+        user_id = await claim_pending_login(site, request, purpose=TOKEN)
     except SignInError as error:
         raise SignInError(
             Code.SIGNED_OUT,
             f"no login of this browser ended in the last {REPLAY:g} seconds, or its token was returned already; a "
             'script of another origin sends credentials: "include"',
         ) from error
+    accounts = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
+    if all(account.kind != "oauth" for account in accounts):
+        raise SignInError(Code.SIGNED_OUT, "the user of this login was forgotten or disconnected meanwhile")
     issued = await AskApp(lambda app: app.call(hook, user_id))
     if isinstance(issued, str):
         issued = {"access_token": issued, "token_type": "bearer"}

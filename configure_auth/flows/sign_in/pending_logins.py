@@ -6,16 +6,21 @@ that a newer login of the same browser takes its place.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
-from ...errors import Code, SignInError
+from ...errors import Code, ConfigureAuthError, SignInError
 from ...values import STATE_LIFETIME, PendingSignIn
 from ..effects import UseStore
 from ..request import Request
+from ..response import BrowserCookie
 from ..site import Site, digest
 from .attempts import save_attempt
 
-FORM = "pending_login"
+log: logging.Logger = logging.getLogger(__name__)
+
+FORM, TOKEN = "pending_login", "token"
+"""What a login waits for: a form of the app, or a script that gets the app's token."""
 
 
 async def save_pending_login(
@@ -70,6 +75,31 @@ async def claim_pending_login(site: Site, request: Request, *, purpose: str = FO
     plain = _open(site, record, purpose)
     await _forget(site, browser_hash, purpose)
     return plain
+
+
+async def forget_browser(site: Site, request: Request, other: BrowserCookie | None = None) -> None:
+    """Delete what this browser could sign in with: recent callbacks, a waiting form and token. A failure is logged.
+
+    A sign-out must not fail for it.
+
+    Args:
+        other: another binding of attempts to this browser.
+    """
+    if site.settings.agent is None:
+        return
+    for cookie in (site.cookie_of_either_name(request), other):
+        if cookie is None:
+            continue
+        try:
+            await _forget_all(site, digest("browser", cookie.binding))
+        except ConfigureAuthError as error:
+            log.warning("a browser's recent sign-ins could not be forgotten at its sign-out: %s", error)
+
+
+async def _forget_all(site: Site, browser_hash: str) -> None:
+    await UseStore(lambda stores: stores.states.forget_replays(site.agent, browser_hash))
+    for purpose in (FORM, TOKEN):
+        await _forget(site, browser_hash, purpose)
 
 
 def _of(site: Site, request: Request, purpose: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Clock, Site, digest
+from . import pending_logins
 from .attempts import Carried, Outcome, SignInKind, decline_start, random_state, save_attempt, seal_verifier
 from .callback import STATE, Completed, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
@@ -211,6 +212,12 @@ async def authorize_access_token(
     if completed.outcome.replay is None:
         raise SignInError(Code.ALREADY_USED, "this sign-in has ended before; start again")
     return deserialize_login(completed.outcome.replay)
+
+
+async def forget_browser(provider: Provider, request: Request, session_binding: str | None) -> None:
+    """`pending_logins.forget_browser`, also for attempts that are bound to the app's session."""
+    other = session_cookie(session_binding) if session_binding else None
+    await pending_logins.forget_browser(provider.site, request, other)
 
 
 async def _complete(provider: Provider, returned: Returned, cookies: list[BrowserCookie]) -> Completed | None:

@@ -254,7 +254,8 @@ async def _begin(
         user_id=user_id,
         next=destination,
         replace=replace,
-        navigated=request.is_navigation,
+        # An attempt that the user hasn't confirmed must not push out those that they have.
+        navigated=request.is_navigation and not ask_first,
         by_bearer="authorization" in request.headers,
         carried=carried,
     )
