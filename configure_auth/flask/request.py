@@ -26,6 +26,7 @@ def read_request(has_session: bool) -> flows.Request:
     """
     strict = has_session and str(current_app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict"
     headers = {name.lower(): value for name, value in request.headers.items()}
+    propagated: bool | None = current_app.config["PROPAGATE_EXCEPTIONS"]
     return flows.Request(
         method=request.method,
         host=request.host,
@@ -34,6 +35,9 @@ def read_request(has_session: bool) -> flows.Request:
         query=request.query_string.decode("latin-1"),
         headers=headers,
         lacks_strict_session=strict and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies,
+        debug=current_app.debug,
+        # As Flask does, but for debug mode, in which our page shows the cause.
+        propagates=current_app.testing if propagated is None else propagated,
     )
 
 

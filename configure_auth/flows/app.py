@@ -99,10 +99,18 @@ def reaches_app(error: Exception, handled: Iterable[object]) -> bool:
     return not isinstance(error, ConfigureAuthError) and not kinds.isdisjoint(handled)
 
 
+_RAISED_BY = "raised by the hook "
+
+
 def note_hook(error: Exception, hook: Hook) -> None:
     """Name the hook in the traceback of what it raised."""
     name = getattr(hook, "__qualname__", None) or repr(hook)
-    error.add_note(f"raised by the hook {getattr(hook, '__module__', None)}.{name} of the app")
+    error.add_note(f"{_RAISED_BY}{getattr(hook, '__module__', None)}.{name} of the app")
+
+
+def raised_by(error: Exception) -> list[str]:
+    """Return what `note_hook` noted on an exception."""
+    return [note for note in getattr(error, "__notes__", ()) if note.startswith(_RAISED_BY)]
 
 
 # A NUL and a lone surrogate, which no database keeps.

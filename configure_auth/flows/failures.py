@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..errors import BearerError, Code, ConfigureError, SettingsError, SignInError, StoreError
+from .app import raised_by
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -17,8 +18,9 @@ def as_sign_in_error(error: Exception) -> SignInError:
         log.warning("a call to Configure failed: %s: %s", error.endpoint or "not sent", error)
         return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
     if isinstance(error, SettingsError):
-        log.error("%s: %s", error.code, error)
-        return SignInError(Code(error.code), str(error))
+        sentence = "; ".join((str(error), *raised_by(error)))
+        log.error("%s: %s", error.code, sentence)
+        return SignInError(Code(error.code), sentence)
     if isinstance(error, StoreError):
         log.error("%s: %s", error.code, error)
         return SignInError(Code.STORE_BUSY, str(error), retry_after=2)
@@ -26,5 +28,7 @@ def as_sign_in_error(error: Exception) -> SignInError:
         # Of an app's own `user_id`, which asks a `BearerUser`.
         code = Code.SIGNED_OUT if error.retry_after is None else Code.UPSTREAM_UNAVAILABLE
         return SignInError(code, str(error), retry_after=error.retry_after)
-    log.error("a hook of the app, or configure_auth itself, failed in a sign-in", exc_info=error)
-    return SignInError(Code.MISCONFIGURED, f"an unexpected {type(error).__name__}")
+    # Its message may be about a user: it is in the log alone, with the traceback.
+    sentence = ", ".join((f"an unexpected {type(error).__name__}", *raised_by(error)))
+    log.error("a sign-in failed by %s", sentence, exc_info=error)
+    return SignInError(Code.MISCONFIGURED, sentence)

@@ -34,7 +34,8 @@ class Request:
     """A request. `host` is its Host header; `path` includes the prefix that the app is mounted under.
 
     `headers` has lower-case names; several Cookie headers are joined by "; ". `lacks_strict_session`: the app's session
-    cookie is SameSite=Strict and didn't come along, as it doesn't when a person comes back from Configure.
+    cookie is SameSite=Strict and didn't come along, as it doesn't when a person comes back from Configure. `debug`: the
+    app is in debug mode. `propagates`: the app's tests see exceptions.
     """
 
     method: str
@@ -43,6 +44,8 @@ class Request:
     query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     lacks_strict_session: bool = False
+    debug: bool = False
+    propagates: bool = False
 
     def parameters(self, **limits: int) -> dict[str, str]:
         """Return the named query parameters; others are ignored. Each value is the maximum length in characters.

@@ -78,6 +78,9 @@ async def serve(
         require: raises `NotConfigured` if one of these settings is missing: `Features.require`, which names what the
             other features lack as well.
         in_view: a view of the app serves the request, under a path of its own.
+
+    Raises:
+        Exception: what is `misconfigured`, where the app's tests see exceptions.
     """
     try:
         (require or feature.site.require)(feature.needs)
@@ -95,7 +98,9 @@ async def serve(
     except AppResponse as made:
         return Response(app_response=made.response)
     except Exception as error:  # noqa: BLE001  # the last place where an error can become a page
-        failure = as_sign_in_error(error)
+        failure, cause = as_sign_in_error(error), error
+    if failure.code == Code.MISCONFIGURED and request.propagates:
+        raise cause.__cause__ if isinstance(cause, SignInError) and cause.__cause__ else cause
     return await feature.respond_to_error(route, request, failure)
 
 

@@ -182,6 +182,10 @@ class Site:
         """
         self.settings.require(name for name in names if name != "token_keys" or not self.keys)
 
+    def shows_causes(self, request: Request) -> bool:
+        """Whether pages say what the developer has to change: in debug mode, or if CONFIGURE_APP_URL is on loopback."""
+        return request.debug or (self.settings.app_url is not None and self.settings.is_local)
+
     @property
     def mount(self) -> str:
         """The path that the app is mounted under, without a trailing slash."""

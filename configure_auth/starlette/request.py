@@ -46,6 +46,7 @@ def read_request(request: Request, has_session: bool) -> flows.Request:
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         lacks_strict_session=has_session and _lacks_strict_session(request),
+        debug=bool(getattr(scope.get("app"), "debug", False)),
     )
 
 

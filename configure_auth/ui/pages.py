@@ -117,6 +117,7 @@ class ErrorPage:
         sentence: the app's own plain text, in the place of ours; for `login_refused`. It is escaped.
         sign_in_href: the app's own sign-in page, offered first.
         reference: what the log names this failure by, beside the code.
+        cause: what the developer has to change; in development only.
 
     Raises:
         ValueError: an href isn't a path or an absolute http(s) address.
@@ -128,6 +129,7 @@ class ErrorPage:
     sentence: str | None = None
     sign_in_href: str | None = None
     reference: str | None = None
+    cause: str | None = None
 
     def __post_init__(self) -> None:
         for href in (self.home_href, self.retry_href, self.sign_in_href):

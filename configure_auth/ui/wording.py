@@ -34,6 +34,7 @@ CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
 
 DISCONNECT = "Disconnect Configure"
 RETRY, BACK, SIGN_IN, SUPPORT = "Try again", "Go back", "Sign in", "For support:"
+CAUSE = "Shown in development only:"
 ONE_MORE_STEP = "One more step: let this app in."
 """Beside the button, below Configure's element."""
 

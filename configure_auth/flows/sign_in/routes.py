@@ -46,6 +46,9 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
+_CAUSES = frozenset({Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED})
+"""Codes whose page shows the cause in development."""
+
 _OURS = frozenset({"next", "replace", "confirm", "moved"})
 """Parameters of a start."""
 
@@ -362,8 +365,9 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     onward = error.next or feature.home
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
+    cause = str(error) if code in _CAUSES and feature.site.shows_causes(request) else None
     if request.wants_json:
-        body = {"error": code.value, "message": ui.text_of(code).sentence}
+        body = {"error": code.value, "message": ui.text_of(code).sentence} | ({"cause": cause} if cause else {})
         return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if route is not POPUP and onward.startswith(f"{feature.site.mount}{feature.path}/popup?"):
         return Response.redirect(with_query(onward, "configure", code.value))
@@ -373,7 +377,7 @@ def _error_response(feature: SignInFeature, route: Route, request: Request, erro
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
     refused = error if isinstance(error, LoginRefused) else None
-    page = ui.ErrorPage(code, retry, onward, reference=error.reference)
+    page = ui.ErrorPage(code, retry, onward, reference=error.reference, cause=cause)
     if refused is not None:
         page = replace(page, sentence=refused.sentence, sign_in_href=refused.sign_in)
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
