@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff
 
 from configure_auth import StoreError
 from configure_auth.stores import OUTCOME_TTL, Stores
+from configure_auth.stores.redis import open_redis
 from configure_auth.testing.conformance.records import END, NOW, attempt
 from configure_auth.values import PendingSignIn
 
@@ -302,6 +303,23 @@ def test_the_list_of_a_users_attempts_loses_those_that_have_ended(redis_url: str
         claimed(stores, signed_in)
         stores.states.finish(signed_in.state_hash, outcome="outcome", replay=None, user_id="u1", now=NOW + 2)
         expect(signed_in)
+
+
+def test_the_list_of_a_users_attempts_is_named_by_the_keyed_hashes(redis_url: str) -> None:
+    """An id that can be guessed isn't in a key, hashed or not; after a rotation the former key's list is found too."""
+    with Redis.from_url(redis_url) as client:
+        first, closed = open_redis(redis_url, awaited=False, names=lambda user_id: (f"first key's {user_id}",))
+        begun = attempt("begun", user_id="1")
+        first.put(begun, limit=9, now=NOW)
+        closed()
+        assert [key for key in keys_of(client) if b":user:" in key] == [b"{configure_auth}:user:a:first key's 1"]
+
+        names = ("second key's 1", "first key's 1")
+        rotated, closed = open_redis(redis_url, awaited=False, names=lambda user_id: names)
+        assert rotated.of_user("a", "1") == (begun,)
+        rotated.forget("a", "1")
+        closed()
+        assert [key for key in keys_of(client) if b":user:" in key or b":state:" in key] == []
 
 
 class Swallowing:

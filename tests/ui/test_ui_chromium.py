@@ -234,3 +234,21 @@ def test_confirm_page_ignores_the_end_of_a_double_click(site: Site, open_tab: Op
     page.mouse.click(box["x"] + 9, box["y"] + 9)
 
     page.wait_for_url("**/go")
+
+
+def test_confirm_page_ignores_the_end_of_a_double_tap(site: Site, open_tab: OpenTab) -> None:
+    """On a touch screen no pointer comes to the window: only the load makes the link inert."""
+    url = site.page("/confirm", ui.render(ui.ConfirmPage("login", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    page = open_tab(site.page("/", app_page("")), has_touch=True, is_mobile=True).page
+    page.add_init_script(HOLD_ANIMATIONS)
+    page.goto(url)
+    box = page.get_by_role("link").bounding_box()
+    assert box is not None
+    page.wait_for_function("document.getAnimations()[0]?.animationName === 'inert'")
+    page.touchscreen.tap(box["x"] + 9, box["y"] + 9)
+    assert page.evaluate("location.pathname") == "/confirm"
+    page.evaluate("document.getAnimations().forEach(one => one.finish())")
+
+    page.touchscreen.tap(box["x"] + 9, box["y"] + 9)
+
+    page.wait_for_url("**/go")
