@@ -14,7 +14,7 @@ GOOGLE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@sy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class IssuerSettings:
     """What is the same in every project, tenant or realm of one provider.
 
     Attributes:
@@ -64,8 +64,8 @@ def _is_anonymous_firebase(claims: Claims) -> bool:
     return isinstance(about, dict) and about.get("sign_in_provider") == "anonymous"
 
 
-PROVIDERS: Mapping[str, Provider] = {
-    "supabase": Provider(
+PROVIDERS: Mapping[str, IssuerSettings] = {
+    "supabase": IssuerSettings(
         issuer="{}/auth/v1",
         algorithms=("ES256", "RS256"),
         refusals=(
@@ -79,12 +79,12 @@ PROVIDERS: Mapping[str, Provider] = {
             (_ANONYMOUS, lambda claims: claims.get("is_anonymous", False) is not False),
         ),
     ),
-    "firebase": Provider(
+    "firebase": IssuerSettings(
         issuer="https://securetoken.google.com/{}",
         jwks_url=GOOGLE_KEYS,
         refusals=(("it has no auth_time", _lacks("auth_time")), (_ANONYMOUS, _is_anonymous_firebase)),
     ),
-    "auth0": Provider(
+    "auth0": IssuerSettings(
         issuer="https://{}/",
         jwks_url="{}.well-known/jwks.json",
         extra_audiences=("https://{}/userinfo",),
@@ -97,7 +97,7 @@ PROVIDERS: Mapping[str, Provider] = {
         ),
     ),
     # A session token. Its `sts` is "pending" until the user has done what the app demands at a sign-in.
-    "clerk": Provider(
+    "clerk": IssuerSettings(
         issuer="{}",
         refusals=(
             (_ID_TOKEN, _has("nonce", "at_hash", "c_hash")),
@@ -106,7 +106,7 @@ PROVIDERS: Mapping[str, Provider] = {
             ("its session is pending", lambda claims: claims.get("sts", "active") != "active"),
         ),
     ),
-    "cognito": Provider(
+    "cognito": IssuerSettings(
         issuer="{}",
         refusals=(
             (_ID_TOKEN, _is_other("token_use", "access")),
@@ -114,7 +114,7 @@ PROVIDERS: Mapping[str, Provider] = {
         ),
     ),
     # Every token of a realm may have "account" and other clients of the realm as its audience.
-    "keycloak": Provider(
+    "keycloak": IssuerSettings(
         issuer="{}",
         jwks_url="{}/protocol/openid-connect/certs",
         extra_audiences=("account", "broker", "realm-management"),
@@ -129,7 +129,7 @@ PROVIDERS: Mapping[str, Provider] = {
         ),
     ),
     # An ID token and an access token may have the same audience; only an access token of a user has scopes.
-    "entra": Provider(
+    "entra": IssuerSettings(
         issuer="https://login.microsoftonline.com/{}/v2.0",
         user_claim="oid",
         refusals=(
@@ -137,7 +137,7 @@ PROVIDERS: Mapping[str, Provider] = {
             ("it is an ID token, or belongs to a machine: it has no scp", _lacks("scp")),
         ),
     ),
-    "okta": Provider(
+    "okta": IssuerSettings(
         issuer="https://{}",
         jwks_url="{}/v1/keys",
         user_claim="uid",

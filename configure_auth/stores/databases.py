@@ -40,7 +40,7 @@ Operation: TypeAlias = Callable[[Run], Coroutine[Any, Any, T]]
 Connect: TypeAlias = Callable[[], Any]
 """Opens a psycopg connection, blocking or awaited."""
 
-Kind = Literal["read", "write", "erase", "prepare"]
+Access = Literal["read", "write", "erase", "prepare"]
 """What an operation does: read by one statement, write in a transaction, delete a user's data for good, or write before
 tables and keys were checked."""
 
@@ -126,7 +126,7 @@ def completed(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("an operation of a blocking store was suspended")
 
 
-async def _perform(run: Run, begin: str, prepare: Preparation, operation: Operation[T], kind: Kind) -> T:
+async def _perform(run: Run, begin: str, prepare: Preparation, operation: Operation[T], kind: Access) -> T:
     """Run an operation: a write in a transaction of its own, a read as the one statement that it is."""
     if kind != "prepare" and not prepare.done:
         await _transaction(run, begin, prepare)
@@ -193,7 +193,7 @@ class Sqlite:
         self._idle: list[sqlite3.Connection] = []
         self._files: tuple[object, object] | None = None
 
-    def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
+    def perform(self, operation: Operation[T], kind: Access = "write") -> T:
         if self.path is not None and self._files is not None and self._files[0] != _identity(self.path):
             self._reopen(self.path)
         reads = kind == "read" and self.path is not None and self.prepare.done
@@ -369,10 +369,10 @@ class Postgresql:
         self._pool: Any = self._new()
         reset_after_fork(self)
 
-    def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
+    def perform(self, operation: Operation[T], kind: Access = "write") -> T:
         return completed(self.aperform(operation, kind))
 
-    async def aperform(self, operation: Operation[T], kind: Kind = "write") -> T:
+    async def aperform(self, operation: Operation[T], kind: Access = "write") -> T:
         """`perform` on an asynchronous pool."""
         attempt = 1
         while True:
@@ -450,7 +450,7 @@ class Postgresql:
         await _result(pool.close())
 
 
-class Awaited:
+class AwaitedDatabase:
     """A database for event loops: on asyncio by psycopg's own connections, with a pool for each loop, else in threads.
 
     A transaction that was begun goes on to its end, whatever becomes of the task that asked for it. SQLite's writers
@@ -478,7 +478,7 @@ class Awaited:
         self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)))
         reset_after_fork(self)
 
-    async def perform(self, operation: Operation[T], kind: Kind = "write") -> T:
+    async def perform(self, operation: Operation[T], kind: Access = "write") -> T:
         if self._loops is not None and _psycopg_can_wait():
             value: T
             # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
@@ -517,4 +517,4 @@ def _psycopg_can_wait() -> bool:
     return not (sys.platform == "win32" and isinstance(loop, asyncio.ProactorEventLoop))
 
 
-Database: TypeAlias = Sqlite | Postgresql | Awaited
+Database: TypeAlias = Sqlite | Postgresql | AwaitedDatabase

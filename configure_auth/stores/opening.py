@@ -23,7 +23,7 @@ from .databases import (
     BUSY_SECONDS,
     POSTGRESQL,
     SQLITE,
-    Awaited,
+    AwaitedDatabase,
     Database,
     Postgresql,
     Sqlite,
@@ -184,7 +184,7 @@ def open_database(
                 path = (folder / _sqlite_path(rest)).absolute()
                 prepare = Preparation(SQLITE, agent, fingerprints, makes_tables=True, before=partial(keep_copy, path))
                 database = Sqlite(path, prepare, busy=busy)
-            return Awaited(database, busy=busy) if awaited else database
+            return AwaitedDatabase(database, busy=busy) if awaited else database
         url = rest
     prepare = Preparation(POSTGRESQL, agent, fingerprints, makes_tables=False)
     try:
@@ -194,7 +194,7 @@ def open_database(
     in_threads = None if blocking is None else Postgresql(blocking, prepare, busy=busy)
     if awaited:
         pool = None if waiting is None else partial(Postgresql, waiting, prepare, busy=busy, asynchronous=True)
-        return Awaited(in_threads, pool, busy=busy)
+        return AwaitedDatabase(in_threads, pool, busy=busy)
     if in_threads is None:
         raise SettingsError("store= opens asynchronous connections; give a function that opens blocking ones here")
     return in_threads

@@ -13,7 +13,7 @@ from .. import stores as protocols
 from ..values import ClaimedAgent, Journey, PendingSignIn
 from . import OUTCOME_TTL, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
 from . import statements as sql
-from .databases import Database, Kind, RepeatTransaction
+from .databases import Access, Database, RepeatTransaction
 from .schema import Run
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ PURGE = 100
 """How many go in one step of a purge, so that others don't wait long."""
 
 
-def _operation(kind: Kind) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
+def _operation(kind: Access) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
     """Make a coroutine method of `run` a method of the store. On an asynchronous database it is awaited."""
 
     def decorate(method: Method[P, T]) -> Callable[Concatenate[Any, P], T]:
@@ -49,7 +49,7 @@ _reads, _writes, _erases = _operation("read"), _operation("write"), _operation("
 
 
 def _statement(
-    kind: Kind, method: Callable[Concatenate[Any, P], T], statement: str, result: Callable[[Rows], Any]
+    kind: Access, method: Callable[Concatenate[Any, P], T], statement: str, result: Callable[[Rows], Any]
 ) -> Callable[Concatenate[Any, P], T]:
     """Make the method of a Protocol that is one statement, whose parameters are the method's."""
     names = [*inspect.signature(method).parameters][1:]
