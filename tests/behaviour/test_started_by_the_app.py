@@ -18,7 +18,7 @@ from configure_auth.stores.memory import memory_stores
 from ..support.reading import ending, links_of, no_calls
 from ..support.web import Adapter, Flow, MakeWeb, Web
 
-DATA = {"invite": "AB12", "cart": [1, 2], "plan": None}
+DATA = {"invite": "invited-by-AB12", "cart": [1, 2], "plan": None}
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_start_data_reaches_hook_and_events(make_web: MakeWeb, flow: Flow) -> No
             browser.sign_in_locally("u1")
         begun = browser.get(f"/begin/{flow}")
         assert begun.status_code == 303
-        assert "AB12" not in str(begun.headers)
+        assert "invited-by-AB12" not in str(begun.headers)
         callback = browser.at_configure(begun.headers["location"])
-        assert "AB12" not in callback
+        assert "invited-by-AB12" not in callback
         assert browser.come_back(callback).headers["location"] == "/settings"
         # Again, from what is remembered for 30 s.
         assert browser.come_back(callback).status_code == 303
@@ -115,7 +115,7 @@ def test_start_data_reaches_hook_and_events(make_web: MakeWeb, flow: Flow) -> No
     else:
         (linked,) = [event for event in web.people.events if isinstance(event, AccountLinked)]
         assert (linked.data, linked.untrusted) == (DATA, {})
-        assert "AB12" not in repr(linked)
+        assert "invited-by-AB12" not in repr(linked)
 
 
 def test_start_data_is_in_the_event_of_a_failure(make_web: MakeWeb) -> None:
@@ -145,7 +145,7 @@ def test_start_data_is_sealed_in_the_store(make_web: MakeWeb) -> None:
 
     (verifier,) = seen
     assert verifier
-    assert "AB12" not in verifier
+    assert "invited-by-AB12" not in verifier
 
 
 @pytest.mark.parametrize("data", ['{"a": "' + "x" * 2048 + '"}'])
@@ -163,7 +163,7 @@ def test_start_in_a_view_asks_first_if_another_site_caused_it(make_web: MakeWeb,
         asked = browser.get("/begin/login", site=site)
         assert asked.status_code == 200
         (href,) = links_of(asked)
-        assert "AB12" not in asked.text
+        assert "invited-by-AB12" not in asked.text
         assert browser.come_back(browser.at_configure(href)).headers["location"] == "/settings"
         assert web.people.logins[0][1].data == DATA
 
@@ -196,25 +196,25 @@ def test_start_in_a_view_ignores_prefetches_and_fetches(
 def test_allowed_query_reaches_the_app_as_untrusted(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(link={"query": ("invite",)}, login={"query": ("invite",)})
     with web.browser() as browser:
-        start = browser.begin(flow, "?invite=AB%2012&plan=gold")
-        assert "AB" not in start
+        start = browser.begin(flow, "?invite=by%20AB%2012&plan=gold")
+        assert not any(invite in start for invite in ("by AB", "by%20AB", "by+AB"))
         browser.come_back(browser.at_configure(start))
 
     if flow == "login":
         (_, given) = web.people.logins[0]
     else:
         (given,) = [event for event in web.people.events if isinstance(event, AccountLinked)]
-    assert (dict(given.data), dict(given.untrusted)) == ({}, {"invite": "AB 12"})
+    assert (dict(given.data), dict(given.untrusted)) == ({}, {"invite": "by AB 12"})
 
 
 def test_allowed_query_survives_the_page_that_asks_first(make_web: MakeWeb) -> None:
     web = make_web(login={"query": ("invite",)})
     with web.browser() as browser:
-        asked = browser.get("/auth/configure/sign-in?invite=AB12", site="none")
+        asked = browser.get("/auth/configure/sign-in?invite=invited-by-AB12", site="none")
         (href,) = links_of(asked)
         browser.come_back(browser.at_configure(browser.get(href).headers["location"]))
 
-    assert web.people.logins[0][1].untrusted == {"invite": "AB12"}
+    assert web.people.logins[0][1].untrusted == {"invite": "invited-by-AB12"}
 
 
 @pytest.mark.parametrize("query", ["invite=" + "x" * 257, f"invite={'x' * 200}&plan={'x' * 57}", "invite=a&invite=b"])
