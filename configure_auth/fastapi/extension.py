@@ -37,7 +37,7 @@ UserDependency: TypeAlias = Callable[..., Awaitable[T]]
 _USER = "configure_auth.user_id"
 """The key in a request's scope of the user that FastAPI has injected into our endpoint."""
 
-_LATE = {("sign_in", "GET"), ("callback", "GET"), ("element", "GET"), ("popup", "GET")}
+_LATE = {("sign_in", "GET"), ("callback", "GET"), ("element", "GET"), ("popup", "GET"), ("button_style", "GET")}
 """Routes of which a signed-out user gets a page of ours, and no 401 of the app's."""
 
 _HOOKS = {

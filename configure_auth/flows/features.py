@@ -94,7 +94,7 @@ class Features:
             if self.site.login_url is None:
                 return Markup()
             href = with_query(self.site.login_url, "next", href)
-        return ui.button(href, **look)
+        return ui.button(href, stylesheet=chosen.button_style, **look)
 
     def sign_in(self, flow: str | None, caller: str, *, signed_in: bool = False) -> SignInFeature:
         """Return the feature that a method of the app is about: the link or the login."""
@@ -164,7 +164,7 @@ class Features:
             hosted_script=f"{settings.script_url}/js/configure.js",
             script=f"{home}/element.js",
             session=f"{home}/session",
-            start=link.start_href(next),
+            button=ui.button(link.start_href(next), theme="auto", stylesheet=link.button_style),
             next=self.site.destinations.accepted_or_none(next),
             connectors=link.connectors,
         )

@@ -51,12 +51,13 @@ class RenderedResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One of: a redirect, a page of ours, JSON, the app's own response, plain text, or nothing but a status."""
+    """One of: a redirect, a page of ours, a script or stylesheet, JSON, the app's response, text, or only a status."""
 
     status: int = 204
     location: str | None = field(default=None, repr=False)
     page: ui.Page | None = field(default=None, repr=False)
     script: str | None = field(default=None, repr=False)
+    stylesheet: str | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     text: str = ""
     app_response: object = None
@@ -93,7 +94,8 @@ class Response:
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every response during a sign-in, also of the app's own responses."""
-        return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        kept = "no-store" if self.stylesheet is None else "public, max-age=86400"
+        return {"Cache-Control": kept, "Referrer-Policy": "no-referrer"}
 
     def render(self) -> RenderedResponse:
         """Render any response except the app's own."""
@@ -126,6 +128,9 @@ class Response:
         elif self.script is not None:
             headers.append(("Content-Type", "text/javascript; charset=utf-8"))
             body = self.script
+        elif self.stylesheet is not None:
+            headers.append(("Content-Type", "text/css; charset=utf-8"))
+            body = self.stylesheet
         elif self.json is not None:
             headers.append(("Content-Type", "application/json"))
             body = json.dumps(dict(self.json))

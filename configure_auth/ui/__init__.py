@@ -1,6 +1,6 @@
 """What people see: the "Continue with Configure" button, and the small pages of a sign-in."""
 
-from configure_auth.ui.buttons import Theme, button, disconnect_form
+from configure_auth.ui.buttons import BUTTON_STYLE, BUTTON_STYLE_VERSION, Theme, button, disconnect_form
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
 from configure_auth.ui.pages import (
     CONTENT_SECURITY_POLICY,
@@ -18,6 +18,8 @@ from configure_auth.ui.pages import (
 from configure_auth.ui.wording import CONTINUE, DISCONNECT, RECONNECT, Text, text_of, texts
 
 __all__ = [
+    "BUTTON_STYLE",
+    "BUTTON_STYLE_VERSION",
     "CONTENT_SECURITY_POLICY",
     "CONTINUE",
     "DISCONNECT",

@@ -6,7 +6,6 @@ from importlib.resources import files
 
 from markupsafe import Markup
 
-from configure_auth.ui.buttons import button
 from configure_auth.ui.templating import checked_href, fill
 from configure_auth.ui.wording import ONE_MORE_STEP
 
@@ -22,7 +21,7 @@ def element(
     hosted_script: str,
     script: str,
     session: str,
-    start: str,
+    button: Markup,
     next: str | None = None,
     connectors: tuple[str, ...] = (),
 ) -> Markup:
@@ -32,7 +31,7 @@ def element(
         external_id: of the signed-in user; it is visible in the page's source.
         hosted_script: URL of Configure's script.
         script: path of `ELEMENT_SCRIPT`; `session` is where it posts the token.
-        start: path of the link's start, for a token that lets no agent in yet, or can't be handed over.
+        button: that starts the link, for a token that lets no agent in yet, or can't be handed over.
         next: where the page goes on to.
         connectors: tools that the element offers to connect.
     """
@@ -43,7 +42,7 @@ def element(
         "hosted_script": hosted_script,
         "script": script,
         "session": session,
-        "button": button(start, theme="auto"),
+        "button": button,
         "one_more_step": ONE_MORE_STEP,
         "next": None if next is None else checked_href(next),
         "connectors": ",".join(connectors),

@@ -7,19 +7,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from typing import assert_never
 
 from markupsafe import Markup
 
 from configure_auth.errors import Code
 from configure_auth.ui import wording
-from configure_auth.ui.buttons import button
-from configure_auth.ui.templating import checked_href, fill
+from configure_auth.ui.buttons import BUTTON_STYLE, button
+from configure_auth.ui.templating import checked_href, fill, read_style
 from configure_auth.values import Intent
 
-# A browser turns CRLF into LF before it hashes, so we do too.
-_STYLE = "\n".join(files(__package__).joinpath("style.css").read_text(encoding="utf-8").splitlines())
+_STYLE = f"{read_style('style.css')}\n{BUTTON_STYLE}"
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 CONTENT_SECURITY_POLICY = "; ".join(

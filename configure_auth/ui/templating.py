@@ -12,6 +12,12 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 # Read now, once: a request may be served on an event loop, where no file may be read.
 _TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
 
+
+def read_style(name: str) -> str:
+    """Return a stylesheet of this package. A browser turns CRLF into LF before it hashes, so this does too."""
+    return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8").splitlines())
+
+
 _ENVIRONMENT = Environment(
     loader=DictLoader(_TEMPLATES),
     autoescape=True,

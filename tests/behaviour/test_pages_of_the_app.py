@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from configure_auth import SettingsError
+from configure_auth import SettingsError, ui
 
 from ..support.reading import ending
 from ..support.web import Adapter, MakeWeb
@@ -101,6 +101,20 @@ def test_button_leads_to_the_apps_sign_in(make_web: MakeWeb) -> None:
         page = browser.get("/settings").text
 
     assert 'href="/log-in?via=configure&amp;next=%2Fconfigure%2Fsign-in"' in page
+
+
+def test_button_brings_its_stylesheet(make_web: MakeWeb) -> None:
+    """From the app's own origin, so that a policy with `'self'` allows it; a browser keeps it for a day."""
+    web = make_web(mount="/shop", settings={"CONFIGURE_APP_URL": "{url}/shop"}, login={"after_login": "/shop/"})
+    with web.browser() as browser:
+        links = re.findall(r'<link rel="stylesheet" href="([^"]+)">', browser.get("/shop/settings").text)
+        (address,) = dict.fromkeys(links)
+        assert address.startswith("/shop/auth/configure/button.css?v=")
+        response = browser.get(address)
+    assert (response.status_code, response.text) == (200, ui.BUTTON_STYLE)
+    assert response.headers["content-type"] == "text/css; charset=utf-8"
+    assert response.headers["cache-control"] == "public, max-age=86400"
+    assert not response.headers.keys() & {"set-cookie", "vary"}
 
 
 def test_disconnect_form(make_web: MakeWeb) -> None:

@@ -228,6 +228,7 @@ def test_the_button_needs_no_exception_in_a_policy(flask_app: Flask) -> None:
 
     page = browser.get("/").text
     assert all(word not in page for word in ("<script", "<style", " style=", "onclick"))
+    assert re.findall(r'<link rel="stylesheet" href="(/[^/].*?)[?]', page) == ["/auth/configure/button.css"]
     ours = browser.get("/auth/configure/sign-in", headers={"Sec-Fetch-Site": "none"})
     assert ours.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
 
@@ -272,6 +273,7 @@ def test_a_guard_lets_the_login_through(flask_app: Flask, namespace: Namespace, 
     } == {
         "configure_login.sign_in",
         "configure_login.callback",
+        "configure_login.button_style",
         "configure_login.popup",
         "configure_login.token",
     }

@@ -53,6 +53,9 @@ class Site:
         self.answers[path] = [Answer(body, headers) for body in bodies]
         return self.origin + path
 
+    def serve(self, path: str, body: str, content_type: str) -> None:
+        self.answers[path] = [Answer(body, {"Content-Type": content_type})]
+
 
 @pytest.fixture
 def site() -> Iterator[Site]:

@@ -20,14 +20,29 @@ STRICT = "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'n
 
 Colours = Callable[[bytes, list[tuple[int, int]]], list[str]]
 
-BORDER, SURFACE = (120, 0), (12, 20)
+BORDER, SURFACE = (120, 0), (6, 22)
+
+
+LABEL_OFF_CENTRE = """link => {
+    const box = link.getBoundingClientRect(), range = document.createRange();
+    range.selectNodeContents(link.querySelector("span"));
+    const label = range.getBoundingClientRect();
+    return [label.left + label.right - box.left - box.right, label.top + label.bottom - box.top - box.bottom]
+        .map((twice) => Math.abs(twice) / 2);
+}"""
 
 
 def app_page(body: str, *, scheme: str | None = None) -> str:
+    """A page of an app with the button's stylesheet, as the app serves it."""
     meta = f'<meta name="color-scheme" content="{scheme}">' if scheme else ""
-    return (
-        f'<!doctype html><html lang="en"><head><title>An app</title>{meta}</head><body><div>{body}</div></body></html>'
-    )
+    sheet = '<link rel="stylesheet" href="/button.css">' if "configure-button" in body else ""
+    head = f"<title>An app</title>{meta}{sheet}"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body><div>{body}</div></body></html>'
+
+
+@pytest.fixture(autouse=True)
+def button_style(site: Site) -> None:
+    site.serve("/button.css", ui.BUTTON_STYLE, "text/css")
 
 
 def look(locator: Locator, colours: Colours) -> tuple[str, str]:
@@ -43,10 +58,10 @@ def test_a_button_looks_right_under_the_strictest_policy(
 ) -> None:
     tab = open_tab(site.page("/", app_page(ui.button("/go", theme=theme)), policy=STRICT))
     assert tab.console == []
-    box = tab.page.locator("svg").bounding_box()
+    box = tab.page.locator("a").bounding_box()
     assert box is not None
-    assert (box["width"], box["height"]) == (240, 40)
-    assert look(tab.page.locator("svg"), colours) == ("#747775", surface)
+    assert box["height"] == 44
+    assert look(tab.page.locator("a"), colours) == ("#747775", surface)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +81,18 @@ def test_auto_takes_the_scheme_that_the_page_is_shown_in(
 ) -> None:
     url = site.page("/", app_page(ui.button("/go", theme="auto"), scheme=page), policy=STRICT)
     tab = open_tab(url, color_scheme=reader)
-    assert look(tab.page.locator("svg"), colours)[1] == surface
+    assert look(tab.page.locator("a"), colours)[1] == surface
 
 
 @pytest.mark.extended
 def test_auto_is_light_where_light_dark_is_unknown(site: Site, open_tab: OpenTab, colours: Colours) -> None:
-    drawn = ui.button("/go", theme="auto").replace("light-dark(", "from-the-future(")
-    tab = open_tab(site.page("/", app_page(drawn, scheme="light dark"), policy=STRICT), color_scheme="dark")
-    assert look(tab.page.locator("svg"), colours) == ("#747775", "#ffffff")
-    paint = "node => [getComputedStyle(node).fill, getComputedStyle(node).stroke]"
-    assert tab.page.locator("text").evaluate(paint) == ["rgb(31, 31, 31)", "none"]
-    assert tab.page.locator("g > g").evaluate(paint) == ["none", "rgb(88, 102, 117)"]
+    site.serve("/button.css", ui.BUTTON_STYLE.replace("light-dark(", "from-the-future("), "text/css")
+    drawn = app_page(ui.button("/go", theme="auto"), scheme="light dark")
+    tab = open_tab(site.page("/", drawn, policy=STRICT), color_scheme="dark")
+    assert look(tab.page.locator("a"), colours) == ("#747775", "#ffffff")
+    paint = "node => [getComputedStyle(node).color, getComputedStyle(node).stroke]"
+    assert tab.page.locator("a").evaluate(paint) == ["rgb(31, 31, 31)", "none"]
+    assert tab.page.locator("svg").evaluate(paint)[1] == "rgb(88, 102, 117)"
 
 
 @pytest.mark.parametrize(
@@ -89,30 +105,55 @@ def test_a_screen_reader_hears_a_link_with_the_label_once(site: Site, open_tab: 
 
 
 @pytest.mark.parametrize(
-    "label", first(["Continue with Configure", "Reconnect Configure", "WWWWWW", "iiiiiiiiii", "続ける", "Go"])
+    ("font", "label"),
+    first([("serif", "Continue with Configure"), ("monospace", "続ける"), ("sans-serif", "Go")], rows=True),
 )
-def test_the_label_fits_its_button(site: Site, open_tab: OpenTab, label: str) -> None:
-    tab = open_tab(site.page("/", app_page(ui.button("/go", label=label)), policy=STRICT))
-    spare = tab.page.locator("svg").evaluate(
-        """svg => {
-            const box = svg.querySelector("text").getBBox();
-            return svg.width.baseVal.value - (box.x + box.width);
-        }"""
-    )
-    assert 8 <= spare <= 50
+def test_the_label_is_centred_in_every_font(site: Site, open_tab: OpenTab, font: str, label: str) -> None:
+    style = f"<style>:root {{ --configure-button-font: {font} }} a {{ width: var(--wide) }}</style>"
+    tab = open_tab(site.page("/", app_page(style + str(ui.button("/go", label=label)))))
+    button = tab.page.locator("a")
+    for wide in ("auto", "400px", "100%"):
+        tab.page.evaluate(f"document.documentElement.style.setProperty('--wide', '{wide}')")
+        across, down = button.evaluate(LABEL_OFF_CENTRE)
+        assert across < 1
+        assert down < 2
+
+
+def test_the_button_grows_with_the_readers_text_and_breaks_where_there_is_no_room(
+    site: Site, open_tab: OpenTab
+) -> None:
+    tab = open_tab(site.page("/", app_page(ui.button("/go"))), viewport={"width": 320, "height": 480})
+    size = "node => [parseFloat(getComputedStyle(node).fontSize), node.offsetHeight, node.offsetWidth]"
+    for percent, least in ((50, 15), (100, 16), (200, 32)):
+        tab.page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
+        font, height, _ = tab.page.locator("a").evaluate(size)
+        assert (font, height >= max(44, 2.75 * least)) == (least, True)
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_an_app_restyles_the_button_by_properties(site: Site, open_tab: OpenTab, colours: Colours) -> None:
+    names = {"surface": "#0000ff", "border": "#ff0000", "ink": "#fff", "mark": "#fff", "radius": "0", "size": "20px"}
+    style = "".join(f"--configure-button-{name}: {value};" for name, value in names.items())
+    tab = open_tab(site.page("/", app_page(f"<style>:root {{{style}}}</style>{ui.button('/go', theme='dark')}")))
+    assert look(tab.page.locator("a"), colours) == ("#ff0000", "#0000ff")
+    found = "node => { const s = getComputedStyle(node); return [s.fontSize, s.color, s.borderTopLeftRadius] }"
+    assert tab.page.locator("a").evaluate(found) == ["20px", "rgb(255, 255, 255)", "0px"]
 
 
 def test_the_app_around_it_does_not_change_it(site: Site, open_tab: OpenTab, colours: Colours) -> None:
+    at_one_place = "<style>a { position: absolute; top: 0; left: 0 }</style>"
     loud = """<style>
-        body { direction: rtl; text-anchor: end; text-align: left; letter-spacing: 9px; fill: red; stroke: red;
-               font: italic 40px serif }
-        a { color: red; text-decoration: underline }
+        body { letter-spacing: 9px; text-indent: 9px; text-transform: uppercase; fill: red;
+               stroke: red; font: italic 40px serif }
+        a, a:hover, a:visited { color: red; text-decoration: underline }
         svg { fill: currentColor; stroke: currentColor; stroke-width: 9 }
     </style>"""
-    plain = open_tab(site.page("/", app_page(ui.button("/go"))))
-    dressed = open_tab(site.page("/dressed", app_page(loud + ui.button("/go"))))
-    points = [(x, y) for x in range(0, 240, 2) for y in range(0, 40, 2)]
-    seen = [colours(tab.page.locator("svg").screenshot(), points) for tab in (plain, dressed)]
+    plain = open_tab(site.page("/", app_page(at_one_place + str(ui.button("/go")))))
+    dressed = open_tab(site.page("/dressed", app_page(at_one_place + loud + str(ui.button("/go")))))
+    for tab in (plain, dressed):
+        tab.page.locator("a").hover()
+    points = [(x, y) for x in range(0, 240, 2) for y in range(0, 44, 2)]
+    seen = [colours(tab.page.locator("a").screenshot(), points) for tab in (plain, dressed)]
     assert seen[0] == seen[1]
 
 
@@ -206,9 +247,14 @@ def test_focus_shows_on_the_links_of_a_page(site: Site, open_tab: OpenTab) -> No
 def test_forced_colours_keep_links_and_label_readable(site: Site, open_tab: OpenTab, colours: Colours) -> None:
     url = site.page("/", ui.render(ui.ConfirmPage("link", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
     tab = open_tab(url, forced_colors="active", color_scheme="dark")
-    label = tab.page.locator("text").evaluate("node => getComputedStyle(node).fill")
-    surface = look(tab.page.locator(".configure-button svg"), colours)[1]
-    assert (label, surface) == ("rgb(255, 255, 255)", "#1f2328")
+    ink, mark = "node => getComputedStyle(node).color", "node => getComputedStyle(node).stroke"
+    found = (
+        tab.page.locator(".configure-button").evaluate(ink),
+        tab.page.locator(".configure-button svg").evaluate(mark),
+    )
+    surface = look(tab.page.locator(".configure-button"), colours)[1]
+    assert found[0] == found[1] != "rgb(31, 31, 31)"
+    assert surface == "#000000"
 
 
 HOLD_ANIMATIONS = """document.addEventListener("animationstart", ({target}) => {

@@ -89,6 +89,23 @@ def test_our_forms_are_sent_to_the_app_itself(judge: Judge, directive: str, end:
     assert (found.remedy == "add to form-action: 'self'") == (end is End.WARNED)
 
 
+@pytest.mark.parametrize(
+    ("directive", "end"),
+    [
+        ("style-src 'none'", End.WARNED),
+        ("style-src https://cdn.example", End.WARNED),
+        ("style-src-elem 'sha256-abc'", End.WARNED),
+        ("style-src 'nonce-abc'", End.PASSED),
+        ("style-src 'self'", End.PASSED),
+    ],
+)
+def test_the_stylesheet_of_the_button_is_the_app_s_own(judge: Judge, directive: str, end: End) -> None:
+    found = csp(judge, f"{GOOD}; {directive}")
+
+    assert found.end is end
+    assert ("configure_button(nonce=...)" in (found.remedy or "")) == (end is End.WARNED)
+
+
 def _broken() -> str:
     raise RuntimeError("planted: what only a log may have")
 

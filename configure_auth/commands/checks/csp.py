@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of an app's page: whether it allows our forms and Configure's element.
+"""The Content-Security-Policy of an app's page: whether it allows our button, our forms and Configure's element.
 
 CSP Level 3, as browsers apply it: every policy must allow a request, a missing directive falls back to another one,
 and of a repeated directive the first counts.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from ...flows import AccountLink
+from ...flows import AccountLink, Login
 from .application import Application, NoResponse
 from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst
@@ -22,6 +22,7 @@ Policy: TypeAlias = Mapping[str, tuple[str, ...]]
 _FALLBACKS = {
     "script-src": ("script-src-elem", "script-src", "default-src"),
     "connect-src": ("connect-src", "default-src"),
+    "style-src": ("style-src-elem", "style-src", "default-src"),
     "form-action": ("form-action",),
 }
 _PORTS = {"http": 80, "https": 443}
@@ -42,6 +43,9 @@ async def csp(deployment: Deployment, application: Application) -> Finding:
     found = []
     if not all(allows(policy, "form-action", f"{home}/", home) for policy in policies):
         found.append(warned("form-action of / blocks our forms, such as Disconnect", "add to form-action: 'self'"))
+    if _blocks_button(deployment, policies, home):
+        remedy = "add to style-src: 'self', or give the button the nonce: configure_button(nonce=...)"
+        found.append(warned("style-src of / blocks the stylesheet of configure_button()", remedy))
     changes = dict.fromkeys(_for_element(deployment, policies, home))
     if changes:
         found.append(
@@ -51,6 +55,19 @@ async def csp(deployment: Deployment, application: Application) -> Finding:
             )
         )
     return worst(found) if found else passed("the policy of / allows our forms and Configure's element")
+
+
+def _blocks_button(deployment: Deployment, policies: list[Policy], home: str) -> bool:
+    """Whether a policy blocks the button's stylesheet; a nonce may allow it."""
+    shown = deployment.feature(Login) or deployment.feature(AccountLink)
+    if shown is None:
+        return False
+    url = f"{home}{shown.path}/button.css"
+    return not all(
+        allows(policy, "style-src", url, home)
+        or any(one.lower().startswith("'nonce-") for one in _directive(policy, "style-src")[1])
+        for policy in policies
+    )
 
 
 def _for_element(deployment: Deployment, policies: list[Policy], home: str) -> Iterator[str]:

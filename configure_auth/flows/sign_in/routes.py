@@ -135,6 +135,11 @@ class SignInFeature(Feature):
         query = urlencode(({"next": next} if next else {}) | more)
         return f"{self.site.mount}{self.path}/sign-in{'?' if query else ''}{query}"
 
+    @property
+    def button_style(self) -> str:
+        """The path of the button's stylesheet, with a version so that browsers keep it."""
+        return f"{self.site.mount}{self.path}/button.css?v={ui.BUTTON_STYLE_VERSION}"
+
     async def reauthenticate(self, request: Request, back: str) -> Response | None:
         """Return what leads to the app's own re-authentication and back; None where there is no need.
 
@@ -304,11 +309,22 @@ def _leave_frame(feature: SignInFeature, request: Request, app_url: str, href: s
     return Response(status=200, page=ui.FramePage(feature.sign_in.intent, href))
 
 
-def reload_first(route: Route, request: Request) -> Response | None:
-    """The reload for a strict session cookie, before anything of the app, such as a login guard, sees the request.
+async def button_style(feature: SignInFeature, request: Request) -> Response:
+    """Handle `GET /button.css`: the stylesheet of the button."""
+    return _BUTTON_STYLE
 
-    The reload is of the same origin, so the cookie comes along with it, and it can't go in a circle.
+
+_BUTTON_STYLE = Response(status=200, stylesheet=ui.BUTTON_STYLE)
+
+
+def reload_first(route: Route, request: Request) -> Response | None:
+    """Respond before anything of the app, such as a login guard, sees the request; None for most requests.
+
+    With the button's stylesheet, or the reload for a strict session cookie. The reload is of the same origin, so the
+    cookie comes along with it, and it can't go in a circle.
     """
+    if route.flow is button_style and request.method == "GET":
+        return _BUTTON_STYLE
     if route.endpoint != "callback" or request.is_prefetch_or_head or not request.lacks_strict_session:
         return None
     return Response(status=200, page=ui.ReloadPage()) if request.may_lack_strict_cookies else None
@@ -422,4 +438,5 @@ SIGN_IN_ROUTES = (
     Route("sign_in", "/sign-in", ("GET", "POST"), start),
     Route("callback", "/callback", ("GET",), callback),
     POPUP,
+    Route("button_style", "/button.css", ("GET",), button_style),
 )
