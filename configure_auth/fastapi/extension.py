@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
@@ -95,8 +95,8 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         store: StoreSource | None = None,
         states: StateSource | None = None,
         name: str = "configure",
-        allowed_next: tuple[str, ...] = (),
-        trusted_origins: tuple[str, ...] = (),
+        allowed_next: Sequence[str] = (),
+        trusted_origins: Sequence[str] = (),
         session: bool | None = None,
         keep_session: tuple[str, ...] = (),
         renew_session: flows.Hook | None = None,

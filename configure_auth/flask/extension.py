@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -134,7 +134,7 @@ class ConfigureAuth(BlockingVerbs):
         name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
         allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
         trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
-            and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
+            and disconnect, and claim an agent, and which `next` may lead to. Their CORS headers are the app's to send.
         session: False for an app without a Flask session.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         renew_session: `()`, called after that, to give the session a new id where the session's library has
@@ -156,8 +156,8 @@ class ConfigureAuth(BlockingVerbs):
         states: StateSource | None = None,
         user_id: Callable[[], object],
         name: str = "configure",
-        allowed_next: tuple[str, ...] = (),
-        trusted_origins: tuple[str, ...] = (),
+        allowed_next: Sequence[str] = (),
+        trusted_origins: Sequence[str] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
         renew_session: flows.Hook | None = None,

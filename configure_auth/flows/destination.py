@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import SettingsError
@@ -23,14 +24,13 @@ def require_path(path: str) -> None:
         )
 
 
-def read_origins(option: str, origins: tuple[str, ...]) -> tuple[str, ...]:
-    """
+def read_origins(option: str, origins: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins that an option of the app names, one or several.
+
     Raises:
-        SettingsError: an option of the app is no tuple of origins.
+        SettingsError: one of them is no origin.
     """
-    if isinstance(origins, str):
-        raise SettingsError(f'{option} is a tuple of origins, such as ("https://app.example.com",)')
-    return tuple(require_origin(option, origin) for origin in origins)
+    return tuple(require_origin(option, origin) for origin in ([origins] if isinstance(origins, str) else origins))
 
 
 def with_query(location: str, name: str, value: str) -> str:
@@ -47,7 +47,7 @@ class Destinations:
     """
 
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:
-        self.allowed: tuple[str, ...] = read_origins("allowed_next", allowed)
+        self.allowed = allowed
 
     def accepts(self, target: str) -> bool:
         if not _PLAIN.fullmatch(target):

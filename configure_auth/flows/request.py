@@ -13,8 +13,8 @@ from ..errors import Code, SignInError
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 """256 bits in base64url, the format of our browser cookies."""
 
-_STATE = re.compile(r"[A-Za-z0-9_-]{65}", re.ASCII)
-"""256 bits in base64url and a mark, the format of our states."""
+_STATE = re.compile(r"p?[A-Za-z0-9_-]{65}", re.ASCII)
+"""256 bits in base64url and a mark, the format of our states; in front of them a letter for a popup."""
 
 _QUERY_LIMIT = 16 * 1024
 
@@ -87,6 +87,11 @@ class Request:
     def is_state(value: str) -> bool:
         """Whether a string has the format of a state."""
         return _STATE.fullmatch(value) is not None
+
+    @property
+    def is_popup_callback(self) -> bool:
+        """Whether a sign-in in a popup came back. Anybody can type such a state: it changes a header of ours alone."""
+        return any(name == "state" and len(value) == 66 for name, value in self._pairs() or ())
 
     @property
     def own_url(self) -> str:

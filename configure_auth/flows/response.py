@@ -61,6 +61,8 @@ class Response:
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     text: str = ""
     app_response: object = None
+    keeps_opener: bool = False
+    """Whether the page is one of a popup, whose opener reads at the end how the sign-in went."""
     cookie: BrowserCookie | None = None
     retry_after: float | None = None
     allow: tuple[str, ...] = ()
@@ -122,7 +124,7 @@ class Response:
         if self.page is not None:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
             # A page of another site that opened ours in a window can't reach into it.
-            opener = "unsafe-none" if isinstance(self.page, ui.PopupPage) else "same-origin"
+            opener = "unsafe-none" if self.keeps_opener else "same-origin"
             headers.append(("Cross-Origin-Opener-Policy", opener))
             body = ui.render(self.page)
         elif self.script is not None:

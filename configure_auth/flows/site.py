@@ -7,7 +7,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,8 +57,8 @@ class AppOptions:
 
     user_id: Callable[..., object]
     name: str = "configure"
-    allowed_next: tuple[str, ...] = ()
-    trusted_origins: tuple[str, ...] = ()
+    allowed_next: Sequence[str] = ()
+    trusted_origins: Sequence[str] = ()
     session: bool | None = True
     keep_session: tuple[str, ...] = ()
     renew_session: Hook | None = None
@@ -80,10 +80,14 @@ class AppOptions:
             raise SettingsError('name must be a plain word, such as "configure"')
         if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int) or self.max_calls < 1:
             raise SettingsError("max_calls must be a whole number of sign-ins, 1 or more")
-        destinations = Destinations(self.allowed_next)
-        read_origins("trusted_origins", self.trusted_origins)
+        destinations = self._destinations
         if self.login_url is not None:
             destinations.require("login_url", self.login_url)
+
+    @property
+    def _destinations(self) -> Destinations:
+        trusted = read_origins("trusted_origins", self.trusted_origins)
+        return Destinations((*read_origins("allowed_next", self.allowed_next), *trusted))
 
     def circuit(self) -> Circuit:
         """Return what limits the sign-ins under way in one process."""
@@ -109,7 +113,7 @@ class AppOptions:
         return Site(
             settings=settings,
             keys=settings.token_keys if keys is None else keys,
-            destinations=Destinations(self.allowed_next),
+            destinations=self._destinations,
             trusted_origins=read_origins("trusted_origins", self.trusted_origins),
             user_id=self.user_id,
             session=self.session,

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, wraps
@@ -64,12 +64,14 @@ def _dependency(method: Method) -> Method:
     """Show FastAPI the request alone, so that no other argument of a verb becomes a query parameter."""
     signature = inspect.signature(method)
     shown = [one for one in signature.parameters.values() if one.name in ("self", "request")]
+    # Pydantic knows no Markup: an endpoint of the app may be a verb as it is.
+    returned = str if signature.return_annotation == "Markup" else signature.return_annotation
 
     @wraps(method)
     async def verb(*args: Any, **kwargs: Any) -> Any:
         return await method(*args, **kwargs)
 
-    verb.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # read by inspect.signature
+    verb.__signature__ = signature.replace(parameters=shown, return_annotation=returned)  # type: ignore[attr-defined]  # read by inspect.signature
     return cast(Method, verb)
 
 
@@ -215,6 +217,7 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         """The API client."""
         return self._open().client
 
+    @_dependency
     async def button(
         self,
         request: Request,
@@ -268,6 +271,7 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         kind = self._features.login.sign_in
         return await self._run(kind.complete(read_request(request, has_session=False), require_id(user_id)), request)
 
+    @_dependency
     async def element(self, request: Request, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; empty if no user is signed in.
 
@@ -465,7 +469,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         name: of the mounts; another one for a second `ConfigureAuth` in the same app.
         allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
         trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
-            and disconnect, and claim an agent. CORS headers for their scripts are the app's to send.
+            and disconnect, and claim an agent, and which `next` may lead to. Their CORS headers are the app's to send.
         session: False for an app without Starlette's sessions.
         keep_session: keys of the session that survive a sign-in; everything else is cleared.
         renew_session: `(request)`, called after that, to give the session a new id where the session's library has
@@ -489,8 +493,8 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         states: StateSource | None = None,
         user_id: Callable[[Request], object],
         name: str = "configure",
-        allowed_next: tuple[str, ...] = (),
-        trusted_origins: tuple[str, ...] = (),
+        allowed_next: Sequence[str] = (),
+        trusted_origins: Sequence[str] = (),
         session: bool = True,
         keep_session: tuple[str, ...] = (),
         renew_session: flows.Hook | None = None,

@@ -4,6 +4,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -622,6 +623,25 @@ def test_models_of_ours_are_response_models(make: Make) -> None:
     assert {"Identity", "LinkedAccount"} <= schemas.keys()
 
 
+def test_the_verbs_of_a_request_are_endpoints_as_they_are(make: Make) -> None:
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        app.get("/button")(configure_auth.button)
+        app.get("/own")(configure_auth.account)
+
+        @app.get("/page")
+        async def page(button: Annotated[str, Depends(configure_auth.button)]) -> str:
+            return button
+
+    browser = make(more=more)
+
+    for path in ("/button", "/page"):
+        assert 'href="/auth/configure/sign-in"' in browser.get(path).json()
+        assert 'href="/configure/sign-in"' in browser.get(path, headers=ADA).json()
+    assert browser.get("/own", headers=ADA).json() is None
+    paths = browser.get("/openapi.json").json()["paths"]
+    assert not [path for path in ("/button", "/own", "/page") if "parameters" in paths[path]["get"]]
+
+
 def test_nested_prefixes_are_in_every_url(make: Make, configure_sandbox: Sandbox) -> None:
     def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
         inner = APIRouter(prefix="/inner")
@@ -806,7 +826,7 @@ def issue_token(session: SessionDep, user_id: str) -> str:
 
 @pytest.fixture
 def spa(make: Make) -> TestClient:
-    return make(trusted_origins=(SPA,), allowed_next=(SPA,), login={"issue_token": issue_token}, more=sign_out)
+    return make(trusted_origins=SPA, login={"issue_token": issue_token}, more=sign_out)
 
 
 def test_a_page_on_another_origin_links(spa: TestClient, configure_sandbox: Sandbox) -> None:
@@ -917,9 +937,40 @@ def test_a_popup_of_a_link_hands_over_what_the_finish_needs(spa: TestClient, con
     assert spa.get("/configure/status", headers=ADA).json()["connected"]
 
 
+def test_a_popup_keeps_its_opener_on_the_page_that_asks_first(spa: TestClient, configure_sandbox: Sandbox) -> None:
+    """A page with `Referrer-Policy: no-referrer` opened it; a page of ours with another policy would cut the two."""
+    asked = spa.get(f"/auth/configure/sign-in?popup={SPA}", headers={"sec-fetch-site": "same-site"})
+    plain = spa.get("/auth/configure/sign-in", headers={"sec-fetch-site": "same-site"})
+
+    assert asked.headers["cross-origin-opener-policy"] == "unsafe-none"
+    assert plain.headers["cross-origin-opener-policy"] == "same-origin"
+    (href,) = re.findall(r'href="(/auth/[^"]+)"', asked.text)
+    start = spa.get(href.replace("&amp;", "&"), headers=OWN)
+    back = spa.get(configure_sandbox.sign_in(start.headers["location"], PHONE), headers=CROSS)
+    assert f'"{SPA}"' in spa.get(back.headers["location"]).text
+
+
+@pytest.mark.parametrize("popup", [True, False])
+def test_a_popup_keeps_its_opener_on_the_page_that_reloads(make: Make, configure_sandbox: Sandbox, popup: bool) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, secret_key="a secret key of the app, long enough", same_site="strict")
+    browser = make(app=app)
+
+    start = browser.get("/auth/configure/sign-in", params={"popup": SITE} if popup else {})
+    callback = configure_sandbox.sign_in(start.headers["location"], PHONE)
+    page = browser.get(callback, headers=CROSS)
+
+    assert page.status_code == 200
+    assert page.headers["cross-origin-opener-policy"] == ("unsafe-none" if popup else "same-origin")
+    assert browser.get(callback).headers["location"] == (
+        "/auth/configure/popup?origin=http%3A%2F%2Flocalhost" if popup else "/"
+    )
+
+
 def test_a_popup_of_another_origin_is_refused(spa: TestClient) -> None:
     start = spa.get("/auth/configure/sign-in?popup=https://evil.example", headers=OWN)
     page = spa.get("/auth/configure/popup?origin=https://evil.example")
 
     assert (start.status_code, page.status_code) == (400, 400)
+    assert {start.headers["cross-origin-opener-policy"], page.headers["cross-origin-opener-policy"]} == {"same-origin"}
     assert "<script" not in start.text + page.text

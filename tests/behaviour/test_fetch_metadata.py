@@ -205,7 +205,7 @@ def test_allowed_next_grants_no_requests(make_web: MakeWeb, site: str | None) ->
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", None])
 def test_trusted_origin_disconnects_but_posts_no_token(make_web: MakeWeb, site: str | None) -> None:
-    web = make_web(constructor={"trusted_origins": (PARTNER,)})
+    web = make_web(constructor={"trusted_origins": PARTNER})
     with web.browser() as browser:
         browser.sign_in_locally("u1")
         browser.link()

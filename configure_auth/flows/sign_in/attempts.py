@@ -181,6 +181,7 @@ async def create_state(
     replace: bool,
     navigated: bool,
     by_bearer: bool = False,
+    in_popup: bool = False,
     carried: Carried | None = None,
 ) -> str:
     """Create and store a state for this browser; return the URL at Configure that contains it.
@@ -188,10 +189,11 @@ async def create_state(
     Args:
         navigated: the browser goes to that URL. A script that gets it may not, so its attempt is deleted first.
         by_bearer: the start had a bearer token, which the callback won't have.
+        in_popup: the state shows it, so that pages before its end leave the window its opener.
     """
     site, now = kind.site, kind.site.clock()
     # A verifier of RFC 7636, section 4.1; the hosted sign-in of a link has no PKCE and leaves it unused.
-    state, verifier = random_state(kind, cookie, by_bearer), Secret(secrets.token_urlsafe(32))
+    state, verifier = random_state(kind, cookie, by_bearer, in_popup), Secret(secrets.token_urlsafe(32))
     agent, state_hash = site.agent, digest("state", state.reveal())
     version = None
     if user_id is not None:
@@ -239,13 +241,13 @@ async def save_attempt(site: Site, record: PendingSignIn, *, limit: int = OPEN_L
     await UseStore(lambda stores: stores.states.put(record, limit=limit, now=site.clock()))
 
 
-def random_state(kind: SignInKind, cookie: BrowserCookie, by_bearer: bool = False) -> Secret:
-    """Return 256 random bits and a mark.
+def random_state(kind: SignInKind, cookie: BrowserCookie, by_bearer: bool = False, in_popup: bool = False) -> Secret:
+    """Return 256 random bits and a mark; in front of them a letter for a popup.
 
     The mark distinguishes an expired attempt of this browser from one of another, and one that a bearer token started;
     it proves nothing else.
     """
-    random = secrets.token_urlsafe(32)
+    random = ("p" if in_popup else "") + secrets.token_urlsafe(32)
     return Secret(random + _mark(random, kind, cookie, by_bearer))
 
 

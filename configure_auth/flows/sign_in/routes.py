@@ -152,8 +152,8 @@ class SignInFeature(Feature):
         """Return the response of the app's `on_error`, JSON for a script, or an error page."""
         if error.code == Code.BUSY and not request.wants_json:
             # Not the end of an attempt: the same request is to come again.
-            page = ui.WaitPage(round(error.retry_after or 1), Code.BUSY)
-            return Response(status=error.status, page=page, retry_after=error.retry_after)
+            page, wait = ui.WaitPage(round(error.retry_after or 1), Code.BUSY), error.retry_after
+            return Response(status=error.status, page=page, retry_after=wait, keeps_opener=request.is_popup_callback)
         if error.code != Code.BUSY and error.reference is None and route.endpoint != "status":
             error.reference, code = random_reference(), Code(error.code)
             await report_end(self.sign_in.intent, code, error.reference, None)
@@ -184,6 +184,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     if sum(map(len, untrusted.values())) > _UNTRUSTED_LIMIT:
         raise SignInError(Code.INVALID_REQUEST, f"{', '.join(untrusted)}: more than {_UNTRUSTED_LIMIT} characters")
     app_url = site.app_url(request)
+    opener = _opener(feature, request, asked["popup"]) if "popup" in asked else None
     again = {name: value for name, value in asked.items() if name in ("next", "replace", "popup", *more)}
     if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
@@ -205,12 +206,12 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         proof = site.confirmation(cookie, feature.path, again)
         moved = {"moved": "1"} if "moved" in asked else {}
         page = ui.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
-        return Response(status=200, page=page, cookie=cookie)
+        return Response(status=200, page=page, cookie=cookie, keeps_opener=opener is not None)
     carried = Carried(untrusted=untrusted)
     replaces = asked.get("replace") == "1"
     given: dict[str, Any] = {"next": asked.get("next"), "back": feature.start_href(**again)}
-    if (opener := asked.get("popup")) is not None:
-        given["next"] = f"{site.mount}{feature.path}/popup?{urlencode({'origin': _opener(feature, request, opener)})}"
+    if opener is not None:
+        given |= {"next": f"{site.mount}{feature.path}/popup?{urlencode({'origin': opener})}", "in_popup": True}
     return await _begin(feature, request, cookie, **given, replace=replaces, carried=carried)
 
 
@@ -246,6 +247,7 @@ async def _begin(
     carried: Carried,
     back: str,
     ask_first: bool = False,
+    in_popup: bool = False,
 ) -> Response:
     """Create an attempt for a request that may start one; redirect to Configure."""
     site = feature.site
@@ -265,6 +267,7 @@ async def _begin(
         # An attempt that the user hasn't confirmed must not push out those that they have.
         navigated=request.is_navigation and not ask_first,
         by_bearer="authorization" in request.headers,
+        in_popup=in_popup,
         carried=carried,
     )
     if ask_first:
@@ -327,7 +330,11 @@ def reload_first(route: Route, request: Request) -> Response | None:
         return _BUTTON_STYLE
     if route.endpoint != "callback" or request.is_prefetch_or_head or not request.lacks_strict_session:
         return None
-    return Response(status=200, page=ui.ReloadPage()) if request.may_lack_strict_cookies else None
+    return _reload(request) if request.may_lack_strict_cookies else None
+
+
+def _reload(request: Request) -> Response:
+    return Response(status=200, page=ui.ReloadPage(), keeps_opener=request.is_popup_callback)
 
 
 async def callback(feature: SignInFeature, request: Request) -> Response:
@@ -341,10 +348,10 @@ async def callback(feature: SignInFeature, request: Request) -> Response:
     by_bearer = is_marked(returned.state, kind, cookie, by_bearer=True)
     lacks_user = user_id is None and kind.needs_session(by_bearer)
     if request.may_lack_strict_cookies and (request.lacks_strict_session or lacks_user):
-        return Response(status=200, page=ui.ReloadPage())
+        return _reload(request)
     completed = await complete_sign_in(kind, returned, cookie, user_id)
     if completed is None:
-        return Response(status=202, page=ui.WaitPage(), retry_after=1)
+        return Response(status=202, page=ui.WaitPage(), retry_after=1, keeps_opener=request.is_popup_callback)
     if completed.response is None:
         return await kind.repeat(completed.record, completed.outcome, user_id)
     return completed.response
@@ -429,7 +436,7 @@ async def popup(feature: SignInFeature, request: Request) -> Response:
     message = {"source": "configure", "outcome": asked.get("configure", "done")}
     message |= {FINISH: asked[FINISH]} if FINISH in asked else {}
     page = ui.PopupPage(_opener(feature, request, asked.get("origin", "")), message, secrets.token_urlsafe(16))
-    return Response(status=200, page=page)
+    return Response(status=200, page=page, keeps_opener=True)
 
 
 POPUP = Route("popup", "/popup", ("GET",), popup)
