@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -126,9 +126,9 @@ def _recognize(settings: Settings, candidates: list[str]) -> Call[PhoneRecogniti
 
 def _trimmed(candidates: Iterable[str | None] | None) -> list[str]:
     """Each candidate once, without the space around it, as Configure's own client sends them."""
-    if candidates is None:
+    if candidates is None or candidates == "":
         return []
-    if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
+    if isinstance(candidates, str | bytes | Mapping) or not isinstance(candidates, Iterable):
         raise invalid("candidates must be a list of strings")
     listed: dict[str, None] = {}
     for candidate in candidates:

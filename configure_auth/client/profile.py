@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -187,12 +187,17 @@ def read_profile(
         ConfigureError: INVALID_INPUT for a section name that can't be one; later Configure's refusal
             (`insufficient_scope` in `backend_code` where the person didn't grant `profile.read`).
     """
-    if isinstance(sections, str) or not all(_SECTION.fullmatch(name) for name in sections or ()):
+    named = () if sections is None else sections
+    if isinstance(named, str | Mapping) or not isinstance(named, Iterable) or not all(map(_is_section, named)):
         raise invalid('sections must be a list of section names such as ["identity"]')
     query = f"?{form([('sections', ','.join(sections))])}" if sections else ""
     headers = subject.headers | (scope or RuntimeScope()).headers
     parse = partial(_profile, subject.token is not None)
     return api_call(settings, "GET", f"/v1/profile{query}", parse, "the profile read", headers=headers)
+
+
+def _is_section(name: object) -> bool:
+    return isinstance(name, str) and _SECTION.fullmatch(name) is not None
 
 
 def _profile(linked: bool, body: ResponseBody) -> ProfileResponse:

@@ -75,7 +75,7 @@ class SignInCalls(ApiCalls):
 
         Raises:
             ConfigureError: INVALID_INPUT for a value that can't be right, or two spellings that differ.
-            SettingsError: the agent is not set, or `sign_in_origin` isn't an https (or loopback) origin.
+            SettingsError: the agent is not set.
         """
         if given_text("publishable_key", publishable_key) and not is_publishable(publishable_key):
             raise invalid("publishable_key must be the key that begins with pk_; no other key may be in a URL")
@@ -86,7 +86,10 @@ class SignInCalls(ApiCalls):
         if given_text("theme", theme) is not None:
             require_theme(theme)
         origin = given_text("sign_in_origin", sign_in_origin)
-        origin = self._settings.sign_in_url if origin is None else require_origin("sign_in_origin", origin)
+        try:
+            origin = self._settings.sign_in_url if origin is None else require_origin("sign_in_origin", origin)
+        except SettingsError as error:
+            raise invalid(str(error)) from None
         parameters = {
             "pk": publishable_key,
             "return_to": return_to,

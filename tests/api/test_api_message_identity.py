@@ -167,9 +167,9 @@ class TestResolve:
         assert found.source == "external_id"
 
     @pytest.mark.parametrize("token", [None, ""])
-    @pytest.mark.parametrize("candidates", [None, [], [None], [None, "", " \ufeff"]])
+    @pytest.mark.parametrize("candidates", [None, "", [], [None], [None, "", " \ufeff"]])
     def test_with_neither_nothing_is_asked(
-        self, server: Server, ask: Ask, token: str | None, candidates: list[str | None] | None
+        self, server: Server, ask: Ask, token: str | None, candidates: str | list[str | None] | None
     ) -> None:
         found = ask(
             server.settings,

@@ -153,7 +153,9 @@ class TestRequests:
         "candidates",
         [
             [],
+            "",
             ["", " \t\ufeff"],
+            {PHONE: True},
             PHONE,
             PHONE.encode(),
             None,

@@ -312,8 +312,9 @@ class TestSignInUrl:
         ["javascript:alert(1)", "mailto:a@b", "http://a.example", "https://u@a.example", "https://a.example/x"],
     )
     def test_an_origin_that_no_one_should_be_sent_to_is_refused(self, origin: str) -> None:
-        with pytest.raises(SettingsError):
+        with pytest.raises(ConfigureError, match="sign_in_origin") as caught:
             SignInCalls(SETTINGS).sign_in_url(sign_in_origin=origin)
+        assert caught.value.code is ApiCode.INVALID_INPUT
 
     @pytest.mark.parametrize("url", ["myapp://back", "com.acme.app://back/x?y", "http://localhost:3000/cb"])
     def test_app_links_and_loopback_are_destinations(self, url: str) -> None:
@@ -334,6 +335,9 @@ class TestSignInUrl:
         lambda: SignInCalls(SETTINGS).remove_sign_in_return_to(" "),
         lambda: read_profile(SETTINGS, Subject(token="t"), sections="identity"),
         lambda: read_profile(SETTINGS, Subject(token="t"), sections=["a&b"]),
+        lambda: read_profile(SETTINGS, Subject(token="t"), sections=[7]),  # type: ignore[list-item]
+        lambda: read_profile(SETTINGS, Subject(token="t"), sections=7),  # type: ignore[arg-type]
+        lambda: read_profile(SETTINGS, Subject(token="t"), sections={"identity": True}),  # type: ignore[arg-type]
         lambda: add_redirect_uris(SETTINGS, "oc_1", "https://a.example"),
         lambda: add_redirect_uris(SETTINGS, "oc_1", []),
         lambda: add_redirect_uris(SETTINGS, "oc_1", ["https://a.example/cb", "/cb"]),

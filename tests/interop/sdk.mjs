@@ -7,10 +7,11 @@ import * as configure from "configure";
 const client = new configure.Configure();
 const profiles = new Map();
 
-function owner({ of, subject, options }) {
+function owner({ of, subject, options, fresh }) {
   if (of === "auth") return client.auth;
   if (of === "module") return configure;
   if (of === "provider") return configure.configureBetterAuthOAuthProvider(options);
+  if (fresh) return client.profile(subject);
   // One object for a subject, so that a commit goes with the reads before it.
   const key = JSON.stringify(subject);
   if (!profiles.has(key)) profiles.set(key, client.profile(subject));
@@ -23,8 +24,8 @@ async function answered(call) {
   try {
     return { value: (await owner(call)[call.verb](...call.given)) ?? null };
   } catch (error) {
-    if (!configure.isConfigureError(error)) throw error;
-    return { error: { ...error, message: error.message } };
+    // Another error than the SDK's own is told by its name.
+    return { error: { code: error.name, ...error, message: error.message } };
   } finally {
     clearTimeout(late);
   }

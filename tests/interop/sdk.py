@@ -25,6 +25,7 @@ class SdkError(Exception):
         self.code: str = fields["code"]
         self.status: int | None = fields.get("statusCode")
         self.suggested_action: str | None = fields.get("suggestedAction")
+        self.fields = fields
 
 
 class Sdk:
@@ -39,6 +40,10 @@ class Sdk:
     def profile(self, subject: Mapping[str, Any], verb: str, *given: object) -> Any:
         """A verb of `configure.profile(subject)`, whose object is the same for the same subject."""
         return self._call({"of": "profile", "subject": subject, "verb": verb, "given": given})
+
+    def fresh_profile(self, subject: Mapping[str, Any], verb: str, *given: object) -> Any:
+        """The same for an object of its own."""
+        return self._call({"of": "profile", "subject": subject, "fresh": True, "verb": verb, "given": given})
 
     def module(self, verb: str, *given: object) -> Any:
         """A function that the package exports."""

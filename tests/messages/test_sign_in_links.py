@@ -88,7 +88,7 @@ def test_links_awaited(configure_sandbox: Sandbox) -> None:
     assert created.startswith(configure_sandbox.sign_in_url)
 
 
-@pytest.mark.parametrize("candidates", [None, [], [None], ["", None, "  "]])
+@pytest.mark.parametrize("candidates", [None, "", [], [None], ["", None, "  "]])
 def test_blank_evidence_counts_as_not_given(agent: MessageAgent, configure_sandbox: Sandbox, candidates: Any) -> None:
     assert agent.message_identity("chat:ada", phone_candidates=candidates).source == "external_id"
     assert configure_sandbox.calls == []

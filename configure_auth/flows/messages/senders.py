@@ -93,7 +93,7 @@ async def message_identity(
     Raises:
         ConfigureError: Configure failed, and `raise_on_error` is set.
     """
-    if isinstance(phone_candidates, str):
+    if phone_candidates and isinstance(phone_candidates, str):
         raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
     evidence = messages.phones.read(phone_candidates or ())
     if evidence.unreadable:
