@@ -29,7 +29,7 @@ class Call(Effect[T_co]):
     `headers` and `content` contain keys and tokens and stay out of the repr.
 
     `parse` returns the value of a good body, or raises `ConfigureError`. `timeout` is in seconds, where it is shorter
-    than the client's.
+    than the client's. `beside`: how many more connections the calls right after it will need at once.
     """
 
     method: str
@@ -38,6 +38,7 @@ class Call(Effect[T_co]):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
+    beside: int = 0
 
     def bearing(self, token: Secret) -> Call[T_co]:
         """The same request with another bearer token."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
@@ -21,7 +18,6 @@ import anyio
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..events import CommitFailed, Event
 from ..runtime.drivers import arun, run
-from ..runtime.forks import reset_after_fork
 from ..runtime.tracing import span
 from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings
@@ -29,6 +25,7 @@ from ..values import MessageIdentity, Secret
 from .call import Call
 from .commits import CommitCalls, Unsettled, leave
 from .connect import ConnectCalls
+from .connections import Steps, drive
 from .memories import MemoryCalls
 from .message_identity import SenderCalls
 from .message_lines import MessageLineCalls
@@ -41,9 +38,6 @@ from .wire import invalid
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-# Of one sync client, for the second of two calls at once.
-_SECOND_CALLS = 32
 
 
 class Perform(Protocol):
@@ -255,13 +249,6 @@ class Configure(_Client):
     def _connect(self, timeout: float) -> None:
         self.auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
-        self._after_fork()
-        reset_after_fork(self)
-
-    def _after_fork(self) -> None:
-        # The threads of an executor don't exist in the child.
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
 
     def profile(
         self,
@@ -293,41 +280,26 @@ class Configure(_Client):
         Raises:
             ConfigureError: whatever went wrong.
         """
-        return self._send(call)
-
-    def _send(self, call: Call[T], deadline: float | None = None) -> T:
         with _observed(call):
-            return call.parse(self._transport.send(call, deadline=deadline))
+            return call.parse(self._transport.send(call))
 
     def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
-        """Send two calls at once, the second from a thread; both end by one deadline. A failure of either is raised."""
-        deadline = time.monotonic() + self._transport.timeout
+        """Send two calls at once; both end by one deadline. A failure of either is raised."""
 
-        def finish() -> U:
-            return self._send(second, deadline)
+        def steps(call: Call[Any]) -> Steps[Any]:
+            with _observed(call):
+                return call.parse((yield from self._transport.steps(call)))
 
-        future: Future[U] = self._threads().submit(copy_context().run, finish)
-        try:
-            value = self._send(first, deadline)
-        except BaseException:
-            future.cancel()
-            raise
-        # Where all threads are busy the second call hasn't begun; then it is made here.
-        return value, finish() if future.cancel() else future.result()
+        ends = time.monotonic() + self._transport.timeout
+        one, other = drive(ends, steps(first), steps(second))
+        return one, other
 
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(_SECOND_CALLS, thread_name_prefix="configure_auth")
-            return self._executor
+    def open_ahead(self, count: int) -> None:
+        """Open up to 4 connections to the API in the background, for calls in half a minute."""
+        self._transport.open_ahead(self.settings.base_url, count)
 
     def close(self) -> None:
-        """Close the connections, once the second calls of pairs have ended. A later call opens new ones."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            # A call that is still on its way would leave its connection behind in a pool that is gone.
-            executor.shutdown(wait=True)
+        """Close the connections. A later call opens new ones."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -390,6 +362,10 @@ class AsyncConfigure(_Client):
         if failures:
             raise failures[0]
         return values[0], values[1]
+
+    async def open_ahead(self, count: int) -> None:
+        """`Configure.open_ahead`; it doesn't wait for them."""
+        await self._transport.open_ahead(self.settings.base_url, count)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A later call opens new ones."""

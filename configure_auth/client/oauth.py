@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..settings import Settings
 from ..values import Secret
@@ -82,7 +82,8 @@ def exchange_authorization_code(
         code_verifier=plain(code_verifier),
         resource=resource,
     )
-    return _token_call(settings, body, "the token request", scopes)
+    # The introspection and the profile are asked for at the same time.
+    return replace(_token_call(settings, body, "the token request", scopes), beside=int("profile.read" in scopes))
 
 
 def refresh_tokens(

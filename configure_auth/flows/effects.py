@@ -27,6 +27,13 @@ class SendBoth(Effect[tuple[T, U]]):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAhead(Effect[None]):
+    """Open so many connections to Configure in the background, for a user who comes back in half a minute."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limited(Effect[T]):
     """A flow that calls Configure for a waiting user; raises `Busy` if too many do, or Configure doesn't respond."""
 

@@ -23,7 +23,7 @@ from ..runtime.drivers import arun, run, shielded
 from ..runtime.effects import Effect
 from ..runtime.loops import is_cancelled
 from ..stores import Stores
-from .effects import AskApp, Emit, Limited, Observe, Observed, Pause, SendBoth, Shielded, UseStore
+from .effects import AskApp, Emit, Limited, Observe, Observed, OpenAhead, Pause, SendBoth, Shielded, UseStore
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class Performer:
             case SendBoth(first, second):
                 with _called(self):
                     return self.client.send_both(first, second)
+            case OpenAhead(count):
+                return self.client.open_ahead(count)
             case Limited(flow):
                 with closing(flow), self.circuit.passage():
                     return run(flow, self)
@@ -92,6 +94,8 @@ class AsyncPerformer:
             case SendBoth(first, second):
                 with _called(self):
                     return await self.client.send_both(first, second)
+            case OpenAhead(count):
+                return await self.client.open_ahead(count)
             case Limited(flow):
                 with closing(flow), self.circuit.passage():
                     return await arun(flow, self)

@@ -118,6 +118,11 @@ class Request:
         return mode == "navigate" or (mode is None and not script)
 
     @property
+    def is_own_click(self) -> bool:
+        """Whether a person clicked on a page of this origin, as far as a browser says so: bots follow links by GET."""
+        return self.method == "POST" or self.headers.get("sec-fetch-site") == "same-origin"
+
+    @property
     def page_script(self) -> Literal["htmx", "inertia"] | None:
         """The library that made a click on a link into this fetch, if it can be told to navigate instead."""
         if self.headers.get("hx-request") == "true":

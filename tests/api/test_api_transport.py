@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from configure_auth.client.call import Call, Response
 from configure_auth.client.client import AsyncConfigure, Configure
+from configure_auth.client.connections import shared_ssl_context
 from configure_auth.client.sign_in import SignInCalls
-from configure_auth.client.transport import ANSWER_LIMIT, Transport
+from configure_auth.client.transport import ANSWER_LIMIT
 from configure_auth.errors import ApiCode, ConfigureError, SettingsError
 
 from .conftest import CLOSE, http
@@ -453,19 +454,7 @@ class TestTwoAtOnce:
         asyncio.run(main())
         trio.run(main)
 
-    def test_a_pair_waits_for_no_thread(self, server: Server) -> None:
-        server.answers(VALID)
-        call = SignInCalls(server.settings).validate_sign_in_token("token")
-        busy = threading.Event()
-        with Configure(server.settings) as configure:
-            for _ in range(100):
-                configure._threads().submit(busy.wait)
-            try:
-                assert configure.send_both(call, call)
-            finally:
-                busy.set()
-
-    def test_more_pairs_than_threads_all_come_through(self, server: Server) -> None:
+    def test_many_pairs_at_once_all_come_through(self, server: Server) -> None:
         server.answers(VALID)
         call = SignInCalls(server.settings).validate_sign_in_token("token")
         with Configure(server.settings) as configure, ThreadPoolExecutor(20) as threads:
@@ -554,10 +543,7 @@ def test_a_pair_of_calls_is_still_a_pair_after_a_fork(server: Server) -> None:
 
 
 def test_the_tls_context_is_made_once() -> None:
-    one, two = Transport(), Transport()
-    assert one._opened()._ssl_context is two._opened()._ssl_context
-    one.close()
-    two.close()
+    assert shared_ssl_context() is shared_ssl_context()
 
 
 def test_a_certificate_that_the_system_trusts_is_taken(

@@ -369,6 +369,9 @@ class _Client:
         self.world.log.append("both")
         return self.send(first), self.send(second)
 
+    def open_ahead(self, count: int) -> None:
+        assert count in (1, 2)
+
 
 @dataclass
 class _AwaitedClient:
@@ -384,6 +387,9 @@ class _AwaitedClient:
     async def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
         self.world.log.append("both")
         return await self.send(first), await self.send(second)
+
+    async def open_ahead(self, count: int) -> None:
+        assert count in (1, 2)
 
 
 @dataclass

@@ -240,7 +240,7 @@ def test_configure_out_of_reach_ends_in_two_sentences(
     done = boot(make(CONFIGURE_BASE_URL=f"http://127.0.0.1:{port}"))
 
     assert [one.end for one in done] == ["failed", "failed"]
-    assert all("Configure can't be reached (ConnectError); run this again" in (one.why or "") for one in done)
+    assert all("Configure can't be reached (ConnectionRefusedError); run this again" in (one.why or "") for one in done)
     assert_tells_nothing(configure_sandbox, caplog, done)
 
 

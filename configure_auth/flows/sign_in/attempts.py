@@ -120,6 +120,11 @@ class SignInKind(ABC):
     site: Site
     after: str = ""
 
+    @property
+    def connections(self) -> int:
+        """How many connections to Configure its callback uses at once."""
+        return 1
+
     @abstractmethod
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         """Return the URL at Configure that the user is redirected to."""

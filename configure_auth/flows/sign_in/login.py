@@ -60,6 +60,11 @@ class OAuthOptions:
         resource = settings.base_url if resource is None else require_absolute_uri("resource", resource)
         return cls(settings=settings, scopes=tuple(scopes), resource=resource)
 
+    @property
+    def connections(self) -> int:
+        """How many connections `fetch_identity` uses at once."""
+        return 2 if "profile.read" in self.scopes else 1
+
     def authorize(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         # Two hosts are known to serve authorize; the sign-in helper of Configure uses the accounts origin.
         return authorization_url(
@@ -178,6 +183,10 @@ class LoginKind(SignInKind):
     on_login: Hook
     client: OAuthOptions
     issue_token: Hook | None = None
+
+    @property
+    def connections(self) -> int:
+        return self.client.connections
 
     def hosted_url(self, *, redirect_uri: str, state: str, verifier: Secret) -> str:
         return self.client.authorize(redirect_uri=redirect_uri, state=state, verifier=verifier)

@@ -21,7 +21,7 @@ from ...errors import Code, SettingsError, SignInError
 from ...events import SignInStarted
 from ...settings import Settings, require_origin
 from ...values import STATE_LIFETIME, Identity, Intent, PendingSignIn, Secret, TokenGrant
-from ..effects import Emit, UseStore
+from ..effects import Emit, OpenAhead, UseStore
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
@@ -135,6 +135,8 @@ async def authorize_redirect(
     if (declined := decline_start(request)) is not None:
         return declined
     await save_authorization(provider, request, cookie, redirect_uri=redirect_uri, **made)
+    if request.is_own_click:
+        await OpenAhead(provider.client.connections)
     return Response.redirect(made["url"], cookie=cookie)
 
 

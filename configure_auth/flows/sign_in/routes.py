@@ -21,7 +21,7 @@ from ...errors import Code, LoginRefused, SettingsError, SignInError
 from ...events import LinkFailed
 from ..app import AppResponse, Hook
 from ..destination import with_query
-from ..effects import AskApp, Emit
+from ..effects import AskApp, Emit, OpenAhead
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
@@ -272,6 +272,8 @@ async def _begin(
     )
     if ask_first:
         return Response(status=200, page=ui.ConfirmPage(feature.sign_in.intent, url), cookie=cookie)
+    if request.is_own_click:
+        await OpenAhead(feature.sign_in.connections)
     if request.wants_json:
         return Response(status=200, json={"url": url}, cookie=cookie)
     return Response.redirect(url, cookie=cookie)
