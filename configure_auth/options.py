@@ -12,6 +12,7 @@ from typing import Any, Literal, Required, TypedDict, TypeVar
 
 from . import flows
 from .flows import AgentTable, Feature, Hook
+from .flows.app import require_hook
 
 F = TypeVar("F", bound=Feature)
 
@@ -161,20 +162,34 @@ class ProfileOptions(TypedDict, total=False):
     fields: Required[tuple[str, ...]]
 
 
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    "on_login": ("identity", "grant"),
+    "on_conflict": ("account", "owner_user_id"),
+    "can_disconnect": ("user_id",),
+    "require_fresh": (),
+    "issue_token": ("user_id",),
+    "on_error": ("error",),
+    "on_linked": ("sender", "account", "context"),
+    "resolve": ("user_id",),
+}
+"""What each hook is called with, after the request on Starlette."""
+
 _FIELDS = {"after_link": "after", "after_login": "after"}
 
 
 def feature_builder(
-    feature: Callable[..., F], method: str, allowed: Any, options: Mapping[str, Any]
+    feature: Callable[..., F], method: str, allowed: Any, options: Mapping[str, Any], *, with_request: bool = False
 ) -> Callable[..., F]:
     """Return a function that makes a feature with the options that an app gave.
 
     Args:
         method: the name of the method that the options were given to.
         allowed: the `TypedDict` of its options.
+        with_request: its hooks get the request first.
 
     Raises:
         TypeError: an option is unknown or missing.
+        SettingsError: a hook can't be called as it will be.
     """
     known = allowed.__required_keys__ | allowed.__optional_keys__
     for name in options:
@@ -182,6 +197,11 @@ def feature_builder(
             raise TypeError(f"{method}() got an unknown option {name!r}; its options: {', '.join(sorted(known))}")
     for name in sorted(allowed.__required_keys__ - options.keys()):
         raise TypeError(f"{method}() lacks the option {name!r}")
+    for name in HOOKS.keys() & options.keys():
+        hook, is_required = options[name], not hasattr(feature, name)
+        # What else `on_conflict` may be is checked by the link.
+        if callable(hook) or (name != "on_conflict" and (is_required or hook is not None)):
+            require_hook(name, hook, *HOOKS[name], with_request=with_request)
     return partial(feature, **{_FIELDS.get(name, name): value for name, value in options.items()})
 
 

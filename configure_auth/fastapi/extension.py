@@ -19,6 +19,7 @@ from .. import flows
 from ..client.client import AsyncProfile
 from ..errors import SettingsError
 from ..flows import Feature, Login, Messages, Route
+from ..options import HOOKS
 from ..settings import SettingsSource
 from ..starlette.extension import AsgiConfigureAuth
 from ..starlette.request import StarletteApp, respond_by_app
@@ -39,18 +40,6 @@ _USER = "configure_auth.user_id"
 
 _LATE = {("sign_in", "GET"), ("callback", "GET"), ("element", "GET"), ("popup", "GET"), ("button_style", "GET")}
 """Routes of which a signed-out user gets a page of ours, and no 401 of the app's."""
-
-_HOOKS = {
-    "on_login": ("identity", "grant"),
-    "on_conflict": ("account", "owner_user_id"),
-    "can_disconnect": ("user_id",),
-    "require_fresh": (),
-    "issue_token": ("user_id",),
-    "on_error": ("error",),
-    "on_linked": ("sender", "account", "context"),
-    "resolve": ("user_id",),
-}
-"""The arguments of each hook that come from us."""
 
 
 class _FastAPIApp(StarletteApp):
@@ -125,6 +114,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             login_url=login_url,
             max_calls=max_calls,
             clock=clock,
+            with_request=True,
         )
         super().__init__(settings, options, store, states)
 
@@ -197,9 +187,9 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
 
     def _add(self, method: str, options: Mapping[str, Any]) -> APIRouter:
         hooks = {
-            option: Injected(hook, _HOOKS[option], option)
+            option: Injected(hook, HOOKS[option], option)
             for option, hook in options.items()
-            if option in _HOOKS and callable(hook)
+            if option in HOOKS and callable(hook)
         }
         return super()._add(method, {**options, **hooks})
 
@@ -210,7 +200,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         # One of the routers does it for all.
         lifespan = None if self._routes else self.lifespan
         self._routes[name] = routes[0]
-        router = APIRouter(prefix=path, tags=["configure"], lifespan=lifespan)
+        router = _Router(prefix=path, tags=["configure"], lifespan=lifespan)
         asks_late = issubclass(kind, Login | Messages)
         for route in routes:
             for method in route.methods:
@@ -287,6 +277,10 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
                 )
         async with super().lifespan(app):
             yield
+
+
+class _Router(APIRouter, flows.OfOneFramework):
+    what = "a router of FastAPI, for app.include_router(); Starlette and Flask have a ConfigureAuth of their own"
 
 
 async def _not_found() -> None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from ..errors import SettingsError
-from ..starlette.request import is_async
+from ..flows.app import is_async
 
 HEADERS = "configure_auth.headers"
 """The key in a request's scope of the headers that hooks have set on the `Response` that they asked for."""

@@ -191,6 +191,8 @@ class ConfigureAuth(BlockingVerbs):
             SettingsError: something is malformed or contradictory, or the app has another `ConfigureAuth` of this
                 name; the message names it.
         """
+        if not isinstance(app, Flask):
+            raise _no_flask(app)
         known: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
         if known is not None and known.owner is not self:
             raise flows.name_taken(self._options.name)
@@ -513,12 +515,29 @@ class ConfigureAuth(BlockingVerbs):
             return site.open_stores(self._store, self._states, Path(app.instance_path), awaited=False)
 
 
-class _Blueprint(Blueprint):
+def _no_flask(app: object) -> SettingsError:
+    kind = type(app)
+    return SettingsError(
+        f"got a {kind.__module__}.{kind.__qualname__}; expected a Flask app (configure_auth.starlette and "
+        "configure_auth.fastapi are for others; Quart is not supported)"
+    )
+
+
+class _Blueprint(Blueprint, flows.OfOneFramework):
     """A blueprint that says how to give it another name, where the app has one of the same."""
 
+    what = "a blueprint of Flask, for app.register_blueprint(); FastAPI and Starlette have a ConfigureAuth of their own"
+
     def register(self, app: App, options: dict[str, Any]) -> None:
+        if not isinstance(app, Flask):
+            raise _no_flask(app)
         name = f"{options.get('name_prefix', '')}.{options.get('name', self.name)}".lstrip(".")
-        if app.blueprints.get(name, self) is not self:
+        if isinstance(app.blueprints.get(name), _Blueprint):
+            raise SettingsError(
+                f"this app has our blueprint {name!a} already; register it once, and give a second ConfigureAuth "
+                "another name: ConfigureAuth(name=...)"
+            )
+        if name in app.blueprints:
             raise SettingsError(
                 f"this app has a blueprint {name!a} already; give this one another name: ConfigureAuth(name=...)"
             )

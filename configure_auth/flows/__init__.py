@@ -3,7 +3,7 @@
 from ..runtime.drivers import arun, run
 from ..runtime.effects import Flow
 from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentClaims, AgentTable, UserProfiles
-from .app import App, AppResponse, Hook
+from .app import App, AppResponse, Hook, OfOneFramework
 from .destination import Destinations, require_path
 from .features import TWO_MESSAGE_AGENTS, Features
 from .messages.journeys import MESSAGE_ROUTES, Messages
@@ -47,6 +47,7 @@ __all__ = [
     "Login",
     "Messages",
     "OAuthOptions",
+    "OfOneFramework",
     "Performer",
     "Registration",
     "Request",

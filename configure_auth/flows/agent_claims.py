@@ -214,8 +214,6 @@ class UserProfiles(_JsonFeature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.resolve):
-            raise SettingsError("resolve must be a function (user_id) that returns a user's profile, or None")
         if isinstance(self.fields, str) or not self.fields:
             raise SettingsError('fields is a tuple of what may be seen of a user, such as ("display_name",)')
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from ..errors import ConfigureAuthError, SettingsError
 from ..values import Secret
@@ -14,6 +17,46 @@ log: logging.Logger = logging.getLogger(__name__)
 
 Hook = Callable[..., Any]
 """A function of the app. Starlette's take the request first and may be coroutines."""
+
+
+def is_async(hook: Hook) -> bool:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
+
+
+def require_hook(option: str, hook: object, *arguments: str, with_request: bool) -> None:
+    """Check an option that is a function of the app. What can't be known of it, as of a proxy, is not refused.
+
+    Args:
+        arguments: what it is called with; "context" may be left out.
+        with_request: it gets the request first, and may be async, as on Starlette.
+
+    Raises:
+        SettingsError: it is no function, or can't be called so.
+    """
+    given = ("request", *arguments) if with_request else arguments
+    called = f"({', '.join(given)})"
+    if not callable(hook):
+        raise SettingsError(f"{option} must be a function {called}; got a {type(hook).__name__}")
+    if not with_request and is_async(hook) and find_spec("asgiref") is None:
+        raise SettingsError(f"{option} is async: write a plain function, or install 'flask[async]'")
+    try:
+        signature = inspect.signature(hook)
+    except (TypeError, ValueError, RuntimeError):
+        return
+    fewer = tuple(name for name in given if name != "context")
+    if not any(_takes(signature, names) for names in (given, fewer)):
+        name = getattr(hook, "__qualname__", type(hook).__qualname__)
+        raise SettingsError(f"{option} is called with {called}, but {name} takes {signature}")
+
+
+def _takes(signature: inspect.Signature, names: Sequence[str]) -> bool:
+    try:
+        signature.bind(*names)
+    except TypeError:
+        return False
+    return True
 
 
 class App(Protocol):
@@ -72,6 +115,15 @@ def warn_of_fixation(session: type) -> None:
         session.__module__,
         session.__qualname__,
     )
+
+
+class OfOneFramework:
+    """Routes that an app of another framework refuses with a message that says so."""
+
+    what: ClassVar[str]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name}: this is {self.what}")
 
 
 class AppResponse(Exception):

@@ -20,7 +20,7 @@ from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..stores.sealing import Sealer
 from ..values import STATE_LIFETIME, Secret
-from .app import Hook
+from .app import Hook, require_hook
 from .destination import Destinations, read_origins
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
@@ -66,14 +66,15 @@ class AppOptions:
     login_url: str | None = None
     max_calls: int = 4
     clock: Clock | None = None
+    with_request: bool = False
+    """Whether `user_id` and `renew_session` get the request, as on Starlette."""
 
     def __post_init__(self) -> None:
-        if not callable(self.user_id):
-            raise SettingsError("user_id must be a function that gives the signed-in user's id, or None")
+        require_hook("user_id", self.user_id, with_request=self.with_request)
         if isinstance(self.keep_session, str):
             raise SettingsError('keep_session is a tuple of session keys, such as ("cart",)')
-        if self.renew_session is not None and not callable(self.renew_session):
-            raise SettingsError("renew_session must be a function that gives the session a new id")
+        if self.renew_session is not None:
+            require_hook("renew_session", self.renew_session, with_request=self.with_request)
         if (self.keep_session or self.renew_session) and self.session is False:
             raise SettingsError("keep_session and renew_session have no meaning with session=False")
         if not self.name.isidentifier():

@@ -24,13 +24,13 @@ from starlette.responses import Response
 from starlette.routing import Host, Match, Mount, Router
 from starlette.routing import Route as StarletteRoute
 from starlette.templating import Jinja2Templates
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from .. import flows
 from ..client.client import AsyncConfigure, AsyncProfile
 from ..errors import SettingsError
 from ..events import EVENTS, Event
-from ..flows.app import require_id
+from ..flows.app import is_async, require_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import AwaitedVerbs
 from ..options import (
@@ -49,7 +49,7 @@ from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
 from ..ui import DISCONNECT
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
-from .request import StarletteApp, check_sessions, is_async, read_request, respond_by_app, warn_of_large_session
+from .request import StarletteApp, check_sessions, read_request, respond_by_app, warn_of_large_session
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -75,13 +75,21 @@ def _dependency(method: Method) -> Method:
     return cast(Method, verb)
 
 
-class _Mount(Mount):
+class _Mount(Mount, flows.OfOneFramework):
     """Matches requests to its own routes only, and leaves others below its path to the app's other routes.
 
     A slash too many leads nowhere here: the app's router would redirect, and carry a code along.
     """
 
+    what = "a route of Starlette, for app.router.routes.append(); FastAPI and Flask have a ConfigureAuth of their own"
     configure_auth: ConfigureAuth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Raises:
+            SettingsError: always, because this is called by what took it for an app, such as `app.mount()`.
+        """
+        raise SettingsError(f"{self.path} is {self.what}, not to app.mount()")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         root, path = scope.get("app_root_path", scope.get("root_path", "")), scope.get("path", "")
@@ -364,6 +372,12 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
             return
         if any(one is not self and one._options.name == self._options.name for one in installations(app)):
             raise flows.name_taken(self._options.name)
+        names = [name for owner, _around, name in owners_in(app) if owner is self]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise SettingsError(
+                f"this app has our routes {twice!a} twice: call account_link(), login() and the like once each, and "
+                "keep what they return"
+            )
         self._apps.add(app)
 
     @property
@@ -424,7 +438,7 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         flows.require_path(path)
         if method == "messages" and name in self._builders:
             raise SettingsError(flows.TWO_MESSAGE_AGENTS)
-        self._builders[name] = feature_builder(made.feature, method, made.options, options)
+        self._builders[name] = feature_builder(made.feature, method, made.options, options, with_request=True)
         if self._opened is not None:
             self._opened.features[name] = self._build(name, self._opened.site)
         return self._make_routes(name, path, made.feature, made.routes)
@@ -515,6 +529,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             login_url=login_url,
             max_calls=max_calls,
             clock=clock,
+            with_request=True,
         )
         super().__init__(settings, options, store, states)
 
@@ -586,11 +601,11 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
 
 def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:
     """Every `ConfigureAuth` with routes in an app: below its mounts and middleware, or in the routers it includes."""
-    return tuple({id(owner): owner for owner, _around in owners_in(of)}.values())
+    return tuple({id(owner): owner for owner, _around, _name in owners_in(of)}.values())
 
 
-def owners_in(of: object) -> Iterator[tuple[AsgiConfigureAuth[Any], tuple[object, ...]]]:
-    """The `ConfigureAuth` of each route of ours in an app, with what is around it, from the outside in."""
+def owners_in(of: object) -> Iterator[tuple[AsgiConfigureAuth[Any], tuple[object, ...], str]]:
+    """The `ConfigureAuth` of each route of ours in an app, what is around it, from the outside in, and its name."""
     seen: set[int] = set()
     waiting: list[tuple[Any, tuple[object, ...]]] = [(of, ())]
     while waiting:
@@ -601,7 +616,7 @@ def owners_in(of: object) -> Iterator[tuple[AsgiConfigureAuth[Any], tuple[object
         # A mount of ours has one, and on FastAPI, which copies routes, the endpoint.
         owner = getattr(getattr(part, "endpoint", part), "configure_auth", None)
         if isinstance(owner, AsgiConfigureAuth):
-            yield owner, around
+            yield owner, around, part.name
             continue
         # A mount's routes are those of its app, behind the middleware that only its app has.
         routes = None if isinstance(part, Mount | Host) else getattr(part, "routes", None)

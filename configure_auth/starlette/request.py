@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,7 @@ from starlette.routing import NoMatchFound
 from .. import flows
 from ..errors import SettingsError
 from ..flows import AppResponse, Hook
-from ..flows.app import id_renewal, note_hook, reaches_app, warn_of_fixation
+from ..flows.app import id_renewal, is_async, note_hook, reaches_app, warn_of_fixation
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -196,12 +195,6 @@ def _is_in_cookie(request: Request) -> bool:
     middleware = getattr(request.scope.get("app"), "user_middleware", ())
     is_starlettes = type(request.session).__module__ == SessionMiddleware.__module__
     return is_starlettes or any(is_cookie_session(one.cls) for one in middleware)
-
-
-def is_async(hook: Hook) -> bool:
-    while isinstance(hook, partial):
-        hook = hook.func
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
 
 
 def _cookie_session(request: Request) -> Mapping[str, Any] | None:

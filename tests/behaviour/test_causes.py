@@ -123,3 +123,19 @@ def flask_app(config: dict[str, Any], sandbox: Sandbox, folder: Path, on_login: 
     configure_auth.init_app(app)
     app.register_blueprint(configure_auth.login(on_login=on_login))
     return app
+
+
+def test_a_forgotten_commit_is_named(make_web: MakeWeb, caplog: pytest.LogCaptureFixture) -> None:
+    """The database gives the id of the first person, whom nobody committed, to the second one too."""
+    web = make_web(on_login=lambda identity, grant: identity.local_user_id or "1")
+    with web.browser() as ada, web.browser() as bob:
+        assert ada.login("+15550100001").status_code == 303
+        page = bob.login("+15550100002")
+        assert bob.who() is None
+
+    assert ending(page) == (409, "already_connected")
+    assert "it did not commit before" in page.text
+    assert any(
+        "on_login returned the user &#39;1&#39;" in text or "on_login returned the user '1'" in text
+        for text in caplog.messages
+    )

@@ -159,7 +159,7 @@ def _on_starlette(app: object) -> Iterator[Target]:
     found: dict[int, tuple[AsgiConfigureAuth[Any], object]] = {}
     if isinstance(app, AsgiConfigureAuth):
         found[id(app)] = app, app
-    for owner, around in owners_in(app):
+    for owner, around, _name in owners_in(app):
         inner = next((part for part in reversed(around) if isinstance(part, Starlette)), app)
         found.setdefault(id(owner), (owner, inner))
     for one, inner in found.values():

@@ -48,7 +48,7 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
         site: of the `ConfigureAuth` that is checked.
         users: the mapped class or table of the app's users; they aren't searched here.
     """
-    around = next((around for owner, around in owners_in(app) if owner._site is site), None)
+    around = next((around for owner, around, _name in owners_in(app) if owner._site is site), None)
     if around is None:
         return None
     inner = "".join(one.path for one in around if isinstance(one, Mount))
@@ -75,7 +75,7 @@ def _taken_by(around: Iterable[object], scope: Scope, site: Site) -> str | None:
     """Name the route that takes a request before ours does, such as `StaticFiles` at "/" or a `/{path:path}`."""
     outermost = next((one for one in around if isinstance(one, Starlette)), None)
     for route in () if outermost is None else outermost.routes:
-        if any(owner._site is site for owner, _around in owners_in(route)):
+        if any(owner._site is site for owner, _around, _name in owners_in(route)):
             return None
         if route.matches({**scope})[0] is Match.FULL:
             inside = f" ({type(route.app).__name__})" if isinstance(route, Mount) else ""

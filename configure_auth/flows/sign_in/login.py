@@ -270,6 +270,14 @@ class LoginKind(SignInKind):
             if found is not None:
                 owner, version = found
                 return await self._enter(record, replace(identity, local_user_id=owner), grant, version)
+        if saved.end == "connected" and identity.local_user_id is None:
+            sentence = (
+                f"on_login returned the user {user_id[:100]!a} for a new Configure user, but that user is connected "
+                "with another one; if on_login has just made the user, it did not commit before, and the id was given "
+                "out twice"
+            )
+            log.warning("%s", sentence)
+            raise SignInError(Code.ALREADY_CONNECTED, sentence)
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
@@ -394,12 +402,8 @@ class Login(SignInFeature):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.on_login):
-            raise SettingsError("on_login must be a function (identity, grant) that returns the local user's id")
         settings = self.site.settings
         client = OAuthOptions.of(settings, self.scopes, self.resource)
-        if self.issue_token is not None and not callable(self.issue_token):
-            raise SettingsError("issue_token must be a function (user_id) that returns the app's token")
         kind = LoginKind(
             site=self.site, after=self.home, on_login=self.on_login, client=client, issue_token=self.issue_token
         )

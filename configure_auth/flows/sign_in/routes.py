@@ -46,7 +46,7 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
-_CAUSES = frozenset({Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED})
+_CAUSES = frozenset({Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED, Code.ALREADY_CONNECTED})
 """Codes whose page shows the cause in development."""
 
 _OURS = frozenset({"next", "replace", "confirm", "moved"})
