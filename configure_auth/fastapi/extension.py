@@ -24,6 +24,7 @@ from ..settings import SettingsSource
 from ..starlette.extension import AsgiConfigureAuth
 from ..starlette.request import StarletteApp, respond_by_app
 from ..stores.opening import StateSource, StoreSource
+from ..ui import Texts
 from ..values import LinkedAccount, Secret
 from .injection import HEADERS, KEYWORD, Injected, annotation_of, with_parameters
 from .schema import describe
@@ -65,8 +66,8 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             `app.dependency_overrides` hold.
         user_id: `(user) -> str | int | UUID`: the user's id, by default `user.id`.
         store: as on Starlette, like `states`, `allowed_next`, `trusted_origins`, `keep_session`,
-            `renew_session`, `allow_guessable_external_id`, `login_url`, `max_calls` and
-            `clock`.
+            `renew_session`, `allow_guessable_external_id`, `login_url`, `texts`, `locale`, `base_template`,
+            `max_calls` and `clock`.
         name: begins the names of the routes, such as "configure_sign_in".
         session: True or False as on Starlette. By default a session is renewed at a sign-in where the request has one,
             and a link is finished by the page's bearer token where its start carried one.
@@ -91,6 +92,9 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        texts: Texts | None = None,
+        locale: flows.Hook | None = None,
+        base_template: str | None = None,
         max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -112,6 +116,9 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             renew_session=renew_session and Injected(renew_session, (), "renew_session"),
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            texts=texts,
+            locale=locale and Injected(locale, (), "locale"),
+            base_template=base_template,
             max_calls=max_calls,
             clock=clock,
             with_request=True,
@@ -183,7 +190,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             raise
 
     def _app(self, request: Request) -> StarletteApp:
-        return _FastAPIApp(request, self._has_session(request))
+        return _FastAPIApp(request, self._has_session(request), self._templates)
 
     def _add(self, method: str, options: Mapping[str, Any]) -> APIRouter:
         hooks = {

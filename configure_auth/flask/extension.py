@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, Response, current_app, has_app_context, request
+from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
@@ -35,7 +35,7 @@ from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
-from ..ui import DISCONNECT
+from ..ui import Texts
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import (
     FlaskApp,
@@ -142,6 +142,13 @@ class ConfigureAuth(BlockingVerbs):
         allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
+        texts: words for pages and buttons: a mapping of texts by their keys, or of such mappings by language, or a
+            function `(language)` that returns such a mapping or None. The documentation lists the keys; what is left
+            out is English.
+        locale: `()` that returns the language of a request, such as Flask-Babel's `get_locale`; by default the
+            browser's languages count.
+        base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
+            shown.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
             page that reloads itself, with its state and code untouched. It should leave most of the worker's threads to
             the app's other routes.
@@ -163,6 +170,9 @@ class ConfigureAuth(BlockingVerbs):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        texts: Texts | None = None,
+        locale: flows.Hook | None = None,
+        base_template: str | None = None,
         max_calls: int = 4,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -180,6 +190,9 @@ class ConfigureAuth(BlockingVerbs):
             renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            texts=texts,
+            locale=locale,
+            base_template=base_template,
             max_calls=max_calls,
             clock=clock,
         )
@@ -342,7 +355,7 @@ class ConfigureAuth(BlockingVerbs):
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
         installed = self._installed()
-        return installed.run(installed.all_features.button(flow, next, look))
+        return installed.run(installed.all_features.button(_request_or_none(), flow, next, look))
 
     def start(
         self,
@@ -383,14 +396,16 @@ class ConfigureAuth(BlockingVerbs):
         kind = installed.all_features.login.sign_in
         return installed.run(kind.complete(read_request(has_session=False), require_id(user_id)))
 
-    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str = DISCONNECT) -> Markup:
+    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str | None = None) -> Markup:
         """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
 
         Args:
             fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
-            label: the text of its button.
+            label: the text of its button; by default "Disconnect Configure", or the text in `texts`.
         """
-        return self._installed().all_features.disconnect_form(fields or {}, label)
+        installed = self._installed()
+        words = installed.run(flows.words_for(installed.site, _request_or_none()))
+        return installed.all_features.disconnect_form(fields or {}, label, words)
 
     def element(self, next: str | None = None) -> Markup:
         """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
@@ -401,7 +416,7 @@ class ConfigureAuth(BlockingVerbs):
             next: the page to go on to; the link's `after_link` by default.
         """
         installed = self._installed()
-        return installed.run(installed.all_features.element(next))
+        return installed.run(installed.all_features.element(_request_or_none(), next))
 
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones.
@@ -478,7 +493,8 @@ class ConfigureAuth(BlockingVerbs):
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None
-                response = flows.reload_first(route, read_request(bool(self._options.session)))
+                site = None if installed is None else installed.site
+                response = flows.reload_first(route, read_request(bool(self._options.session)), site)
                 return None if response is None else write_response(response)
 
             # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
@@ -542,6 +558,11 @@ class _Blueprint(Blueprint, flows.OfOneFramework):
                 f"this app has a blueprint {name!a} already; give this one another name: ConfigureAuth(name=...)"
             )
         super().register(app, options)
+
+
+def _request_or_none() -> flows.Request | None:
+    """The request that a button or form is for; None outside of one."""
+    return read_request(has_session=False) if has_request_context() else None
 
 
 def _configuration(app: Flask) -> dict[str, Any]:

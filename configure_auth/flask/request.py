@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, has_request_context, make_response, request, session, url_for
+from flask import (
+    Response,
+    current_app,
+    has_request_context,
+    make_response,
+    render_template_string,
+    request,
+    session,
+    url_for,
+)
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
-from .. import flows
+from .. import flows, ui
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app
 from ..flows.response import RenderedResponse
@@ -131,6 +140,9 @@ class FlaskApp:
 
     def path_of(self, endpoint: str) -> str:
         return urlsplit(url_for(endpoint)).path
+
+    def fill_layout(self, base_template: str, values: Mapping[str, object]) -> str:
+        return render_template_string(ui.LAYOUT, configure_base=base_template, **values)
 
     def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:
         if not self.has_session:

@@ -6,6 +6,7 @@ from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentClaims, AgentTable,
 from .app import App, AppResponse, Hook, OfOneFramework
 from .destination import Destinations, require_path
 from .features import TWO_MESSAGE_AGENTS, Features
+from .localization import words_for
 from .messages.journeys import MESSAGE_ROUTES, Messages
 from .performers import AsyncPerformer, Performer
 from .registration import LINK_PATH, LOGIN_PATH, Registration, register_callbacks, register_paths
@@ -70,4 +71,5 @@ __all__ = [
     "reseal",
     "run",
     "serve",
+    "words_for",
 ]

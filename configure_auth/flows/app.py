@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -88,6 +88,9 @@ class App(Protocol):
         Raises:
             LookupError: the app has no such endpoint.
         """
+
+    def fill_layout(self, base_template: str, values: Mapping[str, object]) -> Any:
+        """Return `ui.LAYOUT` filled in by the app's own templates."""
 
     def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> Any:
         """Clear the session except these keys, and change its id: by `id_renewal`, then by the app's hook.

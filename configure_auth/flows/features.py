@@ -16,6 +16,7 @@ from .agent_claims import AgentClaims
 from .destination import with_query
 from .effects import UseStore
 from .keyed_ids import external_id
+from .localization import words_for
 from .messages.journeys import Messages
 from .request import Request
 from .response import Response
@@ -61,12 +62,14 @@ class Features:
             self.site.require(dict.fromkeys((*needed, *others)))
             raise
 
-    async def button(self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]) -> Markup:
+    async def button(
+        self, request: Request | None, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any]
+    ) -> Markup:
         """Return the button: by default the link for a signed-in user, the login otherwise."""
         if not self.site.settings.has_credentials:
             return Markup()
         user_id = await current_user(self.site)
-        look = dict(look)
+        words, key = await words_for(self.site, request), "continue"
         if "label" not in look and user_id is not None:
             kinds = {"agent": self._first(AccountLink), "oauth": self._first(Login)}
             try:
@@ -78,13 +81,13 @@ class Features:
             if flow is None and dead:
                 flow = "link" if "agent" in dead else "login"
             if {"link": "agent", "login": "oauth"}.get(flow or "") in dead:
-                look["label"] = ui.RECONNECT
-        return self.plain_button(flow, next, look, signed_in=user_id is not None)
+                key = "reconnect"
+        return self.plain_button(flow, next, {"label": words[key], **look}, signed_in=user_id is not None)
 
     def plain_button(
         self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any], *, signed_in: bool
     ) -> Markup:
-        """`button` without a look at the connection, if it is known whether a user is signed in."""
+        """`button` without a look at the connection and the language, if it is known whether a user is signed in."""
         if not self.site.settings.has_credentials:
             return Markup()
         chosen = self.sign_in(flow, "configure_button", signed_in=signed_in)
@@ -132,16 +135,18 @@ class Features:
         self.require(found.needs)
         return found
 
-    def disconnect_form(self, fields: Mapping[str, object], label: str) -> Markup:
+    def disconnect_form(
+        self, fields: Mapping[str, object], label: str | None, words: ui.Words = ui.ENGLISH_WORDS
+    ) -> Markup:
         """Return a form that disconnects Configure, with hidden fields of the app's own."""
         if not self.site.settings.has_credentials:
             return Markup()
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_disconnect_form: register configure_auth.account_link(...) first")
-        return ui.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label)
+        return ui.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label or words["disconnect"])
 
-    async def element(self, next: str | None) -> Markup:
+    async def element(self, request: Request | None, next: str | None) -> Markup:
         """Return the hosted element for the signed-in user, or nothing if no user is signed in."""
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
@@ -155,7 +160,7 @@ class Features:
         user_id = await current_user(self.site)
         if user_id is None:
             return Markup()
-        settings = self.site.settings
+        settings, words = self.site.settings, await words_for(self.site, request)
         home = f"{self.site.mount}{link.path}"
         return ui.element(
             publishable_key=settings.required_publishable_key,
@@ -164,7 +169,10 @@ class Features:
             hosted_script=f"{settings.script_url}/js/configure.js",
             script=f"{home}/element.js",
             session=f"{home}/session",
-            button=ui.button(link.start_href(next), theme="auto", stylesheet=link.button_style),
+            button=ui.button(
+                link.start_href(next), label=words["continue"], theme="auto", stylesheet=link.button_style
+            ),
+            words=words,
             next=self.site.destinations.accepted_or_none(next),
             connectors=link.connectors,
         )

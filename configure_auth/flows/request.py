@@ -74,6 +74,17 @@ class Request:
         except ValueError:
             return None
 
+    @property
+    def languages(self) -> list[str]:
+        """The user's languages, the preferred one first (RFC 9110, section 12.5.4)."""
+        found = []
+        for part in self.headers.get("accept-language", "").split(",")[:20]:
+            name, _, weight = part.replace(" ", "").partition(";q=")
+            well_formed = re.fullmatch(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4};([01](\.\d{0,3})?)?", f"{name};{weight}")
+            if well_formed:
+                found.append((float(weight or 1), name))
+        return [name for weight, name in sorted(found, key=lambda one: -one[0]) if weight]
+
     def browser(self, cookie_name: str) -> str | None:
         """Return the value of our binding cookie; None if it is missing, malformed or sent twice."""
         values = [

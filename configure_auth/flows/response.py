@@ -56,6 +56,10 @@ class Response:
     status: int = 204
     location: str | None = field(default=None, repr=False)
     page: ui.Page | None = field(default=None, repr=False)
+    words: ui.Words = field(default=ui.ENGLISH_WORDS, repr=False)
+    """The texts of the page."""
+    html: str | None = field(default=None, repr=False)
+    """The page in the app's own layout, if it has one."""
     script: str | None = field(default=None, repr=False)
     stylesheet: str | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -104,7 +108,7 @@ class Response:
         headers = [
             *self.headers.items(),
             ("X-Content-Type-Options", "nosniff"),
-            ("Content-Security-Policy", ui.content_security_policy(self.page)),
+            ("Content-Security-Policy", ui.content_security_policy(self.page, in_layout=self.html is not None)),
             *self.navigation,
         ]
         if not isinstance(self.page, ui.FramePage):
@@ -126,7 +130,7 @@ class Response:
             # A page of another site that opened ours in a window can't reach into it.
             opener = "unsafe-none" if self.keeps_opener else "same-origin"
             headers.append(("Cross-Origin-Opener-Policy", opener))
-            body = ui.render(self.page)
+            body = ui.render(self.page, self.words) if self.html is None else self.html
         elif self.script is not None:
             headers.append(("Content-Type", "text/javascript; charset=utf-8"))
             body = self.script

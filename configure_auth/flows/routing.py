@@ -14,6 +14,7 @@ from .app import AppResponse, Hook, normalize_id
 from .destination import require_path
 from .effects import AskApp, Flow
 from .failures import as_sign_in_error
+from .localization import localized
 from .request import Request
 from .response import Response
 from .site import Site
@@ -82,6 +83,17 @@ async def serve(
     Raises:
         Exception: what is `misconfigured`, where the app's tests see exceptions.
     """
+    return await localized(feature.site, request, await _respond(feature, route, request, require, in_view=in_view))
+
+
+async def _respond(
+    feature: Feature,
+    route: Route,
+    request: Request,
+    require: Callable[[Iterable[str]], None] | None,
+    *,
+    in_view: bool,
+) -> Response:
     try:
         (require or feature.site.require)(feature.needs)
         if in_view:

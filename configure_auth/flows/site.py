@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from .. import ui
 from ..errors import SettingsError
 from ..runtime.circuit import Circuit
 from ..settings import Settings, is_loopback
@@ -64,6 +65,9 @@ class AppOptions:
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
+    texts: ui.Texts | None = None
+    locale: Hook | None = None
+    base_template: str | None = None
     max_calls: int = 4
     clock: Clock | None = None
     with_request: bool = False
@@ -77,6 +81,9 @@ class AppOptions:
             require_hook("renew_session", self.renew_session, with_request=self.with_request)
         if (self.keep_session or self.renew_session) and self.session is False:
             raise SettingsError("keep_session and renew_session have no meaning with session=False")
+        if self.locale is not None and (self.texts is None or not callable(self.locale)):
+            raise SettingsError("locale must be a function that gives a request's language, and needs texts=")
+        ui.read_texts(self.texts)
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
         if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int) or self.max_calls < 1:
@@ -122,6 +129,9 @@ class AppOptions:
             renew_session=self.renew_session,
             allow_guessable_external_id=self.allow_guessable_external_id,
             login_url=self.login_url,
+            texts=ui.read_texts(self.texts),
+            locale=self.locale,
+            base_template=self.base_template,
             clock=self.clock or time.time,
         )
 
@@ -146,6 +156,9 @@ class Site:
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
+    texts: Callable[[Iterable[str]], ui.Words] = field(default_factory=lambda: ui.read_texts(None))
+    locale: Hook | None = None
+    base_template: str | None = None
     read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -186,6 +199,18 @@ class Site:
             NotConfigured: some of the settings are not set.
         """
         self.settings.require(name for name in names if name != "token_keys" or not self.keys)
+
+    def words(self, languages: Iterable[str], chosen: object = None) -> ui.Words:
+        """Return the texts in the first of these languages that the app has; in English if `texts=` fails.
+
+        Args:
+            chosen: the language that `locale=` gave, instead of all others.
+        """
+        try:
+            return self.texts(languages if chosen is None else (str(chosen),))
+        except Exception:  # a page in English is better than none
+            log.exception("texts= failed, and the texts are English")
+            return ui.ENGLISH_WORDS
 
     def shows_causes(self, request: Request) -> bool:
         """Whether pages say what the developer has to change: in debug mode, or if CONFIGURE_APP_URL is on loopback."""

@@ -47,9 +47,9 @@ from ..runtime.loops import is_cancelled
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
-from ..ui import DISCONNECT
+from ..ui import Texts, Words
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
-from .request import StarletteApp, check_sessions, read_request, respond_by_app, warn_of_large_session
+from .request import StarletteApp, check_sessions, no_templates, read_request, respond_by_app, warn_of_large_session
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -133,6 +133,7 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
         self._apps: WeakSet[Starlette] = WeakSet()
         self._opened: _Opened | None = None
+        self._templates: Jinja2Templates | None = None
         self._opening = Lock()
         if not callable(settings):
             self._open()
@@ -240,7 +241,7 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
             next: the page to come back to.
             look: `theme="light" | "dark" | "auto"`, and `label=`.
         """
-        return await self._run(self._features.button(flow, next, look), request)
+        return await self._run(self._features.button(read_request(request, False), flow, next, look), request)
 
     async def start(
         self,
@@ -289,16 +290,16 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         Args:
             next: the page to go on to; the link's `after_link` by default.
         """
-        return await self._run(self._features.element(next), request)
+        return await self._run(self._features.element(read_request(request, False), next), request)
 
-    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str = DISCONNECT) -> Markup:
+    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str | None = None) -> Markup:
         """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
 
         Args:
             fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
-            label: the text of its button.
+            label: the text of its button; by default "Disconnect Configure", or the text in `texts`.
         """
-        return self._features.disconnect_form(fields or {}, label)
+        return self._features.disconnect_form(fields or {}, label, self._site.words(()))
 
     def install(self, templates: Jinja2Templates) -> None:
         """Put `configure_button(flow=None, next=None)` and `configure_disconnect_form()` into an app's templates.
@@ -313,11 +314,19 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
             next: str | None = None,
             **look: Any,
         ) -> Markup:
-            signed_in = flow != "login" and (flow == "link" or self._at_once(context["request"]) is not None)
+            signed_in = flow != "login" and (flow == "link" or self._user_at_once(context["request"]) is not None)
+            look = {"label": self._words_at_once(context["request"])["continue"], **look}
             return self._features.plain_button(flow, next, look, signed_in=signed_in)
 
+        @jinja2.pass_context
+        def configure_disconnect_form(
+            context: jinja2.runtime.Context, fields: Mapping[str, object] | None = None, *, label: str | None = None
+        ) -> Markup:
+            return self._features.disconnect_form(fields or {}, label, self._words_at_once(context.get("request")))
+
+        self._templates = templates
         templates.env.globals["configure_button"] = configure_button
-        templates.env.globals["configure_disconnect_form"] = self.disconnect_form
+        templates.env.globals["configure_disconnect_form"] = configure_disconnect_form
 
     def on(self, event: type[E]) -> Callable[[Handler[E]], Handler[E]]:
         """Call a function, plain or async, with every event of a type: `@configure_auth.on(AccountLinked)`."""
@@ -337,10 +346,13 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
         Everything works without it too.
 
         Raises:
-            SettingsError: another `ConfigureAuth` of this name has routes in the app, or a setting is malformed.
+            SettingsError: another `ConfigureAuth` of this name has routes in the app, a setting is malformed, or
+                `base_template` was given and no templates were installed.
         """
         self._open()
         self._require_own_name(app)
+        if self._options.base_template is not None and self._templates is None:
+            raise no_templates()
         if self._options.session:
             check_sessions(app.user_middleware, self._options.renew_session)
         try:
@@ -388,24 +400,21 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
     async def _current_user(self, request: Request) -> str | None:
         return await self._run(flows.current_user(self._site), request)
 
-    def _at_once(self, request: Request) -> object:
-        value = self._options.user_id(request)
-        if not isinstance(value, Coroutine):
-            return value
-        try:
-            value.send(None)
-        except StopIteration as finished:
-            return cast(object, finished.value)
-        finally:
-            value.close()
-        raise SettingsError("user_id waits for something, which a template can't: say configure_button(flow=...) there")
+    def _user_at_once(self, request: Request) -> object:
+        return _at_once(self._options.user_id(request), "user_id", "say configure_button(flow=...) there")
+
+    def _words_at_once(self, request: Request | None) -> Words:
+        if request is None or (hook := self._options.locale) is None:
+            return self._site.words(() if request is None else read_request(request, False).languages)
+        chosen = _at_once(hook(request), "locale", "give the template what `await button(request)` returns")
+        return self._site.words(read_request(request, False).languages, chosen)
 
     def _performer(self, request: Request | None = None) -> flows.AsyncPerformer:
         app, opened = None if request is None else self._app(request), self._open()
         return flows.AsyncPerformer(opened.client, opened.stores, app, self._emit, opened.circuit)
 
     def _app(self, request: Request) -> StarletteApp:
-        return StarletteApp(request, self._has_session(request))
+        return StarletteApp(request, self._has_session(request), self._templates)
 
     def _has_session(self, request: Request) -> bool:
         session = self._options.session
@@ -491,6 +500,13 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
         login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
             users there, with the start of the link as `next`; without it the button is empty for them.
+        texts: words for pages and buttons: a mapping of texts by their keys, or of such mappings by language, or a
+            function `(language)` that returns such a mapping or None. The documentation lists the keys; what is left
+            out is English.
+        locale: `(request)` that returns the language of a request, such as Flask-Babel's `get_locale`; by default the
+            browser's languages count.
+        base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
+            shown. It needs `install(templates)`.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
             page that reloads itself, with its state and code untouched.
         clock: Unix seconds, for tests.
@@ -514,6 +530,9 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         renew_session: flows.Hook | None = None,
         allow_guessable_external_id: bool = False,
         login_url: str | None = None,
+        texts: Texts | None = None,
+        locale: flows.Hook | None = None,
+        base_template: str | None = None,
         max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -527,6 +546,9 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             renew_session=renew_session,
             allow_guessable_external_id=allow_guessable_external_id,
             login_url=login_url,
+            texts=texts,
+            locale=locale,
+            base_template=base_template,
             max_calls=max_calls,
             clock=clock,
             with_request=True,
@@ -597,6 +619,19 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         endpoint.__name__ = endpoint.__qualname__ = f"{name}_{route.endpoint}"
         endpoint.__doc__ = inspect.getdoc(route.flow)
         return endpoint
+
+
+def _at_once(value: object, hook: str, instead: str) -> object:
+    """Return what a hook gave, also of a coroutine that waits for nothing."""
+    if not isinstance(value, Coroutine):
+        return value
+    try:
+        value.send(None)
+    except StopIteration as finished:
+        return cast(object, finished.value)
+    finally:
+        value.close()
+    raise SettingsError(f"{hook} waits for something, which a template can't: {instead}")
 
 
 def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:

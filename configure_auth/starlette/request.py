@@ -15,8 +15,9 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import NoMatchFound
+from starlette.templating import Jinja2Templates
 
-from .. import flows
+from .. import flows, ui
 from ..errors import SettingsError
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, is_async, note_hook, reaches_app, warn_of_fixation
@@ -90,6 +91,10 @@ def no_session() -> SettingsError:
     )
 
 
+def no_templates() -> SettingsError:
+    return SettingsError("base_template needs the app's templates: call configure_auth.install(templates)")
+
+
 def session_of(request: Request) -> MutableMapping[str, Any]:
     """
     Raises:
@@ -107,6 +112,7 @@ class StarletteApp:
 
     request: Request
     has_session: bool
+    templates: Jinja2Templates | None = None
 
     async def call(self, hook: Hook, *args: object) -> Any:
         try:
@@ -147,6 +153,15 @@ class StarletteApp:
             return self.request.url_for(endpoint).path
         except NoMatchFound as error:
             raise LookupError(endpoint) from error
+
+    def fill_layout(self, base_template: str, values: Mapping[str, object]) -> str:
+        if self.templates is None:
+            raise no_templates()
+        context: dict[str, object] = {"request": self.request}
+        for processor in self.templates.context_processors:
+            context.update(processor(self.request))
+        layout = self.templates.env.from_string(ui.LAYOUT)
+        return layout.render({**context, **values, "configure_base": base_template})
 
     async def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:
         if not self.has_session:

@@ -4,6 +4,7 @@ from configure_auth.ui.buttons import BUTTON_STYLE, BUTTON_STYLE_VERSION, Theme,
 from configure_auth.ui.element import ELEMENT_SCRIPT, element
 from configure_auth.ui.pages import (
     CONTENT_SECURITY_POLICY,
+    LAYOUT,
     ConfirmPage,
     ErrorPage,
     FramePage,
@@ -13,18 +14,20 @@ from configure_auth.ui.pages import (
     TerminalPage,
     WaitPage,
     content_security_policy,
+    layout_values,
     render,
 )
-from configure_auth.ui.wording import CONTINUE, DISCONNECT, RECONNECT, Text, text_of, texts
+from configure_auth.ui.wording import CONTINUE, ENGLISH, ENGLISH_WORDS, Text, Texts, Words, read_texts, texts
 
 __all__ = [
     "BUTTON_STYLE",
     "BUTTON_STYLE_VERSION",
     "CONTENT_SECURITY_POLICY",
     "CONTINUE",
-    "DISCONNECT",
     "ELEMENT_SCRIPT",
-    "RECONNECT",
+    "ENGLISH",
+    "ENGLISH_WORDS",
+    "LAYOUT",
     "ConfirmPage",
     "ErrorPage",
     "FramePage",
@@ -33,13 +36,16 @@ __all__ = [
     "ReloadPage",
     "TerminalPage",
     "Text",
+    "Texts",
     "Theme",
     "WaitPage",
+    "Words",
     "button",
     "content_security_policy",
     "disconnect_form",
     "element",
+    "layout_values",
+    "read_texts",
     "render",
-    "text_of",
     "texts",
 ]

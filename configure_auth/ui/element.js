@@ -31,7 +31,7 @@
       // The person has proved the phone, and is to let the agent in.
       offer(said.error === "not_an_agent_token" ? null : said.message);
     } catch {
-      offer("That didn’t work. Please try again.");
+      offer(place.querySelector("[data-configure-failed]").dataset.configureFailed);
     }
   };
   document.addEventListener("configure:linked", hand);

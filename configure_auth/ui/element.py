@@ -7,7 +7,7 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from configure_auth.ui.templating import checked_href, fill
-from configure_auth.ui.wording import ONE_MORE_STEP
+from configure_auth.ui.wording import ENGLISH_WORDS, Words
 
 ELEMENT_SCRIPT = files(__package__).joinpath("element.js").read_text(encoding="utf-8")
 """The script that `element` loads from the app itself, so that no policy has to allow an inline one."""
@@ -24,6 +24,7 @@ def element(
     button: Markup,
     next: str | None = None,
     connectors: tuple[str, ...] = (),
+    words: Words = ENGLISH_WORDS,
 ) -> Markup:
     """Draw the hosted `<configure-auth>` element.
 
@@ -34,6 +35,7 @@ def element(
         button: that starts the link, for a token that lets no agent in yet, or can't be handed over.
         next: where the page goes on to.
         connectors: tools that the element offers to connect.
+        words: the texts in the user's language.
     """
     values: dict[str, object] = {
         "publishable_key": publishable_key,
@@ -43,7 +45,7 @@ def element(
         "script": script,
         "session": session,
         "button": button,
-        "one_more_step": ONE_MORE_STEP,
+        "words": words,
         "next": None if next is None else checked_href(next),
         "connectors": ",".join(connectors),
     }

@@ -9,28 +9,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from configure_auth.errors import Code
-from configure_auth.ui import wording
 from configure_auth.ui.buttons import BUTTON_STYLE, button
-from configure_auth.ui.templating import checked_href, fill, read_style
+from configure_auth.ui.templating import checked_href, fill, read_style, read_template
+from configure_auth.ui.wording import CAUSE, ENGLISH_WORDS, Words
 from configure_auth.values import Intent
 
-_STYLE = f"{read_style('style.css')}\n{BUTTON_STYLE}"
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_CONTENT_STYLE = f"{read_style('content.css')}\n{BUTTON_STYLE}"
+_STYLE = f"{read_style('style.css')}\n{_CONTENT_STYLE}"
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"style-src 'sha256-{_STYLE_HASH}'",
-        "img-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
+
+def _policy(style: str, *loads: str) -> str:
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    own = " 'self'" if loads else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src{own} 'sha256-{style_hash}'",
+            *(loads or ("img-src 'none'",)),
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
     )
-)
+
+
+CONTENT_SECURITY_POLICY = _policy(_STYLE)
 """The `Content-Security-Policy` header of every page of ours: nothing loads, and only our own style applies."""
+
+LAYOUT_POLICY = _policy(_CONTENT_STYLE, "img-src 'self' data:", "font-src 'self'")
+"""The header of a page in the app's own layout: its stylesheets, images and fonts load from the app, no script runs."""
+
+LAYOUT = read_template("layout.html")
+"""The Jinja2 template by which a page extends the app's base template, given as `configure_base`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +151,15 @@ class ErrorPage:
 Page = ConfirmPage | FramePage | ReloadPage | WaitPage | TerminalPage | PopupPage | ErrorPage
 
 
-def content_security_policy(page: Page | None) -> str:
+_IN_LAYOUT = (ConfirmPage, WaitPage, ErrorPage)
+"""Not the page that may be framed, in which the app's layout would lie below another site's clicks, nor those of a
+moment or of a window of their own."""
+
+
+def content_security_policy(page: Page | None, *, in_layout: bool = False) -> str:
     """Return the `Content-Security-Policy` header of a page, or of a response without one."""
+    if in_layout:
+        return LAYOUT_POLICY
     if isinstance(page, FramePage):
         return CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
     if isinstance(page, PopupPage):
@@ -147,38 +167,67 @@ def content_security_policy(page: Page | None) -> str:
     return CONTENT_SECURITY_POLICY
 
 
-def render(page: Page) -> str:
+def render(page: Page, words: Words = ENGLISH_WORDS) -> str:
     """Turn a page into a whole HTML document.
 
     Serve it with `content_security_policy(page)` as its header, and as `no-store`.
 
     Args:
         page: one of the values of `configure_auth.ui.pages`.
+        words: the texts in the user's language.
 
     Returns:
         The document. It loads nothing, and only a `PopupPage` runs a script.
     """
-    values: dict[str, object] = {"style": Markup(_STYLE), "wording": wording}  # noqa: S704  # a file of this package
+    title, content, refresh = _content(page, words)
+    values: dict[str, object] = {
+        "configure_base": "base.html",
+        "configure_title": title,
+        "configure_content": content,
+        "words": words,
+        "refresh": refresh,
+        "style": Markup(_STYLE),  # noqa: S704  # a file of this package
+        "script": None,
+    }
+    if isinstance(page, PopupPage):
+        values |= {"script": Markup(page.script), "nonce": page.nonce}  # noqa: S704  # JSON of our own, escaped
+    return fill("layout.html", values)
+
+
+def layout_values(page: Page, words: Words) -> dict[str, Markup] | None:
+    """Return what `LAYOUT` inserts into the app's base template; None for a page that isn't shown in it."""
+    if not isinstance(page, _IN_LAYOUT):
+        return None
+    title, content, refresh = _content(page, words)
+    head = f"<style>{_CONTENT_STYLE}</style>"
+    if refresh is not None:
+        head += f'<meta http-equiv="refresh" content="{refresh}">'
+    return {"configure_title": escape(title), "configure_content": Markup(head) + content}  # noqa: S704  # a file of this package
+
+
+def _content(page: Page, words: Words) -> tuple[str, Markup, int | None]:
+    """Return a page's title, its content, and the seconds until it looks again."""
+    values: dict[str, object] = {"button": None, "asks": False, "error": None, "code": None}
+    refresh = None
     match page:
-        case ConfirmPage(intent, href):
-            text = wording.CONFIRM_LINK if intent == "link" else wording.CONFIRM_LOGIN
-            values |= {"text": text, "button": button(href, theme="auto"), "aside": wording.CONFIRM_ASIDE}
-        case FramePage(intent, href):
-            text = wording.FRAME_LINK if intent == "link" else wording.FRAME_LOGIN
-            values |= {"text": text, "button": button(href, theme="auto")}
+        case ConfirmPage(intent, href) | FramePage(intent, href):
+            asks = isinstance(page, ConfirmPage)
+            text = words.page(f"{'confirm' if asks else 'frame'}_{intent}")
+            values |= {"button": button(href, label=words["continue"], theme="auto"), "asks": asks}
         case ReloadPage():
-            values |= {"text": wording.RELOAD, "refresh": 0}
+            text, refresh = words.page("reload"), 0
         case WaitPage(seconds, code):
-            text = wording.WAIT if code is None else wording.text_of(code)
-            values |= {"text": text, "refresh": seconds, "code": code}
+            text, refresh = words.page("wait") if code is None else words.of(code), seconds
+            values["code"] = code
         case PopupPage():
-            values |= {"text": wording.POPUP, "nonce": page.nonce, "script": Markup(page.script)}  # noqa: S704  # JSON of our own, escaped
+            text = words.page("popup")
         case TerminalPage():
-            values |= {"text": wording.TERMINAL}
+            text = words.page("terminal")
         case ErrorPage():
-            text = wording.text_of(page.code)
-            sentence = (page.sentence or "").strip() or text.sentence
-            values |= {"text": replace(text, sentence=sentence), "error": page, "code": page.code}
+            text = words.of(page.code)
+            text = replace(text, sentence=(page.sentence or "").strip() or text.sentence)
+            values |= {"error": page, "code": page.code}
         case _:
             assert_never(page)
-    return fill("page.html", values)
+    content = fill("content.html", {**values, "text": text, "words": words, "cause_label": CAUSE})
+    return text.heading, Markup(content), refresh  # noqa: S704  # every value in it was escaped by the template

@@ -28,6 +28,11 @@ _ENVIRONMENT = Environment(
 )
 
 
+def read_template(name: str) -> str:
+    """Return the source of a template of this package."""
+    return _TEMPLATES[name]
+
+
 def fill(template: str, values: Mapping[str, object]) -> str:
     """Fill a template of this package; every value that isn't `Markup` is escaped.
 

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, cast
 
-from configure_auth.errors import Code
+from configure_auth.errors import Code, SettingsError
 from configure_auth.values import STATE_LIFETIME
-
-LANGUAGE = "en"
-"""The language of the texts, for a page's `lang`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +28,46 @@ class Text:
     way_on: str = ""
 
 
-CONTINUE, RECONNECT = "Continue with Configure", "Reconnect Configure"
-"""Labels of the button: of a first sign-in, and of a connection that must be renewed."""
+CONTINUE = "Continue with Configure"
 
-DISCONNECT = "Disconnect Configure"
-RETRY, BACK, SIGN_IN, SUPPORT = "Try again", "Go back", "Sign in", "For support:"
+_LABELS = {
+    "continue": CONTINUE,
+    "reconnect": "Reconnect Configure",
+    "disconnect": "Disconnect Configure",
+    "retry": "Try again",
+    "back": "Go back",
+    "sign_in": "Sign in",
+    "support": "For support:",
+    "one_more_step": "One more step: let this app in.",
+    "element_failed": "That didn’t work. Please try again.",
+    "confirm_aside": "If you didn’t mean to, close this page. Nothing has happened yet.",
+}
+"""Labels of buttons and links, and sentences beside them. "one_more_step" and "element_failed" are of the element."""
+
 CAUSE = "Shown in development only:"
-ONE_MORE_STEP = "One more step: let this app in."
-"""Beside the button, below Configure's element."""
-
-CONFIRM_LINK = Text(
-    "Connect your account with Configure?",
-    "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a moment "
-    "and choose what it may share with this site. Then you come back, and your account here is connected with your "
-    "Configure profile.",
-)
-CONFIRM_LOGIN = Text(
-    "Sign in with Configure?",
-    "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a moment "
-    "and sign in with your phone number. Then you come back, and you’re signed in here.",
-)
-CONFIRM_ASIDE = "If you didn’t mean to, close this page. Nothing has happened yet."
 
 _WHOLE_WINDOW = "This goes on in the whole window. Then you come back to this site."
-FRAME_LINK = Text("Connect your account with Configure", _WHOLE_WINDOW)
-FRAME_LOGIN = Text("Sign in with Configure", _WHOLE_WINDOW)
-
-RELOAD = Text("One moment", "You’re back from Configure, and we’re finishing here. If this page stays, reload it.")
-WAIT = Text("One moment", "We’re finishing with Configure. This page goes on by itself; if it stays, reload it.")
-POPUP = Text("You can close this window", "The page that opened it goes on.")
-TERMINAL = Text("You can close this window", "The terminal says what came of it.")
+_PAGES = {
+    "confirm_link": Text(
+        "Connect your account with Configure?",
+        "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a "
+        "moment and choose what it may share with this site. Then you come back, and your account here is connected "
+        "with your Configure profile.",
+    ),
+    "confirm_login": Text(
+        "Sign in with Configure?",
+        "You didn’t come here by a button on this site, so we ask first. If you go on, you visit Configure for a "
+        "moment and sign in with your phone number. Then you come back, and you’re signed in here.",
+    ),
+    "frame_link": Text("Connect your account with Configure", _WHOLE_WINDOW),
+    "frame_login": Text("Sign in with Configure", _WHOLE_WINDOW),
+    "reload": Text(
+        "One moment", "You’re back from Configure, and we’re finishing here. If this page stays, reload it."
+    ),
+    "wait": Text("One moment", "We’re finishing with Configure. This page goes on by itself; if it stays, reload it."),
+    "popup": Text("You can close this window", "The page that opened it goes on."),
+    "terminal": Text("You can close this window", "The terminal says what came of it."),
+}
 
 texts: Mapping[Code, Text] = MappingProxyType(
     {
@@ -202,6 +211,102 @@ texts: Mapping[Code, Text] = MappingProxyType(
 """The text for every code, without technical terms."""
 
 
-def text_of(code: Code) -> Text:
-    """Return the text for a code; one that has no text of its own gets that of its kind."""
-    return texts.get(code) or texts[Code.MISCONFIGURED if code.status >= 500 else Code.INVALID_REQUEST]
+_PARTS = tuple(part.name for part in fields(Text))
+
+ENGLISH: Mapping[str, str] = MappingProxyType(
+    _LABELS
+    | {
+        f"{name}.{part}": getattr(text, part)
+        for name, text in (_PAGES | {code.value: text for code, text in texts.items()}).items()
+        for part in _PARTS
+    }
+)
+"""Every text by its key: `continue`, and `cancelled.heading`, `.sentence` and `.way_on` for a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The texts in one language.
+
+    Args:
+        lang: of the texts, for HTML (BCP 47).
+        dir: the direction of its script.
+        changed: texts by the keys of `ENGLISH`, from where those that it lacks are taken.
+    """
+
+    lang: str = "en"
+    dir: Literal["ltr", "rtl"] = "ltr"
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> str:
+        return self.changed.get(key, ENGLISH[key])
+
+    def page(self, name: str) -> Text:
+        """Return the text of a page."""
+        return Text(*(self[f"{name}.{part}"] for part in _PARTS))
+
+    def of(self, code: Code) -> Text:
+        """Return the text for a code; one that has no text of its own gets that of its kind."""
+        own = code in texts
+        return self.page(code if own else Code.MISCONFIGURED if code.status >= 500 else Code.INVALID_REQUEST)
+
+
+ENGLISH_WORDS = Words()
+
+Texts: TypeAlias = Mapping[str, Any] | Callable[[str], Mapping[str, str] | None]
+"""What an app gives as `texts=`: texts by their keys; or those by language; or a function of the language."""
+
+
+def read_texts(given: Texts | None) -> Callable[[Iterable[str]], Words]:
+    """Return a function that chooses the texts for a user's languages, the preferred one first.
+
+    Raises:
+        SettingsError: a key is unknown, or a text isn't one; of what a function returns, when it is used.
+    """
+    if callable(given):
+
+        def find(language: str) -> Words | None:
+            found = given(language)
+            return None if found is None else _words(found, language)
+
+    elif given and all(isinstance(one, Mapping) for one in given.values()):
+        made = {_tag(name).lower(): _words(texts, _tag(name)) for name, texts in given.items()}
+
+        def find(language: str) -> Words | None:
+            return made.get(language.lower())
+
+    else:
+        always = _words(given or {}, "en")
+
+        def find(language: str) -> Words | None:
+            return always
+
+    def choose(languages: Iterable[str]) -> Words:
+        for language in map(_tag, (*languages, "en")):
+            primary = language.partition("-")[0]
+            for one in dict.fromkeys((language, primary)):
+                if (words := find(one)) is not None:
+                    return words
+            if primary.lower() == "en":
+                break
+        return ENGLISH_WORDS
+
+    return choose
+
+
+def _tag(language: str) -> str:
+    return language.replace("_", "-")
+
+
+def _words(given: Mapping[str, str], language: str) -> Words:
+    changed = dict(given)
+    lang, direction = changed.pop("lang", language), changed.pop("dir", "ltr")
+    if direction not in ("ltr", "rtl"):
+        raise SettingsError(f'texts: dir is {direction!a}; expected "ltr" or "rtl"')
+    for key, text in {**changed, "lang": lang}.items():
+        if key != "lang" and key not in ENGLISH:
+            near = difflib.get_close_matches(str(key), ENGLISH, 1)
+            raise SettingsError(f"texts: unknown key {key!a}" + (f"; did you mean {near[0]!a}?" if near else ""))
+        if not isinstance(text, str) or not (text.strip() or key.endswith(".way_on")):
+            raise SettingsError(f"texts: {key} must be a text that isn't empty; leave it out for the English one")
+    return Words(lang, cast(Literal["ltr", "rtl"], direction), changed)

@@ -208,7 +208,7 @@ def _bearer(request: Request) -> str | None:
 
 def _hooks(options: Mapping[str, Any]) -> dict[str, Any]:
     """The suite's hooks are written without a request, and answer text; here they get the one and make a response."""
-    ours = ("clock", "renew_session")
+    ours = ("clock", "renew_session", "texts")
     taken = {name: value for name, value in options.items() if name in ours or not callable(value)}
     hooks = {name: _with_request(value) for name, value in options.items() if name not in taken}
     if "on_error" in hooks:

@@ -22,9 +22,11 @@ from ...events import LinkFailed
 from ..app import AppResponse, Hook
 from ..destination import with_query
 from ..effects import AskApp, Emit, OpenAhead
+from ..localization import words_for
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..routing import Feature, Route, current_user
+from ..site import Site
 from .attempts import Carried, SignInKind, create_state, decline_start, is_marked, random_reference, report_end
 from .callback import FINISH, complete_sign_in, read_callback, read_finish
 
@@ -170,7 +172,7 @@ class SignInFeature(Feature):
                 response = None
             if response is not None:
                 return Response(app_response=response)
-        return _error_response(self, route, request, error)
+        return await _error_response(self, route, request, error)
 
 
 async def start(feature: SignInFeature, request: Request) -> Response:
@@ -322,7 +324,7 @@ async def button_style(feature: SignInFeature, request: Request) -> Response:
 _BUTTON_STYLE = Response(status=200, stylesheet=ui.BUTTON_STYLE)
 
 
-def reload_first(route: Route, request: Request) -> Response | None:
+def reload_first(route: Route, request: Request, site: Site | None) -> Response | None:
     """Respond before anything of the app, such as a login guard, sees the request; None for most requests.
 
     With the button's stylesheet, or the reload for a strict session cookie. The reload is of the same origin, so the
@@ -332,7 +334,8 @@ def reload_first(route: Route, request: Request) -> Response | None:
         return _BUTTON_STYLE
     if route.endpoint != "callback" or request.is_prefetch_or_head or not request.lacks_strict_session:
         return None
-    return _reload(request) if request.may_lack_strict_cookies else None
+    words = ui.ENGLISH_WORDS if site is None else site.words(request.languages)
+    return replace(_reload(request), words=words) if request.may_lack_strict_cookies else None
 
 
 def _reload(request: Request) -> Response:
@@ -385,14 +388,15 @@ def _require_cookie(feature: SignInFeature, request: Request) -> BrowserCookie:
     return cookie
 
 
-def _error_response(feature: SignInFeature, route: Route, request: Request, error: SignInError) -> Response:
+async def _error_response(feature: SignInFeature, route: Route, request: Request, error: SignInError) -> Response:
     code = Code(error.code)
     onward = error.next or feature.home
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
     cause = str(error) if code in _CAUSES and feature.site.shows_causes(request) else None
     if request.wants_json:
-        body = {"error": code.value, "message": ui.text_of(code).sentence} | ({"cause": cause} if cause else {})
+        words = await words_for(feature.site, request)
+        body = {"error": code.value, "message": words.of(code).sentence} | ({"cause": cause} if cause else {})
         return Response(status=error.status, json=body, retry_after=error.retry_after, allow=allow)
     if route is not POPUP and onward.startswith(f"{feature.site.mount}{feature.path}/popup?"):
         return Response.redirect(with_query(onward, "configure", code.value))
