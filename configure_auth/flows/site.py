@@ -71,7 +71,7 @@ class AppOptions:
     max_calls: int = 4
     clock: Clock | None = None
     with_request: bool = False
-    """Whether `user_id` and `renew_session` get the request, as on Starlette."""
+    """Whether `user_id`, `renew_session` and `locale` get the request, as on Starlette."""
 
     def __post_init__(self) -> None:
         require_hook("user_id", self.user_id, with_request=self.with_request)
@@ -81,8 +81,10 @@ class AppOptions:
             require_hook("renew_session", self.renew_session, with_request=self.with_request)
         if (self.keep_session or self.renew_session) and self.session is False:
             raise SettingsError("keep_session and renew_session have no meaning with session=False")
-        if self.locale is not None and (self.texts is None or not callable(self.locale)):
-            raise SettingsError("locale must be a function that gives a request's language, and needs texts=")
+        if self.locale is not None:
+            require_hook("locale", self.locale, with_request=self.with_request)
+            if self.texts is None:
+                raise SettingsError("locale chooses the language of texts=, which isn't given; give both, or neither")
         ui.read_texts(self.texts)
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')

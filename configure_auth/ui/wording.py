@@ -263,6 +263,8 @@ def read_texts(given: Texts | None) -> Callable[[Iterable[str]], Words]:
     Raises:
         SettingsError: a key is unknown, or a text isn't one; of what a function returns, when it is used.
     """
+    if not callable(given) and not isinstance(given, Mapping | None):
+        raise SettingsError(f"texts: got a {type(given).__name__}; expected a mapping, or a function of the language")
     if callable(given):
 
         def find(language: str) -> Words | None:

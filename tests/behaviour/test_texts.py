@@ -138,6 +138,7 @@ def test_a_broken_hook_leaves_the_page_in_english(
     [
         ({"wrong_browsr.heading": "x"}, "unknown key 'wrong_browsr.heading'; did you mean 'wrong_browser.heading'?"),
         ({"de": GERMAN, "fr": {"Titel": "x"}}, "unknown key 'Titel'"),
+        ([GERMAN], "got a list"),
         ({"dir": "up"}, 'expected "ltr" or "rtl"'),
         ({"continue": " "}, "continue must be a text"),
         ({"continue": 5}, "continue must be a text"),
@@ -147,7 +148,7 @@ def test_a_broken_hook_leaves_the_page_in_english(
 def test_texts_that_cannot_be_meant_are_refused(make_web: MakeWeb, texts: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         make_web(constructor={"texts": texts})
-    with pytest.raises(SettingsError, match="needs texts="):
+    with pytest.raises(SettingsError, match="locale chooses the language of texts="):
         make_web(constructor={"locale": lambda: "de"})
 
 
