@@ -223,8 +223,9 @@ def serve_sandbox(port: int, sandbox_port: int) -> None:
 
     app_url = f"http://localhost:{port}"
     with Sandbox(sandbox_port) as sandbox:
-        sandbox.register_return_to(f"{app_url}/configure/callback")
-        sandbox.register_redirect_uri(f"{app_url}/auth/configure/callback")
+        for prefix in ("", "/api"):  # of the FastAPI app's routers
+            sandbox.register_return_to(f"{app_url}{prefix}/configure/callback")
+            sandbox.register_redirect_uri(f"{app_url}{prefix}/auth/configure/callback")
         sandbox.variants.completion_sender = "page"  # as a served sandbox has it
         sandbox.add_person("+15550100002", name="Bob")
         sandbox.add_person(

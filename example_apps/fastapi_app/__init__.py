@@ -35,13 +35,14 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
     spa = tuple(config.get("SPA_ORIGIN", "").split())  # of spa/index.html, on another port
     configure_auth = make_configure_auth(settings, spa)
     engine, sessions = open_database(instance_path / "app.db")
-    Base.metadata.create_all(engine)
     forget_profiles(configure_auth, sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
         yield
-        engine.dispose()
+        await engine.dispose()
 
     app = FastAPI(title="Fieldnotes", lifespan=lifespan)
     app.state.jwt_key = config.get("JWT_KEY") or kept_key(instance_path, "jwt_key")
@@ -54,12 +55,18 @@ def create_app(config: Mapping[str, str] | None = None, *, instance_path: Path =
     app.include_router(api, prefix="/api")
     app.include_router(configure_api(configure_auth), prefix="/api")
     app.add_exception_handler(ConfigureError, configure_error_handler())
-    app.include_router(link_routes(configure_auth))
-    app.include_router(login_routes(configure_auth))
+    app.include_router(link_routes(configure_auth), prefix="/api")
+    app.include_router(login_routes(configure_auth), prefix="/api")
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     if spa:
         headers = ["accept", "authorization"]
-        app.add_middleware(CORSMiddleware, allow_origins=spa, allow_credentials=True, allow_headers=headers)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=spa,
+            allow_credentials=True,
+            allow_methods=["GET", "POST"],
+            allow_headers=headers,
+        )
     for path in ("/", "/sign-up", "/sign-in", "/settings"):
         app.add_route(path, page, include_in_schema=False)
     return app

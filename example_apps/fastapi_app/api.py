@@ -3,16 +3,16 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.security import HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
-from .models import User, database
-from .tokens import bearer_token, current_user_id, forget, remember, remembered_user_id
+from .models import SessionDep, User
+from .tokens import COOKIE, bearer_token, forget, remember, user_id_of
 
-__all__ = ["SignedIn", "api"]
+__all__ = ["CurrentUser", "api"]
 
 api = APIRouter()
 
@@ -40,73 +40,67 @@ class Account(BaseModel, from_attributes=True):
     has_password: bool
 
 
-bearer = HTTPBearer(auto_error=False, description="What sign-up and sign-in give.")  # for the docs
+bearer = HTTPBearer(auto_error=False, description="What sign-up and sign-in give.")
 
 
-def signed_in(
-    request: Request, user_id: Annotated[str | None, Depends(current_user_id)], _: Annotated[object, Depends(bearer)]
+async def get_current_user(
+    request: Request, db: SessionDep, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> User:
-    if user_id is not None:
-        with database(request) as db:
-            user = db.get(User, int(user_id))
-        if user is not None:
-            return user
-    raise HTTPException(401, "Sign in first.", {"WWW-Authenticate": "Bearer"})
+    user_id = user_id_of(request, given.credentials, "bearer") if given else None
+    user = None if user_id is None else await db.get(User, user_id)
+    if user is None:
+        raise HTTPException(401, "Sign in first.", {"WWW-Authenticate": "Bearer"})
+    return user
 
 
-SignedIn = Annotated[User, Depends(signed_in)]
+CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
 @api.post("/sign-up", status_code=201)
-def sign_up(new: NewUser, request: Request, response: Response) -> Token:
+async def sign_up(new: NewUser, request: Request, response: Response, db: SessionDep) -> Token:
     user = User(username=new.username, email=new.email)
-    user.set_password(new.password)
-    with database(request) as db:
-        db.add(user)
-        try:
-            db.commit()
-        except IntegrityError:
-            raise HTTPException(409, "That username or e-mail is taken.") from None
+    await run_in_threadpool(user.set_password, new.password)
+    db.add(user)
+    try:
+        await db.commit()
+    except IntegrityError:
+        raise HTTPException(409, "That username or e-mail is taken.") from None
     return start_session(request, response, user)
 
 
 @api.post("/sign-in")
-def sign_in(given: Credentials, request: Request, response: Response) -> Token:
-    with database(request) as db:
-        user = db.scalar(select(User).filter_by(username=given.username))
-    if user is None or not user.check_password(given.password):
+async def sign_in(given: Credentials, request: Request, response: Response, db: SessionDep) -> Token:
+    user = await db.scalar(select(User).filter_by(username=given.username))
+    if user is None or not await run_in_threadpool(user.check_password, given.password):
         raise HTTPException(401, "That username and password don't match.")
     return start_session(request, response, user)
 
 
 @api.post("/token")
-def new_token(
-    request: Request, response: Response, user_id: Annotated[str | None, Depends(remembered_user_id)]
-) -> Token | None:
+async def new_token(request: Request, response: Response, db: SessionDep) -> Token | None:
     """A new bearer token for a browser that was signed in before; null where nobody was."""
-    if user_id is None:
-        return None
-    with database(request) as db:
-        user = db.get_one(User, int(user_id))
-    return start_session(request, response, user)
+    user_id = user_id_of(request, request.cookies.get(COOKIE, ""), "refresh")
+    user = None if user_id is None else await db.get(User, user_id)
+    return None if user is None else start_session(request, response, user)
 
 
 @api.post("/sign-out", status_code=204)
-async def sign_out(request: Request, response: Response, user: SignedIn) -> None:
+async def sign_out(request: Request, response: Response, user: CurrentUser) -> None:
     # A callback that is loaded again signs nobody in.
     await request.app.state.configure_auth.forget_browser(request)
     forget(request, response)
 
 
 @api.get("/account")
-def account(user: SignedIn) -> Account:
+async def account(user: CurrentUser) -> Account:
     return Account.model_validate(user)
 
 
 @api.delete("/account", status_code=204)
-async def delete_account(request: Request, response: Response, user: SignedIn) -> None:
+async def delete_account(request: Request, response: Response, db: SessionDep, user: CurrentUser) -> None:
     await request.app.state.configure_auth.forget_user(user.id)  # first: a connection must not outlive its person
-    await run_in_threadpool(delete, request, user)
+    await db.delete(user)
+    await db.commit()
     forget(request, response)
 
 
@@ -114,9 +108,3 @@ def start_session(request: Request, response: Response, user: User) -> Token:
     remember(request, response, user)
     response.headers["Cache-Control"] = "no-store"
     return Token(token=bearer_token(request, user))
-
-
-def delete(request: Request, user: User) -> None:
-    with database(request) as db:
-        db.delete(user)
-        db.commit()

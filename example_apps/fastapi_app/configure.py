@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from configure_auth import AsyncProfile, Identity, LinkedAccount, LoginRefused, Settings
 from configure_auth.events import AccountUnlinked
 from configure_auth.fastapi import ConfigureAuth
 
-from .api import SignedIn
+from .api import CurrentUser
 from .models import SessionDep, User
 from .tokens import bearer_token, remember
 
@@ -23,7 +23,7 @@ HAS_ACCOUNT = "You have an account already: sign in and connect Configure to it.
 
 # [link]
 def make_configure_auth(settings: Settings, spa: tuple[str, ...] = ()) -> ConfigureAuth:
-    return ConfigureAuth(settings, user=SignedIn, trusted_origins=spa, allowed_next=spa)
+    return ConfigureAuth(settings, user=CurrentUser, trusted_origins=spa)
 
 
 def link_routes(configure_auth: ConfigureAuth) -> APIRouter:
@@ -43,12 +43,12 @@ def configure_api(configure_auth: ConfigureAuth) -> APIRouter:
 
     @api.get("/connection")
     async def connection(
-        user: SignedIn, account: Annotated[LinkedAccount | None, Depends(configure_auth.account)]
+        user: CurrentUser, account: Annotated[LinkedAccount | None, Depends(configure_auth.account)]
     ) -> LinkedAccount | None:
         return account
 
     @api.get("/profile")
-    async def profile(user: SignedIn, client: Annotated[AsyncProfile, Depends(configure_auth.profile)]) -> Profile:
+    async def profile(user: CurrentUser, client: Annotated[AsyncProfile, Depends(configure_auth.profile)]) -> Profile:
         """What the person shares with this app."""
         found = await client.read(sections=["identity", "summary", "preferences"])
         return Profile(
@@ -62,37 +62,37 @@ def configure_api(configure_auth: ConfigureAuth) -> APIRouter:
 
 
 # [login]
-def sign_in_or_up(identity: Identity, db: SessionDep, request: Request, response: Response) -> int:
+async def sign_in_or_up(identity: Identity, db: SessionDep, request: Request, response: Response) -> int:
     if identity.local_user_id:
-        user = db.get(User, int(identity.local_user_id))
+        user = await db.get(User, int(identity.local_user_id))
     else:
-        user = db.scalar(select(User).filter_by(configure_id=identity.user_id))
+        user = await db.scalar(select(User).filter_by(configure_id=identity.user_id))
     if user is None:  # nobody is found by email or phone: those may belong to somebody else
         email = identity.email if identity.email_verified else None
-        if email and db.scalar(select(User).filter_by(email=email)):
+        if email and await db.scalar(select(User).filter_by(email=email)):
             # Its page asks to sign in, and has the button that connects.
             raise LoginRefused(HAS_ACCOUNT, sign_in="/settings")
         user = User(name=identity.name, email=email, configure_id=identity.user_id)
         db.add(user)
-        db.flush()
+        await db.commit()
     remember(request, response, user)  # the page gets its bearer token by this cookie; none is ever in an address
     return user.id
 
 
-def issue_token(user_id: str, db: SessionDep, request: Request) -> str:  # for a page on another port
-    return bearer_token(request, db.get_one(User, int(user_id)))
+async def issue_token(user_id: str, db: SessionDep, request: Request) -> str:  # for a page on another port
+    return bearer_token(request, await db.get_one(User, int(user_id)))
 
 
-def can_disconnect(user_id: str, db: SessionDep) -> bool:  # without a password Configure is the only way in
-    return db.get_one(User, int(user_id)).has_password
+async def can_disconnect(user_id: str, db: SessionDep) -> bool:  # without a password Configure is the only way in
+    return (await db.get_one(User, int(user_id))).has_password
 
 
 def login_routes(configure_auth: ConfigureAuth) -> APIRouter:
     return configure_auth.login(on_login=sign_in_or_up, after_login="/", issue_token=issue_token)
 
 
-def forget_profiles(configure_auth: ConfigureAuth, sessions: sessionmaker[Session]) -> None:
+def forget_profiles(configure_auth: ConfigureAuth, sessions: async_sessionmaker[AsyncSession]) -> None:
     @configure_auth.on(AccountUnlinked)
-    def forget_profile(event: AccountUnlinked) -> None:  # it no longer signs in to the account that it made
-        with sessions.begin() as db:
-            db.execute(update(User).filter_by(configure_id=event.configure_user_id).values(configure_id=None))
+    async def forget_profile(event: AccountUnlinked) -> None:  # it no longer signs in to the account that it made
+        async with sessions.begin() as db:
+            await db.execute(update(User).filter_by(configure_id=event.configure_user_id).values(configure_id=None))

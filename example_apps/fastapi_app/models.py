@@ -2,15 +2,15 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["Base", "SessionDep", "User", "database", "open_database"]
+__all__ = ["Base", "SessionDep", "User", "open_database"]
 
 
 class Base(DeclarativeBase):
@@ -49,21 +49,16 @@ def scrypt(password: str, salt: str) -> str:
     return hashlib.scrypt(password.encode(), salt=salt.encode(), n=2**14, r=8, p=1).hex()
 
 
-def open_database(path: Path) -> tuple[Engine, sessionmaker[Session]]:
-    engine = create_engine(f"sqlite:///{path}")
-    return engine, sessionmaker(engine, expire_on_commit=False)
+def open_database(path: Path) -> tuple[AsyncEngine, async_sessionmaker[AsyncSession]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    return engine, async_sessionmaker(engine, expire_on_commit=False)
 
 
-def database(request: Request) -> Session:
-    """A session with the app's database: `with database(request) as db`."""
-    session: Session = request.app.state.sessions()
-    return session
-
-
-def open_session(request: Request) -> Iterator[Session]:
-    """The dependency: what was changed is committed when the endpoint, or the hook, has returned."""
-    with request.app.state.sessions.begin() as session:
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """The dependency; an endpoint or a hook commits what it changes."""
+    async with request.app.state.sessions() as session:
         yield session
 
 
-SessionDep = Annotated[Session, Depends(open_session)]
+SessionDep = Annotated[AsyncSession, Depends(get_session)]

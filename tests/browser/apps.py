@@ -46,6 +46,7 @@ The Referer header of each request is added to the list.
 class ExampleApp:
     """One example app. To run every journey on another app, add an entry to `EXAMPLE_APPS`.
 
+    `prefix` is the path that Configure's routes are under.
     `users` asks `database` (a SQLite file in the app's folder) for the ids of all users; `forget_ids` makes the
     database give out a deleted user's id again; `break_users` and `mend_users` make every look at a user fail, and end
     that.
@@ -55,6 +56,7 @@ class ExampleApp:
     serve: Serve
     session_cookie: str
     csrf_field: str | None = None
+    prefix: str = ""
 
     home: str = "/"
     sign_up: str = "/sign-up"
@@ -129,8 +131,8 @@ def serving(
     served = Served(
         example=example, sandbox=sandbox, port=port, folder=folder, variation=variation, proxy_url=proxy_url
     )
-    sandbox.register_return_to(f"{served.url}/configure/callback")
-    sandbox.register_redirect_uri(f"{served.url}/auth/configure/callback")
+    sandbox.register_return_to(f"{served.url}{example.prefix}/configure/callback")
+    sandbox.register_redirect_uri(f"{served.url}{example.prefix}/auth/configure/callback")
     try:
         environment = {**sandbox.environment(served.url), **(settings or {})}
         with example.serve(listeners, environment, folder, variation, served.referrers):
@@ -314,7 +316,7 @@ EXAMPLE_APPS = (
     ExampleApp(name="starlette", serve=serve_starlette, session_cookie="starlette_app_session"),
 )
 
-BEARER_PAGE = ExampleApp(name="fastapi", serve=serve_fastapi, session_cookie="fastapi_app_refresh")
+BEARER_PAGE = ExampleApp(name="fastapi", serve=serve_fastapi, session_cookie="fastapi_app_refresh", prefix="/api")
 """An API with bearer tokens and a page whose script carries them: `test_bearer_page.py` has its journeys."""
 
 MESSAGE_AGENT = ExampleApp(name="message", serve=serve_message_agent, session_cookie="none")

@@ -204,7 +204,11 @@ class Person:
 
     def callbacks(self, flow: Flow, tab: Page | None = None) -> list[Response]:
         """The answers that the callback of a flow gave."""
-        return [answer for answer in self.documents(tab) if urlsplit(answer.url).path == callback_path(flow)]
+        return [
+            answer
+            for answer in self.documents(tab)
+            if urlsplit(answer.url).path == self.example.prefix + callback_path(flow)
+        ]
 
     def look(self, name: str, tab: Page | None = None) -> None:
         """See that the page fits the screen of a phone, and keep pictures of it where they are asked for."""

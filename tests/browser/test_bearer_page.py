@@ -94,7 +94,7 @@ def expect_end(person: Person, flow: Flow, tab: Page | None = None) -> None:
 def expect_told(person: Person, code: Code, status: int, tab: Page | None = None) -> None:
     """The page says calmly why its finish was refused, and the handle is gone from its address."""
     tab = tab or person.page
-    person.refusals.append(f"POST /configure/finish {status}")
+    person.refusals.append(f"POST /api/configure/finish {status}")
     expect(tab.get_by_role("alert")).to_have_text(ui.texts[code].sentence)
     person.expect_at(person.example.settings, tab)
     person.look(code.value, tab)
@@ -336,7 +336,7 @@ def test_the_finish_reloaded_while_configure_is_still_asked(person: Person, serv
     with served.sandbox.hold(EXCHANGE["link"]) as held:
         person.allow()
         held.arrived.wait()
-        with person.page.expect_response(lambda seen: urlsplit(seen.url).path == "/configure/finish") as waiting:
+        with person.page.expect_response(lambda seen: urlsplit(seen.url).path == "/api/configure/finish") as waiting:
             person.page.reload()
         assert waiting.value.status == 202
         held.release()
@@ -410,12 +410,12 @@ def test_a_login_from_the_other_name_asks_once(person: Person, served: Served) -
     person.button().click()
 
     expect(person.page.get_by_role("heading", level=1)).to_have_text("Sign in with Configure?")
-    assert person.page.url.startswith(f"{served.url}/auth/configure/sign-in?")
+    assert person.page.url.startswith(f"{served.url}/api/auth/configure/sign-in?")
     person.button().click()
     person.prove_phone()
     person.allow()
     expect_end(person, "login")
-    starts = [answer for answer in person.documents() if "/auth/configure/sign-in" in answer.url]
+    starts = [answer for answer in person.documents() if "/api/auth/configure/sign-in" in answer.url]
     assert [answer.status for answer in starts] == [303, 200, 303]
 
 
@@ -629,7 +629,7 @@ def refused(route: Route) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("path", ["/configure/sign-in", "/configure/finish"])
+@pytest.mark.parametrize("path", ["/api/configure/sign-in", "/api/configure/finish"])
 def test_a_token_that_ended_is_renewed_unseen(person: Person, path: str) -> None:
     person.sign_up("ada")
     person.refusals.append(f"POST {path} 401")

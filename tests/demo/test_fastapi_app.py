@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from configure_auth.sandbox import Sandbox
 from example_apps.fastapi_app import create_app
-from example_apps.fastapi_app.api import signed_in
+from example_apps.fastapi_app.api import get_current_user
 from example_apps.fastapi_app.models import User
 
 ADA = {"username": "Ada", "password": "analytical"}
@@ -26,8 +26,8 @@ OWN = {"sec-fetch-site": "same-origin"}
 
 @pytest.fixture
 def sandbox(configure_sandbox: Sandbox) -> Sandbox:
-    configure_sandbox.register_return_to(f"{SITE}/configure/callback")
-    configure_sandbox.register_redirect_uri(f"{SITE}/auth/configure/callback")
+    configure_sandbox.register_return_to(f"{SITE}/api/configure/callback")
+    configure_sandbox.register_redirect_uri(f"{SITE}/api/auth/configure/callback")
     configure_sandbox.add_person(PHONE, name="Ada Lovelace", preferences=("Window seats",))
     return configure_sandbox
 
@@ -49,12 +49,14 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def connect(browser: TestClient, sandbox: Sandbox, ada: dict[str, str]) -> dict[str, Any]:
-    start = browser.post("/configure/sign-in", headers={**ada, "accept": "application/json"})
+    start = browser.post("/api/configure/sign-in", headers={**ada, "accept": "application/json"})
     callback = sandbox.sign_in(start.json()["url"], PHONE)
     page = browser.get(callback, headers={"sec-fetch-site": "cross-site"}).headers["location"]
     assert page.startswith("/settings?configure_finish=")
     assert browser.get("/api/connection", headers=ada).json() is None
-    finish = browser.post(page.replace("/settings", "/configure/finish"), headers={**ada, "accept": "application/json"})
+    finish = browser.post(
+        page.replace("/settings", "/api/configure/finish"), headers={**ada, "accept": "application/json"}
+    )
     assert (finish.status_code, finish.json()) == (200, {"next": "/settings"})
     connection: dict[str, Any] = browser.get("/api/connection", headers=ada).json()
     return connection
@@ -89,7 +91,7 @@ def test_the_cookie_opens_nothing_and_is_no_bearer(browser: TestClient) -> None:
 
     assert browser.get("/api/account").status_code == 401
     assert browser.get("/api/account", headers=bearer(browser.cookies["fastapi_app_refresh"])).status_code == 401
-    assert browser.get("/configure/status").status_code == 401
+    assert browser.get("/api/configure/status").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_a_token_that_is_not_ours_is_nobodys(
     token = jwt.encode(given, (tmp_path / "jwt_key").read_text() if key is None else key, algorithm)
 
     assert browser.get("/api/account", headers=bearer(token)).status_code == 401
-    assert browser.get("/configure/status", headers=bearer(token)).status_code == 401
+    assert browser.get("/api/configure/status", headers=bearer(token)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_a_deleted_person_is_gone_and_the_id_and_the_tokens_with_them(browser: T
     browser.cookies.set("fastapi_app_refresh", cookie)
     assert browser.post("/api/token").json() is None
     assert browser.get("/api/account", headers=ada).status_code == 401
-    assert browser.post("/configure/sign-in", headers={**ada, "accept": "application/json"}).status_code == 401
+    assert browser.post("/api/configure/sign-in", headers={**ada, "accept": "application/json"}).status_code == 401
     sign_up(browser)
     assert run(tmp_path, 'SELECT id FROM "user"') == [(2,)]
 
@@ -162,7 +164,7 @@ def test_connect_read_and_disconnect_by_bearer(browser: TestClient, sandbox: San
         "summary": None,
         "preferences": ["Window seats"],
     }
-    assert browser.post("/configure/disconnect", headers={**ada, "accept": "application/json"}).json() == {
+    assert browser.post("/api/configure/disconnect", headers={**ada, "accept": "application/json"}).json() == {
         "disconnected": True
     }
     assert browser.get("/api/connection", headers=ada).json() is None
@@ -182,7 +184,7 @@ def test_what_configure_does_not_give_is_said_in_a_status(browser: TestClient, s
 
 
 def test_the_button_signs_in_by_the_cookie_alone(browser: TestClient, sandbox: Sandbox) -> None:
-    start = browser.get("/auth/configure/sign-in?next=/settings")
+    start = browser.get("/api/auth/configure/sign-in?next=/settings")
     callback = sandbox.sign_in(start.headers["location"], PHONE)
 
     answer = browser.get(callback, headers={"sec-fetch-site": "cross-site"})
@@ -191,7 +193,7 @@ def test_the_button_signs_in_by_the_cookie_alone(browser: TestClient, sandbox: S
     ada = bearer(browser.post("/api/token").json()["token"])
     account = browser.get("/api/account", headers=ada).json()
     assert (account["name"], account["has_password"]) == ("Ada Lovelace", False)
-    refused = browser.post("/configure/disconnect", headers={**ada, "accept": "application/json"})
+    refused = browser.post("/api/configure/disconnect", headers={**ada, "accept": "application/json"})
     assert (refused.status_code, refused.json()["error"]) == (409, "last_sign_in")
 
 
@@ -200,7 +202,7 @@ def test_linked_first_and_the_button_later_is_one_account(browser: TestClient, s
     connect(browser, sandbox, ada)
     browser.post("/api/sign-out", headers=ada)
 
-    start = browser.get("/auth/configure/sign-in")
+    start = browser.get("/api/auth/configure/sign-in")
     browser.get(sandbox.sign_in(start.headers["location"], PHONE), headers={"sec-fetch-site": "cross-site"})
 
     again = bearer(browser.post("/api/token").json()["token"])
@@ -211,8 +213,8 @@ def test_the_docs_show_the_api_and_configure(browser: TestClient) -> None:
     schema = browser.get("/openapi.json").json()
 
     names = ("sign-up", "sign-in", "sign-out", "token", "account", "connection", "profile")
-    link = {f"/configure/{name}" for name in ("sign-in", "finish", "status", "disconnect", "session")}
-    login = {"/auth/configure/sign-in", "/auth/configure/token"}
+    link = {f"/api/configure/{name}" for name in ("sign-in", "finish", "status", "disconnect", "session")}
+    login = {"/api/auth/configure/sign-in", "/api/auth/configure/token"}
     assert set(schema["paths"]) == {f"/api/{name}" for name in names} | link | login
     operations = {(path, method): one for path, methods in schema["paths"].items() for method, one in methods.items()}
     locked = {path for (path, _), one in operations.items() if one.get("security")}
@@ -224,9 +226,9 @@ def test_an_override_of_the_apps_dependency_signs_in(sandbox: Sandbox, tmp_path:
     app = create_app(sandbox.environment(SITE), instance_path=tmp_path)
     with TestClient(app, SITE, headers=OWN) as browser:
         sign_up(browser)
-        app.dependency_overrides[signed_in] = lambda: User(id=1, username="ada")
+        app.dependency_overrides[get_current_user] = lambda: User(id=1, username="ada")
 
-        assert browser.get("/configure/status").json() == {"connected": False, "accounts": []}
+        assert browser.get("/api/configure/status").json() == {"connected": False, "accounts": []}
         assert browser.get("/api/connection").json() is None
 
 
@@ -235,11 +237,11 @@ def test_a_page_on_another_port_signs_in(sandbox: Sandbox, tmp_path: Path) -> No
     app = create_app({**sandbox.environment(SITE), "SPA_ORIGIN": spa}, instance_path=tmp_path)
     with TestClient(app, SITE, follow_redirects=False) as browser:
         link = {"referer": f"{spa}/", "sec-fetch-site": "same-site"}
-        start = browser.get(f"/auth/configure/sign-in?next={spa}/", headers=link)
+        start = browser.get(f"/api/auth/configure/sign-in?next={spa}/", headers=link)
         back = browser.get(sandbox.sign_in(start.headers["location"], PHONE), headers={"sec-fetch-site": "cross-site"})
         assert back.headers["location"] == f"{spa}/"
 
-        issued = browser.post("/auth/configure/token", headers={"origin": spa, "sec-fetch-site": "same-site"})
+        issued = browser.post("/api/auth/configure/token", headers={"origin": spa, "sec-fetch-site": "same-site"})
 
         assert issued.headers["access-control-allow-origin"] == spa
         account = browser.get("/api/account", headers=bearer(issued.json()["access_token"]))

@@ -33,6 +33,7 @@ class Example:
 
     def __init__(self, name: str, sandbox: Sandbox, folder: Path, stack: ExitStack) -> None:
         self.name, self.sandbox, self.folder = name, sandbox, folder
+        self.prefix = "/api" if name == "fastapi_app" else ""
         settings = sandbox.environment(SITE)
         if name == "flask_app":
             # CSRF tokens of forms are in the way of a test of something else.
@@ -62,7 +63,7 @@ class Example:
             self.post("/sign-out")
 
     def login(self) -> Any:
-        start = self.get("/auth/configure/sign-in")
+        start = self.get(f"{self.prefix}/auth/configure/sign-in")
         return self.get(self.sandbox.sign_in(start.headers["location"], PHONE), site="cross-site")
 
     def users(self) -> list[tuple[Any, ...]]:
@@ -77,8 +78,9 @@ class Example:
 
 @pytest.fixture(params=list(SIGN_IN))
 def example(request: pytest.FixtureRequest, configure_sandbox: Sandbox, tmp_path: Path) -> Iterator[Example]:
-    configure_sandbox.register_return_to(f"{SITE}/configure/callback")
-    configure_sandbox.register_redirect_uri(f"{SITE}/auth/configure/callback")
+    for prefix in ("", "/api"):
+        configure_sandbox.register_return_to(f"{SITE}{prefix}/configure/callback")
+        configure_sandbox.register_redirect_uri(f"{SITE}{prefix}/auth/configure/callback")
     with ExitStack() as stack:
         yield Example(request.param, configure_sandbox, tmp_path, stack)
 
@@ -115,7 +117,7 @@ def test_login_with_a_phone_only_signs_up(example: Example) -> None:
 
 
 def test_login_after_a_failed_save_finds_the_user_that_was_made(example: Example) -> None:
-    example.get("/auth/configure/sign-in")  # makes the store's tables
+    example.get(f"{example.prefix}/auth/configure/sign-in")  # makes the store's tables
     example.store(
         "CREATE TRIGGER broken BEFORE INSERT ON configure_accounts BEGIN SELECT RAISE(ABORT, 'disk trouble'); END"
     )
@@ -137,6 +139,6 @@ def test_disconnect_takes_the_profile_off_the_account_that_it_made(example: Exam
     if example.name == "fastapi_app":
         more["headers"] = {"Authorization": f"Bearer {example.post('/api/token').json()['token']}"}
 
-    assert example.post("/configure/disconnect", **more).status_code == 303
+    assert example.post(f"{example.prefix}/configure/disconnect", **more).status_code == 303
 
     assert example.users() == [(None, None, 0)]

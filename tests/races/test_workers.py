@@ -28,6 +28,11 @@ Way = tuple[Got, Got]
 """The answers by which a sign-in starts and ends."""
 
 
+def prefix_of(example: ExampleName) -> str:
+    """The path that an example has its routers under."""
+    return "/api" if example == "fastapi" else ""
+
+
 def until_both_ways_were_seen(sign_in: Callable[[int], Way]) -> int:
     """Which worker takes a request is the system's choice, so people sign in one after the other; how many it were."""
     crossed: set[tuple[str | None, str | None]] = set()
@@ -54,7 +59,7 @@ def test_a_login_starts_in_one_worker_and_ends_in_the_other(
 
     def sign_in(number: int) -> Way:
         visitor = machine.visitor(process)
-        started = visitor.get("/auth/configure/sign-in")
+        started = visitor.get(f"{prefix_of(example)}/auth/configure/sign-in")
         assert started.status == 303, started.text
         assert started.location is not None
         ended = visitor.come_back(sandbox.sign_in(started.location, f"+1555010{number:04}"))
@@ -89,12 +94,12 @@ def link(visitor: Visitor) -> Way:
 def link_from_a_page(visitor: Visitor) -> Way:
     bearer = visitor.post("/api/token").json["token"]
     page = Page(visitor.port, visitor.host, visitor.sandbox, visitor.cookies, bearer)
-    started = page.post("/configure/sign-in")
+    started = page.post("/api/configure/sign-in")
     assert started.status == 200, started.text
     came_back = visitor.come_back(visitor.sandbox.sign_in(started.json["url"], PHONE))
     assert came_back.location is not None, came_back.text
     assert came_back.location.startswith("/settings?configure_finish=")
-    ended = page.post(came_back.location.replace("/settings", "/configure/finish"))
+    ended = page.post(came_back.location.replace("/settings", "/api/configure/finish"))
     assert (ended.status, ended.json) == (200, {"next": "/settings"}), ended.text
     return started, ended
 
@@ -106,7 +111,7 @@ def test_a_link_starts_in_one_worker_and_ends_in_the_other(
 ) -> None:
     visitor = machine.visitor(machine.example(example, server))
     # The app's own session, which either worker has to know.
-    assert visitor.run("login", PHONE).location == "/"
+    assert visitor.run("login", PHONE, prefix_of(example)).location == "/"
 
     links = until_both_ways_were_seen(lambda _: (link_from_a_page if example == "fastapi" else link)(visitor))
 

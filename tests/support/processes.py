@@ -74,8 +74,9 @@ class Machine:
         """After the sandbox was reset: the clock as it is, and the app's callbacks registered."""
         self._ahead = 0.0
         self.advance(0)
-        self.sandbox.register_return_to(f"http://{HOST}/configure/callback")
-        self.sandbox.register_redirect_uri(f"http://{HOST}/auth/configure/callback")
+        for prefix in ("", "/api"):  # of the FastAPI example's routers
+            self.sandbox.register_return_to(f"http://{HOST}{prefix}/configure/callback")
+            self.sandbox.register_redirect_uri(f"http://{HOST}{prefix}/auth/configure/callback")
 
     @property
     def linked(self) -> list[str]:

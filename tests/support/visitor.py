@@ -132,9 +132,9 @@ class Visitor:
         """What the app says of its session user, as JSON."""
         return self.ask("/who", port=port).text
 
-    def start(self, flow: FlowName, phone: str = "+15550100001", query: str = "") -> str:
+    def start(self, flow: FlowName, phone: str = "+15550100001", query: str = "", prefix: str = "") -> str:
         """From the button to the end of Configure's pages: the URL of the callback."""
-        got = self.get(start_path(flow) + query)
+        got = self.get(prefix + start_path(flow) + query)
         assert got.location is not None, (got.status, got.text)
         return self.sandbox.sign_in(got.location, phone)
 
@@ -150,8 +150,8 @@ class Visitor:
             got = self.ask(callback, port=port)
         return got
 
-    def run(self, flow: FlowName, phone: str = "+15550100001") -> Got:
-        return self.come_back(self.start(flow, phone))
+    def run(self, flow: FlowName, phone: str = "+15550100001", prefix: str = "") -> Got:
+        return self.come_back(self.start(flow, phone, prefix=prefix))
 
 
 class Crowd:

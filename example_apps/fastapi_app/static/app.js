@@ -53,7 +53,7 @@ async function connect(event) {
 
 // Coming back carries none either: Configure's answer waits for this page, which knows who it is for.
 async function finish() {
-  const answer = await call("POST", `/configure/finish?${new URLSearchParams({ configure_finish: query.get("configure_finish") })}`);
+  const answer = await call("POST", `/api/configure/finish?${new URLSearchParams({ configure_finish: query.get("configure_finish") })}`);
   if (answer.status === 202) return setTimeout(() => location.reload(), 1000); // another tab is about to end it
   const { next, message } = await answer.json();
   history.replaceState(null, "", next ?? location.pathname);
@@ -175,7 +175,7 @@ const ACTIONS = {
   "sign-up": { action: "/api/sign-up" },
   "sign-in": { action: "/api/sign-in" },
   "sign-out": { action: "/api/sign-out", next: "/" },
-  "disconnect": { action: "/configure/disconnect", next: "/settings" },
+  "disconnect": { action: "/api/configure/disconnect", next: "/settings" },
   "delete-account": { action: "/api/account", method: "DELETE", next: "/" },
 };
 
