@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -140,6 +141,20 @@ def test_a_number_with_a_new_owner_loses_the_link(bot: Bot, seconds: int) -> Non
 
     assert got.user_id == new_owner
     assert bot.unlinked() == [("chat:ada", "contradicted")]
+
+
+def test_a_proof_holds_for_ten_minutes(bot: Bot) -> None:
+    bot.journey("chat:ada", ADA)
+    assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).linked
+    bot.sandbox.revoke_approval(bot.sandbox.people[0])
+
+    bot.sandbox.advance(590)
+    with no_calls(bot.sandbox):
+        assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).linked
+    bot.sandbox.advance(10)
+    got = bot.agent.message_identity("chat:ada", phone_candidates=[ADA])
+
+    assert (got.linked, got.unlinked_because) == (False, "invalid")
 
 
 def test_another_phone_is_compared_at_once(bot: Bot) -> None:
@@ -328,8 +343,9 @@ def test_export_has_the_link_and_later_the_time_of_the_disconnect(bot: Bot) -> N
     assert left.disconnected_at is not None
 
 
-def test_a_consent_that_was_revoked_ends_the_trust_at_once(bot: Bot) -> None:
-    bot.journey("chat:ada", ADA)
+@pytest.mark.parametrize("link", [Bot.journey, lambda bot, _, phone: bot.approved(phone)], ids=["journey", "phone"])
+def test_a_consent_that_was_revoked_ends_the_trust_at_once(bot: Bot, link: Callable[[Bot, str, str], str]) -> None:
+    link(bot, "chat:ada", ADA)
     linked = bot.agent.message_identity("chat:ada", phone_candidates=[ADA])
     bot.sandbox.revoke_approval(bot.sandbox.people[0])
 
@@ -343,10 +359,15 @@ def test_a_consent_that_was_revoked_ends_the_trust_at_once(bot: Bot) -> None:
 
 @pytest.mark.parametrize("options", [{"deadline": 0.3}, {"timeout": 0.3}])
 def test_a_slow_configure_is_waited_for_as_long_as_the_bot_says(make_bot: Any, options: dict[str, float]) -> None:
+    """Configure responds after 5 seconds, which is within the default of the other option."""
     bot = make_bot(**options)
     bot.journey("chat:ada", ADA)
-    with bot.sandbox.hold(RECOGNIZE):
+    with bot.sandbox.hold(RECOGNIZE) as held:
+        late = Timer(5, held.release)
+        late.start()
         got = bot.agent.message_identity("chat:ada", phone_candidates=[ADA])
+        late.cancel()
+        late.join()
 
     assert got.unlinked_because == "unavailable"
 
@@ -398,6 +419,19 @@ def test_a_phone_that_links_nobody_is_asked_about_once_in_a_while(bot: Bot) -> N
     # A link that was handed out is followed soon.
     bot.agent.message_sign_in_url()
     ada = bot.approved(ADA)
+    assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).user_id == ada
+
+
+def test_a_phone_that_links_nobody_is_asked_about_again(bot: Bot) -> None:
+    """A user may sign in by a link that the bot didn't send."""
+    assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).linked is False
+    ada = bot.approved(ADA)
+    bot.sandbox.advance(20)
+    with no_calls(bot.sandbox):
+        assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).linked is False
+
+    bot.sandbox.advance(10)
+
     assert bot.agent.message_identity("chat:ada", phone_candidates=[ADA]).user_id == ada
 
 
