@@ -9,6 +9,7 @@ import pytest
 
 from configure_auth import AgentNoOwner
 from configure_auth.flask import BearerUser
+from configure_auth.stores import UserExport
 
 from ..api.conftest import Server
 from ..bearer.issuer import AUDIENCE, ISSUER, Clock, Issuer
@@ -139,3 +140,13 @@ def test_an_unclaimed_agent_has_no_owner(api: Web, issuer: Issuer) -> None:
         owner(api)
     claim(api, issuer.rsa.token(sub="ada"), token)
     assert owner(api) == "ada"
+
+
+def test_only_agents_and_their_owners_are_stored(api: Web, issuer: Issuer) -> None:
+    """Key concepts: "Server-core only stores the agent-to-owner mapping." What is stored of a user is what is exported,
+    and the claim brought a name and an email along.
+    """
+    claim(api, issuer.rsa.token(sub="ada", name="Ada", email="ada@example.org"), register(api))
+    with api.app.app_context():
+        export = api.configure_auth.export_user("ada")
+    assert export == UserExport(accounts=(), agents=("agent-1",), sign_ins=())

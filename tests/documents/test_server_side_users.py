@@ -166,3 +166,19 @@ def test_without_external_id_nothing_is_merged(configure: Configure, configure_s
     token = verify_phone(configure_sandbox, None)
     assert texts(configure, token=token) == []
     assert texts(configure, external_id=ID) == ["Prefers dark mode"]
+
+
+def test_after_federation_every_approved_agent_sees_the_profile(
+    configure: Configure, configure_sandbox: Sandbox
+) -> None:
+    """Upgrading to federated: "After federation, the user has a single profile visible to any agent they authorize."
+    Limitations: "Visible to other developers' agents".
+    """
+    configure_sandbox.add_agent("other-agent")
+    configure.profile(external_id=ID).remember("Prefers dark mode")
+    verify_phone(configure_sandbox, ID)
+
+    other = Configure(Settings.from_mapping(configure_sandbox.environment(agent="other-agent")))
+    theirs = configure_sandbox.issue_agent_token(configure_sandbox.people[0], agent="other-agent")
+
+    assert texts(other, token=theirs) == ["Prefers dark mode"]
