@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from flask import request
-from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 
 from ..bearer import user as bearer
 from ..bearer.providers import Claims
 from ..bearer.user import require_token
 from ..errors import BearerError
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import WWWAuthenticate
 
 T = TypeVar("T")
 
@@ -48,6 +50,5 @@ def _answer(ask: Callable[[Sequence[str]], T]) -> T:
 def _as_exception(error: BearerError) -> HTTPException:
     if error.retry_after is not None:
         return ServiceUnavailable(retry_after=int(error.retry_after))
-    # As a whole: of parameters Werkzeug would leave out the quotes.
-    scheme, _, rest = error.headers["WWW-Authenticate"].partition(" ")
-    return Unauthorized(www_authenticate=WWWAuthenticate(scheme, token=rest))
+    # As a string, which Werkzeug writes as it is: of parameters it leaves out the quotes, and only 2.3 takes a token.
+    return Unauthorized(www_authenticate=cast("list[WWWAuthenticate]", [error.headers["WWW-Authenticate"]]))

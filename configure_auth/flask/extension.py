@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
+from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
+from werkzeug.routing import RequestRedirect
 
 from .. import flows
 from ..client.client import Configure, Profile
@@ -490,6 +492,9 @@ class ConfigureAuth(BlockingVerbs):
                 installed = self._found()
                 if method == "login" and self._options.session and installed is not None:
                     _ = installed.renews_session
+                moved, prefix = request.routing_exception, f"{request.script_root}{state.url_prefix}/"
+                if isinstance(moved, RequestRedirect) and urlsplit(moved.new_url).path.startswith(prefix):
+                    abort(404)  # Werkzeug 2.2 merges slashes all the same
                 route = by_endpoint.get(request.endpoint or "")
                 if route is None:
                     return None

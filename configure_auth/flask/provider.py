@@ -15,6 +15,7 @@ from ..client.client import Configure
 from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
 from ..flows import Clock, Flow, Performer, run
 from ..flows.sign_in import provider
+from ..flows.site import circuit_of
 from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
@@ -29,12 +30,18 @@ class OAuthProvider(provider.RegistryClient):
     """The object behind `oauth.configure`: Authlib's methods, over one pool of connections."""
 
     def __init__(
-        self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
+        self,
+        flow: provider.Provider,
+        circuit: Circuit,
+        *,
+        name: str,
+        store: AttemptSource | None,
+        map_profile: MapProfile | None,
     ) -> None:
         super().__init__(flow, name, map_profile)
         self._store = store
         self._client = Configure(flow.client.settings)
-        self._circuit = Circuit(4, flow.site.clock)
+        self._circuit = circuit
         self._opened: WeakKeyDictionary[Flask, Stores] = WeakKeyDictionary()
 
     def authorize_redirect(self, redirect_uri: object, **parameters: Any) -> Response:
@@ -173,6 +180,7 @@ def register_oauth(
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,
+    max_calls: int = 4,
     clock: Clock | None = None,
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.flask_client.OAuth`.
@@ -193,12 +201,22 @@ def register_oauth(
         scopes: ("profile.read", "profile.search") unless told otherwise.
         resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
         map_profile: makes `token["userinfo"]` from an `Identity`.
+        max_calls: sign-ins that may be under way to Configure at once in this process; beyond them a callback raises
+            OAuthError with `busy`, and can be loaded again.
         clock: Unix seconds, for tests.
 
     Raises:
         SettingsError: an option can't work. A missing setting is reported at its first use.
     """
-    made = oauth_client(settings, store=store, scopes=scopes, resource=resource, map_profile=map_profile, clock=clock)
+    made = oauth_client(
+        settings,
+        store=store,
+        scopes=scopes,
+        resource=resource,
+        map_profile=map_profile,
+        max_calls=max_calls,
+        clock=clock,
+    )
     client: OAuthProvider = made.make(name)
     oauth.register(name, client_cls=Registration(lambda _name: client))
     return client
@@ -211,11 +229,12 @@ def oauth_client(
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,
+    max_calls: int = 4,
     clock: Clock | None = None,
 ) -> Registration:
     """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
 
     Arguments and errors are those of `register_oauth`.
     """
-    flow = provider.Provider.of(settings, scopes, resource, clock)
-    return Registration(lambda name: OAuthProvider(flow, name=name, store=store, map_profile=map_profile))
+    flow, circuit = provider.Provider.of(settings, scopes, resource, clock), circuit_of(max_calls, clock)
+    return Registration(lambda name: OAuthProvider(flow, circuit, name=name, store=store, map_profile=map_profile))

@@ -48,6 +48,13 @@ def name_taken(name: str) -> SettingsError:
     )
 
 
+def circuit_of(max_calls: int, clock: Clock | None) -> Circuit:
+    """Return what limits the sign-ins under way in one process."""
+    if isinstance(max_calls, bool) or not isinstance(max_calls, int) or max_calls < 1:
+        raise SettingsError("max_calls must be a whole number of sign-ins, 1 or more")
+    return Circuit(max_calls, clock or time.time)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AppOptions:
     """The options of `ConfigureAuth` that every framework has.
@@ -88,8 +95,7 @@ class AppOptions:
         ui.read_texts(self.texts)
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
-        if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int) or self.max_calls < 1:
-            raise SettingsError("max_calls must be a whole number of sign-ins, 1 or more")
+        self.circuit()  # raises for a limit that is none
         destinations = self._destinations
         if self.login_url is not None:
             destinations.require("login_url", self.login_url)
@@ -100,8 +106,7 @@ class AppOptions:
         return Destinations((*read_origins("allowed_next", self.allowed_next), *trusted))
 
     def circuit(self) -> Circuit:
-        """Return what limits the sign-ins under way in one process."""
-        return Circuit(self.max_calls, self.clock or time.time)
+        return circuit_of(self.max_calls, self.clock)
 
     def site(self, settings: Settings, keys: tuple[Secret, ...] | None = None) -> Site:
         """Return the app with its settings.

@@ -15,6 +15,7 @@ from ..client.client import AsyncConfigure
 from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
 from ..flows import AsyncPerformer, Clock, Flow, arun
 from ..flows.sign_in import provider
+from ..flows.site import circuit_of
 from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
@@ -29,11 +30,17 @@ class OAuthProvider(provider.RegistryClient):
     """The object behind `oauth.configure`: Authlib's methods, awaited, over one pool of connections."""
 
     def __init__(
-        self, flow: provider.Provider, *, name: str, store: AttemptSource | None, map_profile: MapProfile | None
+        self,
+        flow: provider.Provider,
+        circuit: Circuit,
+        *,
+        name: str,
+        store: AttemptSource | None,
+        map_profile: MapProfile | None,
     ) -> None:
         super().__init__(flow, name, map_profile)
         self._client = AsyncConfigure(flow.client.settings)
-        self._circuit = Circuit(100, flow.site.clock)
+        self._circuit = circuit
         self._stores: Stores | None = None
         if store is not None:
             self._stores = open_attempts(
@@ -173,6 +180,7 @@ def register_oauth(
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,
+    max_calls: int = 100,
     clock: Clock | None = None,
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.starlette_client.OAuth`.
@@ -180,7 +188,15 @@ def register_oauth(
     Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working
     directory.
     """
-    made = oauth_client(settings, store=store, scopes=scopes, resource=resource, map_profile=map_profile, clock=clock)
+    made = oauth_client(
+        settings,
+        store=store,
+        scopes=scopes,
+        resource=resource,
+        map_profile=map_profile,
+        max_calls=max_calls,
+        clock=clock,
+    )
     client: OAuthProvider = made.make(name)
     oauth.register(name, client_cls=Registration(lambda _name: client))
     return client
@@ -193,11 +209,12 @@ def oauth_client(
     scopes: tuple[str, ...] | None = None,
     resource: str | None = None,
     map_profile: MapProfile | None = None,
+    max_calls: int = 100,
     clock: Clock | None = None,
 ) -> Registration:
     """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
 
     Arguments and errors are those of `register_oauth`.
     """
-    flow = provider.Provider.of(settings, scopes, resource, clock)
-    return Registration(lambda name: OAuthProvider(flow, name=name, store=store, map_profile=map_profile))
+    flow, circuit = provider.Provider.of(settings, scopes, resource, clock), circuit_of(max_calls, clock)
+    return Registration(lambda name: OAuthProvider(flow, circuit, name=name, store=store, map_profile=map_profile))

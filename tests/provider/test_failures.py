@@ -19,7 +19,7 @@ from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import register_oauth as on_starlette
 
-from ..support.reading import api_calls, no_calls
+from ..support.reading import api_calls, meanwhile, no_calls
 from ..support.stores import first
 from ..support.web import Adapter
 from .apps import REGISTRY
@@ -135,6 +135,25 @@ def test_a_failure_is_remembered_and_the_code_never_sent_again(make: Make, store
 
         assert answers == ["upstream_unavailable"] * 3
         assert api_calls(person.web.sandbox).count("POST /oauth/token") == 1
+
+
+def test_beyond_max_calls_a_callback_is_busy_and_can_be_loaded_again(make: Make) -> None:
+    provided = make(store="memory://", max_calls=1)
+    with Person(provided) as one, Person(provided) as other:
+        callbacks = [one.returning(), other.returning("+15550100002")]
+        with one.web.sandbox.hold("/oauth/token") as held, meanwhile(lambda: one.come_back(callbacks[0])) as ended:
+            held.arrived.wait()
+            with no_calls(one.web.sandbox):
+                assert failure(other.come_back(callbacks[1])) == "busy"
+            held.release()
+            assert ended().status_code == 200
+
+        assert other.come_back(callbacks[1]).status_code == 200
+
+
+def test_a_limit_that_is_none_is_refused(make: Make) -> None:
+    with pytest.raises(SettingsError, match="max_calls must be a whole number of sign-ins, 1 or more"):
+        make(max_calls=0)
 
 
 @pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)

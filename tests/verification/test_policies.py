@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from configure_auth.commands.checks.csp import allows, policies_of
 from configure_auth.commands.checks.findings import End
@@ -13,6 +15,7 @@ from configure_auth.commands.checks.findings import End
 from .apps import LIVE, Adapter, Judge
 
 ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
+POLICY = {"Content-Security-Policy": "default-src 'self'"}
 HOME = "https://app.example.com"
 SCRIPT = "https://configure.dev/js/configure.js"
 GOOD = "default-src 'self'; script-src 'self' https://configure.dev; connect-src 'self' https://api.configure.dev"
@@ -104,6 +107,40 @@ def test_the_stylesheet_of_the_button_is_the_app_s_own(judge: Judge, directive: 
 
     assert found.end is end
     assert ("configure_button(nonce=...)" in (found.remedy or "")) == (end is End.WARNED)
+
+
+class _Policy:
+    """A middleware that sets its policy on every response, whether there is one or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(POLICY)
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+def test_a_middleware_that_replaces_the_policy_of_our_pages(tmp_path: Path) -> None:
+    """Flask puts ours back; on Starlette the middleware is around our routes."""
+
+    def on_starlette(app: Any, _: Any) -> None:
+        app.add_middleware(_Policy)
+
+    def on_flask(app: Any, _: Any) -> None:
+        app.after_request(lambda response: response.headers.update(POLICY) or response)
+
+    found = {
+        adapter: Judge(adapter, tmp_path)(link=False, settings={"CONFIGURE_PUBLISHABLE_KEY": None}, wrap=wrap)["csp"]
+        for adapter, wrap in (("flask", on_flask), ("starlette", on_starlette))
+    }
+
+    assert found["flask"].end is End.PASSED
+    assert found["starlette"].end is End.WARNED
+    assert found["starlette"].found == "the app changes the policy of our pages, which lose their style and scripts"
 
 
 def _broken() -> str:

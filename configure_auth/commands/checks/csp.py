@@ -11,10 +11,11 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from ...flows import AccountLink, Login
-from .application import Application, NoResponse
+from ...ui import CONTENT_SECURITY_POLICY
+from .application import Application, NoResponse, Response
 from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst
-from .routes import request
+from .routes import is_ours, prefetch, request
 
 Policy: TypeAlias = Mapping[str, tuple[str, ...]]
 """Sources by directive."""
@@ -29,8 +30,27 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def csp(deployment: Deployment, application: Application) -> Finding:
-    """Judge the policy of the app's home page, which is requested for it."""
+    """Judge the policies of the app's home page and of our pages, which are requested for it."""
+    return worst([await _home(deployment, application), *await _ours(deployment, application)])
+
+
+async def _ours(deployment: Deployment, application: Application) -> list[Finding]:
+    """Judge whether a middleware of the app replaces the policy of our pages, or adds to it."""
     assert deployment.features is not None
+    pages = [one for one in deployment.features.registered.values() if isinstance(one, AccountLink | Login)]
+    responses = [await prefetch(application, one) for one in pages]
+    policies = [one.all("content-security-policy") for one in responses if isinstance(one, Response) and is_ours(one)]
+    if all(one == [CONTENT_SECURITY_POLICY] for one in policies):
+        return []
+    return [
+        warned(
+            "the app changes the policy of our pages, which lose their style and scripts",
+            'set the header only where a response has none: headers.setdefault("Content-Security-Policy", ...)',
+        )
+    ]
+
+
+async def _home(deployment: Deployment, application: Application) -> Finding:
     response = await request(application, "GET", "/", {"accept": "text/html", "sec-fetch-site": "none"})
     if isinstance(response, NoResponse):
         return skipped(f"no response from /: {response.why}")

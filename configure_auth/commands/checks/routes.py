@@ -35,7 +35,8 @@ async def prefetch(application: Application, feature: Feature, route: str = "/ca
     return await request(application, "GET", f"{feature.path}{route}{query}", headers)
 
 
-def _is_ours(response: Response) -> bool:
+def is_ours(response: Response) -> bool:
+    """Whether our route responded to `prefetch`."""
     return response.status == 503 and not response.body and "no-store" in (response.first("cache-control") or "")
 
 
@@ -51,8 +52,8 @@ async def login_guard(deployment: Deployment, application: Application) -> Findi
                 findings += await _completion(deployment, application, feature, remedy)
                 continue
             response = await prefetch(application, feature, route)
-            is_ours = isinstance(response, Response) and _is_ours(response)
-            findings.append(_judge(application, response, f"{feature.path}{route}", remedy, is_ours=is_ours))
+            reached = isinstance(response, Response) and is_ours(response)
+            findings.append(_judge(application, response, f"{feature.path}{route}", remedy, is_ours=reached))
     return worst(findings) if findings else skipped("no route of ours is for signed-out users")
 
 
