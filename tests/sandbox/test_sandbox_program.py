@@ -16,7 +16,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from click.testing import CliRunner
 from dotenv import dotenv_values
 
 from configure_auth import Configure, Settings
@@ -28,6 +27,7 @@ from tests.public.running import environment, python
 from tests.readme.document import ROOT, rows
 from tests.support.ports import three_free_ports
 
+from ..support.cli import cli_runner
 from ..support.stores import first
 
 SEED = """
@@ -189,7 +189,7 @@ def test_a_wrong_option_is_one_sentence_before_anything_is_served(
     port = three_free_ports()
     # The port is taken: that nobody speaks of it shows that nothing was opened yet.
     with socket.create_server(("127.0.0.1", port)):
-        ended = CliRunner().invoke(main, ["sandbox", "--port", str(port), *options])
+        ended = cli_runner().invoke(main, ["sandbox", "--port", str(port), *options])
 
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"Error: {words}")

@@ -64,8 +64,8 @@ class Told:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """The checks that neither passed nor were skipped, with their ends."""
-        ends = {name: check["end"] for name, check in self.checks.items()}
+        """The checks that neither passed nor were skipped, with their ends; of the app, not of its libraries."""
+        ends = {name: check["end"] for name, check in self.checks.items() if not name.endswith("versions")}
         return {name: end for name, end in ends.items() if end not in ("passed", "skipped")}
 
     @property
