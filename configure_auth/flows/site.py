@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -27,6 +27,11 @@ from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
 log: logging.Logger = logging.getLogger(__name__)
+
+MAY_VANISH = "a deployment that replaces the disk, such as a container, deletes every connection"
+NAME_A_STORE = (
+    "set CONFIGURE_STORE to postgresql://..., or to sqlite:////... with the path of a file on a disk that lasts"
+)
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""
@@ -185,7 +190,7 @@ class Site:
         self, store: StoreSource | None, states: StateSource | None, folder: Path, *, awaited: bool
     ) -> Stores:
         """Open what the app named, or else the settings; arguments and errors as for `stores.opening.open_stores`."""
-        return open_stores(
+        opened = open_stores(
             *chosen(store, states, self.settings),
             agent=self.settings.agent or "",
             fingerprints=self.fingerprints,
@@ -194,6 +199,11 @@ class Site:
             local=self.settings.is_local,
             names=self.index_names,
         )
+        if store is not None or self.settings.store is not None:
+            return opened
+        if not self.settings.is_local:
+            log.warning("the store is %s; %s: %s", opened.path, MAY_VANISH, NAME_A_STORE)
+        return replace(opened, by_default=True)
 
     def index_names(self, user_id: str) -> tuple[str, ...]:
         """Return the keyed hashes of a user id, the first key's first: what a store may name records by."""

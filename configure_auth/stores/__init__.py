@@ -332,7 +332,8 @@ class Stores:
     """The stores of one app.
 
     `close` closes every connection that they opened, and may be called again; where the stores are awaited it is too.
-    `path` is the file of an SQLite store, which may not exist before its first use.
+    `path` is the file of an SQLite store, which may not exist before its first use. `by_default`: neither the app nor
+    the settings named a store.
     """
 
     states: StateStore
@@ -343,6 +344,7 @@ class Stores:
     parameters: ParameterStore
     close: Callable[[], object] = field(default=lambda: None, repr=False)
     path: Path | None = None
+    by_default: bool = False
 
     @property
     def finishes(self) -> bool:

@@ -123,7 +123,9 @@ def _on_flask(setup: Setup, folder: Path) -> Target:
     app.config.update(setup.config)
     app.config.update({COOKIE_NAMES[name]: value for name, value in setup.cookie.items()})
     app.secret_key = setup.secret_key
-    configure_auth = FlaskConfigureAuth(**{"user_id": lambda: None, **setup.constructor})
+    configure_auth = FlaskConfigureAuth(
+        **{"user_id": lambda: None, "store": "sqlite:///configure.db", **setup.constructor}
+    )
 
     @app.get("/")
     def page() -> Response:

@@ -291,6 +291,34 @@ def test_a_store_that_other_keys_sealed_is_said(judge: Judge, tmp_path: Path) ->
     assert "CONFIGURE_TOKEN_KEYS" in (found.remedy or "")
 
 
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"app_url": LIVE}, True),
+        ({}, False),
+        ({"app_url": LIVE, "settings": {"CONFIGURE_STORE": "sqlite:////{folder}/named.db"}}, False),
+        ({"app_url": LIVE, "constructor": {"store": "sqlite:///configure.db"}}, False),
+    ],
+    ids=["live", "localhost", "setting", "option"],
+)
+def test_a_store_that_nobody_named_is_warned_of_off_localhost(
+    judge: Judge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    given: dict[str, Any],
+    warned: bool,
+) -> None:
+    """By the app at its start, once, and by verify: a disk that each deployment replaces loses every connection."""
+    monkeypatch.chdir(tmp_path)
+    named = {name: value.format(folder=tmp_path) for name, value in given.get("settings", {}).items()}
+
+    found = judge(**{"constructor": {"store": None}, **given, "settings": named})["store"]
+
+    assert (found.end, "CONFIGURE_STORE" in (found.remedy or "")) == (End.WARNED if warned else End.PASSED, warned)
+    assert caplog.text.count("set CONFIGURE_STORE to postgresql://...") == (1 if warned else 0)
+
+
 def test_store_file_readable_by_others_is_said(judge: Judge, tmp_path: Path) -> None:
     assert judge()["store"].end is End.PASSED
     for path in tmp_path.rglob("*.db"):

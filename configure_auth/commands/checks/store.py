@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 from ...flows.effects import UseStore
+from ...flows.site import MAY_VANISH, NAME_A_STORE
 from ...stores.databases import is_readable_by_others
 from .application import Application, Table
 from .deployment import Deployment
@@ -29,7 +30,9 @@ async def store(deployment: Deployment, application: Application) -> Finding:
     )
     await UseStore(lambda stores: stores.accounts.owner(site.agent, _ABSENT))
     await UseStore(lambda stores: stores.parameters.read(_ABSENT))
-    path = await UseStore(lambda stores: stores.path)
+    path, by_default = await UseStore(lambda stores: (stores.path, stores.by_default))
+    if by_default and not deployment.settings.is_local:
+        return warned(f"it is {path}, because none was named; {MAY_VANISH}", NAME_A_STORE)
     if path is not None and is_readable_by_others(path):
         return warned(f"{path.name} is readable by other users of this machine", "chmod 600 it and its -wal and -shm")
     return passed("it works, with the tables and keys of this version")
