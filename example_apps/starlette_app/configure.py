@@ -11,6 +11,7 @@ from configure_auth import Identity, LoginRefused, Settings, TokenGrant
 from configure_auth.events import AccountUnlinked
 from configure_auth.starlette import ConfigureAuth, authenticated_user
 
+from .german import GERMAN
 from .models import User, database
 
 __all__ = ["forget_profiles", "link_routes", "login_routes", "make_configure_auth"]
@@ -21,7 +22,12 @@ HAS_ACCOUNT = "You have an account already: sign in and connect Configure to it.
 
 # [link]
 def make_configure_auth(settings: Settings) -> ConfigureAuth:
-    return ConfigureAuth(settings, user_id=authenticated_user)  # None when signed out
+    return ConfigureAuth(
+        settings,
+        user_id=authenticated_user,  # None when signed out
+        texts={"de": GERMAN},  # for browsers that prefer German
+        base_template="configure.html",
+    )
 
 
 def link_routes(configure_auth: ConfigureAuth) -> Mount:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from configure_auth.errors import Code
 from configure_auth.sandbox import Sandbox
 from example_apps.starlette_app import create_app
+from example_apps.starlette_app.german import GERMAN
 
 ADA = {"username": "Ada", "password": "analytical"}
 SITE = "http://localhost:3000"
@@ -55,6 +57,24 @@ def test_who_was_sent_to_sign_in_goes_on_to_where_they_wanted(browser: TestClien
     assert "next=%2Fsettings" in browser.get("/sign-in").text
 
     assert location(browser, "/sign-up", **ADA) == "/settings"
+
+
+def test_the_pages_of_a_sign_in_are_german_and_in_the_app_s_layout(browser: TestClient) -> None:
+    german = {"accept-language": "de-AT,de;q=0.9,en;q=0.5"}
+
+    page = browser.get("/auth/configure/callback", headers=german)
+
+    assert page.status_code == 400
+    assert f"<h1>{GERMAN['invalid_request.heading']}</h1>" in page.text
+    assert '<a class="pill" href="/sign-up">' in page.text
+    assert "<span>Weiter mit Configure</span>" in browser.get("/", headers=german).text
+    assert "Continue with Configure" in browser.get("/").text
+
+
+def test_every_error_page_is_translated() -> None:
+    keys = {f"{code}.{part}" for code in Code for part in ("heading", "sentence", "way_on")}
+
+    assert keys - GERMAN.keys() == set()
 
 
 @pytest.mark.parametrize(

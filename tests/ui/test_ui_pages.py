@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -194,3 +195,12 @@ def test_pages_and_texts_are_frozen() -> None:
         page.home_href = "/other"  # type: ignore[misc]
     with pytest.raises(TypeError):
         ui.texts[Code.EXPIRED] = ui.texts[Code.CANCELLED]  # type: ignore[index]
+
+
+def test_the_documentation_lists_every_key() -> None:
+    """Each label's key and text, and each page's key and heading."""
+    page = (Path(__file__).parents[2] / "docs" / "translating.md").read_text(encoding="utf-8")
+    rows = {(cells[1].strip(" `"), cells[3].strip()) for line in page.splitlines() if len(cells := line.split("|")) > 4}
+
+    parts = {key: key.removesuffix(".heading") for key in ui.ENGLISH if "." not in key or key.endswith(".heading")}
+    assert {(name, ui.ENGLISH[key]) for key, name in parts.items()} <= rows
