@@ -163,6 +163,8 @@ class Settings:
             of a sandbox (`sk_local_`, `sk_test_`, `ocs_local_`).
         sso_redirect_uri: the login's callback, where Configure's own variable names it; it must be the one that
             `app_url` and the login's path make.
+        issuer: what `iss` of every callback must be (RFC 9207), compared as a string. None: a callback may lack it, and
+            one that has it must name one of Configure's four origins above.
 
     Raises:
         SettingsError: a value is malformed; the message names the variable. A key in the wrong place (`pk_` for
@@ -184,6 +186,7 @@ class Settings:
     script_url: str = "https://configure.dev"
     sso_redirect_uri: str | None = None
     allow_http: tuple[str, ...] = ()
+    issuer: str | None = None
 
     # Written out: the generated one would have plain secrets among its locals while a check raises.
     def __init__(
@@ -204,6 +207,7 @@ class Settings:
         script_url: str = script_url,
         sso_redirect_uri: str | None = None,
         allow_http: str | Sequence[str] = (),
+        issuer: str | None = None,
     ) -> None:
         given: dict[str, Any] = {
             "allow_http": _each_wrapped(allow_http),
@@ -222,9 +226,10 @@ class Settings:
             "sign_in_url": _wrapped(sign_in_url),
             "script_url": _wrapped(script_url),
             "sso_redirect_uri": _wrapped(sso_redirect_uri),
+            "issuer": _wrapped(issuer),
         }
         del api_key, publishable_key, agent, oauth_client_id, oauth_client_secret, token_keys, store, states
-        del app_url, base_url, accounts_url, sign_in_url, script_url, sso_redirect_uri
+        del app_url, base_url, accounts_url, sign_in_url, script_url, sso_redirect_uri, issuer
         for name, value in given.items():
             read = _READERS[name]
             if name in _CONFIGURE_ORIGINS:
@@ -325,6 +330,12 @@ class Settings:
                 f"not set: {listed}. Without an account at Configure, `python -m configure_auth sandbox` prints values "
                 "to begin with"
             )
+
+    def is_issuer(self, issuer: str | None) -> bool:
+        """Whether a callback with this `iss` is Configure's (RFC 9207)."""
+        if self.issuer is not None:
+            return issuer == self.issuer
+        return issuer in (None, self.accounts_url, self.sign_in_url, self.base_url, self.script_url)
 
     @property
     def is_local(self) -> bool:
@@ -443,6 +454,14 @@ def _redirect_uri(variable: str, value: Any) -> str:
     return require_origin(variable, plain, path=True) + plain[len(plain.rstrip("/")) :]
 
 
+def _issuer(variable: str, value: Any) -> str:
+    # As it is, because it is compared as a string (RFC 9207, section 2.4).
+    plain = _text(variable, value)
+    if not _ABSOLUTE_URI.fullmatch(plain) or "?" in plain:
+        raise SettingsError(f"{variable} must be the issuer's URL without query and fragment (RFC 9207)")
+    return plain
+
+
 def _hosts(variable: str, value: Any) -> tuple[str, ...]:
     hosts = tuple(_text(variable, host).strip().lower() for host in value)
     for host in hosts:
@@ -483,5 +502,6 @@ _READERS: dict[str, _Reader] = {
     "script_url": _origin,
     "sso_redirect_uri": _redirect_uri,
     "allow_http": _hosts,
+    "issuer": _issuer,
 }
 _CONFIGURE_ORIGINS = frozenset({"base_url", "accounts_url", "sign_in_url", "script_url"})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from .support import tree
+from .support import catalogue, tree
 from .support.rotation import mark_rotated_away
 from .support.stores import parametrize_stores, postgresql, redis_server, stores_at
 
@@ -33,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_rotated_away(items)
+    catalogue.note_entries(items)
     if settings.default == settings.get_profile("extended"):
         for item in items:
             if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
@@ -47,6 +49,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--check-tree", action="store_true", help="fail if the run leaves a changed or stray file")
+    parser.addoption(
+        "--catalogue", metavar="FILE", help="write a table of tests/catalogue.md's entries and their results"
+    )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -56,10 +61,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (path := session.config.option.catalogue) and reporter is not None:
+        stats = (one for kind in ("passed", "failed", "error") for one in reporter.stats.get(kind, ()))
+        Path(path).write_text(catalogue.report(stats), encoding="utf-8")
     before = session.config.stash.get(_tree_before, None)
     after = None if before is None else tree.listing()
     if before is not None and after is not None and (changed := tree.changes(before, after)):
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(f"\nthe tests changed or left files in the tree: {', '.join(changed)}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -167,6 +167,7 @@ async def login_refresh_and_fail(app: Starlette, sandbox: Sandbox) -> None:
     assert await app.state.configure_auth.forget_user("new")
 
 
+@pytest.mark.catalogue("A15")
 @pytest.mark.parametrize("flow", ["link", "login"])
 @pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/a.db"])
 def test_64_tasks_with_one_callback_make_one_exchange(
@@ -200,6 +201,7 @@ def test_64_tasks_with_one_callback_make_one_exchange(
     assert answers == [(303, {"link": "/settings", "login": "/"}[flow])] * 64
 
 
+@pytest.mark.catalogue("Q9")
 def test_a_client_that_goes_in_the_middle_leaves_all_or_nothing(
     make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, backend: str
 ) -> None:
@@ -227,6 +229,7 @@ def test_a_client_that_goes_in_the_middle_leaves_all_or_nothing(
     assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
 
 
+@pytest.mark.catalogue("Q9", "R7")
 def test_a_timeout_around_a_callback_leaves_all_or_nothing(
     make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -327,6 +330,7 @@ def test_the_lifespan_closes_what_was_opened(make_app: MakeApp, configure_sandbo
             assert client.get("/profile").json() == {"name": "Ada"}
 
 
+@pytest.mark.catalogue("B8")
 def test_two_apps_in_one_process_know_nothing_of_each_other(make_app: MakeApp, configure_sandbox: Sandbox) -> None:
     first, second = (TestClient(make_app(), base_url=APP_URL, follow_redirects=False) for _ in range(2))
     for client in (first, second):

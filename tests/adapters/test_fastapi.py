@@ -269,6 +269,7 @@ def test_an_exception_with_a_handler_of_the_apps_own_goes_there(make: Make) -> N
     assert browser.get("/configure/status").status_code == 418
 
 
+@pytest.mark.catalogue("Q10")
 def test_no_session_of_the_database_is_held_while_configure_is_called(make: Make, configure_sandbox: Sandbox) -> None:
     seen: list[int] = []
 
@@ -297,6 +298,7 @@ def test_a_session_commits_before_the_account_is_saved(make: Make, configure_san
     assert told == [["rollback", "rollback", "commit", "rollback"]]
 
 
+@pytest.mark.catalogue("I14")
 def test_a_failing_hook_rolls_back_and_sets_no_cookie(
     make: Make, configure_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:

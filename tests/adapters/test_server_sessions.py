@@ -78,6 +78,7 @@ def flask_session(configuration: dict[str, Any], app: Flask, _: object) -> None:
     Session(app)
 
 
+@pytest.mark.catalogue("J1")
 @pytest.mark.parametrize("back_end", first(["filesystem", "redis", "sqlalchemy"]))
 @pytest.mark.parametrize("kept", [{}, KEPT], ids=["empty", "kept"])
 def test_flask_session_gets_new_id(
@@ -184,6 +185,7 @@ def starsessions(*, autoload: bool = True) -> list[Middleware]:
     return [store, Middleware(SessionAutoloadMiddleware)] if autoload else [store]
 
 
+@pytest.mark.catalogue("J1")
 def test_starsessions_gets_new_id(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     assert_session_is_new(serve("starlette", constructor=KEPT, customise=with_middleware(*starsessions())), cart="book")
     assert "session fixation" not in caplog.text

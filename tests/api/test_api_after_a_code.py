@@ -51,6 +51,7 @@ def others(strict: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries((names | known).filter(lambda name: name not in taken), shapes, max_size=6)
 
 
+@pytest.mark.catalogue("G16")
 @given(others("access_token token_type scope"), st.sampled_from(TOKENS))
 def test_tokens_are_read_whatever_else_the_response_has(more: dict[str, Any], call: Any) -> None:
     read = call.parse(reply({"access_token": "at", "scope": "a b"} | more))
@@ -60,6 +61,7 @@ def test_tokens_are_read_whatever_else_the_response_has(more: dict[str, Any], ca
     assert read.expires_in is None or (read.expires_in >= 0 and math.isfinite(read.expires_in))
 
 
+@pytest.mark.catalogue("G16")
 @given(others("active sub agent"))
 def test_an_introspection_is_read_whatever_else_the_response_has(more: dict[str, Any]) -> None:
     read = INTROSPECT.parse(reply({"active": True, "sub": "u1", "agent": "acme"} | more))
@@ -67,6 +69,7 @@ def test_an_introspection_is_read_whatever_else_the_response_has(more: dict[str,
     assert (read.active, read.sub, read.agent) == (True, "u1", "acme")
 
 
+@pytest.mark.catalogue("G16")
 @given(others("token user_id agent token_use approved"))
 def test_a_grant_is_read_whatever_else_the_response_has(more: dict[str, Any]) -> None:
     read = EXCHANGE.parse(reply({"token": "t", "userId": "u1", "agent": "acme"} | more))

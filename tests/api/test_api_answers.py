@@ -233,6 +233,7 @@ class TestTokens:
         error = refused(TOKENS, reply({"access_token": "at"} | change))
         assert error.code is ApiCode.SERVER_ERROR
 
+    @pytest.mark.catalogue("G6")
     @pytest.mark.parametrize(
         ("told", "seconds"),
         [
@@ -267,6 +268,7 @@ class TestTokens:
         assert refused(TOKENS, reply({"access_token": "at"}, status=201)).code is ApiCode.SERVER_ERROR
         assert refused(TOKENS, reply({"message": "Not Found"}, status=404)).code is ApiCode.NOT_FOUND
 
+    @pytest.mark.catalogue("D7")
     @pytest.mark.parametrize("word", ["invalid_grant", "invalid_client", "invalid_target"])
     def test_oauths_own_word_is_kept(self, word: str) -> None:
         error = refused(TOKENS, reply({"error": word, "error_description": "because"}, status=400))
@@ -372,6 +374,7 @@ class TestProfile:
         profile = PROFILE.parse(reply({"identity": {name: "somebody"}, "user_id": "u1"}))
         assert (profile.identity.claimed_user_id, profile.user_id) == ("somebody", "u1")
 
+    @pytest.mark.catalogue("H11")
     @pytest.mark.parametrize(
         ("field", "hostile", "kept"),
         [
@@ -547,6 +550,7 @@ def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], status: int
 HEADS = [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"]
 
 
+@pytest.mark.catalogue("G7")
 def test_any_bytes_on_the_line_are_a_value_or_a_configure_error(server: Server) -> None:
     configure = Configure(server.settings)
 

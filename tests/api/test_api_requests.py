@@ -6,6 +6,7 @@ import base64
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -47,6 +48,7 @@ ALWAYS = {"host", "accept", "accept-encoding", "user-agent", "content-length"}
 DESTINATIONS = "/v1/auth/sign-in/return-destinations"
 
 
+@pytest.mark.catalogue("H12")
 @pytest.mark.parametrize(
     ("build", "method", "target", "headers", "body"),
     [
@@ -123,6 +125,7 @@ def test_requests(
 BASIC = "Basic " + base64.b64encode(b"oc_client:ocs_secret").decode()
 
 
+@pytest.mark.catalogue("D7", "D9", "H12")
 @pytest.mark.parametrize("resource", ["https://api.configure.dev", None])
 def test_the_token_request(server: Server, send: Send, resource: str | None) -> None:
     server.answers(http(EVERYTHING))
@@ -151,6 +154,23 @@ def test_the_token_request(server: Server, send: Send, resource: str | None) -> 
     assert len(pairs) == len(dict(pairs))
     assert dict(pairs) == expected | ({"resource": resource} if resource else {})
     assert "x-api-key" not in received.headers
+
+
+@pytest.mark.catalogue("D9")
+def test_a_secret_with_reserved_characters_is_sent_as_it_is(server: Server, send: Send) -> None:
+    """Not percent-encoded first, as RFC 6749 section 2.3.1 says: Configure compares the plain text."""
+    secret = "ocs_a:b%3A+c/=?&"
+    server.answers(http(EVERYTHING))
+    settings = replace(server.settings, oauth_client_secret=Secret(secret))
+    send(refresh_tokens(settings, refresh_token=Secret("rt"), resource=None))
+
+    (received,) = server.received
+    scheme, _, sent = received.headers["authorization"].partition(" ")
+    assert (scheme, base64.b64decode(sent).decode()) == ("Basic", f"oc_client:{secret}")
+    assert (received.target, b"ocs_" in received.body) == ("/oauth/token", False)
+    for other in ("ocs_a b", "ocs_\u00e9", "ocs_\u0142"):
+        with pytest.raises(SettingsError, match="CONFIGURE_OAUTH_CLIENT_SECRET"):
+            replace(server.settings, oauth_client_secret=Secret(other))
 
 
 def test_the_refresh_request(server: Server, send: Send) -> None:

@@ -48,6 +48,7 @@ def raw(server: Server, method: str = "POST") -> Call[Response]:
 
 
 class TestDeadline:
+    @pytest.mark.catalogue("G9")
     @pytest.mark.parametrize(
         ("start", "more"),
         [
@@ -100,6 +101,7 @@ class TestDeadline:
         asyncio.run(main())
         assert len(server.received) == 2
 
+    @pytest.mark.catalogue("G11", "R1")
     def test_a_tls_handshake_counts(self, send: Send) -> None:
         # The system takes the connection, and nobody ever greets back.
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -121,6 +123,7 @@ class TestSize:
         server.answers(http(b" " * ANSWER_LIMIT))
         assert len(send(raw(server)).content) == ANSWER_LIMIT
 
+    @pytest.mark.catalogue("G8")
     def test_an_endless_body_is_cut(self, server: Server, send: Send) -> None:
         def pour(line: Line, _: Received) -> None:
             line.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -132,6 +135,7 @@ class TestSize:
         assert caught.value.code is ApiCode.SERVER_ERROR
         assert caught.value.status_code == 200
 
+    @pytest.mark.catalogue("G8")
     def test_a_compressed_answer_is_not_asked_for_and_not_unfolded(self, server: Server, send: Send) -> None:
         bomb = gzip.compress(b" " * 10_000_000)
         server.answers(http(bomb, headers={"content-encoding": "gzip"}))
@@ -180,6 +184,7 @@ class TestSize:
         assert (caught.value.code, caught.value.status_code, caught.value.retry_after) == (code, status, 90)
         assert len(server.received) == 1
 
+    @pytest.mark.catalogue("G8")
     def test_endless_headers_are_cut(self, server: Server, send: Send) -> None:
         def pour(line: Line, _: Received) -> None:
             line.write(b"HTTP/1.1 200 OK\r\n")
@@ -192,6 +197,7 @@ class TestSize:
 
 
 class TestRedirect:
+    @pytest.mark.catalogue("G10")
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_a_redirect_is_an_error_and_its_target_hears_nothing(
         self, new_server: Callable[[], Server], send: Send, status: int
@@ -217,6 +223,7 @@ class TestRedirect:
 
 
 class TestNetwork:
+    @pytest.mark.catalogue("R1")
     def test_nobody_there_is_a_network_error(self, server: Server, send: Send) -> None:
         nobody = replace(raw(server), url="http://127.0.0.1:1/")
         with pytest.raises(ConfigureError) as caught:
@@ -225,6 +232,7 @@ class TestNetwork:
         assert caught.value.retryable
         assert not caught.value.sent
 
+    @pytest.mark.catalogue("R1")
     def test_an_unknown_host_is_a_network_error(self, server: Server, send: Send) -> None:
         with pytest.raises(ConfigureError) as caught:
             send(replace(raw(server), url=f"http://{'x' * 64}.invalid/"))
@@ -235,6 +243,7 @@ class TestNetwork:
         send(replace(raw(server), url=f"http://localhost:{server.port}/"))
         assert server.received[0].headers["host"] == f"localhost:{server.port}"
 
+    @pytest.mark.catalogue("R1", "R2")
     @pytest.mark.parametrize(
         "answer",
         [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n"],
@@ -287,6 +296,7 @@ class TestConnections:
         asyncio.run(main())
         assert [received.connection for received in server.received] == [1, 1, 1]
 
+    @pytest.mark.catalogue("R2")
     def test_a_get_that_met_a_closed_connection_is_repeated_once_on_a_new_one(self, server: Server) -> None:
         server.answers(LISTED, lambda line, received: CLOSE, LISTED)
         with Configure(server.settings) as configure:
@@ -305,6 +315,7 @@ class TestConnections:
         trio.run(main)
         assert [received.connection for received in server.received] == [1, 1, 2]
 
+    @pytest.mark.catalogue("R2")
     def test_a_code_is_never_sent_twice(self, server: Server) -> None:
         server.answers(LISTED, lambda line, received: CLOSE, LISTED)
         with Configure(server.settings) as configure:
@@ -374,6 +385,7 @@ class TestLoops:
             list(threads.map(asyncio.run, [main(), main()]))
         assert server.connections == 2
 
+    @pytest.mark.catalogue("Q7")
     def test_a_cancelled_call_gives_its_connection_up(self, server: Server) -> None:
         arrived = threading.Event()
 
@@ -580,6 +592,7 @@ def test_a_certificate_that_the_system_trusts_is_taken(
     assert [received.connection for received in server.received] == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.catalogue("G11")
 def test_a_certificate_that_nobody_vouches_for_is_refused(
     new_server: Callable[[ssl.SSLContext], Server], send: Send, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_there_are_enough_and_each_has_its_own_name() -> None:
     assert sorted(["L1", "L2", "L3", "L5", "L6", "L7", "L8", "L9", "L10", "L11", "L13", "L14"]) == ROWS
 
 
+@pytest.mark.catalogue("L1", "L2", "L3", "L5", "L6", "L7", "L8", "L9", "L10", "L11", "L13", "L14")
 @pytest.mark.parametrize("bad", CORPUS, ids=str)
 def test_a_bad_token_is_nobodys(
     issuer: Issuer, bearer_user: BearerUser, bad: Bad, caplog: pytest.LogCaptureFixture
@@ -70,6 +71,7 @@ def test_a_bad_token_is_nobodys(
     assert caught.value.__context__ is None
 
 
+@pytest.mark.catalogue("L5")
 def test_no_bad_token_made_anything_be_fetched_but_the_keys(issuer: Issuer, bearer_user: BearerUser) -> None:
     for bad in CORPUS:
         with pytest.raises(BearerError):
@@ -78,6 +80,7 @@ def test_no_bad_token_made_anything_be_fetched_but_the_keys(issuer: Issuer, bear
     assert {received.target for received in issuer.server.received} == {"/.well-known/jwks.json"}
 
 
+@pytest.mark.catalogue("L6")
 @pytest.mark.parametrize("kid", ODD_KIDS.values(), ids=ODD_KIDS)
 def test_an_odd_kid_makes_nothing_be_fetched(make_bearer_user: MakeBearerUser, issuer: Issuer, kid: object) -> None:
     before = issuer.fetches
@@ -133,6 +136,7 @@ def answers_with_the_challenge_alone(browser: httpx2.Client, issuer: Issuer, pat
     assert path != "/configure/status" or answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.catalogue("L1", "L2", "L3", "L5", "L6", "L7", "L8", "L9", "L10", "L11", "L13", "L14", "L23")
 @pytest.mark.parametrize("row", ROWS)
 def test_our_routes_answer_a_bad_token_with_the_challenge_alone(
     browser: httpx2.Client, issuer: Issuer, row: str
@@ -161,6 +165,7 @@ OTHER_SCHEMES = {
 }
 
 
+@pytest.mark.catalogue("L13")
 @pytest.mark.parametrize("headers", OTHER_SCHEMES.values(), ids=OTHER_SCHEMES)
 def test_without_a_bearer_token_there_is_nobody(browser: httpx2.Client, headers: list[str]) -> None:
     sent = [("authorization", header) for header in headers]
@@ -172,6 +177,7 @@ def test_without_a_bearer_token_there_is_nobody(browser: httpx2.Client, headers:
     assert "www-authenticate" not in status.headers
 
 
+@pytest.mark.catalogue("L13")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  ", "Bearer    "])
 def test_the_scheme_may_be_written_in_any_way(browser: httpx2.Client, issuer: Issuer, scheme: str) -> None:
     answer = browser.get("/me", headers={"authorization": f"{scheme} {issuer.rsa.token()}"})
@@ -179,6 +185,7 @@ def test_the_scheme_may_be_written_in_any_way(browser: httpx2.Client, issuer: Is
     assert (answer.status_code, answer.json()) == (200, {"user_id": "u1"})
 
 
+@pytest.mark.catalogue("L13", "L22")
 @pytest.mark.parametrize("path", ["/configure/status", "/me"])
 def test_a_user_named_elsewhere_than_in_the_header_is_nobody(browser: httpx2.Client, issuer: Issuer, path: str) -> None:
     token = issuer.rsa.token()

@@ -83,6 +83,7 @@ def client(app: Any) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=APP_URL)
 
 
+@pytest.mark.catalogue("L16")
 def test_a_thousand_unknown_keys_at_once_make_one_fetch_in_half_a_minute(
     at_once: Statuses, issuer: Issuer, clock: Clock
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_thousand_unknown_keys_at_once_make_one_fetch_in_half_a_minute(
         clock.advance(1)
 
 
+@pytest.mark.catalogue("L16")
 def test_nor_do_they_while_the_issuer_is_down(at_once: Statuses, issuer: Issuer, clock: Clock) -> None:
     assert at_once([forever(issuer.rsa)]) == {200: 1}
     issuer.answer(http({}, status=503))
@@ -109,6 +111,7 @@ def test_nor_do_they_while_the_issuer_is_down(at_once: Statuses, issuer: Issuer,
 
 
 class TestOnAnEventLoop:
+    @pytest.mark.catalogue("L18")
     @pytest.mark.parametrize("backend", ["asyncio", "trio"])
     def test_an_issuer_that_hangs_holds_nobody_else_up(
         self, make_bearer_user: MakeBearerUser, issuer: Issuer, clock: Clock, tmp_path: Path, backend: str
@@ -141,6 +144,7 @@ class TestOnAnEventLoop:
         anyio.run(main, backend=backend)
         assert issuer.fetches == 2
 
+    @pytest.mark.catalogue("L18")
     def test_nothing_of_it_blocks_the_loop(
         self, make_bearer_user: MakeBearerUser, issuer: Issuer, clock: Clock, tmp_path: Path
     ) -> None:

@@ -136,6 +136,7 @@ def test_where_a_token_says_that_its_key_is_doesnt_matter(bearer_user: BearerUse
     assert [received.target for received in issuer.server.received] == ["/.well-known/jwks.json"]
 
 
+@pytest.mark.catalogue("R5")
 @pytest.mark.parametrize(
     "claims",
     [

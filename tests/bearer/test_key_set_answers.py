@@ -113,6 +113,7 @@ BAD_ANSWERS: dict[str, bytes | Callable[[Line, Received], object]] = {
 }
 
 
+@pytest.mark.catalogue("L19")
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
 def test_a_bad_answer_brings_no_key_and_takes_none_away(
     bearer_user: BearerUser, issuer: Issuer, clock: Clock, answer: Any
@@ -128,6 +129,7 @@ def test_a_bad_answer_brings_no_key_and_takes_none_away(
     assert [received.target for received in issuer.server.received] == ["/.well-known/jwks.json"] * 2
 
 
+@pytest.mark.catalogue("L19")
 @pytest.mark.parametrize("name", BAD_KEYS)
 def test_a_bad_key_beside_a_good_one_is_left_out(bearer_user: BearerUser, issuer: Issuer, name: str) -> None:
     issuer.publish(BAD_KEYS[name], NEW.jwk())

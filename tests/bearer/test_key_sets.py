@@ -63,6 +63,7 @@ class TestFetching:
         assert ask(bearer_user, forever(issuer.rsa)) is None
         assert issuer.fetches == 2
 
+    @pytest.mark.catalogue("R5")
     def test_a_clock_that_is_set_back_makes_no_key_younger(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:
@@ -75,6 +76,7 @@ class TestFetching:
         assert ask(bearer_user, token) == "u1"
         assert issuer.fetches == 2
 
+    @pytest.mark.catalogue("L16")
     @pytest.mark.parametrize("down", [False, True])
     def test_a_thousand_unknown_keys_make_one_fetch_in_half_a_minute(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, down: bool
@@ -107,6 +109,7 @@ class TestFetching:
 
 
 class TestRotation:
+    @pytest.mark.catalogue("L20")
     def test_a_new_key_is_known_after_half_a_minute(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:
@@ -118,6 +121,7 @@ class TestRotation:
         assert ask(bearer_user, forever(NEW)) == "u1"
         assert ask(bearer_user, forever(issuer.rsa)) == "u1"
 
+    @pytest.mark.catalogue("L20")
     def test_a_removed_key_is_refused_by_the_request_that_finds_it_old(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:

@@ -73,6 +73,7 @@ class TestSupabase:
         assert user_of(bearer_user, signer, SUPABASE) == SUPABASE["sub"]
         assert user_of(bearer_user, signer, SUPABASE, is_anonymous=..., role="editor") == SUPABASE["sub"]
 
+    @pytest.mark.catalogue("L12")
     @pytest.mark.parametrize(
         "change",
         [
@@ -143,6 +144,7 @@ class TestFirebase:
     def test_a_user(self, bearer_user: BearerUser, issuer: Issuer) -> None:
         assert user_of(bearer_user, issuer.rsa, FIREBASE) == "uid"
 
+    @pytest.mark.catalogue("L12")
     @pytest.mark.parametrize(
         "change",
         [
@@ -185,6 +187,7 @@ class TestAuth0:
         assert user_of(bearer_user, issuer.rsa, AUTH0, aud=API) == "auth0|6553"
         assert user_of(bearer_user, issuer.rsa, AUTH0, aud=[API], gty="refresh_token") == "auth0|6553"
 
+    @pytest.mark.catalogue("L12")
     @pytest.mark.parametrize(
         "change",
         [

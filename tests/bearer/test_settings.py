@@ -107,6 +107,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.catalogue("L19", "L21")
 @pytest.mark.parametrize(("options", "word"), BAD.values(), ids=BAD)
 def test_a_setting_that_would_be_unsafe_is_refused(
     make_bearer_user: MakeBearerUser, issuer: Issuer, options: dict[str, Any], word: str
@@ -123,6 +124,7 @@ def test_where_keys_may_be(make_bearer_user: MakeBearerUser, url: str) -> None:
     make_bearer_user(jwks_url=url)
 
 
+@pytest.mark.catalogue("L21")
 @pytest.mark.parametrize("missing", ["issuer", "algorithms"])
 def test_nothing_has_a_default_that_checks_less(missing: str) -> None:
     needed: dict[str, Any] = {

@@ -33,6 +33,7 @@ def who_has(browser: Browser) -> str | None:
     return configure_user_id
 
 
+@pytest.mark.catalogue("I9")
 def test_linking_the_same_pair_again_renews_the_token(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link()
@@ -43,6 +44,7 @@ def test_linking_the_same_pair_again_renews_the_token(web: Web, browser: Browser
     assert len(browser.get("/configure/status").json()["accounts"]) == 1
 
 
+@pytest.mark.catalogue("I6")
 def test_a_configure_user_of_somebody_else_is_refused(web: Web, browser: Browser) -> None:
     with linked(web, "u1", ADA) as owner:
         token = owner.get("/token").json()
@@ -105,6 +107,7 @@ def test_a_function_that_decides_nothing_changes_nothing(make_web: MakeWeb) -> N
         assert who_has(owner) == configure_id(web, ADA)
 
 
+@pytest.mark.catalogue("I8")
 def test_a_second_configure_user_is_refused(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link(ADA)
@@ -113,6 +116,7 @@ def test_a_second_configure_user_is_refused(web: Web, browser: Browser) -> None:
     assert who_has(browser) == configure_id(web, ADA)
 
 
+@pytest.mark.catalogue("I8")
 def test_a_second_configure_user_replaces_the_first_when_the_start_says_so(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link(ADA)
@@ -138,6 +142,7 @@ def test_replace_does_not_take_what_is_somebody_elses(web: Web, browser: Browser
         assert who_has(owner) == configure_id(web, BOB)
 
 
+@pytest.mark.catalogue("I7", "Q11")
 def test_of_two_users_at_once_one_gets_the_configure_user(web: Web) -> None:
     browsers = [web.browser() for _ in range(4)]
     callbacks = []
@@ -196,6 +201,7 @@ def test_where_the_two_ids_of_a_person_differ_nobody_is_merged(web: Web, browser
     assert identity.user_id != configure_id(web, ADA)
 
 
+@pytest.mark.catalogue("I1", "I3")
 def test_the_same_email_and_phone_merge_nobody(web: Web, browser: Browser) -> None:
     web.sandbox.add_person(ADA, user_id="first", email="ada@example.com", email_verified=True)
     browser.login(ADA)
@@ -209,6 +215,7 @@ def test_the_same_email_and_phone_merge_nobody(web: Web, browser: Browser) -> No
     assert browser.who() != first
 
 
+@pytest.mark.catalogue("I5")
 def test_a_new_name_and_email_are_still_the_same_user(web: Web, browser: Browser) -> None:
     web.sandbox.add_person(ADA, user_id="same", name="Ada", email="ada@example.com")
     browser.login(ADA)
@@ -220,6 +227,7 @@ def test_a_new_name_and_email_are_still_the_same_user(web: Web, browser: Browser
     assert browser.who() == first
 
 
+@pytest.mark.catalogue("A14", "I15")
 def test_a_user_id_given_out_again_inherits_nothing(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("1")
     browser.link(ADA)
@@ -239,6 +247,7 @@ def test_a_user_id_given_out_again_inherits_nothing(web: Web, browser: Browser) 
         assert who_has(other) == configure_id(web, ADA)
 
 
+@pytest.mark.catalogue("I15")
 def test_forgetting_a_user_who_signs_in_makes_a_new_one_of_them(web: Web, browser: Browser) -> None:
     browser.login(ADA)
     first = browser.who()

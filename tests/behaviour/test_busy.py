@@ -15,6 +15,7 @@ from ..support.web import Flow, MakeWeb
 EXCHANGE: dict[Flow, str] = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 
 
+@pytest.mark.catalogue("R7")
 @pytest.mark.parametrize("flow", ["link", "login"])
 def test_a_callback_beyond_the_limit_waits_and_then_succeeds(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(constructor={"max_calls": 1})
@@ -42,6 +43,7 @@ def test_a_callback_beyond_the_limit_waits_and_then_succeeds(make_web: MakeWeb, 
         assert second.come_back(callbacks[1]).status_code == 303
 
 
+@pytest.mark.catalogue("R4")
 def test_a_configure_that_does_not_respond_is_left_alone_until_a_probe_succeeds(
     make_web: MakeWeb, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,7 @@ from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
 FLOWS: tuple[Flow, Flow] = ("link", "login")
 
 
+@pytest.mark.catalogue("A23", "A26")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
@@ -28,6 +29,7 @@ def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, br
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("A7")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_state_of_another_browser_is_unknown_and_stays_open_there(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
@@ -38,9 +40,10 @@ def test_a_state_of_another_browser_is_unknown_and_stays_open_there(web: Web, br
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("A2", "R6")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Browser, flow: Flow) -> None:
-    browser.begin(flow)
+    start = browser.begin(flow)
     with web.browser() as other:
         other.begin(flow)
         foreign = browser.come_back(other.end(other.start(flow), code="cfgsic_x"))
@@ -51,8 +54,10 @@ def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Br
 
     assert ending(made_up) == (400, "wrong_browser")
     assert without_reference(made_up) == without_reference(foreign)
+    assert browser.come_back(browser.at_configure(start)).status_code == 303
 
 
+@pytest.mark.catalogue("R6")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_another_browser_learns_nothing_of_an_attempt_that_ended(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
@@ -64,6 +69,7 @@ def test_another_browser_learns_nothing_of_an_attempt_that_ended(web: Web, brows
         assert other.account() is None
 
 
+@pytest.mark.catalogue("A7", "A10")
 def test_an_attackers_callback_connects_nothing_in_the_victims_browser(web: Web, browser: Browser) -> None:
     with web.browser() as attacker:
         attacker.sign_in_locally("attacker")
@@ -76,6 +82,7 @@ def test_an_attackers_callback_connects_nothing_in_the_victims_browser(web: Web,
     assert browser.account() is None
 
 
+@pytest.mark.catalogue("A10")
 def test_an_attackers_login_signs_nobody_in_at_the_victims_browser(web: Web, browser: Browser) -> None:
     with web.browser() as attacker:
         callback = attacker.at_configure(attacker.start("login"), "+15550100666")
@@ -87,6 +94,7 @@ def test_an_attackers_login_signs_nobody_in_at_the_victims_browser(web: Web, bro
     assert web.people.logins == []
 
 
+@pytest.mark.catalogue("B1")
 @pytest.mark.parametrize(("made_for", "used_at"), [("link", "login"), ("login", "link")])
 def test_a_state_of_one_flow_is_unknown_in_the_other(web: Web, browser: Browser, made_for: Flow, used_at: Flow) -> None:
     callback = browser.at_configure(browser.begin(made_for))
@@ -100,6 +108,7 @@ def test_a_state_of_one_flow_is_unknown_in_the_other(web: Web, browser: Browser,
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("A12")
 def test_another_user_in_the_same_browser_ends_the_attempt(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))
     browser.sign_in_locally("u2")
@@ -113,6 +122,7 @@ def test_another_user_in_the_same_browser_ends_the_attempt(web: Web, browser: Br
     assert web.people.events[1:] == [LinkFailed(intent="link", code=Code.WRONG_USER, user_id="u1")]
 
 
+@pytest.mark.catalogue("A11")
 def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))
     browser.sign_out()
@@ -140,6 +150,7 @@ def test_shortly_before_fifteen_minutes_an_attempt_still_counts(web: Web, browse
     assert browser.come_back(browser.at_configure(start)).status_code == 303
 
 
+@pytest.mark.catalogue("A19", "B8")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_two_tabs_finish_in_either_order(web: Web, browser: Browser, flow: Flow, order: tuple[int, int]) -> None:
@@ -150,6 +161,7 @@ def test_two_tabs_finish_in_either_order(web: Web, browser: Browser, flow: Flow,
     assert (browser.account() or {})["user_id"] == browser.who()
 
 
+@pytest.mark.catalogue("C5")
 def test_a_stolen_code_fails_on_pkce(web: Web, browser: Browser) -> None:
     with web.browser() as stranger:
         stolen = query_of(stranger.at_configure(stranger.start("login"), "+15550100666"))["code"]
@@ -159,6 +171,7 @@ def test_a_stolen_code_fails_on_pkce(web: Web, browser: Browser) -> None:
     assert web.people.logins == []
 
 
+@pytest.mark.catalogue("B5", "B8")
 def test_two_agents_that_share_a_store_never_see_each_others_records(make_web: MakeWeb, store: str) -> None:
     shared: dict[str, Any] = {"constructor": {"store": memory_stores()}} if store == "memory" else {}
     first = make_web(**shared)

@@ -21,6 +21,7 @@ def ours(browser: Browser) -> str | None:
     return browser.http.cookies.get(OURS)
 
 
+@pytest.mark.catalogue("A25")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_on_loopback_the_cookie_is_opaque_lax_and_hidden_from_scripts(browser: Browser, flow: Flow) -> None:
     browser.begin(flow)
@@ -36,6 +37,7 @@ def test_on_loopback_the_cookie_is_opaque_lax_and_hidden_from_scripts(browser: B
     assert int(morsel["max-age"]) >= 3600
 
 
+@pytest.mark.catalogue("A25")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_on_https_the_cookie_has_the_host_prefix(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(
@@ -83,6 +85,7 @@ def test_every_tab_and_both_flows_share_one_cookie(browser: Browser) -> None:
     assert ours(browser) == first is not None
 
 
+@pytest.mark.catalogue("A24")
 @pytest.mark.parametrize("value", ["", "short", "x" * 42, "x" * 44, "x" * 42 + "!", "x" * 4000, '"' + "x" * 43 + '"'])
 def test_a_malformed_cookie_is_replaced_at_the_start(browser: Browser, value: str) -> None:
     browser.http.cookies.set(OURS, value, domain="localhost.local", path="/")
@@ -91,6 +94,7 @@ def test_a_malformed_cookie_is_replaced_at_the_start(browser: Browser, value: st
     assert ours(browser) != value
 
 
+@pytest.mark.catalogue("A24")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
     web: Web, browser: Browser, flow: Flow
@@ -108,6 +112,7 @@ def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("A24")
 @pytest.mark.parametrize("value", ["", "short", "x" * 44, "x" * 4000])
 def test_a_malformed_cookie_is_refused_at_the_end(web: Web, browser: Browser, value: str) -> None:
     start = browser.start("login")
@@ -117,6 +122,7 @@ def test_a_malformed_cookie_is_refused_at_the_end(web: Web, browser: Browser, va
     assert ending(answer) == (400, "cookie_missing")
 
 
+@pytest.mark.catalogue("A20")
 def test_of_more_than_ten_open_attempts_the_oldest_goes(web: Web, browser: Browser) -> None:
     starts = []
     for _ in range(12):
@@ -149,6 +155,7 @@ def test_an_attempt_that_navigated_outlives_those_of_scripts(web: Web, browser: 
     assert ending(browser.come_back(browser.end(scripted[0], error="access_denied"))) == (400, "expired")
 
 
+@pytest.mark.catalogue("A20")
 def test_one_browsers_attempts_push_nobody_elses_out(web: Web, browser: Browser) -> None:
     start = browser.start("login")
     with web.browser() as greedy:
@@ -158,6 +165,7 @@ def test_one_browsers_attempts_push_nobody_elses_out(web: Web, browser: Browser)
     assert browser.come_back(browser.at_configure(start)).status_code == 303
 
 
+@pytest.mark.catalogue("A20")
 def test_abandoned_attempts_grow_nothing_in_the_browser(browser: Browser) -> None:
     browser.start("login")
     before = dict(browser.http.cookies)
@@ -168,6 +176,7 @@ def test_abandoned_attempts_grow_nothing_in_the_browser(browser: Browser) -> Non
     assert set(before) <= {OURS, "session"}
 
 
+@pytest.mark.catalogue("J2")
 def test_no_token_code_or_state_is_in_a_cookie(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("login", "?next=/settings"))
     browser.come_back(callback)

@@ -16,6 +16,7 @@ def disconnect(browser: Browser) -> object:
     return browser.post("/configure/disconnect", accept="application/json").json()
 
 
+@pytest.mark.catalogue("I13")
 def test_disconnecting_asks_nothing_of_configure(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link()
@@ -40,6 +41,7 @@ def test_one_users_disconnect_leaves_the_others_alone(web: Web, browser: Browser
         assert other.account() is not None
 
 
+@pytest.mark.catalogue("I12")
 def test_a_callback_in_flight_brings_nothing_back(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link()
@@ -57,6 +59,7 @@ def test_a_callback_in_flight_brings_nothing_back(web: Web, browser: Browser) ->
     assert browser.account() is None
 
 
+@pytest.mark.catalogue("I12")
 def test_an_attempt_from_before_a_disconnect_brings_nothing_back(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link()
@@ -88,6 +91,7 @@ def test_a_login_in_flight_brings_nothing_back(web: Web, browser: Browser) -> No
     assert browser.account() is None
 
 
+@pytest.mark.catalogue("I11")
 def test_the_only_way_in_is_not_taken_away(web: Web, browser: Browser) -> None:
     browser.login()
 

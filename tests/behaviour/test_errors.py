@@ -35,6 +35,7 @@ def cancelled(browser: Browser, flow: Flow, **headers: str) -> Any:
     return browser.come_back(browser.end(browser.begin(flow), error="access_denied"), **headers)
 
 
+@pytest.mark.catalogue("C6")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_cancelled_sign_in_is_no_error_page(web: Web, browser: Browser, flow: Flow) -> None:
     answer = cancelled(browser, flow)
@@ -75,6 +76,7 @@ def test_an_error_page_leads_on(web: Web, browser: Browser) -> None:
     assert links_of(page) == ["/auth/configure/sign-in?next=%2Fsettings%3Fx%3D1", "/settings?x=1"]
 
 
+@pytest.mark.catalogue("Q1")
 @pytest.mark.parametrize("part", ["states", "accounts"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_locked_store_is_busy_and_says_so(make_web: MakeWeb, flow: Flow, part: str) -> None:
@@ -92,6 +94,7 @@ def test_a_locked_store_is_busy_and_says_so(make_web: MakeWeb, flow: Flow, part:
     assert web.people.events == [] or answer.status_code == 303
 
 
+@pytest.mark.catalogue("I14", "Q3")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_store_that_locks_after_the_exchange_connects_nobody(make_web: MakeWeb, flow: Flow) -> None:
     stores = memory_stores()
@@ -169,6 +172,7 @@ def test_a_user_id_function_that_fails_burns_no_attempt(make_web: MakeWeb) -> No
         assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("Q11")
 @pytest.mark.parametrize("value", ["", True, 1.5, b"u1", "x" * 256, "a\0b"])
 def test_a_user_id_that_is_none_is_misconfigured(make_web: MakeWeb, value: object) -> None:
     web = make_web(constructor={"user_id": lambda: value})

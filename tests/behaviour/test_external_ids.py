@@ -272,6 +272,7 @@ def test_the_profile_of_the_markup_s_id_is_the_server_s(web: Web, browser: Brows
 # ── the markup ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.catalogue("O5")
 @in_memory
 def test_the_markup_has_what_the_element_needs_and_nothing_secret(make_web: MakeWeb) -> None:
     web = make_web(settings=KEYED, customise=pages(), link={"connectors": ("gmail", "calendar")})
@@ -381,6 +382,7 @@ def test_the_element_needs_the_link_s_routes(make_web: MakeWeb) -> None:
     )
 
 
+@pytest.mark.catalogue("O5")
 @in_memory
 @pytest.mark.parametrize("key", ["sk_0123456789", "sk_test_0123456789", "cfg_0123456789", "ocs_0123456789", "SK_0"])
 def test_a_secret_key_is_refused_where_it_is_set_and_not_shown(make_web: MakeWeb, key: str) -> None:

@@ -19,6 +19,7 @@ def store() -> str:
     return "memory"
 
 
+@pytest.mark.catalogue("J4", "N1")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "SAME-ORIGIN", "same-origin, cross-site"])
 def test_a_start_from_elsewhere_asks_first_and_its_link_goes_on(
@@ -128,6 +129,7 @@ def test_another_browsers_confirm_link_asks_again(web: Web, browser: Browser, fl
     assert web.people.events == []
 
 
+@pytest.mark.catalogue("N1")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize(
     ("site", "origin"),
@@ -228,6 +230,7 @@ def test_preflight_of_trusted_origin_succeeds_without_permissions(make_web: Make
         assert other.status_code == 405
 
 
+@pytest.mark.catalogue("N1")
 @pytest.mark.parametrize(
     ("site", "origin"),
     [

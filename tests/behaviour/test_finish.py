@@ -51,6 +51,7 @@ def handle(page: str) -> str:
     return f"{FINISH}?configure_finish={query_of(page)['configure_finish']}"
 
 
+@pytest.mark.catalogue("N5")
 def test_the_page_ends_the_link_with_its_bearer(web: Web, browser: Browser) -> None:
     page = come_back(browser)
     assert page.startswith("/settings?configure_finish=")
@@ -72,6 +73,7 @@ def test_a_reload_of_the_callback_leads_to_the_same_page(browser: Browser) -> No
     assert len(pages) == 1
 
 
+@pytest.mark.catalogue("N5")
 def test_another_user_ends_nothing_and_nobody_can_afterwards(web: Web, browser: Browser) -> None:
     page = come_back(browser)
 
@@ -91,6 +93,7 @@ def test_another_user_of_the_browser_learns_nothing_of_a_finished_one(browser: B
     assert (answer.status_code, answer.json()["error"]) == (403, "wrong_user")
 
 
+@pytest.mark.catalogue("N5")
 def test_another_browser_with_the_address_ends_nothing(web: Web, browser: Browser) -> None:
     page = come_back(browser)
 
@@ -129,6 +132,7 @@ def test_a_finish_needs_the_handle_of_the_page(web: Web, browser: Browser, query
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.catalogue("B3")
 def test_a_state_is_no_handle_and_a_handle_no_state(web: Web, browser: Browser) -> None:
     state = query_of(begin(browser))["state"]
     page = come_back(browser)

@@ -74,6 +74,7 @@ def test_the_kinds_of_answer_are_what_they_are_called(browser: Browser) -> None:
     }
 
 
+@pytest.mark.catalogue("N4")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_end_is_a_redirect_to_a_clean_address_without_a_page(browser: Browser, flow: Flow) -> None:
     answer = browser.come_back(browser.at_configure(browser.begin(flow)))

@@ -78,6 +78,7 @@ def test_another_host_never_gets_into_the_callback(make_web: MakeWeb, flow: Flow
         assert callback_in(browser, flow, host="APP.example.com").startswith("https://app.example.com/")
 
 
+@pytest.mark.catalogue("F2")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_forwarded_headers_have_no_effect(web: Web, browser: Browser, flow: Flow) -> None:
     forwarded = {
@@ -94,6 +95,7 @@ def test_forwarded_headers_have_no_effect(web: Web, browser: Browser, flow: Flow
     assert callback_in(browser, flow, **forwarded).startswith(f"{web.url}/")
 
 
+@pytest.mark.catalogue("F3")
 @pytest.mark.parametrize("host", ["evil.example/x?", "a@evil.example", "evil.example#", "a b", "localhost:0", "[::1"])
 @pytest.mark.parametrize("app_url", ["{url}", None])
 def test_a_malformed_host_mints_nothing(make_web: MakeWeb, host: str, app_url: str | None) -> None:
@@ -118,6 +120,7 @@ def test_without_the_setting_loopback_works(make_web: MakeWeb, flow: Flow) -> No
         assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("F4")
 @pytest.mark.parametrize(
     "host", ["app.example.com", "localhost.evil.example", "evil.example:80", "127.0.0.1.evil.example"]
 )
@@ -131,6 +134,7 @@ def test_without_the_setting_nothing_but_loopback_works(make_web: MakeWeb, host:
     assert "CONFIGURE_APP_URL" in str(error)
 
 
+@pytest.mark.catalogue("F5")
 def test_one_requests_host_is_not_remembered_for_the_next(make_web: MakeWeb) -> None:
     web = make_web(settings={"CONFIGURE_APP_URL": None})
     port = web.url.rpartition(":")[2]
@@ -156,6 +160,7 @@ def test_a_request_under_another_path_says_what_mends_it(make_web: MakeWeb, rout
     assert "CONFIGURE_APP_URL" in str(error)
 
 
+@pytest.mark.catalogue("F7")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_app_under_a_path_has_it_in_the_callback_once(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(settings={"CONFIGURE_APP_URL": "{url}/shop"}, mount="/shop")

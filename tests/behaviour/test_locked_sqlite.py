@@ -26,6 +26,7 @@ def locked(web: Web) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.catalogue("Q1")
 @pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 def test_a_start_while_the_file_is_locked_is_busy_and_works_later(web: Web, browser: Browser) -> None:
     browser.begin("link")
@@ -37,6 +38,7 @@ def test_a_start_while_the_file_is_locked_is_busy_and_works_later(web: Web, brow
     assert browser.link().status_code == 303
 
 
+@pytest.mark.catalogue("Q1", "Q8")
 @pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 def test_a_callback_while_the_file_is_locked_burns_nothing(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))

@@ -69,6 +69,7 @@ def test_a_sign_in_leaves_no_commit_in_the_way_of_the_next_read(web: Web, browse
     assert [browser.get("/profile").json() for _ in range(3)] == [{"name": "Ada"}] * 3
 
 
+@pytest.mark.catalogue("H10")
 @pytest.mark.parametrize(("said", "believed"), [(True, True), (False, False), (None, False)])
 def test_an_email_is_verified_only_where_configure_says_so(
     web: Web, browser: Browser, said: bool | None, believed: bool
@@ -100,6 +101,7 @@ def test_the_grant_says_what_was_granted_and_where_the_person_goes(web: Web, bro
     assert web.sandbox.is_live(grant.access_token.reveal())
 
 
+@pytest.mark.catalogue("G15")
 def test_narrower_scopes_are_kept_as_granted_and_the_profile_is_left_alone(web: Web, browser: Browser) -> None:
     web.sandbox.variants.granted_scopes = ("profile.search",)
     web.sandbox.add_person(ADA, name="Ada")
@@ -118,6 +120,7 @@ def test_an_answer_without_scopes_grants_those_asked_for(web: Web, browser: Brow
     assert (browser.account() or {})["scopes"] == ["profile.read", "profile.search"]
 
 
+@pytest.mark.catalogue("G6")
 def test_without_a_refresh_token_and_a_lifetime_a_person_signs_in_all_the_same(web: Web, browser: Browser) -> None:
     web.sandbox.variants.token_refresh_token = False
     web.sandbox.variants.token_expires_in = None
@@ -137,6 +140,7 @@ def test_the_app_may_answer_by_itself(make_web: MakeWeb) -> None:
         assert (browser.who(), (browser.account() or {})["user_id"]) == ("u1", "u1")
 
 
+@pytest.mark.catalogue("A14")
 def test_the_app_turns_people_away_in_its_own_words(make_web: MakeWeb) -> None:
     def refuse(identity: Any, grant: Any) -> str:
         raise LoginRefused("<b>Members</b> only.")
@@ -152,6 +156,7 @@ def test_the_app_turns_people_away_in_its_own_words(make_web: MakeWeb) -> None:
         assert browser.get("/auth/configure/sign-in").status_code == 303
 
 
+@pytest.mark.catalogue("I15")
 @pytest.mark.parametrize("result", [None, "", True, 1.5, b"u1", "x" * 256, "a\0b"])
 def test_a_hook_that_names_no_user_signs_nobody_in(make_web: MakeWeb, result: object) -> None:
     web = make_web(login={"on_login": lambda identity, grant: result})
@@ -194,6 +199,7 @@ def test_a_hook_that_gives_a_user_two_configure_users_is_undone(make_web: MakeWe
         assert browser.who() is None
 
 
+@pytest.mark.catalogue("B7")
 def test_whoever_is_signed_in_goes_on_without_a_sign_in(web: Web, browser: Browser) -> None:
     browser.sign_in_locally("u1")
     with no_calls(web.sandbox):
@@ -205,6 +211,7 @@ def test_whoever_is_signed_in_goes_on_without_a_sign_in(web: Web, browser: Brows
     assert web.people.events == []
 
 
+@pytest.mark.catalogue("B7")
 def test_a_second_tab_that_signed_in_first_wins(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.start("login", "?next=/settings"))
     browser.sign_in_locally("u1")
@@ -216,6 +223,7 @@ def test_a_second_tab_that_signed_in_first_wins(web: Web, browser: Browser) -> N
     assert web.people.logins == []
 
 
+@pytest.mark.catalogue("C6")
 def test_cancelling_a_login_goes_back_to_the_page(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.start("login", "?next=/settings"), cancel=True)
     with no_calls(web.sandbox):

@@ -30,6 +30,7 @@ def store() -> str:
     return "memory"
 
 
+@pytest.mark.catalogue("C12")
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route: str) -> None:
     start = browser.begin("link")
@@ -46,6 +47,7 @@ def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route
     assert browser.come_back(browser.at_configure(start)).status_code == 303
 
 
+@pytest.mark.catalogue("F7")
 @pytest.mark.parametrize("path", ["/configure//callback", "/configure/callback/"])
 def test_slash_too_many_leads_nowhere(web: Web, browser: Browser, path: str) -> None:
     """A redirect to the right spelling would repeat code and state, without our headers."""
@@ -55,6 +57,7 @@ def test_slash_too_many_leads_nowhere(web: Web, browser: Browser, path: str) -> 
     assert "location" not in answer.headers
 
 
+@pytest.mark.catalogue("A26")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize(
     "headers",
@@ -81,6 +84,7 @@ def test_a_prefetch_touches_nothing(web: Web, browser: Browser, flow: Flow, head
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("A26")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_head_touches_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
@@ -94,6 +98,7 @@ def test_head_touches_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     assert browser.come_back(callback).status_code == 303
 
 
+@pytest.mark.catalogue("N2")
 def test_a_get_never_disconnects(browser: Browser) -> None:
     browser.sign_in_locally("u1")
     browser.link()

@@ -148,6 +148,7 @@ def asked(target: str, web: Web) -> str:
     return f"?next={quote(filled, safe='', errors='surrogatepass')}"
 
 
+@pytest.mark.catalogue("E1", "E3", "E4", "E5", "E6", "E8")
 @pytest.mark.parametrize("adapter", first(["flask", "starlette"]), indirect=True)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_nothing_leads_elsewhere_when_a_sign_in_is_cancelled(web: Web, browser: Browser, flow: Flow) -> None:
@@ -157,6 +158,7 @@ def test_nothing_leads_elsewhere_when_a_sign_in_is_cancelled(web: Web, browser: 
         assert location == {"link": "/settings", "login": "/"}[flow] + "?configure=cancelled", target
 
 
+@pytest.mark.catalogue("E1", "E3", "E4", "E5", "E6", "E8")
 @pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_nothing_leads_elsewhere_from_an_error_page(web: Web, browser: Browser, flow: Flow) -> None:
@@ -188,6 +190,7 @@ def test_nothing_leads_elsewhere_for_who_is_signed_in_already(web: Web, browser:
         assert location == "/", target
 
 
+@pytest.mark.catalogue("E1", "E3", "E4", "E5", "E6", "E8")
 @pytest.mark.parametrize("adapter", first(["starlette", "flask"]), indirect=True)
 def test_nothing_leads_elsewhere_after_a_link(web: Web, browser: Browser) -> None:
     person = web.sandbox.add_person()
@@ -198,6 +201,7 @@ def test_nothing_leads_elsewhere_after_a_link(web: Web, browser: Browser) -> Non
             assert (answer.status_code, answer.headers["location"]) == (303, "/settings"), target
 
 
+@pytest.mark.catalogue("E6")
 def test_the_apps_own_pages_and_listed_ones_are_reached(web: Web, browser: Browser) -> None:
     person = web.sandbox.add_person()
     for target in OURS:

@@ -19,6 +19,7 @@ FLOWS: tuple[Flow, Flow] = ("link", "login")
 EXCHANGE = {"link": "/v1/auth/sign-in/exchange", "login": "/oauth/token"}
 
 
+@pytest.mark.catalogue("A4")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_reload_gets_the_same_redirect_without_a_second_exchange(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow, "?next=/settings?tab=2"))
@@ -31,6 +32,7 @@ def test_a_reload_gets_the_same_redirect_without_a_second_exchange(web: Web, bro
     assert browser.account() == account
 
 
+@pytest.mark.catalogue("A4", "A18")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("seconds", [31, STATE_LIFETIME - 1])
 def test_back_later_is_only_the_redirect(web: Web, browser: Browser, flow: Flow, seconds: float) -> None:
@@ -60,6 +62,7 @@ def test_a_lost_response_signs_in_at_the_reload(web: Web, browser: Browser) -> N
     assert again[1].access_token == first[1].access_token
 
 
+@pytest.mark.catalogue("A14")
 def test_a_reload_signs_nobody_in_whom_the_app_forgot_meanwhile(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("login"))
     with browser.copy() as lost:
@@ -72,6 +75,7 @@ def test_a_reload_signs_nobody_in_whom_the_app_forgot_meanwhile(web: Web, browse
     assert len(web.people.logins) == 1
 
 
+@pytest.mark.catalogue("A18")
 def test_another_browser_cannot_play_a_login_again(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("login"))
     browser.come_back(callback)
@@ -81,6 +85,7 @@ def test_another_browser_cannot_play_a_login_again(web: Web, browser: Browser) -
         assert other.who() is None
 
 
+@pytest.mark.catalogue("A15")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_of_many_callbacks_at_once_one_wins_and_all_get_its_redirect(make_web: MakeWeb, flow: Flow) -> None:
     web = make_web(constructor={"max_calls": 12})
@@ -134,6 +139,7 @@ def test_a_claim_without_an_end_is_interrupted_after_thirty_seconds(web: Web, br
     assert api_calls(web.sandbox).count(f"POST {EXCHANGE[flow]}") == 1
 
 
+@pytest.mark.catalogue("A4", "C6")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize(
     ("error", "ended"), [("access_denied", None), ("server_error", "upstream_unavailable"), ("x", "upstream_rejected")]
@@ -166,6 +172,7 @@ def test_a_refusal_keeps_the_apps_words(make_web: MakeWeb) -> None:
         assert browser.who() is None
 
 
+@pytest.mark.catalogue("R2")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_exchange_that_failed_is_never_sent_again(web: Web, browser: Browser, flow: Flow) -> None:
     web.sandbox.fault(EXCHANGE[flow], drop=True, handled=True)

@@ -161,6 +161,7 @@ def test_on_login_may_take_effect_at_the_next_request(make_web: MakeWeb, before:
         assert browser.login().headers["location"] == "/"
 
 
+@pytest.mark.catalogue("D1")
 @pytest.mark.parametrize("part", ["link", "login"])
 def test_unknown_options_are_named(make_web: MakeWeb, part: str) -> None:
     options: dict[str, Any] = {part: {"after_sign_in": "/"}}

@@ -30,6 +30,7 @@ def store() -> str:
     return "memory"
 
 
+@pytest.mark.catalogue("A26")
 @pytest.mark.parametrize("visitor", VISITORS)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_preview_of_start_and_callback_uses_nothing_up(make_web: MakeWeb, flow: Flow, visitor: str) -> None:

@@ -14,6 +14,7 @@ def kept(browser: Browser) -> dict[str, str]:
     return session
 
 
+@pytest.mark.catalogue("J1")
 @pytest.mark.parametrize("server_session", [False, True], ids=["cookie", "server"])
 def test_a_login_clears_the_session_but_for_what_the_app_keeps(make_web: MakeWeb, server_session: bool) -> None:
     web = make_web(constructor={"keep_session": ("cart",)}, server_session=server_session)
@@ -26,6 +27,7 @@ def test_a_login_clears_the_session_but_for_what_the_app_keeps(make_web: MakeWeb
         assert browser.who() is not None
 
 
+@pytest.mark.catalogue("J1")
 def test_a_session_known_before_the_login_is_worth_nothing_after_it(make_web: MakeWeb) -> None:
     web = make_web(server_session=True)
     with web.browser() as browser:
@@ -65,6 +67,7 @@ def test_a_failed_callback_signs_nobody_in_or_out(web: Web, browser: Browser, fl
     assert browser.who() == before
 
 
+@pytest.mark.catalogue("B6")
 def test_our_cookie_is_no_session(web: Web, browser: Browser) -> None:
     browser.login()
     with browser.copy(without=("session",)) as bare:

@@ -207,6 +207,7 @@ def test_an_answer_that_is_no_yes_and_no_no_is_none_at_all(web: Web, browser: Br
     assert (browser.account(), web.people.events) == (None, [told(Code.UPSTREAM_REJECTED)])
 
 
+@pytest.mark.catalogue("H13")
 @in_memory
 def test_an_oauth_token_is_none_even_where_configure_takes_it_for_valid(web: Web, browser: Browser) -> None:
     web.sandbox.variants.validate_takes_oauth_tokens = True
@@ -306,6 +307,7 @@ def test_nobody_signed_in_has_no_account_to_connect(web: Web) -> None:
 # ── how it must come ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.catalogue("N1")
 @in_memory
 def test_what_another_site_makes_the_browser_send_is_refused(web: Web, browser: Browser) -> None:
     token = agent_token(web.sandbox)
@@ -325,6 +327,7 @@ def test_a_browser_without_fetch_metadata_is_known_by_its_origin(web: Web, brows
     assert hand_over(browser, token, site=None, origin=web.url).status_code == 200
 
 
+@pytest.mark.catalogue("N2")
 @in_memory
 def test_a_form_of_another_site_could_send_no_json(web: Web, browser: Browser) -> None:
     token = agent_token(web.sandbox)

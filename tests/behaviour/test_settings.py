@@ -30,6 +30,7 @@ def test_a_link_needs_no_oauth_credentials(make_web: MakeWeb, name: str) -> None
         assert browser.link().status_code == 303
 
 
+@pytest.mark.catalogue("F4", "O5", "P1")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -148,6 +149,7 @@ def test_the_callback_that_configures_own_variable_names_may_be_said_twice(make_
         assert browser.login().status_code == 303
 
 
+@pytest.mark.catalogue("D7")
 @pytest.mark.parametrize(
     ("part", "options", "words"),
     [

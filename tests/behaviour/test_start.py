@@ -25,6 +25,7 @@ def test_a_link_goes_to_the_hosted_page_of_our_agent(web: Web, browser: Browser)
     assert sent["pk"] == web.sandbox.credentials.publishable_key
 
 
+@pytest.mark.catalogue("D1")
 def test_a_login_goes_to_the_accounts_origin_with_pkce_and_resource(web: Web, browser: Browser) -> None:
     url = browser.start("login")
 
@@ -50,6 +51,7 @@ def test_a_start_costs_no_call_and_tells_of_itself_once(web: Web, browser: Brows
     assert web.people.events == [SignInStarted(intent=flow, user_id="u1" if flow == "link" else None)]
 
 
+@pytest.mark.catalogue("D2")
 @pytest.mark.parametrize("flow", ["link", "login"])
 def test_every_start_has_a_state_and_a_challenge_of_its_own(browser: Browser, flow: Flow) -> None:
     starts = [query_of(browser.begin(flow)) for _ in range(5)]
@@ -59,6 +61,7 @@ def test_every_start_has_a_state_and_a_challenge_of_its_own(browser: Browser, fl
     assert len({sent.get("code_challenge") for sent in starts}) == (1 if flow == "link" else 5)
 
 
+@pytest.mark.catalogue("E13")
 @pytest.mark.parametrize("flow", ["link", "login"])
 def test_a_post_starts_as_a_get_does_and_redirects_with_a_get(browser: Browser, flow: Flow) -> None:
     if flow == "link":
@@ -88,6 +91,7 @@ def test_nobody_signed_in_has_no_account_to_link(web: Web, browser: Browser) -> 
     assert web.people.events == []
 
 
+@pytest.mark.catalogue("D6", "P2")
 def test_parameters_of_the_start_are_not_handed_on_to_configure(browser: Browser) -> None:
     wanted = "?scope=profile.remember&resource=https://evil.example&redirect_uri=https://evil.example&prompt=none"
     asked = query_of(browser.start("login", f"{wanted}&client_id=oc_evil&agent_logo=https://evil.example&state=mine"))
@@ -98,6 +102,7 @@ def test_parameters_of_the_start_are_not_handed_on_to_configure(browser: Browser
     assert asked["state"] != "mine"
 
 
+@pytest.mark.catalogue("D6", "P2")
 def test_parameters_of_a_link_are_not_handed_on_to_configure(browser: Browser) -> None:
     browser.sign_in_locally("u1")
 
@@ -106,6 +111,7 @@ def test_parameters_of_a_link_are_not_handed_on_to_configure(browser: Browser) -
     assert set(asked) == {"pk", "return_to", "state"}
 
 
+@pytest.mark.catalogue("D7")
 def test_the_app_chooses_name_connectors_scopes_and_resource(make_web: MakeWeb) -> None:
     web = make_web(
         link={"display_name": "The App", "connectors": ("gmail", "calendar")},
@@ -149,6 +155,7 @@ def test_next_of_more_than_512_characters_is_ignored(browser: Browser) -> None:
             assert tab.login(query=f"?next={next}").headers["location"] == location
 
 
+@pytest.mark.catalogue("A20")
 def test_anonymous_starts_cost_1_kb_each_and_nobody_an_attempt(make_web: MakeWeb, tmp_path: Path) -> None:
     """Anybody can make them, without a cookie: the attempts of other browsers stay."""
     database = tmp_path / "configure.db"

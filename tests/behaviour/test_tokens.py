@@ -47,6 +47,7 @@ def test_a_token_that_is_good_is_not_renewed(web: Web, browser: Browser) -> None
     assert web.sandbox.is_live(first["token"])
 
 
+@pytest.mark.catalogue("D7")
 def test_a_token_about_to_end_is_renewed_once_with_its_resource(web: Web, browser: Browser) -> None:
     old = token_of(browser)["token"]
     web.sandbox.advance(HOUR - 30)

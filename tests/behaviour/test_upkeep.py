@@ -57,6 +57,7 @@ def token(web: Web, user_id: str) -> Any:
         return browser.get("/token").json().get("token")
 
 
+@pytest.mark.catalogue("O4")
 def test_a_key_is_added_in_front_and_later_the_old_one_goes(make_web: MakeWeb, sealed_with_old: Path) -> None:
     both = with_keys(make_web, sealed_with_old, NEW, OLD)
     before = [token(both, user) for user in ("u1", "u2")]

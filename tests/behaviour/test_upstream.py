@@ -37,6 +37,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "401 in a word": ({"status": 401, "body": {"error": "hello"}}, REJECTED),
     "402": ({"status": 402, "body": {"error": {"type": "rate_limit_error", "code": "quota_exceeded"}}}, REJECTED),
     "403": ({"status": 403, "body": {"error": {"type": "permission_error", "code": "hello"}}}, REJECTED),
+    "402 without an error": ({"status": 402, "body": {"message": "hello", "access_token": "a"}}, REJECTED),
     "429": ({"status": 429}, AWAY),
     "500": ({"status": 500}, AWAY),
     "502 as HTML": ({"status": 502, "body": "<h1>Bad gateway</h1>", "content_type": "text/html"}, AWAY),
@@ -57,6 +58,7 @@ def nobody_came_in(web: Web, browser: Browser) -> bool:
     return browser.account() is None and web.people.logins == [] and browser.who() in (None, "u1")
 
 
+@pytest.mark.catalogue("G1", "G2", "G3", "G7", "G17", "H3", "H9")
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_answer_ends_on_a_page_and_connects_nobody(
@@ -73,6 +75,7 @@ def test_a_broken_answer_ends_on_a_page_and_connects_nobody(
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("G10")
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(web: Web, browser: Browser, endpoint: str, status: int) -> None:
@@ -84,6 +87,7 @@ def test_a_redirect_is_not_followed(web: Web, browser: Browser, endpoint: str, s
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("G9", "R1")
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_an_endless_wait_ends_at_the_deadline(web: Web, browser: Browser, endpoint: str) -> None:
     web.hurry(0.3)
@@ -93,6 +97,7 @@ def test_an_endless_wait_ends_at_the_deadline(web: Web, browser: Browser, endpoi
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("G9", "R1")
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_an_answer_that_drips_ends_at_the_deadline(web: Web, browser: Browser, endpoint: str) -> None:
     web.hurry(0.3)
@@ -102,6 +107,7 @@ def test_an_answer_that_drips_ends_at_the_deadline(web: Web, browser: Browser, e
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("G18")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_code_that_configure_no_longer_takes_has_expired(web: Web, browser: Browser, flow: Flow) -> None:
     answer = browser.come_back(browser.end(browser.begin(flow), code="cfgsic_used"))
@@ -110,6 +116,7 @@ def test_a_code_that_configure_no_longer_takes_has_expired(web: Web, browser: Br
     assert len(api_calls(web.sandbox)) == 1
 
 
+@pytest.mark.catalogue("G12", "G13", "G14")
 @pytest.mark.parametrize(
     ("variant", "value", "end"),
     [
@@ -150,6 +157,7 @@ def test_either_spelling_of_the_fields_is_read(web: Web, browser: Browser) -> No
     assert browser.link().status_code == 303
 
 
+@pytest.mark.catalogue("G12", "H1", "H2", "H4", "H5", "H6", "H7")
 @pytest.mark.parametrize(
     ("variant", "value"),
     [
@@ -176,6 +184,7 @@ def test_a_token_that_is_not_the_persons_signs_nobody_in(
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("G6")
 @pytest.mark.parametrize("told", ["3600", "abc", -5, 10**12])
 def test_a_malformed_lifetime_ends_no_sign_in(web: Web, browser: Browser, told: str | int) -> None:
     """The code is used up: it can't be asked for again."""
@@ -185,6 +194,7 @@ def test_a_malformed_lifetime_ends_no_sign_in(web: Web, browser: Browser, told: 
     assert len(web.people.logins) == 1
 
 
+@pytest.mark.catalogue("G4")
 def test_a_token_of_a_wrong_shape_signs_nobody_in(web: Web, browser: Browser) -> None:
     for token in ("", 5, True, ["x"], {"a": 1}, "a b", "a\nb", "\N{SNOWMAN}", "x" * 8193, None):
         web.sandbox.fault(TOKEN, body={"access_token": token, "token_type": "Bearer"}, times=1)
@@ -197,6 +207,7 @@ def test_a_token_of_a_wrong_shape_signs_nobody_in(web: Web, browser: Browser) ->
         browser.sign_out()
 
 
+@pytest.mark.catalogue("H8")
 def test_a_token_that_ended_already_signs_nobody_in(web: Web, browser: Browser) -> None:
     web.sandbox.fault("/oauth/introspect", body={"active": True, "sub": "someone", "exp": 1})
 
@@ -204,6 +215,7 @@ def test_a_token_that_ended_already_signs_nobody_in(web: Web, browser: Browser) 
     assert nobody_came_in(web, browser)
 
 
+@pytest.mark.catalogue("H6")
 def test_identity_fields_never_say_who_it_is(web: Web, browser: Browser) -> None:
     person = web.sandbox.add_person(name="Ada")
     web.sandbox.fault(
@@ -217,6 +229,7 @@ def test_identity_fields_never_say_who_it_is(web: Web, browser: Browser) -> None
     assert (identity.email, identity.email_verified) == ("a@example.com", False)
 
 
+@pytest.mark.catalogue("H11")
 def test_hostile_names_are_cut_or_dropped(web: Web, browser: Browser) -> None:
     for sent, kept in (
         ("x" * 100_000, None),
@@ -233,6 +246,7 @@ def test_hostile_names_are_cut_or_dropped(web: Web, browser: Browser) -> None:
         browser.sign_out()
 
 
+@pytest.mark.catalogue("R1")
 def test_the_app_goes_on_while_configure_is_down(web: Web, browser: Browser) -> None:
     for endpoint in ENDPOINTS:
         web.sandbox.fault(endpoint, drop=True)

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.all_stores
 WEEK = 7 * 24 * 3600
 
 
+@pytest.mark.catalogue("M1")
 def test_an_agent_belongs_to_who_claims_it_first(people: People) -> None:
     token = people.register("a1")
     assert people.owner("a1") is None
@@ -51,6 +52,7 @@ def test_a_user_may_have_many_agents_and_each_has_one_user(people: People) -> No
     assert len(people.events) == 4
 
 
+@pytest.mark.catalogue("M3")
 def test_what_is_no_token_of_an_agent_is_nobodys(people: People) -> None:
     token = people.register()
     assert token.swapcase() != token
@@ -92,6 +94,7 @@ def test_a_token_may_come_in_either_spelling(people: People) -> None:
     assert said(people.post("ada", {"claim_token": token})) == claimed("a1")
 
 
+@pytest.mark.catalogue("M3")
 def test_a_token_is_good_for_seven_days(people: People) -> None:
     early, late = people.register("a1"), people.register("a2")
     people.web.sandbox.advance(WEEK - 60)
@@ -166,6 +169,7 @@ def test_whoever_gets_a_forgotten_users_id_inherits_no_agent(people: People) -> 
     assert people.claim("bob", tokens["a4"]) == claimed("a4")
 
 
+@pytest.mark.catalogue("B5")
 def test_two_apps_on_one_store_never_see_each_others_agents(
     make_web: MakeWeb, store: str, stores_at: StoresAt, tmp_path: Path
 ) -> None:
@@ -208,6 +212,7 @@ def commits(store: str, *, done: bool) -> Iterator[None]:
         yield
 
 
+@pytest.mark.catalogue("M6")
 @durable
 def test_a_claim_whose_commit_fails_is_none(people: People, store: str) -> None:
     token = people.register()
@@ -225,6 +230,7 @@ def test_a_claim_whose_commit_fails_is_none(people: People, store: str) -> None:
     assert people.events == [AgentClaimed(agent_id="a1", user_id="bob")]
 
 
+@pytest.mark.catalogue("Q4")
 @durable
 def test_a_claim_whose_commit_gave_no_answer_is_asked_again(people: People, store: str) -> None:
     token = people.register()

@@ -78,6 +78,7 @@ def refused(people: People, token: str) -> Iterator[tuple[str, Any, Said]]:
     yield "deep", people.post("ada", f'{{"claimToken": "{token}", "x": {"[" * 999}{"]" * 999}}}'.encode()), invalid()
 
 
+@pytest.mark.catalogue("M4")
 def test_a_claim_that_is_refused_does_nothing(people: People) -> None:
     token = people.register()
 
@@ -88,6 +89,7 @@ def test_a_claim_that_is_refused_does_nothing(people: People) -> None:
     assert people.claim("bob", token) == claimed("a1")
 
 
+@pytest.mark.catalogue("M4")
 def test_the_owner_is_who_is_signed_in_whatever_the_body_says(people: People) -> None:
     token = people.register()
     body = {"claimToken": token, "agentId": "a2", "status": "active", "isNew": True}

@@ -62,6 +62,7 @@ def in_every_way(people: People, evidence: Evidence) -> None:
     assert len(people.events) == 1
 
 
+@pytest.mark.catalogue("A21")
 @durable
 def test_the_store_has_a_hash_of_it_and_no_log_has_it(
     make_web: MakeWeb, store: str, stores_at: StoresAt, ear: Ear
@@ -110,6 +111,7 @@ def test_neither_has_the_trace_of_a_table_that_fails(
     assert evidence.leaks() == []
 
 
+@pytest.mark.catalogue("M5")
 @pytest.mark.parametrize("store", ["memory"])
 def test_it_hides_itself_where_it_is_given_out(make_web: MakeWeb, adapter: Adapter) -> None:
     token = given_out(make_web(claims={}), "a1")

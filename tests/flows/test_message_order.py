@@ -158,6 +158,7 @@ def test_nobody_is_told_before_the_link_is_saved() -> None:
     assert world.linked == [(KEY, event.account)]
 
 
+@pytest.mark.catalogue("Q4")
 def test_a_save_whose_answer_was_lost_is_done_and_the_next_completion_says_so() -> None:
     world = World()
     body = completion(world)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.all_stores
 TRIES = 100
 
 
+@pytest.mark.catalogue("K6")
 def test_a_completion_links_the_sender_and_tells_the_app_once(platform: Platform) -> None:
     ada = platform.sandbox.add_person(ADA)
     completion = good(platform, platform.connect())
@@ -34,6 +35,7 @@ def test_a_completion_links_the_sender_and_tells_the_app_once(platform: Platform
     assert platform.message()["token"] == completion["token"]
 
 
+@pytest.mark.catalogue("K6")
 def test_the_same_again_is_good_and_does_nothing(platform: Platform) -> None:
     completion = good(platform, platform.connect())
     platform.post(completion)
@@ -43,6 +45,7 @@ def test_the_same_again_is_good_and_does_nothing(platform: Platform) -> None:
         assert [status_of(platform.post(completion)) for _ in range(3)] == [200] * 3
 
 
+@pytest.mark.catalogue("K6")
 def test_a_completed_journey_is_over_for_any_other_token(platform: Platform) -> None:
     link = platform.connect()
     platform.post(good(platform, link))
@@ -53,6 +56,7 @@ def test_a_completed_journey_is_over_for_any_other_token(platform: Platform) -> 
         assert status_of(platform.post(platform.completion(link, token="forged"))) == 404
 
 
+@pytest.mark.catalogue("K1")
 def test_a_forged_token_stores_nothing_and_leaves_the_journey_good(platform: Platform) -> None:
     link = platform.connect()
 
@@ -63,6 +67,7 @@ def test_a_forged_token_stores_nothing_and_leaves_the_journey_good(platform: Pla
     assert status_of(platform.post(good(platform, link))) == 200
 
 
+@pytest.mark.catalogue("K10")
 def test_a_sender_who_is_linked_to_somebody_else_stays_so(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     platform.follow(platform.connect())
     link = platform.connect()
@@ -93,6 +98,7 @@ def test_one_person_may_be_behind_several_senders(platform: Platform) -> None:
     assert [key for key, _ in platform.linked] == [KEY, "chat:ada at work"]
 
 
+@pytest.mark.catalogue("K5")
 def test_a_journey_lasts_fifteen_minutes(platform: Platform) -> None:
     early, late = good(platform, platform.connect()), good(platform, platform.connect())
     platform.sandbox.advance(880)
@@ -118,6 +124,7 @@ def test_a_purge_removes_what_is_over_and_nothing_else(platform: Platform) -> No
     assert status_of(platform.post(present)) == 200
 
 
+@pytest.mark.catalogue("K5", "R6")
 def test_a_journey_that_is_nobodys_costs_no_call(platform: Platform) -> None:
     link = platform.connect()
     completion = good(platform, link)
@@ -129,6 +136,7 @@ def test_a_journey_that_is_nobodys_costs_no_call(platform: Platform) -> None:
             assert status_of(platform.post({**completion, "journeyId": unknown})) == 404
 
 
+@pytest.mark.catalogue("K5", "B5")
 def test_the_journeys_of_another_agent_on_the_same_store_are_nobodys(
     make_web: MakeWeb, store: str, stores_at: StoresAt, tmp_path: Path
 ) -> None:
@@ -155,13 +163,15 @@ def test_the_journeys_of_another_agent_on_the_same_store_are_nobodys(
         assert status_of(other.post(other.completion(theirs, token=token, agent="another"))) == 200
 
 
+@pytest.mark.catalogue("K14", "F6")
 @pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_a_hundred_tokens_are_tried_on_a_journey_and_all_else_goes_on(platform: Platform) -> None:
     link = platform.connect()
     forged = platform.completion(link, token="forged")
 
     with nothing_done(platform, calls=TRIES):
-        assert {status_of(platform.post(forged)) for _ in range(TRIES)} == {401}
+        addresses = (f"2001:db8:0:{number}::1" for number in range(TRIES))  # another network each time
+        assert {status_of(platform.post(forged, x_forwarded_for=address)) for address in addresses} == {401}
         tired = [platform.post(body) for body in (forged, good(platform, link))]
         assert [(status_of(answer), answer.headers["retry-after"]) for answer in tired] == [(429, "60")] * 2
 
@@ -170,6 +180,7 @@ def test_a_hundred_tokens_are_tried_on_a_journey_and_all_else_goes_on(platform: 
     assert status_of(platform.post(good(platform, platform.connect()))) == 200
 
 
+@pytest.mark.catalogue("O6")
 @pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_the_log_has_neither_the_token_nor_the_journey(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
@@ -186,6 +197,7 @@ def test_the_log_has_neither_the_token_nor_the_journey(platform: Platform, caplo
         assert secret not in said
 
 
+@pytest.mark.catalogue("K9")
 def test_who_follows_anothers_link_is_linked_to_its_sender_until_the_sender_writes(platform: Platform) -> None:
     bob = platform.sandbox.add_person(BOB)
     token_of(platform, ADA)

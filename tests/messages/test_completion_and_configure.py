@@ -26,6 +26,7 @@ def store(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "memory"))
 
 
+@pytest.mark.catalogue("K2", "K3", "H13")
 @pytest.mark.parametrize(
     ("variant", "value", "status"),
     [
@@ -71,6 +72,7 @@ def test_configure_says_whose_token_it_is(platform: Platform) -> None:
     assert linked_to(platform) == "somebody else"
 
 
+@pytest.mark.catalogue("K2", "H13")
 def test_tokens_of_another_kind_or_no_longer_good_are_refused(platform: Platform) -> None:
     sandbox = platform.sandbox
     ada, bob = sandbox.add_person(ADA), sandbox.add_person(BOB)
@@ -100,6 +102,7 @@ def test_a_token_that_ended_is_refused(platform: Platform) -> None:
         assert status_of(platform.post(platform.completion(platform.connect(), token=token))) == 401
 
 
+@pytest.mark.catalogue("K2", "K3")
 def test_what_the_body_says_can_only_contradict(platform: Platform) -> None:
     link = platform.connect()
     bob = platform.sandbox.add_person(BOB)
@@ -140,6 +143,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.catalogue("K15")
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_while_configure_fails_a_completion_may_be_tried_again(platform: Platform, trouble: str) -> None:
     completion = good(platform, platform.connect())
@@ -154,6 +158,7 @@ def test_while_configure_fails_a_completion_may_be_tried_again(platform: Platfor
     assert status_of(platform.post(completion)) == 200
 
 
+@pytest.mark.catalogue("K15")
 @pytest.mark.parametrize("late", ["silent", "dripping"])
 def test_a_configure_that_is_late_is_waited_for_until_the_deadline(platform: Platform, late: str) -> None:
     completion = good(platform, platform.connect())
@@ -209,6 +214,7 @@ def failing(error: Exception) -> Any:
     return hook, calls
 
 
+@pytest.mark.catalogue("Q12")
 def test_a_hook_that_fails_undoes_nothing(make_web: MakeWeb, caplog: pytest.LogCaptureFixture) -> None:
     hook, calls = failing(RuntimeError("the thread is gone"))
     platform = Platform(make_web(messages={"on_linked": hook}))
@@ -278,6 +284,7 @@ def failing_store(name: str, error: Exception) -> dict[str, Stores]:
     return {"store": wrapped(memory_stores(), wrap)}
 
 
+@pytest.mark.catalogue("K16", "Q1")
 @pytest.mark.parametrize(("step", "calls"), [("read", 0), ("attempt", 0), ("complete", 1)])
 @pytest.mark.parametrize(("error", "status"), [(StoreError("locked"), 503), (KeyError("a row"), 500)])
 def test_while_the_store_fails_nothing_is_done_and_the_journey_stays_good(

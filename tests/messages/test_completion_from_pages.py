@@ -45,6 +45,7 @@ def others(web: Web) -> list[str]:
     return [*near, *known, "null", "*", "https://evil.example", f"{origin}, {origin}", f"https://evil.example {origin}"]
 
 
+@pytest.mark.catalogue("K17")
 def test_the_page_of_configure_may_post_and_without_cookies(platform: Platform) -> None:
     origin = platform.sandbox.sign_in_url
 
@@ -70,6 +71,7 @@ def test_the_page_may_post_to_the_persons_own_machine_where_the_browser_asks(pla
         assert name not in ask(platform, origin, access_control_request_private_network=said).headers
 
 
+@pytest.mark.catalogue("K17")
 def test_no_other_page_may_post(platform: Platform) -> None:
     with nothing_done(platform):
         for origin in (None, *others(platform.web)):
@@ -101,6 +103,7 @@ def test_what_became_of_it_is_for_that_page_to_read_alone(platform: Platform) ->
         assert granted(platform.post(body, **headers)) == {}
 
 
+@pytest.mark.catalogue("K17")
 def test_other_methods_are_refused_and_the_right_ones_named(platform: Platform) -> None:
     completion = good(platform, platform.connect())
     with nothing_done(platform), platform.web.browser() as nobody:
@@ -120,6 +123,7 @@ def test_a_completion_is_read_from_the_body_alone(platform: Platform) -> None:
         assert status_of(nobody.http.post(PATH, params=query, data=query)) == 415
 
 
+@pytest.mark.catalogue("K17")
 def test_cookies_origins_and_more_fields_grant_nothing(platform: Platform) -> None:
     link, sandbox = platform.connect(), platform.sandbox
     bob = sandbox.add_person(BOB)

@@ -38,6 +38,7 @@ def padded(completion: dict[str, Any], size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
+@pytest.mark.catalogue("K11")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -64,6 +65,7 @@ def test_another_type_than_json_in_utf_8_is_not_read(platform: Platform, content
         assert status_of(platform.post(b"{" * 2 * LIMIT, content_type=content_type)) == 415
 
 
+@pytest.mark.catalogue("K11")
 def test_no_type_is_no_json(platform: Platform) -> None:
     completion = json.dumps(good(platform, platform.connect())).encode()
     with nothing_done(platform), sent(platform, b"Content-Length: %d" % len(completion), completion) as got:
@@ -78,6 +80,7 @@ def test_json_in_utf_8_is_read_however_it_is_spelled(platform: Platform, content
     assert status_of(platform.post(good(platform, platform.connect()), content_type=content_type)) == 200
 
 
+@pytest.mark.catalogue("K12")
 def test_the_largest_body_is_of_16_kib(platform: Platform) -> None:
     completion = good(platform, platform.connect())
     with nothing_done(platform):
@@ -108,6 +111,7 @@ BROKEN: dict[str, Callable[[dict[str, Any]], bytes]] = {
 }
 
 
+@pytest.mark.catalogue("K13")
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_not_one_json_object_is_refused(platform: Platform, broken: str) -> None:
     completion = good(platform, platform.connect())
@@ -123,6 +127,7 @@ NO_JOURNEYS = [*NO_STRINGS, "", " ", "a b", "a\n", "a\0", "\ud800", "é", "x" * 
 NO_CLAIMS = [value for value in NO_STRINGS if value is not None]
 
 
+@pytest.mark.catalogue("K13")
 @pytest.mark.parametrize(
     ("field", "values"),
     [("token", NO_TOKENS), ("journeyId", NO_JOURNEYS), ("userId", NO_CLAIMS), ("agent", NO_CLAIMS)],
@@ -180,12 +185,14 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+@pytest.mark.catalogue("K12")
 @pytest.mark.parametrize("length", [LIMIT + 1, 100_000_000, 2**31, 2**63])
 def test_a_long_body_is_refused_by_its_length_before_it_comes(platform: Platform, length: int) -> None:
     with nothing_done(platform), sent(platform, JSON + b"Content-Length: %d" % length) as got:
         assert got() == 413
 
 
+@pytest.mark.catalogue("K12")
 def test_a_long_body_of_unknown_length_is_refused_before_its_end(platform: Platform) -> None:
     completion = json.dumps(good(platform, platform.connect())).encode()
     with nothing_done(platform):
@@ -230,6 +237,7 @@ FALSE: dict[str, tuple[bytes, bytes]] = {
 }
 
 
+@pytest.mark.catalogue("K12")
 @pytest.mark.parametrize("false", FALSE)
 def test_a_body_that_is_not_as_declared_is_refused(
     platform: Platform, false: str, caplog: pytest.LogCaptureFixture

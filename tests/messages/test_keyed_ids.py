@@ -209,6 +209,7 @@ def test_who_is_forgotten_gets_another_at_configure_and_nobody_elses(make_agent:
     assert ids(other, "chat:other") == theirs
 
 
+@pytest.mark.catalogue("A21")
 @pytest.mark.parametrize("store", ["sqlite"])
 @pytest.mark.usefixtures("ada")
 def test_a_copy_of_the_store_leads_to_nobodys_profile(make_agent: Make, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_the_same_persons_phone_proves_a_link(platform: Platform) -> None:
     assert told(platform) == [("JourneyCompleted", None)]
 
 
+@pytest.mark.catalogue("K9")
 @pytest.mark.parametrize("has_approved", [True, False])
 def test_another_persons_phone_drops_a_link(platform: Platform, has_approved: bool) -> None:
     """The sender passed the link on, to get the profile of whoever follows it."""

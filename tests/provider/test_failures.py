@@ -51,6 +51,7 @@ def test_cancelling_is_said_and_sends_nothing(make: Make, store: str | None) -> 
             assert failure(person.come_back(callback)) == "cancelled"
 
 
+@pytest.mark.catalogue("C1", "C2", "C8")
 @pytest.mark.parametrize(
     ("came_back", "code"),
     [
@@ -78,6 +79,7 @@ def test_a_state_with_letters_outside_ascii_is_another_browsers(person: Person) 
     assert failure(person.come_back("/callback?code=x&state=%C3%A9")) == "wrong_browser"
 
 
+@pytest.mark.catalogue("A1")
 @pytest.mark.parametrize("query", ["", "?code=x", "?code=x&state=", f"?state={'x' * 2049}"])
 def test_a_callback_without_a_state_is_refused(person: Person, query: str) -> None:
     person.press()
@@ -85,6 +87,7 @@ def test_a_callback_without_a_state_is_refused(person: Person, query: str) -> No
         assert failure(person.come_back(f"/callback{query}")) == "invalid_request"
 
 
+@pytest.mark.catalogue("A2")
 @pytest.mark.parametrize("state", ["short", "x" * 300])
 def test_a_callback_with_a_state_that_this_browser_has_not_is_refused(person: Person, state: str) -> None:
     person.press()
@@ -99,6 +102,7 @@ def test_a_callback_without_the_cookie_of_the_start_is_refused(person: Person) -
         assert failure(person.come_back(callback)) == "cookie_missing"
 
 
+@pytest.mark.catalogue("G1", "G18")
 @pytest.mark.parametrize(
     ("path", "trouble", "code"),
     [
@@ -126,6 +130,7 @@ def test_trouble_at_configure(person: Person, path: str, trouble: dict[str, Any]
     assert api_calls(person.web.sandbox).count("POST /oauth/token") == 1
 
 
+@pytest.mark.catalogue("R2")
 @pytest.mark.parametrize("store", STORES.values())
 def test_a_failure_is_remembered_and_the_code_never_sent_again(make: Make, store: str) -> None:
     with Person(make(store=store)) as person:

@@ -115,6 +115,7 @@ def test_later_a_state_is_already_used(holder: Person, seconds: float) -> None:
         assert failure(holder.come_back(callback)) == "already_used"
 
 
+@pytest.mark.catalogue("A18")
 def test_a_copy_of_the_cookies_from_before_can_not_use_a_state_twice(holder: Person) -> None:
     callback = holder.returning()
     with holder.twin() as before:
@@ -162,6 +163,7 @@ def test_of_more_attempts_than_a_browser_may_have_open_the_oldest_goes(holder: P
     assert failure(holder.come_back(callbacks[1])) == "cancelled"
 
 
+@pytest.mark.catalogue("A15")
 def test_many_callbacks_at_once_make_one_exchange_and_one_token(holder: Person) -> None:
     callback = holder.returning()
     with ExitStack() as stack:
@@ -224,6 +226,7 @@ def test_a_planted_http_cookie_does_not_hide_the_https_one(holder: Person) -> No
     assert holder.come_back(f"/callback?{query}", cookie=both).status_code == 200
 
 
+@pytest.mark.catalogue("B1")
 def test_a_state_of_the_login_routes_is_not_the_providers_nor_the_reverse(make: Make) -> None:
     shared = memory_stores()
     provided = make(store=shared)
@@ -294,6 +297,7 @@ SIGNS: list[tuple[str, dict[str, str]]] = [
 ]
 
 
+@pytest.mark.catalogue("A26")
 @pytest.mark.parametrize("store", [None, "sqlite:///provider.db"])
 @pytest.mark.parametrize(("method", "headers"), SIGNS)
 def test_head_and_prefetch_of_the_callback_touch_nothing(

@@ -98,6 +98,7 @@ def heard() -> list[Event]:
     return []
 
 
+@pytest.mark.catalogue("Q12")
 @pytest.mark.parametrize("failure", [RuntimeError, asyncio.CancelledError])
 @pytest.mark.parametrize("flow", ["link", "login"])
 def test_handlers_that_raise_change_nothing(

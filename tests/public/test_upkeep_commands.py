@@ -332,6 +332,7 @@ def ask(client):
 LOUD = "ERROR store=memory:// in more than one process"
 
 
+@pytest.mark.catalogue("Q13")
 def test_memory_in_two_workers_is_said_loudly(tmp_path: Path, configure_sandbox: Sandbox) -> None:
     program = MEMORY + (
         "import subprocess\n"

@@ -71,6 +71,7 @@ def rows(store: str, configure_user_id: str) -> int:
         return int(connection.execute(counting, {"id": configure_user_id}).scalar_one())
 
 
+@pytest.mark.catalogue("A15")
 @flows
 def test_configure_answers_at_once(web: Web, visitor: Visitor, flow: FlowName) -> None:
     callback = begin(visitor, flow)
@@ -131,6 +132,7 @@ def _count_callbacks(arrived: threading.Semaphore) -> Callable[[Any, Any], None]
     return lambda app, _: app.before_request(count)
 
 
+@pytest.mark.catalogue("A16")
 @flows
 @pytest.mark.parametrize("held", [False, True], ids=["at-once", "held"])
 def test_two_processes_on_one_store(pair: Pair, flow: FlowName, held: bool) -> None:

@@ -83,6 +83,7 @@ def owner(visitor: Visitor, agent_id: str) -> str | None:
     return found
 
 
+@pytest.mark.catalogue("M2")
 def test_one_of_many_users_gets_an_agent(web: Web, visitor: Visitor) -> None:
     people, token = users(visitor, FEW), register(visitor, "a1")
 
@@ -115,6 +116,7 @@ def test_of_many_registrations_of_an_agent_one_token_is_good(visitor: Visitor) -
     assert Counter(claim(ada, token)[0] for token in tokens) == {200: 1, 404: FEW - 1}
 
 
+@pytest.mark.catalogue("M2")
 @pytest.mark.extended
 def test_of_64_users_in_4_processes_one_gets_each_agent(machine: Machine) -> None:
     (process,) = machine.start()
@@ -149,6 +151,7 @@ def owned(machine: Machine) -> dict[str, str | None]:
         return {row.agent_id: row.owner_user_id for row in rows}
 
 
+@pytest.mark.catalogue("Q5")
 @pytest.mark.extended
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_claim_whose_process_is_killed_is_whole_or_not_at_all(machine: Machine, when: When) -> None:

@@ -77,6 +77,7 @@ def assert_told_once(web: Web, key: str) -> None:
     assert [type(event) for event in web.people.events] == [JourneyCompleted]
 
 
+@pytest.mark.catalogue("K7")
 @pytest.mark.parametrize("held", [False, True], ids=["at-once", "held"])
 def test_64_equal_completions_link_once(web: Web, visitor: Visitor, held: bool) -> None:
     body = completion(web.sandbox, connect(visitor, "ada"))
@@ -128,6 +129,7 @@ def test_two_journeys_of_a_sender_for_two_people_link_one_of_them(web: Web, visi
     assert visitor.tell(PATH, again).status == 200
 
 
+@pytest.mark.catalogue("K14")
 def test_forged_completions_in_any_number_cost_a_hundred_calls(web: Web, visitor: Visitor) -> None:
     body = {"journeyId": connect(visitor, "ada"), "token": "forged"}
 
@@ -190,6 +192,7 @@ def links(machine: Machine) -> list[str]:
     return sorted(user_id for (user_id,) in found)
 
 
+@pytest.mark.catalogue("K7")
 @pytest.mark.extended
 def test_four_processes_with_sixteen_threads_link_once(machine: Machine) -> None:
     (process,) = machine.start()
@@ -227,6 +230,7 @@ STEPS: dict[str, list[tuple[Doom, bool]]] = {
 """When a process dies, and whether the link was saved by then."""
 
 
+@pytest.mark.catalogue("K16", "Q5")
 @pytest.mark.extended
 def test_a_process_that_is_killed_leaves_a_journey_that_is_good_or_done(machine: Machine, durable: str) -> None:
     survivor, *doomed = [*machine.start(), *machine.start_doomed(*[doom for doom, _ in STEPS[durable]])]

@@ -150,6 +150,7 @@ def test_before_the_save_nothing_is_done_and_the_journey_stays_good(configure_sa
     on(backend, main)
 
 
+@pytest.mark.catalogue("R7", "Q9")
 @pytest.mark.parametrize("slow", ["save", "hook"])
 def test_a_server_that_is_shut_down_waits_for_what_was_begun(configure_sandbox: Sandbox, slow: str) -> None:
     """asyncio's own cancellation, which AnyIO's scopes don't stop."""

@@ -94,6 +94,7 @@ def test_another_browser_gets_nothing_from_a_callback_that_was_cut_off(web: Web,
     assert "null" in thief.who()
 
 
+@pytest.mark.catalogue("Q5")
 @pytest.mark.parametrize("flow", first(["link", "login"]))
 def test_a_killed_process_leaves_an_interrupted_attempt_and_no_code_is_sent_twice(pair: Pair, flow: FlowName) -> None:
     (doomed,) = pair.machine.start()

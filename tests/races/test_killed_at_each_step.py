@@ -65,6 +65,7 @@ LINK_WITH_STATES: dict[When, list[str]] = {
 }
 
 
+@pytest.mark.catalogue("Q5")
 @pytest.mark.parametrize("when", LINK)
 def test_a_link(machine: Machine, survivor: AppProcess, when: When) -> None:
     store = machine.stores["store"]

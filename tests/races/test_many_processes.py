@@ -24,6 +24,7 @@ ROUNDS = int(os.environ.get("CONFIGURE_TEST_ROUNDS", "50"))
 CROWD = PROCESSES * THREADS
 
 
+@pytest.mark.catalogue("A16")
 def test_each_state_is_exchanged_once(machine: Machine) -> None:
     (process,) = machine.start()
 

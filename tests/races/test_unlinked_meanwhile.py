@@ -37,6 +37,7 @@ def interrupted(got: Got) -> bool:
     return got.status == 409 and "interrupted" in got.text
 
 
+@pytest.mark.catalogue("I12")
 @pytest.mark.parametrize("gone", ["/unlink", "/configure/disconnect", "/forget/u1"])
 def test_a_callback_brings_nothing_back(web: Web, visitor: Visitor, gone: str) -> None:
     visitor.sign_in_locally("u1")
@@ -52,6 +53,7 @@ def test_a_callback_brings_nothing_back(web: Web, visitor: Visitor, gone: str) -
     assert account(visitor) is None
 
 
+@pytest.mark.catalogue("Q10")
 @pytest.mark.parametrize("phone", [ONE, OTHER], ids=["same-person", "another-person"])
 def test_a_callback_changes_nothing_of_a_newer_connection(web: Web, visitor: Visitor, phone: str) -> None:
     visitor.sign_in_locally("u1")
@@ -73,6 +75,7 @@ def test_a_callback_changes_nothing_of_a_newer_connection(web: Web, visitor: Vis
     assert newer[0] is not None
 
 
+@pytest.mark.catalogue("I7")
 def test_of_two_users_who_connect_one_configure_user_at_once_one_wins(web: Web, visitor: Visitor) -> None:
     visitors = [visitor, Visitor.of(web)]
     for number, one in enumerate(visitors):
@@ -171,6 +174,7 @@ def test_a_lease_is_held_by_one_of_16_threads(engines: tuple[Stores, Stores]) ->
     assert Counter(held) == {True: 1, False: 15}
 
 
+@pytest.mark.catalogue("Q13", "A15")
 def test_each_of_10_states_is_claimed_by_one_of_16_threads(engines: tuple[Stores, Stores]) -> None:
     pending = PendingSignIn(
         state_hash="",

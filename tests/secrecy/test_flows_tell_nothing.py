@@ -49,6 +49,7 @@ def assert_nothing_leaked(evidence: Evidence, web: Web) -> None:
     assert evidence.leaks() == []
 
 
+@pytest.mark.catalogue("A21", "O1", "J2")
 @flows
 def test_a_success_its_repetition_and_its_use(make_watched: MakeWeb, evidence: Evidence, flow: FlowName) -> None:
     web = make_watched(**hooks(evidence))
@@ -69,6 +70,7 @@ def test_a_success_its_repetition_and_its_use(make_watched: MakeWeb, evidence: E
     assert {"state", "code", *(["agent"] if flow == "link" else ["verifier", "access", "refresh"])} <= kinds
 
 
+@pytest.mark.catalogue("O1")
 def test_a_refresh_and_its_failures(make_watched: MakeWeb, evidence: Evidence) -> None:
     web = make_watched(**hooks(evidence))
     sandbox, visitor = web.sandbox, begin(web, evidence, "login")
@@ -133,6 +135,7 @@ FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.catalogue("G19", "O1")
 @flows
 @pytest.mark.parametrize("kind", FAULTS)
 def test_configure_fails_and_says_everything_back(
@@ -229,6 +232,7 @@ def test_on_error_and_the_handlers_of_events_fail(make_watched: MakeWeb, evidenc
     assert_nothing_leaked(evidence, web)
 
 
+@pytest.mark.catalogue("A3", "O1")
 @flows
 def test_callbacks_that_are_refused(make_watched: MakeWeb, evidence: Evidence, flow: FlowName) -> None:
     web = make_watched(**hooks(evidence))
@@ -258,6 +262,7 @@ def test_callbacks_that_are_refused(make_watched: MakeWeb, evidence: Evidence, f
     assert_nothing_leaked(evidence, web)
 
 
+@pytest.mark.catalogue("C9")
 @flows
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "invalid_scope"])
 def test_configure_sends_an_error_along_with_a_code(
@@ -290,6 +295,7 @@ def test_the_store_is_locked(make_watched: MakeWeb, evidence: Evidence, flow: Fl
     assert_nothing_leaked(evidence, web)
 
 
+@pytest.mark.catalogue("O4")
 @flows
 def test_another_key_than_the_one_that_sealed(make_watched: MakeWeb, evidence: Evidence, flow: FlowName) -> None:
     web = make_watched(**hooks(evidence))

@@ -36,6 +36,7 @@ def shown(error: BaseException) -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.catalogue("J3")
 @pytest.mark.parametrize(
     "key",
     [

@@ -46,6 +46,7 @@ def printed(thing: object) -> Iterator[str]:
             yield repr(refused)
 
 
+@pytest.mark.catalogue("O2")
 @pytest.mark.parametrize(
     "form",
     [
@@ -65,6 +66,7 @@ def test_a_secret_prints_nothing(form: Any) -> None:
     assert SECRET not in said
 
 
+@pytest.mark.catalogue("O2")
 def test_settings_and_calls_print_nothing() -> None:
     settings = Settings(
         api_key=Secret(f"sk_{SECRET}"),
@@ -114,6 +116,7 @@ def things(web: Web) -> Iterator[tuple[str, object]]:
                 yield f"vars of {name}", getattr(part, "__dict__", None)
 
 
+@pytest.mark.catalogue("O2")
 def test_an_app_in_use_prints_nothing(make_watched: MakeWeb, evidence: Evidence) -> None:
     web = make_watched()
     visitor = Watched.watching(web, evidence)
@@ -131,6 +134,7 @@ def test_an_app_in_use_prints_nothing(make_watched: MakeWeb, evidence: Evidence)
     assert evidence.leaks() == []
 
 
+@pytest.mark.catalogue("O2")
 def test_stored_records_and_grants_print_nothing(make_watched: MakeWeb, evidence: Evidence) -> None:
     web = make_watched()
     visitor = Watched.watching(web, evidence)
@@ -147,6 +151,7 @@ def test_stored_records_and_grants_print_nothing(make_watched: MakeWeb, evidence
     assert evidence.leaks() == []
 
 
+@pytest.mark.catalogue("O2")
 @pytest.mark.parametrize("adapter", ["flask"])
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 401}, {"drop": True}, {"status": 200, "body": "x"}])
 def test_the_errors_of_the_verbs_print_nothing(make_watched: MakeWeb, evidence: Evidence, fault: Any) -> None:

@@ -20,6 +20,7 @@ def test_value_without_version_opens_and_is_not_current() -> None:
     assert sealer.is_current(sealer.seal("a token", "agent", "u1"))
 
 
+@pytest.mark.catalogue("O4")
 @pytest.mark.parametrize(
     "change",
     [

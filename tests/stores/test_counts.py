@@ -136,6 +136,7 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
     assert costs == {name: cost for name, (_, cost) in verbs.items()}
 
 
+@pytest.mark.catalogue("I14")
 @pytest.mark.parametrize("kept_in", ["sqlite", "postgresql"])
 def test_a_save_ends_its_attempt_in_the_same_transaction_or_not_at_all(
     kept_in: str, stores_at: StoresAt, tmp_path: Path

@@ -133,6 +133,7 @@ class flask_app:  # a context manager
         self._context.pop()
 
 
+@pytest.mark.catalogue("A14")
 @pytest.mark.parametrize("kept_in", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_login_does_not_bring_back_a_user_who_was_forgotten_meanwhile(

@@ -454,6 +454,7 @@ def test_what_is_missing_is_told_how_to_install(
 # Connections of our own
 
 
+@pytest.mark.catalogue("Q10")
 def test_an_app_that_holds_all_of_its_connections_keeps_nobody_waiting(postgresql_url: str, tmp_path: Path) -> None:
     engine = create_engine(postgresql_url, pool_size=5, max_overflow=0, pool_timeout=1)
     with ExitStack() as held:

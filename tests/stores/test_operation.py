@@ -290,6 +290,7 @@ def test_keys_are_rotated_in_a_rolling_deploy(configure_sandbox: Sandbox, tmp_pa
 # The sweep
 
 
+@pytest.mark.catalogue("Q14")
 @pytest.mark.parametrize("statement", [SWEEP_ATTEMPTS, WIPE_REPLAYS])
 def test_the_sweep_reads_as_many_rows_as_it_deletes(statement: str, postgresql_url: str, tmp_path: Path) -> None:
     rows = [attempt(str(n), expires_at=NOW + n, created_at=NOW, replay="r") for n in range(3000)]

@@ -79,6 +79,7 @@ def of(url: str) -> dict[str, Any]:
 OURS = "FROM pg_stat_activity WHERE application_name = :name"
 
 
+@pytest.mark.catalogue("Q8")
 def test_a_write_to_a_locked_table_is_busy_and_does_nothing(
     opened_here: Callable[..., Stores], url: str, runner: asyncio.Runner
 ) -> None:
@@ -160,6 +161,7 @@ def test_connections_that_were_terminated_are_made_anew(
             assert waited(runner, lambda: stores.accounts.version("a", "u1")) == versions.result()[0]
 
 
+@pytest.mark.catalogue("Q11")
 @pytest.mark.parametrize("mode", MODES)
 def test_without_tables_it_is_said_how_to_make_them(
     postgresql: PostgreSQL, tmp_path: Path, mode: str, runner: asyncio.Runner

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha1
 from itertools import count
@@ -60,6 +60,7 @@ def put(stores: Stores, record: PendingSignIn) -> PendingSignIn:
     return record
 
 
+@pytest.mark.catalogue("Q6")
 def test_a_restart_forgets_what_was_begun(own_redis: RedisServer, tmp_path: Path) -> None:
     with own_redis.database() as url, kept_in(url, tmp_path) as stores:
         record = put(stores, attempt("s"))
@@ -70,6 +71,7 @@ def test_a_restart_forgets_what_was_begun(own_redis: RedisServer, tmp_path: Path
         assert claimed(stores, put(stores, attempt("newer"))) is not None
 
 
+@pytest.mark.catalogue("Q6")
 def test_a_snapshot_brings_no_claim_back(own_redis: RedisServer, tmp_path: Path) -> None:
     with own_redis.database() as url, kept_in(url, tmp_path) as stores, Redis.from_url(url) as client:
         record = put(stores, attempt("s"))
@@ -100,6 +102,7 @@ def replica_of(url: str) -> Iterator[str]:
             replica.replicaof("NO", "ONE")
 
 
+@pytest.mark.catalogue("Q6")
 def test_a_replica_that_missed_a_claim_gives_none(own_redis: RedisServer, tmp_path: Path) -> None:
     with own_redis.database() as url, replica_of(url) as replica_url, ExitStack() as stack:
         first, second = (stack.enter_context(kept_in(one, tmp_path)) for one in (url, replica_url))
@@ -128,6 +131,7 @@ def test_a_replica_is_busy_for_who_writes(own_redis: RedisServer, tmp_path: Path
         assert claimed(first, record) is not None
 
 
+@pytest.mark.catalogue("Q6")
 def test_what_was_evicted_is_unknown(redis_url: str, tmp_path: Path) -> None:
     with kept_in(redis_url, tmp_path) as stores, Redis.from_url(redis_url) as client:
         lost, begun = put(stores, attempt("s1", user_id="u1")), put(stores, attempt("s2", user_id="u1"))
@@ -362,6 +366,7 @@ class Swallowing:
         self._listener.close()
 
 
+@pytest.mark.catalogue("Q4")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_claim_whose_answer_was_lost_gets_its_record(
     own_redis: RedisServer, tmp_path: Path, mode: str, runner: asyncio.Runner
@@ -389,3 +394,28 @@ def test_a_claim_whose_answer_was_lost_gets_its_record(
         assert got == replace(record, claimed_at=NOW + 1)
         assert waited(runner, lambda: claimed(stores, record)) is None
         assert found(direct, record) == got
+
+
+@pytest.mark.catalogue("Q7")
+def test_a_cancelled_read_gives_nobody_its_answer(own_redis: RedisServer, tmp_path: Path) -> None:
+    """The connection of a call that was given up isn't used again (CVE-2023-28858)."""
+
+    async def main(url: str) -> None:
+        stores: Any = opened("memory://", tmp_path, url, awaited=True)
+        records = [attempt("first"), attempt("second")]
+        for record in records:
+            await stores.states.put(record, limit=9, now=NOW)
+        for steps in range(12):
+            reading: Any = found(stores, records[0])
+            given_up = asyncio.ensure_future(reading)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            with suppress(asyncio.CancelledError):
+                await given_up
+            other: Any = found(stores, records[1])
+            assert await other == records[1]
+        await stores.close()
+
+    with own_redis.database() as url:
+        asyncio.run(main(url))

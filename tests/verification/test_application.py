@@ -61,6 +61,7 @@ def test_a_good_app_has_nothing_to_mend(judge: Judge, given: dict[str, Any]) -> 
 # The key of the sessions.
 
 
+@pytest.mark.catalogue("J3")
 @pytest.mark.parametrize("key", ["dev", "fifteen bytes..", "Change me", "you-will-never-guess", "0" * 40])
 def test_a_key_that_can_be_guessed_is_known_on_localhost_and_wrong_elsewhere(judge: Judge, key: str) -> None:
     assert judge(secret_key=key)["secret_key"].end is End.WARNED
@@ -72,6 +73,7 @@ def test_a_long_key_is_good(judge: Judge, key: str) -> None:
     assert judge(secret_key=key, app_url=LIVE)["secret_key"].end is End.PASSED
 
 
+@pytest.mark.catalogue("J3")
 def test_a_flask_app_without_a_key_has_no_sessions(on_flask: Judge) -> None:
     found = on_flask(secret_key=None)["secret_key"]
 
@@ -509,6 +511,7 @@ def test_a_named_table_has_the_database_of_its_metadata(on_flask: Judge) -> None
 # Versions of libraries.
 
 
+@pytest.mark.catalogue("F3")
 @pytest.mark.parametrize(
     ("library", "installed", "cves", "fixed"),
     [

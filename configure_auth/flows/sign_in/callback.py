@@ -11,13 +11,14 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ...errors import Code, LoginRefused, SignInError
+from ...errors import Code, LoginRefused, SignInError, StoreError
 from ...events import LinkFailed
 from ...runtime.circuit import Busy
-from ...values import PendingSignIn, Secret
+from ...settings import Settings
+from ...values import STATE_LIFETIME, PendingSignIn, Secret
 from ..app import AppResponse
 from ..destination import with_query
-from ..effects import Emit, Flow, Limited, Shielded
+from ..effects import Emit, Flow, Limited, Shielded, UseStore
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
@@ -44,6 +45,15 @@ T = TypeVar("T")
 
 STATE, FINISH = "state", "configure_finish"
 """The query parameters of a callback and of the page that finishes a deferred one."""
+
+_OAUTH_ERRORS = frozenset(
+    "invalid_request unauthorized_client unsupported_response_type invalid_scope server_error temporarily_unavailable "
+    "invalid_target interaction_required login_required consent_required account_selection_required".split()
+)
+"""RFC 6749 section 4.1.2.1, RFC 8707 section 2, OpenID Connect Core section 3.1.2.6."""
+
+CLOCK_SKEW = 300.0
+"""Seconds by which the clocks of an app's machines may differ."""
 
 _CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -72,21 +82,27 @@ class Completed:
     response: Response | None = None
 
 
-def read_callback(request: Request, redirect_uri: str | None = None, *, any_state: int = 0) -> Returned:
+def read_callback(
+    request: Request, settings: Settings | None, redirect_uri: str | None = None, *, any_state: int = 0
+) -> Returned:
     """Parse the query of a callback.
 
     Args:
+        settings: what `iss` is compared with; None leaves it unchecked.
         any_state: how long a state may be that the app has made; 0 if all are ours.
 
     Raises:
-        SignInError: a parameter is repeated or too long, or the state doesn't look like one of ours.
+        SignInError: a parameter is repeated or too long, the state doesn't look like one of ours, or `iss` names
+            another authorization server (mix-up; RFC 9207, section 2.4).
     """
-    # `iss` (RFC 9207) is not checked: this redirect_uri is registered with one issuer only, which prevents mix-up
-    # attacks as well, and no document says what Configure would send.
     given = request.parameters(state=any_state or 256, code=2048, error=256, error_description=4096, iss=512)
     state, code = Secret(given.pop("state", "")), Secret(given.pop("code", ""))
     if not (state if any_state else request.is_state(state.reveal())):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no state of ours")
+    if settings is not None and not settings.is_issuer(issuer := given.get("iss")):
+        expected = settings.issuer or "one of Configure's origins; if this is Configure's, set CONFIGURE_ISSUER to it"
+        log.warning("a callback was refused: iss=%s, expected %s (RFC 9207)", ascii(issuer)[:100], expected)
+        raise SignInError(Code.INVALID_REQUEST, "the callback names another authorization server in iss")
     return Returned(state=state, code=code or None, error=given.get("error"), redirect_uri=redirect_uri)
 
 
@@ -156,6 +172,8 @@ async def _finish_attempt(
     reference, is_deferred, carried = random_reference(), False, Carried()
     log.debug("%s %s: claimed", kind.intent, reference)
     try:
+        if record.expires_at > kind.site.clock() + STATE_LIFETIME + CLOCK_SKEW:
+            raise SignInError(Code.EXPIRED, "the clock was set back, so the age of the attempt is unknown")
         verifier, carried = open_verifier(kind.site, record)
         if returned.redirect_uri not in (None, record.redirect_uri):
             raise SignInError(Code.INVALID_REQUEST, "the attempt was made for another callback of this app")
@@ -174,6 +192,8 @@ async def _finish_attempt(
         await _fail(kind, record, Outcome(code=kind.aborted, reference=reference), carried)
         raise
     except Exception as error:  # whatever it was, the user gets a page and the attempt an outcome
+        if isinstance(error, StoreError) and (completed := await _read_again(kind, record)) is not None:
+            return completed
         failure = as_sign_in_error(error)
         failure.next = failure.next or record.next
         failure.reference = reference
@@ -192,6 +212,25 @@ async def _finish_attempt(
     if not is_deferred:
         await report_end(kind.intent, None, reference, outcome.user_id or record.user_id)
     return Completed(record=record, outcome=outcome, response=response)
+
+
+async def _read_again(kind: SignInKind, record: PendingSignIn) -> Completed | None:
+    """Return the outcome that is stored, if any, after the store failed: a commit whose response was lost is done."""
+    try:
+        seen = await UseStore(
+            lambda stores: stores.states.read(
+                record.state_hash,
+                browser_hash=record.browser_hash,
+                intent=record.intent,
+                agent=record.agent,
+                now=kind.site.clock(),
+            )
+        )
+    except StoreError:
+        return None
+    if seen is None or seen.outcome is None:
+        return None
+    return Completed(record=seen, outcome=recall_outcome(kind.site, seen))
 
 
 async def _fail(kind: SignInKind, record: PendingSignIn, outcome: Outcome, carried: Carried) -> None:
@@ -234,9 +273,10 @@ def _read_code(site: Site, returned: Returned, record: PendingSignIn) -> Secret:
         if returned.error == "access_denied":
             raise SignInError(Code.CANCELLED, "the user cancelled at Configure")
         busy = returned.error in ("server_error", "temporarily_unavailable")
+        # In development the sentence is on the page, where no text of a third party belongs.
+        said = returned.error if returned.error in _OAUTH_ERRORS else "an unknown code"
         raise SignInError(
-            Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED,
-            f"Configure redirected with error={returned.error[:64]!a}",
+            Code.UPSTREAM_UNAVAILABLE if busy else Code.UPSTREAM_REJECTED, f"Configure redirected with error={said}"
         )
     if returned.code is None or not _CODE.fullmatch(returned.code.reveal()):
         raise SignInError(Code.INVALID_REQUEST, "the callback has no well-formed code")

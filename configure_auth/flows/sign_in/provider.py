@@ -200,7 +200,7 @@ async def authorize_access_token(
     site = provider.site
     if refused := options.keys() - _OF_ID_TOKENS:
         raise SettingsError(f"authorize_access_token: {', '.join(sorted(refused))} can't be given to this client")
-    returned = read_callback(request, any_state=_STATE_LIMIT)
+    returned = read_callback(request, site.settings, any_state=_STATE_LIMIT)
     if request.is_prefetch_or_head:
         raise SignInError(Code.INVALID_REQUEST, "a prefetch or a HEAD of the callback is not a sign-in")
     # The attempt is bound to the cookie's name as well, so only the cookie of its start matches.

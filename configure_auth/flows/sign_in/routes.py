@@ -345,7 +345,7 @@ def _reload(request: Request) -> Response:
 async def callback(feature: SignInFeature, request: Request) -> Response:
     """Handle `GET /callback`, where Configure redirects to."""
     site, kind = feature.site, feature.sign_in
-    returned = read_callback(request, redirect_uri=feature.url(site.app_url(request), "/callback"))
+    returned = read_callback(request, site.settings, redirect_uri=feature.url(site.app_url(request), "/callback"))
     if request.is_prefetch_or_head:
         return Response.to_prefetch(request)
     cookie = _require_cookie(feature, request)
@@ -417,7 +417,7 @@ def _needs_bearer(feature: SignInFeature, request: Request) -> bool:
     by_bearer = "authorization" in request.headers
     with suppress(SettingsError, SignInError):
         cookie = _require_cookie(feature, request)
-        by_bearer = by_bearer or is_marked(read_callback(request).state, feature.sign_in, cookie, by_bearer=True)
+        by_bearer = by_bearer or is_marked(read_callback(request, None).state, feature.sign_in, cookie, by_bearer=True)
     return feature.sign_in.defers_exchange(by_bearer)
 
 

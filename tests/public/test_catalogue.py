@@ -1,0 +1,39 @@
+"""Each entry of `tests/catalogue.md` has a test, and each mark an entry."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..support.catalogue import CATALOGUE, entries
+
+TESTS = CATALOGUE.parent
+
+
+def marks(path: Path) -> Iterator[tuple[str, str]]:
+    """The ids that the tests of a file are marked with, and the tests."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.catalogue":
+                    assert mark.args, f"{path}:{mark.lineno} names no entry"
+                    yield from ((ast.literal_eval(id), f"{path.name}::{node.name}") for id in mark.args)
+
+
+def test_entries_and_marks_are_the_same() -> None:
+    stated = entries()
+    marked = {id for path in TESTS.rglob("test_*.py") for id, _ in marks(path)}
+    not_applicable = {id for id, statement in stated.items() if statement.startswith("Not applicable: ")}
+
+    assert len(stated) == 176
+    assert sorted(stated.keys() - marked - not_applicable) == [], "entries without a test"
+    assert sorted(marked - stated.keys()) == [], "marks without an entry"
+    assert marked & not_applicable == set()
+
+
+def test_statements_are_of_lines_that_can_be_read() -> None:
+    text = CATALOGUE.read_text(encoding="utf-8")
+
+    assert text.count("\n- **") == len(entries())
+    assert [line for line in text.splitlines() if len(line) > 120] == []
