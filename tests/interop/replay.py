@@ -8,12 +8,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from configure_auth import Configure, ConfigureError
-from configure_auth.errors import SettingsError
+from configure_auth.client.oauth_clients import add_redirect_uris
+from configure_auth.errors import SettingsError, SignInError
+from configure_auth.flows import Performer
+from configure_auth.flows.sign_in.login import fetch_identity
+from configure_auth.runtime.drivers import run
+from configure_auth.stores.memory import memory_stores
 from configure_auth.values import Secret
 
 from ..api.conftest import CLOSE, Answering, Line, Received, Server, http
@@ -616,7 +622,102 @@ def breaking_off(status: int) -> Answering:
     return answer
 
 
-GROUPS: Final = {"urls": urls, "requests": requests, "responses": responses, "refusals": refusals}
+# Users of an OAuth token, and callbacks.
+
+PROFILE_OF_ADA: Final = {"identity": {"name": "Ada", "email": "ada@example.com", "phone_last4": "0100"}}
+
+
+def told(introspection: object, profile: object = PROFILE_OF_ADA, status: int = 200) -> Answering:
+    def answer(line: Line, received: Received) -> None:
+        line.write(http(introspection if received.target == "/oauth/introspect" else profile, status=status))
+
+    return answer
+
+
+def users() -> Iterator[Case]:
+    """Whom an access token is for, by an introspection and a read of the identity."""
+    good = {"active": True, "sub": USER, "client_id": "oc_client", "exp": 4_000_000_000}
+    for name, introspection in {
+        "good": good,
+        "inactive": {"active": False},
+        "without sub": {"active": True},
+        "another client": {**good, "client_id": "oc_other"},
+        "another agent": {**good, "agent": "other-agent"},
+        "expired": {**good, "exp": 1},
+        **{f"active {kind}": {**good, "active": value} for kind, value in WRONG.items()},
+        **{f"sub {kind}": {**good, "sub": value} for kind, value in WRONG.items()},
+    }.items():
+        yield case(name, "getUserInfo", [TOKEN], told(introspection))
+    identities: dict[str, dict[str, Any]] = {
+        "nothing": {},
+        "another user": {"sub": "another"},
+        "the same user": {"sub": USER},
+        "email verified": {"email": "ada@example.com", "email_verified": True},
+        "email alone": {"email": "ada@example.com"},
+        "no email": {"name": "Ada"},
+        "objects": {"name": {"value": "Ada"}, "email": {"value": "ada@example.com"}},
+        **{f"name {kind}": {"name": value} for kind, value in WRONG.items()},
+        **{f"email {kind}": {"email": value} for kind, value in WRONG.items()},
+    }
+    for name, identity in identities.items():
+        yield case(f"identity: {name}", "getUserInfo", [TOKEN], told(good, {"identity": identity}))
+    for status in (401, 403, 500):
+        refusal = {"error": {"type": "authentication_error", "code": "token_expired", "message": "m"}}
+        yield case(f"{status}", "getUserInfo", [TOKEN], told(refusal, refusal, status))
+
+
+def callbacks() -> Iterator[Case]:
+    """The registration of the login's callback."""
+    shop = "https://shop.example/auth/configure/callback"
+    for uri in (
+        shop,
+        "https://shop.example",
+        "https://Shop.Example/x",
+        "https://shop.example:443/x",
+        "https://shop.example/a b",
+        "https://shop.example/*",
+        "https://*.shop.example/x",
+        "https://shop.example/x#y",
+        "https://shop.example/x#",
+        "https://u:p@shop.example/x",
+        "https://@shop.example/x",
+        "https://shop.example/x?y=1",
+        "http://shop.example/x",
+        "http://localhost:3000/x",
+        "http://127.0.0.1:3000/x",
+        "http://[::1]:3000/x",
+        "ftp://localhost/x",
+        "javascript://localhost/x",
+        "myapp://x",
+        "/x",
+        "shop.example/x",
+    ):
+        answer = {"redirect_uris": [uri], "changed": True}
+        yield case(f"uri: {uri}", "ensureSsoCallback", [uri], answer)
+    for name, body in {
+        "changed": {"redirect_uris": [shop], "changed": True},
+        "unchanged": {"redirect_uris": [shop], "changed": False},
+        "changed missing": {"redirect_uris": [shop]},
+        "camel": {"redirectUris": [shop], "changed": True},
+        "nothing": {},
+        "uris text": {"redirect_uris": shop, "changed": True},
+        "uris null": {"redirect_uris": None, "changed": True},
+        "uris of others": {"redirect_uris": ["https://other.example/x"], "changed": True},
+    }.items():
+        yield case(f"response: {name}", "ensureSsoCallback", [shop], body)
+    yield case("response: text", "ensureSsoCallback", [shop], http(b"<!doctype html>", content_type="text/html"))
+    for status in (201, 301, 400, 401, 403, 404, 409, 429, 500):
+        yield case(f"status: {status}", "ensureSsoCallback", [shop], http({"error": "no"}, status=status))
+
+
+GROUPS: Final = {
+    "urls": urls,
+    "requests": requests,
+    "responses": responses,
+    "refusals": refusals,
+    "callbacks": callbacks,
+    "users": users,
+}
 
 
 # What became of a case, in one form.
@@ -664,9 +765,14 @@ def arguments(verb: str, given: Sequence[Any]) -> tuple[list[Any], dict[str, Any
     return positional, options
 
 
-def of_official(sdk: Sdk, case: Case) -> Outcome:
+def of_official(sdk: Sdk, url: str, case: Case) -> Outcome:
     try:
-        if case.subject is None:
+        if case.verb == "getUserInfo":
+            value = sdk.user_info_at(url, *case.given)
+        elif case.verb == "ensureSsoCallback":
+            keys = {"clientId": "oc_client", "apiKey": "sk_key", "baseUrl": url}
+            value = sdk.module("ensureSsoCallback", {**keys, "redirectUri": case.given[0]})
+        elif case.subject is None:
             value = sdk.auth(case.verb, *case.given)
         else:
             value = sdk.fresh_profile(case.subject, case.verb, *case.given)
@@ -677,14 +783,36 @@ def of_official(sdk: Sdk, case: Case) -> Outcome:
     return {"value": shape_of_official(case.verb, respelled(value, snake))}
 
 
+def our_user(configure: Configure, token: str) -> Any:
+    perform = Performer(configure, memory_stores(), None, lambda _: None)
+    flow = fetch_identity(configure.settings, Secret(token), ("profile.read",), time.time)
+    user_id, profile = run(flow, perform)
+    return {"sub": user_id, "identity": None if profile is None else profile.identity}
+
+
+def our_callback(configure: Configure, uri: str) -> Any:
+    try:
+        done = configure.send(add_redirect_uris(configure.settings, "oc_client", [uri]))
+    except ConfigureError:
+        return {"status": "failed"}
+    status = "registered" if done.changed else "already-registered"
+    return {"status": status, "redirect_uri": uri, "registered": done.redirect_uris}
+
+
 def of_ours(configure: Configure, case: Case) -> Outcome:
     positional, options = arguments(case.verb, case.given)
     try:
-        if case.subject is None:
+        if case.verb == "getUserInfo":
+            value = our_user(configure, case.given[0])
+        elif case.verb == "ensureSsoCallback":
+            value = our_callback(configure, case.given[0])
+        elif case.subject is None:
             value = getattr(configure.auth, snake(case.verb))(*positional, **options)
         else:
             subject = {snake(name): value for name, value in case.subject.items()}
             value = getattr(configure.profile(**subject), snake(case.verb))(*positional, **options)
+    except SignInError as error:
+        return {"error": str(error.code)}
     except ConfigureError as error:
         return {
             "error": str(error.code),
@@ -699,6 +827,8 @@ def of_ours(configure: Configure, case: Case) -> Outcome:
 
 
 def shape_of_official(verb: str, value: Any) -> Any:
+    if verb == "ensureSsoCallback" and value["status"] == "failed":
+        value = {"status": "failed"}
     if verb == "recognizePhone":
         value = {name: item for name, item in value.items() if name not in ("matched", "linked", "agent_token")}
     if verb == "read":
@@ -718,7 +848,10 @@ def shape_of_official(verb: str, value: Any) -> Any:
 
 def shape_of_ours(verb: str, value: Any) -> Any:
     plain = plainly(value)
-    if verb == "listSignInReturnDestinations":
+    if verb == "getUserInfo":
+        identity = plain.pop("identity")
+        plain |= {name: item for name, item in identity.items() if name != "claimed_user_id"}
+    elif verb == "listSignInReturnDestinations":
         plain = {"destinations": plain}
     elif verb == "listMessageLines":
         plain = {"lines": plain}
@@ -831,8 +964,10 @@ def differences(sdk: Sdk, configure: Configure, server: Server, cases: Iterator[
         for theirs in (True, False):
             server.received.clear()
             server.answers(one.response)
-            end = of_official(sdk, one) if theirs else of_ours(configure, one)
-            ends.append({"sent": [sent(received) for received in server.received], **end})
+            end = of_official(sdk, server.url, one) if theirs else of_ours(configure, one)
+            requests = sorted(map(sent, server.received), key=lambda request: str(request["request"]))
+            # Both ask two things at once about a user, and the first failure ends the other call, sent or not.
+            ends.append({"sent": [] if one.verb == "getUserInfo" and one.name != "good" else requests, **end})
         if ends[0] != ends[1]:
             found.append(Difference(one.name, *ends))
     return len(seen), found

@@ -49,11 +49,19 @@ class Sdk:
         """A function that the package exports."""
         return self._call({"of": "module", "verb": verb, "given": given})
 
+    def user_info_at(self, url: str, access_token: str) -> Any:
+        """`user_info` for another server than the sandbox."""
+        options = {"clientId": "oc_client", "clientSecret": "ocs_secret", "apiKey": "sk_key", "agent": "acme"}
+        return self._user_info({**options, "baseUrl": url}, access_token)
+
     def user_info(self, sandbox: Sandbox, access_token: str) -> Any:
         """What the provider for Better Auth tells about the owner of a token."""
         keys = sandbox.credentials
         options = {"clientId": keys.client_id, "clientSecret": keys.client_secret, "baseUrl": sandbox.api_url}
         options |= {"apiKey": keys.api_key, "agent": keys.agent}
+        return self._user_info(options, access_token)
+
+    def _user_info(self, options: Mapping[str, Any], access_token: str) -> Any:
         given = [{"accessToken": access_token}]
         return self._call({"of": "provider", "options": options, "verb": "getUserInfo", "given": given})
 

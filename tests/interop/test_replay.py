@@ -175,6 +175,7 @@ DEVIATIONS = (
                 f"(remember|search|commit|connect|read|recognizePhone|resolveMessageIdentity) .+: ({WRONG})",
             ),
             ("value deleted_count(, value [a-z_]+)+", f"forget {CALL.replace('Z', 'Z_')}: ({WRONG})"),
+            ("value (name|email)", f"identity: (name|email) ({WRONG})"),
             ("value line.label", f"registerMessageLine line.label: ({WRONG})"),
         ),
     ),
@@ -186,7 +187,7 @@ DEVIATIONS = (
     Deviation(
         "Both spellings are read in every response, and `created_at` is `saved_on`.",
         (
-            ("value .+", "(search|commit): camel"),
+            ("value .+", "(search|commit|response): camel"),
             ("value results.created_at, value results.saved_on", "search results.created_at"),
         ),
     ),
@@ -194,6 +195,26 @@ DEVIATIONS = (
         "`suggested_action` is kept where it is an object or beside a flat error, and is `commit_profile` for "
         "`COMMIT_REQUIRED`.",
         (("action", f"[0-9]+ flat with code|details: action object|{CALL}: 409"),),
+    ),
+    Deviation(
+        "A login is for an active token of this client and agent, for the user of the introspection.",
+        (
+            (r"value\|upstream_rejected", "inactive|active false|another client|another agent|expired"),
+            (r"value\|upstream_rejected", "identity: another user"),
+            (r"value\|SERVER_ERROR", f"(active|sub) ({WRONG})|without sub"),
+        ),
+    ),
+    Deviation(
+        "An email is verified only if Configure says so.",
+        (("(value email, )?value email_verified(, value name)?", "good|active true|sub another|identity: .+"),),
+    ),
+    Deviation(
+        "A callback is `http` or `https`, has no bare `#` or `@`, and is registered only if the response "
+        "lists callbacks.",
+        (
+            (r"sent 1\|0, value .+", "uri: (.*/x#|.*//@.*|(ftp|javascript)://localhost.*)"),
+            ("value redirect_uri, value status", "response: (nothing|uris text|uris null|text)|status: 201"),
+        ),
     ),
 )
 

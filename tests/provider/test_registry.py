@@ -45,6 +45,13 @@ def test_the_other_providers_stay_as_they_are(adapter: Adapter, settings: Settin
     assert type(beside).framework_integration_cls is REGISTRY[adapter].framework_integration_cls
 
 
+@pytest.mark.parametrize("resource", ["api.configure.dev", "", "/v1", "https://api.configure.dev/#v1"])
+def test_a_resource_that_is_no_absolute_uri_is_refused(adapter: Adapter, settings: Settings, resource: str) -> None:
+    """RFC 8707 section 2."""
+    with pytest.raises(SettingsError, match="resource must be an absolute URI"):
+        REGISTER[adapter](registry_of(adapter), settings, resource=resource)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_providers_still_send_people_to_their_own_pages(person: Person, name: str) -> None:
     person.away()
