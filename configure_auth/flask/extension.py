@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, has_request_context, request
+from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, has_request_context, request, session
 from flask.blueprints import BlueprintSetupState
+from flask.sessions import NullSession
 from markupsafe import Markup
 from werkzeug.routing import RequestRedirect
 
@@ -524,7 +525,16 @@ class ConfigureAuth(BlockingVerbs):
             installed = self._installed()
             feature = installed.features[request.blueprint or ""]
             seen = read_request(bool(installed.site.session))
-            return write_response(installed.run(flows.serve(feature, route, seen, installed.all_features.require)))
+
+            def require(needed: Iterable[str]) -> None:
+                if isinstance(feature, flows.Login) and installed.site.session and isinstance(session, NullSession):
+                    raise SettingsError(
+                        "the app has no session to keep the signed-in user in: set SECRET_KEY, or give "
+                        "ConfigureAuth(session=False) if it keeps none"
+                    )
+                installed.all_features.require(needed)
+
+            return write_response(installed.run(flows.serve(feature, route, seen, require)))
 
         # Other extensions tell views apart by these, so each has a name of its own.
         view.__name__ = view.__qualname__ = f"{name}_{route.endpoint}"

@@ -47,6 +47,18 @@ def test_url_prefix_given_at_registration(app: Flask, configure_auth: ConfigureA
         assert 'href="/members/sign-in"' in configure_auth.button()
 
 
+def test_login_without_secret_key(configure_auth: ConfigureAuth) -> None:
+    """Refused at its start, and not after the user was at Configure."""
+    app = Flask(__name__)
+    configure_auth.init_app(app)
+    app.register_blueprint(configure_auth.login(on_login=on_login))
+
+    response = app.test_client().get("/auth/configure/sign-in", headers=SAME_ORIGIN)
+
+    assert response.status_code == 500
+    assert "set SECRET_KEY" in response.text
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_nested_blueprint(app: Flask, configure_auth: ConfigureAuth, before: bool) -> None:
     if before:

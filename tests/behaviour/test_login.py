@@ -185,7 +185,9 @@ def test_a_hook_that_signs_in_another_user_than_the_known_one_is_undone(make_web
         browser.login()
         browser.sign_out()
 
-        assert ending(browser.login()) == (409, "account_taken")
+        refused = browser.login()
+        assert ending(refused) == (409, "account_taken")
+        assert "call forget_user(id)" in refused.text  # shown in development only
         assert browser.who() is None
 
 

@@ -34,6 +34,11 @@ T = TypeVar("T")
 
 SCOPES = ("profile.read", "profile.search")
 
+_OTHER_USER = (
+    "on_login returned another user than identity.local_user_id, whom this Configure user belongs to; if the app "
+    "deleted that user, call forget_user(id)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OAuthOptions:
@@ -278,6 +283,8 @@ class LoginKind(SignInKind):
             )
             log.warning("%s", sentence)
             raise SignInError(Code.ALREADY_CONNECTED, sentence)
+        if saved.end == "taken":
+            raise SignInError(Code.ACCOUNT_TAKEN, _OTHER_USER)
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
@@ -355,7 +362,7 @@ class LoginKind(SignInKind):
     async def _enter_again(self, record: PendingSignIn, identity: Identity, grant: TokenGrant) -> Response:
         user_id, response = await self._sign_in(identity, grant)
         if user_id is None or user_id != identity.local_user_id:
-            raise SignInError(Code.ACCOUNT_TAKEN, "on_login returned another user than identity.local_user_id")
+            raise SignInError(Code.ACCOUNT_TAKEN, _OTHER_USER)
         await self._keep_for_token(record, user_id)
         return response
 

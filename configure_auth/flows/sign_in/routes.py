@@ -48,7 +48,9 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
-_CAUSES = frozenset({Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED, Code.ALREADY_CONNECTED})
+_CAUSES = frozenset(
+    {Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED, Code.ALREADY_CONNECTED, Code.ACCOUNT_TAKEN}
+)
 """Codes whose page shows the cause in development."""
 
 _OURS = frozenset({"next", "replace", "confirm", "moved"})
