@@ -16,8 +16,10 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPEx
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi.testclient import TestClient
+from jinja2 import DictLoader, Environment
 from pydantic import AnyHttpUrl, BaseModel, SecretStr
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.templating import Jinja2Templates
 
 from configure_auth import (
     AsyncProfile,
@@ -696,6 +698,34 @@ def test_a_prefix_twice_is_said_at_start_up(make: Make, caplog: pytest.LogCaptur
     make(prefix="/api", app_url=f"{SITE}/api", link={"after_link": "/api/x"})
 
     assert [one for one in caplog.records if one.levelno == logging.WARNING and "leave the prefix" in one.getMessage()]
+
+
+def test_a_template_of_a_plain_view_says_that_the_user_takes_a_wait(make: Make) -> None:
+    templates = Jinja2Templates(
+        env=Environment(loader=DictLoader({"page": "{{ configure_button() }}"}), autoescape=True)
+    )
+
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        configure_auth.install(templates)
+
+        @app.get("/page")
+        def page(request: Request) -> Any:
+            return templates.TemplateResponse(request, "page")
+
+    browser = make(more=more, user=lambda: User("ada"))  # a plain function, which FastAPI calls in a thread
+
+    with pytest.raises(SettingsError, match=r"user_id waits for something, which a template can't: .*button"):
+        browser.get("/page")
+
+
+def test_messages_have_one_route_for_each_method(make: Make) -> None:
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        app.include_router(configure_auth.messages())
+
+    browser = make(more=more)
+
+    answers = [browser.request(method, "/configure/messages/complete") for method in ("OPTIONS", "POST")]
+    assert [answer.status_code for answer in answers] == [403, 415], "refused for what they are"
 
 
 # Settings, and tests of an app
