@@ -627,6 +627,29 @@ def test_models_of_ours_are_response_models(make: Make) -> None:
     assert {"Identity", "LinkedAccount"} <= schemas.keys()
 
 
+def test_locale_has_dependencies_and_the_layout_is_the_apps(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A start from elsewhere shows the page to confirm; a signed-out user's language is known too."""
+    layout = "<nav>Shop</nav><title>{% block title %}{% endblock %}</title>{% block content %}{% endblock %}"
+    templates = Jinja2Templates(env=Environment(loader=DictLoader({"shop.html": layout}), autoescape=True))
+
+    async def language(session: SessionDep, x_language: Annotated[str | None, Header()] = None) -> str | None:
+        return x_language
+
+    browser = make(
+        texts={"de": {"continue": "Weiter"}},
+        locale=language,
+        base_template="shop.html",
+        more=lambda app, configure_auth: configure_auth.install(templates),
+    )
+
+    page = browser.get("/auth/configure/sign-in", headers={"sec-fetch-site": "cross-site", "x-language": "de"}).text
+
+    assert "<nav>Shop</nav>" in page
+    assert "<span>Weiter</span>" in page
+    assert database.open == 0
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_the_verbs_of_a_request_are_endpoints_as_they_are(make: Make) -> None:
     def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
         app.get("/button")(configure_auth.button)
