@@ -99,6 +99,7 @@ class Code(StrEnum):
     COOKIE_MISSING = "cookie_missing", 400, Blame.PERSON, "let the user allow cookies; a script needs credentials"
     WRONG_BROWSER = "wrong_browser", 400, Blame.PERSON, "let the user start again and finish in the same browser"
     WRONG_USER = "wrong_user", 403, Blame.PERSON, "let the user start again: another user is signed in now"
+    ALREADY_SIGNED_IN = "already_signed_in", 409, Blame.PERSON, "nothing: the user is signed in, by another tab"
     SIGNED_OUT = "signed_out", 401, Blame.PERSON, "let the user sign in to the app first"
     WRONG_HOST = "wrong_host", 400, Blame.APP, "link to the app under CONFIGURE_APP_URL only, or correct that setting"
     CROSS_SITE = "cross_site", 403, Blame.PERSON, "start from a page of the app, or name its origin as a trusted one"

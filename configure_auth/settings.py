@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
 _TEST_CLIENT = "testserver"
-_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}
 # A last label that makes browsers read the host as an IPv4 address (WHATWG URL, "ends in a number").
 _NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.ASCII | re.IGNORECASE)
@@ -94,7 +94,7 @@ def _read_origin(value: str, *, path: bool, allow_http: Collection[str]) -> tupl
     if not path and trimmed:
         return "", "has a path where only an origin is expected"
     host = f"[{host}]" if ":" in host else host
-    own = port is None or port == _PORTS[parts.scheme]
+    own = port is None or port == DEFAULT_PORTS[parts.scheme]
     return f"{parts.scheme}://{host}{'' if own else f':{port}'}{trimmed}", ""
 
 
@@ -148,7 +148,9 @@ class Settings:
         agent: the agent's handle: 2 to 63 lowercase letters, digits and hyphens.
         oauth_client_id: the OAuth client (`oc_...`); needed by the login only.
         oauth_client_secret: the OAuth client's secret (`ocs_...`).
-        app_url: the URL at which users reach the app: https, or http on loopback.
+        app_url: the URL at which users reach the app: https, or http on loopback. An app with several hosts lists one
+            for each, also with commas, of one scheme and path: the request's host selects one of them. What has no
+            request uses the first.
         token_keys: keys that stored tokens are encrypted with, each of 32 random bytes; the first one encrypts, all of
             them decrypt. str, bytes and `Secret` are read alike; a single string is split at commas.
         store: URL of the store.
@@ -197,7 +199,7 @@ class Settings:
         agent: str | None = None,
         oauth_client_id: str | None = None,
         oauth_client_secret: str | Secret | None = None,
-        app_url: str | None = None,
+        app_url: str | Sequence[str] | None = None,
         token_keys: TokenKeys = (),
         store: str | Secret | None = None,
         states: str | Secret | None = None,
@@ -217,7 +219,7 @@ class Settings:
             "agent": _wrapped(agent),
             "oauth_client_id": _wrapped(oauth_client_id),
             "oauth_client_secret": _wrapped(oauth_client_secret),
-            "app_url": _wrapped(app_url),
+            "app_url": None,
             "token_keys": _each_wrapped(token_keys),
             "store": _wrapped(store),
             "states": _wrapped(states),
@@ -229,14 +231,16 @@ class Settings:
             "issuer": _wrapped(issuer),
         }
         del api_key, publishable_key, agent, oauth_client_id, oauth_client_secret, token_keys, store, states
+        app_urls = () if app_url is None else _each_wrapped(app_url) or (Secret(""),)
+        app_urls = tuple(map(_stripped, app_urls)) if len(app_urls) > 1 else app_urls
         del app_url, base_url, accounts_url, sign_in_url, script_url, sso_redirect_uri, issuer
         for name, value in given.items():
             read = _READERS[name]
             if name in _CONFIGURE_ORIGINS:
                 read = partial(read, allow_http=self.allow_http)
-            elif name == "app_url":
-                read = partial(read, allow_http={_TEST_CLIENT}.intersection(self.allow_http))
             object.__setattr__(self, name, None if value is None else read(_variable(name), value))
+        allowed = {_TEST_CLIENT}.intersection(self.allow_http)
+        self._set_app_urls(tuple(_url("CONFIGURE_APP_URL", url, allow_http=allowed) for url in app_urls))
         if self.allow_http:
             _refuse_live_key("CONFIGURE_API_KEY", self.api_key, "sk_local_", "sk_test_")
             _refuse_live_key("CONFIGURE_OAUTH_CLIENT_SECRET", self.oauth_client_secret, "ocs_local_")
@@ -245,6 +249,20 @@ class Settings:
             # On loopback any key will do that is long enough.
             if weakness is not None and (not self.is_local or len(key.reveal()) < LEAST_KEY_LENGTH):
                 raise SettingsError(f"a key in CONFIGURE_TOKEN_KEYS {weakness}; {MAKE_KEY}")
+
+    def _set_app_urls(self, urls: tuple[str, ...]) -> None:
+        if len({(urlsplit(url).scheme, urlsplit(url).path) for url in urls}) > 1:
+            raise SettingsError(
+                "CONFIGURE_APP_URL: the listed URLs must have one scheme and one path; only hosts may differ"
+            )
+        object.__setattr__(self, "app_url", urls[0] if urls else None)
+        object.__setattr__(self, "_app_urls", urls)
+
+    @property
+    def app_urls(self) -> tuple[str, ...]:
+        """Every URL at which users reach the app; `app_url` is the first one."""
+        urls: tuple[str, ...] = self.__dict__["_app_urls"]
+        return urls
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -340,8 +358,9 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the app itself runs on loopback, as far as the settings say."""
-        host = None if self.app_url is None else urlsplit(self.app_url).hostname
-        return host is None or is_loopback(host) or host == _TEST_CLIENT
+        return all(
+            is_loopback(host) or host == _TEST_CLIENT for host in (urlsplit(url).hostname for url in self.app_urls)
+        )
 
 
 _MEANINGS = {

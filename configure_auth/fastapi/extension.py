@@ -67,7 +67,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         user_id: `(user) -> str | int | UUID`: the user's id, by default `user.id`.
         store: as on Starlette, like `states`, `allowed_next`, `trusted_origins`, `keep_session`,
             `renew_session`, `allow_guessable_external_id`, `login_url`, `texts`, `locale`, `base_template`,
-            `max_calls` and `clock`.
+            `show_outcome`, `max_calls` and `clock`.
         name: begins the names of the routes, such as "configure_sign_in".
         session: True or False as on Starlette. By default a session is renewed at a sign-in where the request has one,
             and a link is finished by the page's bearer token where its start carried one.
@@ -95,6 +95,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         texts: Texts | None = None,
         locale: flows.Hook | None = None,
         base_template: str | None = None,
+        show_outcome: bool = True,
         max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -119,6 +120,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             texts=texts,
             locale=locale and Injected(locale, (), "locale"),
             base_template=base_template,
+            show_outcome=show_outcome,
             max_calls=max_calls,
             clock=clock,
             with_request=True,
@@ -212,9 +214,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         for route in routes:
             for method in route.methods:
                 user = () if asks_late or (route.endpoint, method) in _LATE else (self._parameter,)
-                # Each has a name of its own, by which a route that is included twice is found.
-                own = {("sign_in", "POST"): "start", ("complete", "OPTIONS"): "complete_preflight"}
-                operation = own.get((route.endpoint, method), route.endpoint)
+                operation = "start" if (route.endpoint, method) == ("sign_in", "POST") else route.endpoint
                 endpoint = self._endpoint(name, route, user, f"{name}_{operation}")
                 about = describe(route.endpoint, method)
                 router.add_api_route(route.rule, endpoint, methods=[method], name=endpoint.__name__, **about)

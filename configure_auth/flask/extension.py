@@ -152,6 +152,8 @@ class ConfigureAuth(BlockingVerbs):
             browser's languages count.
         base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
             shown.
+        show_outcome: False to lead users back without `?configure=connected`, `disconnected` or `signed-in`. After a
+            cancelled sign-in, which has no page of ours, `?configure=cancelled` stays.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
             page that reloads itself, with its state and code untouched. It should leave most of the worker's threads to
             the app's other routes.
@@ -176,6 +178,7 @@ class ConfigureAuth(BlockingVerbs):
         texts: Texts | None = None,
         locale: flows.Hook | None = None,
         base_template: str | None = None,
+        show_outcome: bool = True,
         max_calls: int = 4,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -196,6 +199,7 @@ class ConfigureAuth(BlockingVerbs):
             texts=texts,
             locale=locale,
             base_template=base_template,
+            show_outcome=show_outcome,
             max_calls=max_calls,
             clock=clock,
         )

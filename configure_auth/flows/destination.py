@@ -34,9 +34,11 @@ def read_origins(option: str, origins: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_query(location: str, name: str, value: str) -> str:
-    """Return a location with one more query parameter, in front of its fragment."""
+    """Return a location with a query parameter, in front of its fragment; it replaces one of the same name."""
     page, mark, fragment = location.partition("#")
-    return f"{page}{'&' if '?' in page else '?'}{urlencode({name: value})}{mark}{fragment}"
+    path, _, query = page.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] != name]
+    return f"{path}?{'&'.join([*kept, urlencode({name: value})])}{mark}{fragment}"
 
 
 class Destinations:

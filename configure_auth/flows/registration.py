@@ -132,8 +132,9 @@ async def register_paths(settings: Settings, *, link: str | None, login: str | N
     given: tuple[tuple[Kind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
     for kind, path in given:
         if path is not None:
-            end = await _end(settings, kind, path)
-        elif link is None and login is None:
+            done += [await _end(settings, kind, path, url) for url in settings.app_urls or (None,)]
+            continue
+        if link is None and login is None:
             end = Registration(kind=kind, end="skipped", why=_NO_ROUTES)
         else:
             end = Registration(kind=kind, end="skipped", why=f"this app has no {_ROUTES[kind]}")
@@ -141,8 +142,8 @@ async def register_paths(settings: Settings, *, link: str | None, login: str | N
     return tuple(done)
 
 
-async def _end(settings: Settings, kind: Kind, path: str) -> Registration:
-    callback = None if settings.app_url is None else f"{settings.app_url}{path}/callback"
+async def _end(settings: Settings, kind: Kind, path: str, url: str | None) -> Registration:
+    callback = None if url is None else f"{url}{path}/callback"
     missing = _missing(settings, kind)
     if callback is None or missing is not None:
         return Registration(kind=kind, end="skipped", callback=callback, why=missing, needs_setting=True)
@@ -169,7 +170,8 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
 
 
 async def _redirect_uri(settings: Settings, callback: str) -> End:
-    check_sso_redirect_uri(settings, callback)
+    if callback.startswith(f"{settings.app_url}/"):  # of the first host
+        check_sso_redirect_uri(settings, callback)
     if not settings.required_api_key.reveal().startswith("sk_"):
         raise SettingsError("an OAuth client is changed with a key of today: set CONFIGURE_API_KEY to one with sk_")
     response = await add_redirect_uris(settings, settings.required_oauth_client_id, [callback])

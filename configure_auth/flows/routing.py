@@ -121,9 +121,15 @@ def _check_path(feature: Feature, request: Request, rule: str) -> None:
     expected = urlsplit(feature.url(feature.site.app_url(request), rule)).path
     parent, _, last = expected.rpartition("/")
     if request.path != expected and not (last.startswith("{") and request.path.rpartition("/")[0] == parent):
+        prefix = expected.removesuffix(request.path)
+        advice = "add the prefix that the app is mounted under to CONFIGURE_APP_URL, or change path="
+        if prefix == feature.site.mount:
+            advice = (
+                f"a proxy strips {prefix!a}, so tell the app: on Flask SCRIPT_NAME, or X-Forwarded-Prefix and "
+                "ProxyFix(x_prefix=1); on ASGI the server's --root-path"
+            )
         raise SettingsError(
-            f"this request came to {request.path[:200]!a}, but CONFIGURE_APP_URL and path= make {expected!a}; add the "
-            "prefix that the app is mounted under to CONFIGURE_APP_URL, or change path="
+            f"this request came to {request.path[:200]!a}, but CONFIGURE_APP_URL and path= make {expected!a}; {advice}"
         )
 
 

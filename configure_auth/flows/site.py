@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +17,13 @@ from urllib.parse import urlencode, urlsplit
 from .. import ui
 from ..errors import SettingsError
 from ..runtime.circuit import Circuit
-from ..settings import Settings, is_loopback
+from ..settings import DEFAULT_PORTS, Settings, is_loopback
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..stores.sealing import Sealer
 from ..values import STATE_LIFETIME, Secret
 from .app import Hook, require_hook
-from .destination import Destinations, read_origins
+from .destination import Destinations, read_origins, with_query
 from .request import Request
 from .response import COOKIE_NAME, LOOPBACK_COOKIE_NAME, BrowserCookie
 
@@ -32,6 +33,7 @@ MAY_VANISH = "a deployment that replaces the disk, such as a container, deletes 
 NAME_A_STORE = (
     "set CONFIGURE_STORE to postgresql://..., or to sqlite:////... with the path of a file on a disk that lasts"
 )
+_FINAL_DOT = re.compile(r"\.(:[0-9]+)?$", re.ASCII)
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time`, or a test's own."""
@@ -82,6 +84,7 @@ class AppOptions:
     base_template: str | None = None
     max_calls: int = 4
     clock: Clock | None = None
+    show_outcome: bool = True
     with_request: bool = False
     """Whether `user_id`, `renew_session` and `locale` get the request, as on Starlette."""
 
@@ -144,6 +147,7 @@ class AppOptions:
             texts=ui.read_texts(self.texts),
             locale=self.locale,
             base_template=self.base_template,
+            show_outcome=self.show_outcome,
             clock=self.clock or time.time,
         )
 
@@ -171,6 +175,7 @@ class Site:
     texts: Callable[[Iterable[str]], ui.Words] = field(default_factory=lambda: ui.read_texts(None))
     locale: Hook | None = None
     base_template: str | None = None
+    show_outcome: bool = True
     read_once: dict[str, Secret] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -229,6 +234,10 @@ class Site:
             log.exception("texts= failed, and the texts are English")
             return ui.ENGLISH_WORDS
 
+    def onward(self, location: str, outcome: str) -> str:
+        """Return a page of the app with how a flow ended, for display only: anybody can type it."""
+        return with_query(location, "configure", outcome) if self.show_outcome else location
+
     def shows_causes(self, request: Request) -> bool:
         """Whether pages say what the developer has to change: in debug mode, or if CONFIGURE_APP_URL is on loopback."""
         return request.debug or (self.settings.app_url is not None and self.settings.is_local)
@@ -239,9 +248,9 @@ class Site:
         return urlsplit(self.settings.app_url or "").path
 
     def app_url(self, request: Request) -> str:
-        """Return the app's URL: the setting, never the Host header; without the setting only on loopback."""
+        """Return the app's URL: the setting, of whose URLs the Host header may select one; else only on loopback."""
         if self.settings.app_url is not None:
-            return self.settings.app_url
+            return self.listed_url(request) or self.settings.app_url
         try:
             parts = urlsplit(f"//{request.host}")
             loopback = is_loopback(parts.hostname) and parts.netloc == request.host and parts.port != 0
@@ -253,6 +262,15 @@ class Site:
                 "out on localhost only"
             )
         return f"http://{request.host}"
+
+    def listed_url(self, request: Request) -> str | None:
+        """Return the URL of the setting with the request's host, in which a default port or a final dot may be."""
+        for url in self.settings.app_urls:
+            parts = urlsplit(url)
+            host = request.host.lower().removesuffix(f":{DEFAULT_PORTS[parts.scheme]}")
+            if _FINAL_DOT.sub(r"\1", host) == parts.netloc:
+                return url
+        return None
 
     def is_from_app(self, request: Request, app_url: str, *, own_only: bool = False) -> bool:
         """Whether a page of the app sent this request, on its own origin or a trusted one (prevents CSRF).

@@ -507,6 +507,8 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             browser's languages count.
         base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
             shown. It needs `install(templates)`.
+        show_outcome: False to lead users back without `?configure=connected`, `disconnected` or `signed-in`. After a
+            cancelled sign-in, which has no page of ours, `?configure=cancelled` stays.
         max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
             page that reloads itself, with its state and code untouched.
         clock: Unix seconds, for tests.
@@ -533,6 +535,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         texts: Texts | None = None,
         locale: flows.Hook | None = None,
         base_template: str | None = None,
+        show_outcome: bool = True,
         max_calls: int = 100,
         clock: flows.Clock | None = None,
     ) -> None:
@@ -549,6 +552,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             texts=texts,
             locale=locale,
             base_template=base_template,
+            show_outcome=show_outcome,
             max_calls=max_calls,
             clock=clock,
             with_request=True,
@@ -625,16 +629,13 @@ def _at_once(value: object, hook: str, instead: str) -> object:
     """Return what a hook gave, also of a coroutine that waits for nothing."""
     if not isinstance(value, Coroutine):
         return value
-    waits = SettingsError(f"{hook} waits for something, which a template can't: {instead}")
     try:
         value.send(None)
     except StopIteration as finished:
         return cast(object, finished.value)
-    except RuntimeError as error:  # a view in a thread has no event loop to wait on
-        raise waits from error
     finally:
         value.close()
-    raise waits
+    raise SettingsError(f"{hook} waits for something, which a template can't: {instead}")
 
 
 def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:

@@ -129,6 +129,7 @@ class ErrorPage:
         sign_in_href: the app's own sign-in page, offered first.
         reference: what the log names this failure by, beside the code.
         cause: what the developer has to change; in development only.
+        replaces: starting again replaces the connected profile.
 
     Raises:
         ValueError: an href isn't a path or an absolute http(s) address.
@@ -141,6 +142,7 @@ class ErrorPage:
     sign_in_href: str | None = None
     reference: str | None = None
     cause: str | None = None
+    replaces: bool = False
 
     def __post_init__(self) -> None:
         for href in (self.home_href, self.retry_href, self.sign_in_href):

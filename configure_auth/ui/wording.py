@@ -35,6 +35,7 @@ _LABELS = {
     "reconnect": "Reconnect Configure",
     "disconnect": "Disconnect Configure",
     "retry": "Try again",
+    "replace": "Connect the new profile instead",
     "back": "Go back",
     "sign_in": "Sign in",
     "support": "For support:",
@@ -94,20 +95,27 @@ texts: Mapping[Code, Text] = MappingProxyType(
         ),
         Code.COOKIE_MISSING: Text(
             "Your browser lost this sign-in",
-            "While you were at Configure, your browser dropped the cookie that this site recognises you by. "
+            "While you were at Configure, your browser dropped the cookie that this site recognises you by, or this "
+            "began in another app or browser, such as one on the home screen. "
             "Nothing was changed, and nothing is lost.",
             "Allow cookies for this site, then start again in the same window. A private window may be the reason too.",
         ),
         Code.WRONG_BROWSER: Text(
             "This sign-in began in another browser",
-            "For your security, it has to end in the same browser, on the same device, where it began. "
+            "For your security, it has to end in the same browser or app, on the same device, where it began. "
             "Nothing was changed, and nothing is lost.",
-            "Go back to that browser to finish, or start again in this one.",
+            "Go back there to finish, or start again here.",
         ),
         Code.WRONG_USER: Text(
             "You’re signed in with another account now",
             "This began from another account on this site, so we stopped. Neither account was changed.",
             "Sign in to the account you want to connect, then start again.",
+        ),
+        Code.ALREADY_SIGNED_IN: Text(
+            "You’re signed in already",
+            "While you were at Configure, you or another person signed in here in another tab, and we left it so. "
+            "Nothing was changed, and nothing is lost.",
+            "Go back and look who is signed in. To change it, sign out first, then sign in again.",
         ),
         Code.SIGNED_OUT: Text(
             "You’re signed out here",
@@ -126,8 +134,8 @@ texts: Mapping[Code, Text] = MappingProxyType(
             "If you meant to do this, go back and do it from this site.",
         ),
         Code.INVALID_REQUEST: Text(
-            "This address isn’t complete",
-            "Part of it is missing or wrong; it may have been cut off when it was copied. "
+            "This address can’t be opened like this",
+            "Part of it is missing or wrong, or it’s for a button of this site. "
             "Nothing was changed, and nothing is lost.",
             "Go back and start again with the button.",
         ),
@@ -151,7 +159,7 @@ texts: Mapping[Code, Text] = MappingProxyType(
         Code.ALREADY_CONNECTED: Text(
             "This account is connected already",
             "It has a different Configure profile, and we left that one in its place. Nothing is lost.",
-            "To change it, disconnect the one you have, then start again.",
+            "Keep the one you have, or connect the new profile instead.",
         ),
         Code.LAST_SIGN_IN: Text(
             "This is your only way to sign in",
@@ -285,11 +293,11 @@ def read_texts(given: Texts | None) -> Callable[[Iterable[str]], Words]:
 
     def choose(languages: Iterable[str]) -> Words:
         for language in map(_tag, (*languages, "en")):
-            parts = language.split("-")
-            for length in range(len(parts), 0, -1):  # RFC 4647, section 3.4
-                if (words := find("-".join(parts[:length]))) is not None:
+            primary = language.partition("-")[0]
+            for one in dict.fromkeys((language, primary)):
+                if (words := find(one)) is not None:
                     return words
-            if parts[0].lower() == "en":
+            if primary.lower() == "en":
                 break
         return ENGLISH_WORDS
 

@@ -20,6 +20,16 @@ pages = Blueprint("pages", __name__)
 Page = str | tuple[str, int] | Response
 
 
+@pages.before_request
+def show_outcome_once() -> Page | None:
+    """Keep how a sign-in ended for one page, under an address without it."""
+    outcome = request.args.get("configure")
+    if outcome is None or request.method != "GET" or not current_user.is_authenticated:
+        return None
+    session["outcome"] = outcome
+    return redirect(request.path)
+
+
 @pages.get("/")
 def home() -> Page:
     return render_template("home.html")
@@ -79,6 +89,8 @@ def settings() -> Page:
 @pages.post("/delete-account")
 @login_required  # type: ignore[untyped-decorator]
 def delete_account() -> Page:
+    if "sure" not in request.form:
+        return redirect(url_for("pages.settings"))
     user = current_user._get_current_object()
     configure_auth.forget_user(str(user.id))  # first: a connection must not outlive its person
     db.session.delete(user)

@@ -9,6 +9,7 @@ GERMAN = {
     "reconnect": "Erneut mit Configure verbinden",
     "disconnect": "Von Configure trennen",
     "retry": "Noch einmal versuchen",
+    "replace": "Stattdessen das neue Profil verbinden",
     "back": "Zurück",
     "sign_in": "Anmelden",
     "support": "Für den Support:",
@@ -48,7 +49,8 @@ GERMAN = {
     "interrupted.way_on": "Bitte beginne noch einmal. Zweimal schadet nicht.",
     "cookie_missing.heading": "Dein Browser hat diese Anmeldung vergessen",
     "cookie_missing.sentence": "Während du bei Configure warst, ging das Cookie verloren, an dem diese Website dich "
-    f"erkennt. {NOTHING_LOST}",
+    "erkennt, oder du hast in einer anderen App oder einem anderen Browser begonnen, etwa auf dem Home-Bildschirm. "
+    f"{NOTHING_LOST}",
     "cookie_missing.way_on": "Erlaube dieser Website Cookies und beginne im selben Fenster noch einmal. Auch ein "
     "privates Fenster kann der Grund sein.",
     "wrong_browser.heading": "Diese Anmeldung begann in einem anderen Browser",
@@ -59,6 +61,10 @@ GERMAN = {
     "wrong_user.sentence": "Das begann mit einem anderen Konto auf dieser Website, darum haben wir angehalten. Keines "
     "der beiden Konten wurde geändert.",
     "wrong_user.way_on": "Melde dich mit dem Konto an, das du verbinden willst, und beginne noch einmal.",
+    "already_signed_in.heading": "Du bist schon angemeldet",
+    "already_signed_in.sentence": "Während du bei Configure warst, hast du oder jemand anders sich hier in einem "
+    f"anderen Tab angemeldet, und dabei blieb es. {NOTHING_LOST}",
+    "already_signed_in.way_on": "Geh zurück und sieh nach, wer angemeldet ist. Um zu wechseln, melde dich erst ab.",
     "signed_out.heading": "Du bist hier abgemeldet",
     "signed_out.sentence": f"Dafür musst du auf dieser Website angemeldet sein. {NOTHING_LOST}",
     "signed_out.way_on": "Melde dich an und beginne noch einmal.",
@@ -69,8 +75,9 @@ GERMAN = {
     "cross_site.sentence": "Es sieht so aus, als habe eine andere Website in deinem Namen darum gebeten. Darum haben "
     f"wir angehalten. {NOTHING_LOST}",
     "cross_site.way_on": "Wenn du das wolltest, geh zurück und tu es von dieser Website aus.",
-    "invalid_request.heading": "Diese Adresse ist nicht vollständig",
-    "invalid_request.sentence": f"Ein Teil fehlt oder ist falsch. {NOTHING_LOST}",
+    "invalid_request.heading": "Diese Adresse lässt sich so nicht öffnen",
+    "invalid_request.sentence": "Ein Teil fehlt oder ist falsch, oder sie gehört zu einem Knopf dieser Website. "
+    f"{NOTHING_LOST}",
     "invalid_request.way_on": "Geh zurück und beginne mit dem Knopf noch einmal.",
     "not_approved.heading": "Du hast bei Configure nicht zugestimmt",
     "not_approved.sentence": "Du wurdest erkannt, aber nichts wurde für diese Website freigegeben. Nichts wurde "
@@ -87,7 +94,7 @@ GERMAN = {
     "already_connected.heading": "Dieses Konto ist schon verbunden",
     "already_connected.sentence": "Es hat ein anderes Profil bei Configure, und das haben wir gelassen. Nichts ist "
     "verloren.",
-    "already_connected.way_on": "Wenn du es ändern willst, trenne zuerst das jetzige und beginne noch einmal.",
+    "already_connected.way_on": "Behalte das jetzige, oder verbinde stattdessen das neue.",
     "last_sign_in.heading": "Du kannst dich nur so anmelden",
     "last_sign_in.sentence": "Ohne Configure könntest du dich mit diesem Konto nicht mehr anmelden. Darum ist es "
     "verbunden geblieben. Nichts wurde geändert.",

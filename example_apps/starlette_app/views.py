@@ -22,11 +22,25 @@ __all__ = ["pages"]
 View = Callable[[Request], Awaitable[Response]]
 
 
+def shown_once(view: View) -> View:
+    """Keep how a sign-in ended for one page, under an address without it."""
+
+    @wraps(view)
+    async def showing(request: Request) -> Response:
+        outcome = request.query_params.get("configure")
+        if outcome is None or not request.user.is_authenticated:
+            return await view(request)
+        request.session["outcome"] = outcome
+        return go_to(request.url.path)
+
+    return showing
+
+
 def signed_in_only(view: View) -> View:
     @wraps(view)
     async def guarded(request: Request) -> Response:
         if request.user.is_authenticated:
-            return await view(request)
+            return await shown_once(view)(request)
         if request.method == "GET":  # the page to go on to is kept by us, not in a link that anybody can write
             request.session["next"] = request.url.path
         cancelled = request.query_params.get("configure") == "cancelled"
@@ -35,6 +49,7 @@ def signed_in_only(view: View) -> View:
     return guarded
 
 
+@shown_once
 async def home(request: Request) -> Response:
     return page(request, "home.html")
 
@@ -90,6 +105,9 @@ async def settings(request: Request) -> Response:
 
 @signed_in_only
 async def delete_account(request: Request) -> Response:
+    async with request.form() as form:
+        if "sure" not in form:
+            return go_to("/settings")
     await configure_auth_of(request).forget_user(request.user.id)  # first: a connection must not outlive its person
     async with database(request) as db:
         await db.delete(request.user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..support.reading import ending
 from ..support.web import MakeWeb
 
 HOST = "app.example.com"
-PRODUCTION = {"CONFIGURE_APP_URL": f"https://{HOST}"}
+PRODUCTION = {"CONFIGURE_APP_URL": f"https://{HOST}", "CONFIGURE_TOKEN_KEYS": secrets.token_urlsafe(32)}
 
 
 @pytest.fixture

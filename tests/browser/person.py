@@ -107,6 +107,7 @@ class Person:
 
     def delete_account(self) -> None:
         self.visit(self.example.settings)
+        self.page.get_by_role("checkbox").check()
         self.page.get_by_role("button", name=self.example.delete_button).click()
         self.expect_signed_out()
 

@@ -38,10 +38,9 @@ NEITHER = ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'",
 """A policy that allows nothing; what the element needs comes on top."""
 
 
-def needed(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
+def needed(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
     """The lines of a policy that the README names, with the sandbox's origins."""
-    scripts, calls = ("'self'", sandbox.script_url), ("'self'", sandbox.api_url)
-    return {"script-src": scripts, "connect-src": calls, "style-src": ("'self'",)}
+    return {"script-src": ("'self'", sandbox.script_url), "connect-src": ("'self'", sandbox.api_url)}
 
 
 def policy(lines: Mapping[str, Sequence[str]]) -> str:

@@ -53,7 +53,7 @@ def test_cancelled_at_the_consent(person: Person, served: Served, flow: Flow) ->
     person.cancel()
 
     expect(person.page.get_by_role("status")).to_contain_text(served.example.cancelled)
-    person.expect_at(f"{served.example.settings if flow == 'link' else served.example.home}?configure=cancelled")
+    person.expect_at(served.example.settings if flow == "link" else f"{served.example.home}?configure=cancelled")
     person.look(f"cancelled-{flow}")
     expect(person.button()).to_be_visible()
     assert (served.user_ids(), served.exchanges(EXCHANGE[flow])) == (users, 0)

@@ -57,7 +57,7 @@ def connect(browser: TestClient, sandbox: Sandbox, ada: dict[str, str]) -> dict[
     finish = browser.post(
         page.replace("/settings", "/api/configure/finish"), headers={**ada, "accept": "application/json"}
     )
-    assert (finish.status_code, finish.json()) == (200, {"next": "/settings"})
+    assert (finish.status_code, finish.json()) == (200, {"next": "/settings?configure=connected"})
     connection: dict[str, Any] = browser.get("/api/connection", headers=ada).json()
     return connection
 
@@ -189,7 +189,7 @@ def test_the_button_signs_in_by_the_cookie_alone(browser: TestClient, sandbox: S
 
     answer = browser.get(callback, headers={"sec-fetch-site": "cross-site"})
 
-    assert answer.headers["location"] == "/settings"
+    assert answer.headers["location"] == "/settings?configure=signed-in"
     ada = bearer(browser.post("/api/token").json()["token"])
     account = browser.get("/api/account", headers=ada).json()
     assert (account["name"], account["has_password"]) == ("Ada Lovelace", False)
@@ -239,7 +239,7 @@ def test_a_page_on_another_port_signs_in(sandbox: Sandbox, tmp_path: Path) -> No
         link = {"referer": f"{spa}/", "sec-fetch-site": "same-site"}
         start = browser.get(f"/api/auth/configure/sign-in?next={spa}/", headers=link)
         back = browser.get(sandbox.sign_in(start.headers["location"], PHONE), headers={"sec-fetch-site": "cross-site"})
-        assert back.headers["location"] == f"{spa}/"
+        assert back.headers["location"] == f"{spa}/?configure=signed-in"
 
         issued = browser.post("/api/auth/configure/token", headers={"origin": spa, "sec-fetch-site": "same-site"})
 

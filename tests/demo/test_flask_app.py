@@ -86,7 +86,8 @@ def test_who_has_no_password_cannot_sign_in_with_none(example: Flask, browser: F
 def test_a_deleted_person_is_gone_and_the_id_with_them(example: Flask, browser: FlaskClient) -> None:
     submit(browser, "/sign-up", "/sign-up", **ADA)
 
-    assert submit(browser, "/settings", "/delete-account").location == "/"
+    assert submit(browser, "/settings", "/delete-account").location == "/settings"
+    assert submit(browser, "/settings", "/delete-account", sure="on").location == "/"
 
     assert browser.get("/settings").location == "/sign-in"
     submit(browser, "/sign-up", "/sign-up", **ADA)
@@ -117,6 +118,15 @@ def test_a_cancelled_sign_in_is_a_quiet_notice(browser: FlaskClient) -> None:
     # On the way to a page that nobody sees signed out, it isn't lost, nor shown again after the sign-in.
     assert "You cancelled." in browser.get("/settings?configure=cancelled", follow_redirects=True).text
     assert submit(browser, "/sign-up", "/sign-up", **ADA).location == "/settings"
+
+
+def test_how_a_sign_in_ended_is_shown_once(browser: FlaskClient) -> None:
+    submit(browser, "/sign-up", "/sign-up", **ADA)
+
+    for outcome, notice in (("connected", "Configure is connected."), ("typed", 'role="status"')):
+        assert browser.get(f"/settings?configure={outcome}").location == "/settings"
+        shown = [notice in browser.get("/settings").text for _ in range(2)]
+        assert shown == [outcome == "connected", False]
 
 
 def test_the_key_survives_a_restart(settings: dict[str, str], tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def test_a_deleted_person_is_gone_and_the_id_with_them(browser: TestClient, tmp_
     location(browser, "/sign-up", **ADA)
     elsewhere = dict(browser.cookies)
 
-    assert location(browser, "/delete-account") == "/"
+    assert location(browser, "/delete-account") == "/settings"
+    assert location(browser, "/delete-account", sure="on") == "/"
 
     assert browser.get("/settings").headers["location"] == "/sign-in"
     location(browser, "/sign-up", **ADA)
@@ -155,6 +156,15 @@ def test_a_cancelled_sign_in_is_a_quiet_notice(browser: TestClient) -> None:
     # On the way to a page that nobody sees signed out, it isn't lost, nor shown again after the sign-in.
     assert "You cancelled." in browser.get("/settings?configure=cancelled", follow_redirects=True).text
     assert location(browser, "/sign-up", **ADA) == "/settings"
+
+
+def test_how_a_sign_in_ended_is_shown_once(browser: TestClient) -> None:
+    location(browser, "/sign-up", **ADA)
+
+    for outcome, notice in (("connected", "Configure is connected."), ("typed", 'role="status"')):
+        assert browser.get(f"/settings?configure={outcome}").headers["location"] == "/settings"
+        shown = [notice in browser.get("/settings").text for _ in range(2)]
+        assert shown == [outcome == "connected", False]
 
 
 def test_keys_survive_a_restart_and_are_nobody_elses(settings: dict[str, str], tmp_path: Path) -> None:

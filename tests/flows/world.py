@@ -166,7 +166,6 @@ class App:
 
     browser: Browser
     posted: bytes = b""
-    remembered: dict[Any, Any] = field(default_factory=dict)
 
     def body(self, limit: int) -> bytes:
         return self.posted[: limit + 1]
@@ -179,9 +178,6 @@ class App:
 
     def to_response(self, value: object) -> Any:
         return value
-
-    def memory(self) -> dict[Any, Any]:
-        return self.remembered
 
     def renew_session(self, keep: tuple[str, ...], hook: Callable[..., Any] | None) -> None:
         self.browser.user = None
@@ -238,7 +234,7 @@ class World:
     messages: Messages = field(init=False)
 
     def __post_init__(self) -> None:
-        options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now)
+        options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now, show_outcome=False)
         site: Site = options.site(SETTINGS, SETTINGS.required_token_keys)
         self.link = AccountLink(site=site, path="/configure", after="/settings")
         self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)

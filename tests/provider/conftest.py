@@ -13,11 +13,11 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
-from ..support.adapters import either
+from ..behaviour.conftest import adapter
 from ..support.web import Adapter, Browser
 from .apps import Provided, providing
 
-__all__ = ["either"]
+__all__ = ["adapter"]
 
 STORES = {"memory": "memory://", "sqlite": "sqlite:///provider.db"}
 

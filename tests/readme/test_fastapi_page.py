@@ -51,7 +51,7 @@ def test_login_link_and_dependencies(page: dict[str, Any], configure_sandbox: Sa
         start = browser.post("/configure/sign-in", headers=signed_in).json()["url"]
         handle = browser.get(configure_sandbox.sign_in(start, PHONE)).headers["location"]
         finish = browser.post(f"/configure/finish?{handle.partition('?')[2]}", headers=signed_in)
-        assert finish.json() == {"next": "/settings"}
+        assert finish.json() == {"next": "/settings?configure=connected"}
         assert browser.get("/name", headers=signed_in).json() == "Ada"
         assert browser.get("/connection").json() == {"detail": "Sign in first."}
         asyncio.run(page["engine"].dispose())

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -110,7 +111,8 @@ def own(settings: dict[str, str], tmp_path: Path) -> Flask:
     @own.get("/")
     @own.get("/settings")
     def page() -> str:
-        return render_template_string(block("configure_button(").text)
+        (installed,) = own.extensions["configure_auth"].values()
+        return render_template_string(block("configure_button(").text, account=installed.owner.account())
 
     with own.app_context():
         db.create_all()
@@ -149,6 +151,14 @@ def there_and_back(browser: FlaskClient, sandbox: Sandbox, start: str, **choices
     return answer.location or answer.text
 
 
+@contextmanager
+def configure_sandbox_down(sandbox: Sandbox) -> Iterator[None]:
+    """Every read of a profile answers 503 within the block."""
+    sandbox.fault("/v1/profile", status=503)
+    yield
+    sandbox.clear_faults()
+
+
 def test_the_link_s_lines_connect_an_account(
     flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox
 ) -> None:
@@ -158,11 +168,30 @@ def test_the_link_s_lines_connect_an_account(
     sign_in_locally(browser)
     assert browser.get("/greeting").text == "Hello"
     assert 'href="/configure/sign-in"' in browser.get("/settings").text
+    assert "Disconnect" not in browser.get("/settings").text
 
-    assert there_and_back(browser, configure_sandbox, "/configure/sign-in", name="Ada") == "/settings"
+    assert (
+        there_and_back(browser, configure_sandbox, "/configure/sign-in", name="Ada") == "/settings?configure=connected"
+    )
 
+    with configure_sandbox_down(configure_sandbox):
+        assert browser.get("/greeting").text == "Hello"
     assert browser.get("/greeting").text == "Hello Ada"
-    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings"
+    with configure_sandbox_down(configure_sandbox):
+        assert browser.get("/greeting").text == "Hello Ada"
+    page = browser.get("/settings").text
+    assert ("Disconnect" in page, "/configure/sign-in" in page) == (True, False)
+    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings?configure=disconnected"
+    assert browser.get("/greeting").text == "Hello"
+
+
+def test_the_greeting_does_without_a_name(flask_app: Flask, namespace: Namespace, configure_sandbox: Sandbox) -> None:
+    run("def greeting", namespace)
+    flask_app.add_url_rule("/greeting", view_func=namespace["greeting"])
+    browser = flask_app.test_client()
+    sign_in_locally(browser)
+    there_and_back(browser, configure_sandbox, "/configure/sign-in")
+
     assert browser.get("/greeting").text == "Hello"
 
 
@@ -175,8 +204,8 @@ def test_the_link_s_lines_work_without_the_login_s(
     browser = own.test_client()
     sign_in_locally(browser)
 
-    assert there_and_back(browser, configure_sandbox, "/configure/sign-in") == "/settings"
-    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings"
+    assert there_and_back(browser, configure_sandbox, "/configure/sign-in") == "/settings?configure=connected"
+    assert browser.post("/configure/disconnect", headers=OURS).location == "/settings?configure=disconnected"
 
 
 def test_the_login_s_lines_sign_in_a_person_who_never_had_a_password(
@@ -185,7 +214,7 @@ def test_the_login_s_lines_sign_in_a_person_who_never_had_a_password(
     browser = flask_app.test_client()
     assert 'href="/auth/configure/sign-in"' in browser.get("/").text
 
-    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/"
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/?configure=signed-in"
 
     assert browser.get("/who").text == "2"
     refused = browser.post("/configure/disconnect", headers=OURS)
@@ -249,7 +278,7 @@ def test_the_hooks_turn_strangers_away_and_show_the_app_s_own_page(
     sign_in_locally(browser)
     there_and_back(browser, configure_sandbox, "/configure/sign-in")
     member = own.test_client()
-    assert there_and_back(member, configure_sandbox, "/auth/configure/sign-in") == "/"
+    assert there_and_back(member, configure_sandbox, "/auth/configure/sign-in") == "/?configure=signed-in"
     assert member.get("/who").text == "1"
 
 
@@ -280,7 +309,7 @@ def test_a_guard_lets_the_login_through(flask_app: Flask, namespace: Namespace, 
     browser = flask_app.test_client()
     assert browser.get("/who").location == "/sign-in"
 
-    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/"
+    assert there_and_back(browser, configure_sandbox, "/auth/configure/sign-in") == "/?configure=signed-in"
 
     assert browser.get("/who").text == "2"
 
@@ -413,10 +442,10 @@ def test_a_user_without_a_browser_takes_the_profile_along(
     given = configure_sandbox.issue_agent_token(configure_sandbox.people[0]) if reading == "agent" else user_token
     answer = browser.post(shown["data-configure-session"], json={"token": given}, headers=OURS)
     if reading == "agent":
-        assert answer.json == {"connected": True, "next": "/settings"}
+        assert answer.json == {"connected": True, "next": "/settings?configure=connected"}
     else:
         assert (answer.status_code, "not_an_agent_token" in answer.text) == (400, True)
-        assert there_and_back(browser, configure_sandbox, shown["href"]) == "/settings"
+        assert there_and_back(browser, configure_sandbox, shown["href"]) == "/settings?configure=connected"
 
     with flask_app.app_context():
         assert [hit.text for hit in profile_of(1).search("*").results] == ["Prefers window seats"]
@@ -447,6 +476,13 @@ def test_configure_stands_in_an_authlib_registry(own: Flask, namespace: Namespac
     callback = configure_sandbox.sign_in(start.location, PHONE, name="Ada")
 
     assert browser.get(callback).text == "Hello Ada"
+
+    start = browser.get("/sign-in/configure", base_url="http://localhost:3000")
+    cancelled = browser.get(configure_sandbox.sign_in(start.location, PHONE, cancel=True))
+    assert (cancelled.status_code, cancelled.text) == (200, "You cancelled.")
+    start = browser.get("/sign-in/configure", base_url="http://localhost:3000")
+    configure_sandbox.fault("/oauth/token", status=503, times=3)
+    assert browser.get(configure_sandbox.sign_in(start.location, PHONE)).status_code == 502
 
 
 def test_an_app_registers_its_callbacks_as_it_boots(
@@ -577,7 +613,7 @@ def test_the_same_on_starlette_and_fastapi(visitor: TestClient, configure_sandbo
     assert 'href="/auth/configure/sign-in"' in visitor.get("/").text
     start = visitor.get("/auth/configure/sign-in", headers=OURS)
     back = visitor.get(configure_sandbox.sign_in(start.headers["location"], PHONE, name="Ada"), headers=FROM_CONFIGURE)
-    assert (back.status_code, back.headers["location"]) == (303, "/")
+    assert (back.status_code, back.headers["location"]) == (303, "/?configure=signed-in")
     assert visitor.get("/who").text == "Ada"
     assert 'href="/configure/sign-in"' in visitor.get("/settings").text
 

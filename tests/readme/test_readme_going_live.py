@@ -64,7 +64,7 @@ def make_site(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_new_key_in_front_opens_what_the_old_one_sealed(make_site: MakeSite, configure_sandbox: Sandbox) -> None:
-    assert make_site(CONFIGURE_TOKEN_KEYS=FIRST).link(configure_sandbox) == (303, "/settings")
+    assert make_site(CONFIGURE_TOKEN_KEYS=FIRST).link(configure_sandbox) == (303, "/settings?configure=connected")
 
     make_site(CONFIGURE_TOKEN_KEYS=f"{SECOND},{FIRST}").read()
 
@@ -87,7 +87,7 @@ def test_a_lost_key_costs_its_tokens_until_the_person_connects_again(
     with pytest.raises(SettingsError, match="not among CONFIGURE_TOKEN_KEYS"):
         site.read()
 
-    assert site.link(configure_sandbox) == (303, "/settings")
+    assert site.link(configure_sandbox) == (303, "/settings?configure=connected")
     site.read()
 
 
@@ -108,7 +108,7 @@ def test_unknown_keys_are_refused_until_the_readme_s_statement_lets_them_in(
 
     site = make_site(CONFIGURE_TOKEN_KEYS=SECOND)
     assert site.configure_user() == known
-    assert site.link(configure_sandbox) == (303, "/settings")
+    assert site.link(configure_sandbox) == (303, "/settings?configure=connected")
     site.read()
 
 

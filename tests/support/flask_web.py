@@ -33,6 +33,7 @@ def build(
         "user_id": _user_id(options.bearer),
         **options.stores,
         "clock": clock,
+        "show_outcome": False,
         **options.constructor,
     }
     configure_auth = ConfigureAuth(**constructor)

@@ -46,7 +46,8 @@ def lane(folder: Path, wheel: Path, framework: str, pins: tuple[str, ...]) -> No
     # `httpx`: the TestClient of older Starlettes has it in its app's tests.
     run(*pip, "install", "--quiet", *pins, "httpx", cwd=folder)
     before = installed()
-    run(*pip, "install", "--quiet", f"configure_auth[{framework},sandbox] @ {wheel.as_uri()}", cwd=folder)
+    extra = "flask" if framework == "flask" else "starlette"
+    run(*pip, "install", "--quiet", f"configure_auth[{extra},sandbox] @ {wheel.as_uri()}", cwd=folder)
     after = installed()
     moved = {name: (version, after.get(name)) for name, version in before.items() if after.get(name) != version}
     if moved:

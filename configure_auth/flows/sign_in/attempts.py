@@ -146,8 +146,12 @@ class SignInKind(ABC):
         return digest(parameter, state.reveal())
 
     @abstractmethod
-    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        """Check that the signed-in user is the one who started. False skips the exchange and redirects to `next`."""
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> None:
+        """Check that the signed-in user is the one who started.
+
+        Raises:
+            SignInError: it is another one.
+        """
 
     @abstractmethod
     async def exchange(

@@ -181,10 +181,8 @@ async def _finish_attempt(
             log.debug("%s %s: left to the page that has the user's token", kind.intent, reference)
             is_deferred, code = True, _read_code(kind.site, returned, record)
             outcome, response = await _defer_exchange(kind, record, code, verifier, carried, cookie)
-        elif not kind.check_user(record, user_id):
-            log.debug("%s %s: another tab has signed in, nothing is exchanged", kind.intent, reference)
-            outcome, response = _redirect(record.next or kind.after)
         else:
+            kind.check_user(record, user_id)
             log.debug("%s %s: the user is the one who started", kind.intent, reference)
             code = _read_code(kind.site, returned, record)
             outcome, response = await kind.exchange(record, code, verifier, carried)

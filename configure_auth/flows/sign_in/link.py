@@ -73,9 +73,8 @@ class LinkKind(SignInKind):
     def defers_exchange(self, by_bearer: bool) -> bool:
         return by_bearer if self.site.session is None else not self.site.session
 
-    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> None:
         check_starter(record, user_id)
-        return True
 
     async def exchange(
         self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
@@ -89,7 +88,7 @@ class LinkKind(SignInKind):
                 raise SignInError(Code.EXPIRED, "Configure no longer accepts the code") from error
             raise
         check_grant(grant, site.agent)
-        location = record.next or self.after
+        location = site.onward(record.next or self.after, "connected")
         outcome = Outcome(location=location)
         wanted = Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
         is_stored = await self.connect(wanted, (record, outcome), carried)
@@ -218,7 +217,7 @@ async def session(feature: AccountLink, request: Request) -> Response:
         if failure is error:
             raise
         raise failure from error
-    return Response(status=200, json={"connected": True, "next": feature.home})
+    return Response(status=200, json={"connected": True, "next": site.onward(feature.home, "connected")})
 
 
 async def _connect_by_token(feature: AccountLink, request: Request, user_id: str) -> None:
@@ -313,7 +312,7 @@ async def disconnect(feature: AccountLink, request: Request) -> Response:
     gone = await unlink(site, user_id)
     if request.wants_json:
         return Response(status=200, json={"disconnected": bool(gone)})
-    return Response.redirect(feature.home)
+    return Response.redirect(site.onward(feature.home, "disconnected"))
 
 
 async def _may_disconnect(feature: AccountLink, user_id: str, found: tuple[StoredAccount, ...]) -> bool:

@@ -201,12 +201,12 @@ class LoginKind(SignInKind):
         # that Configure no longer accepts, for the same Configure user.
         return user_id is None or await self._dead(user_id) is not None
 
-    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        if record.user_id is None:
-            # If another tab has signed in meanwhile: go on, without an exchange.
-            return user_id is None
-        check_starter(record, user_id)
-        return True
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> None:
+        if record.user_id is not None:
+            check_starter(record, user_id)
+        elif user_id is not None:
+            # Maybe another person: without an exchange, which replaces no session (login CSRF), nobody knows.
+            raise SignInError(Code.ALREADY_SIGNED_IN, "another tab has signed in during this sign-in")
 
     async def _dead(self, user_id: str) -> StoredAccount | None:
         found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
@@ -234,13 +234,14 @@ class LoginKind(SignInKind):
         dead = await self._dead(user_id)
         if dead is None or dead.configure_user_id != identity.user_id:
             raise SignInError(Code.ALREADY_CONNECTED, "the user signs in with another Configure user")
-        outcome = Outcome(location=grant.next, user_id=user_id)
+        location = self.site.onward(grant.next or self.after, "connected")
+        outcome = Outcome(location=location, user_id=user_id)
         account = self._account(user_id, identity, grant)
         saved = await self._save((record, outcome), account, record.version)
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
-        return replace(outcome, is_stored=saved.is_finished), Response.redirect(grant.next or self.after)
+        return replace(outcome, is_stored=saved.is_finished), Response.redirect(location)
 
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""
@@ -267,7 +268,8 @@ class LoginKind(SignInKind):
             return Outcome(location=form or grant.next), response
         known = version if user_id == identity.local_user_id else None
         account = self._account(user_id, identity, grant)
-        outcome = Outcome(location=grant.next, user_id=user_id, replay=serialize_login(identity, grant))
+        location = self._onward(grant)
+        outcome = Outcome(location=location, user_id=user_id, replay=serialize_login(identity, grant))
         saved = await self._save((record, outcome), account, known, since=began if known is None else None)
         if saved.end == "taken" and identity.local_user_id is None:
             # Another tab of the same browser was faster, and created the local user.
@@ -312,7 +314,10 @@ class LoginKind(SignInKind):
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))
-        return grant.next or self.after
+        return self._onward(grant)
+
+    def _onward(self, grant: TokenGrant) -> str:
+        return self.site.onward(grant.next or self.after, "signed-in")
 
     async def pending(self, request: Request) -> tuple[Identity, TokenGrant] | None:
         """Return what `on_login` got before the form that this browser is shown; None if there is none.
@@ -373,7 +378,7 @@ class LoginKind(SignInKind):
         if isinstance(result, SignUpNeeded):
             form = result.response
             return None, Response(app_response=await AskApp(lambda app: app.to_response(form)))
-        response = Response.redirect(grant.next or self.after)
+        response = Response.redirect(self._onward(grant))
         if isinstance(result, tuple) and len(result) == 2:
             result, given = result
             if given is not None:

@@ -77,8 +77,8 @@ class Provider(SignInKind):
         # The app may have made the state: one that a third party knows is worth nothing in another browser.
         return digest(f"{parameter}:{browser_hash}", state.reveal())
 
-    def check_user(self, record: PendingSignIn, user_id: str | None) -> bool:
-        return True
+    def check_user(self, record: PendingSignIn, user_id: str | None) -> None:
+        pass
 
     async def exchange(
         self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried

@@ -36,6 +36,7 @@ _FINAL = frozenset(
     {
         Code.MISCONFIGURED,
         Code.NOT_CONFIGURED,
+        Code.ALREADY_SIGNED_IN,
         Code.SIGNED_OUT,
         Code.WRONG_USER,
         Code.LAST_SIGN_IN,
@@ -190,7 +191,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
     app_url = site.app_url(request)
     opener = _opener(feature, request, asked["popup"]) if "popup" in asked else None
     again = {name: value for name, value in asked.items() if name in ("next", "replace", "popup", *more)}
-    if request.host.lower() != urlsplit(app_url).netloc.lower() and "moved" not in asked:
+    if site.settings.app_url is not None and site.listed_url(request) is None and "moved" not in asked:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
         # Host header the second request looks the same, and is served.
         log.warning(
@@ -407,10 +408,15 @@ async def _error_response(feature: SignInFeature, route: Route, request: Request
     # Connecting doesn't fix a failed disconnect, and a link to a start has no bearer token.
     may_retry = code not in _FINAL and route in SIGN_IN_ROUTES and not _needs_bearer(feature, request)
     retry = feature.start_href(error.next) if may_retry else None
+    if replaces := code is Code.ALREADY_CONNECTED and feature.sign_in.intent == "link" and route in SIGN_IN_ROUTES:
+        retry = None if _needs_bearer(feature, request) else feature.start_href(error.next, replace="1")
     refused = error if isinstance(error, LoginRefused) else None
-    page = ui.ErrorPage(code, retry, onward, reference=error.reference, cause=cause)
+    page = ui.ErrorPage(code, retry, onward, reference=error.reference, cause=cause, replaces=replaces)
     if refused is not None:
         page = replace(page, sentence=refused.sentence, sign_in_href=refused.sign_in)
+    elif code is Code.SIGNED_OUT and feature.site.login_url is not None:
+        back = feature.start_href(error.next) if route in SIGN_IN_ROUTES else onward
+        page = replace(page, sign_in_href=with_query(feature.site.login_url, "next", back))
     return Response(status=error.status, page=page, retry_after=error.retry_after, allow=allow)
 
 
@@ -441,7 +447,8 @@ async def popup(feature: SignInFeature, request: Request) -> Response:
     A link that a bearer token started comes with what the page's finish needs.
     """
     asked = request.parameters(origin=256, configure=64, **{FINISH: 128})
-    message = {"source": "configure", "outcome": asked.get("configure", "done")}
+    outcome = asked.get("configure", "connected")
+    message = {"source": "configure", "outcome": "done" if outcome in ("connected", "signed-in") else outcome}
     message |= {FINISH: asked[FINISH]} if FINISH in asked else {}
     page = ui.PopupPage(_opener(feature, request, asked.get("origin", "")), message, secrets.token_urlsafe(16))
     return Response(status=200, page=page, keeps_opener=True)

@@ -56,8 +56,9 @@ async function finish() {
   const answer = await call("POST", `/api/configure/finish?${new URLSearchParams({ configure_finish: query.get("configure_finish") })}`);
   if (answer.status === 202) return setTimeout(() => location.reload(), 1000); // another tab is about to end it
   const { next, message } = await answer.json();
-  history.replaceState(null, "", next ?? location.pathname);
+  history.replaceState(null, "", location.pathname);
   if (message) fail(message);
+  return next ? "connected" : null;
 }
 // [end]
 
@@ -114,21 +115,29 @@ async function showSettings(account) {
   show("#only-way-in", !account.has_password);
 }
 
+const NOTICES = {
+  "cancelled": "You cancelled. Nothing was shared and nothing has changed.",
+  "connected": "Configure is connected.",
+  "disconnected": "Configure is disconnected.",
+  "signed-in": "You signed in with Configure.",
+};
+
 async function start() {
-  const cancelled = query.get("configure") === "cancelled";
+  let outcome = query.get("configure");
   const account = await renew() ? await get("/api/account") : null;
   if (location.pathname === "/settings") {
     if (!account) {
       // Kept by us, not in a link that anybody can write; with what a sign-in that came back still has to finish.
       const handle = query.get("configure_finish");
       sessionStorage.next = handle ? `/settings?${new URLSearchParams({ configure_finish: handle })}` : "/settings";
-      return location.replace(cancelled ? "/sign-in?configure=cancelled" : "/sign-in");
+      return location.replace(outcome === "cancelled" ? "/sign-in?configure=cancelled" : "/sign-in");
     }
-    if (query.has("configure_finish")) await finish();
+    if (query.has("configure_finish")) outcome = await finish();
+    else if (outcome) history.replaceState(null, "", location.pathname); // shown once
   }
   fill(account ? "signed-in" : "signed-out");
-  if (cancelled) {
-    find("#notice").textContent = "You cancelled. Nothing was shared and nothing has changed.";
+  if (NOTICES[outcome]) {
+    find("#notice").textContent = NOTICES[outcome];
     show("#notice", true);
   }
   const name = account?.name ?? account?.username;
@@ -175,7 +184,7 @@ const ACTIONS = {
   "sign-up": { action: "/api/sign-up" },
   "sign-in": { action: "/api/sign-in" },
   "sign-out": { action: "/api/sign-out", next: "/" },
-  "disconnect": { action: "/api/configure/disconnect", next: "/settings" },
+  "disconnect": { action: "/api/configure/disconnect", next: "/settings?configure=disconnected" },
   "delete-account": { action: "/api/account", method: "DELETE", next: "/" },
 };
 
