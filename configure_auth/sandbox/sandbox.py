@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -317,20 +317,20 @@ class Sandbox:
         phone: str = "+15550100001",
         *,
         cancel: bool = False,
-        name: str | None = None,
-        email: str | None = None,
         code: str = "000000",
+        **person: Any,
     ) -> str:
         """Sign in at an authorization or hosted sign-in URL in a new session, by plain HTTP.
 
-        Returns the redirect to the app without fetching it (or the last page's address when there is none). `name`
-        and `email` are given to the person first. Raises SignInFailed with the text of an error page.
+        Returns the redirect to the app without fetching it (or the last page's address when there is none).
+        `person`: arguments of `add_person`, such as `name` and `email_verified`, which the person is given first.
+        Raises SignInFailed with the text of an error page.
         """
-        if name is not None or email is not None:
+        if person:
             number = read_phone(phone) or phone
             known = next((p for p in self.people if p.phone == number), None) or self.add_person(phone)
             with self._db.lock:
-                self._db.people.put(structs.replace(known, name=name or known.name, email=email or known.email))
+                self._db.people.put(structs.replace(known, **person))
         with HttpBrowser() as browser:
             end = browser.sign_in(url, phone, code=code, cancel=cancel)
         with self._db.lock:

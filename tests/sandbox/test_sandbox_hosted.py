@@ -26,6 +26,17 @@ def _code(url: str) -> str:
     return url.partition("code=")[2].partition("&")[0]
 
 
+def test_a_person_gets_what_a_sign_in_names(sandbox: Sandbox, developer: Developer) -> None:
+    url = developer.sign_in_url()
+    sandbox.sign_in(url, name="Ada Lovelace", email="ada@example.com")
+    sandbox.sign_in(url, email_verified=True, preferences=("Window seats",))
+
+    (ada,) = sandbox.people
+    assert (ada.name, ada.email, ada.email_verified) == ("Ada Lovelace", "ada@example.com", True)
+    with pytest.raises(TypeError, match="nmae"):
+        sandbox.sign_in(url, nmae="Ada")
+
+
 def test_a_whole_account_link(developer: Developer, sandbox: Sandbox) -> None:
     pk = sandbox.credentials.publishable_key
     back = sandbox.sign_in(developer.sign_in_url(pk=pk, return_to=RETURN_TO, state="s+t"), name="Ada Lovelace")
