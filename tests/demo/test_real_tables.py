@@ -93,7 +93,7 @@ def test_login_with_a_taken_verified_address_leads_to_the_sign_in(example: Examp
 
     assert ending(answer) == (403, "login_refused")
     assert "You have an account already" in answer.text
-    assert links_of(answer)[0] == SIGN_IN[example.name]
+    assert SIGN_IN[example.name] in links_of(answer)
     assert example.users() == [("ada", ADDRESS, 0)]
     if example.name != "fastapi_app":
         example.get(SIGN_IN[example.name])
