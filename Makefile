@@ -12,7 +12,8 @@
 # make docs           the documentation's pages, in docs/_build/html
 # make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
-# make test-versions  the wheel beside exact versions of FastAPI and Flask that apps pin
+# make test-versions  the wheel beside exact versions of FastAPI and Flask that apps pin, and beside Flask-Security and
+#                     Flask-AppBuilder
 # make test-wheel     the built wheel without the checkout, and each extra alone
 #
 # PYTHON, VENV, WORKERS, PORT, SANDBOX_PORT and APP (flask, starlette, fastapi, message, bot, claims) can be set:

@@ -1,7 +1,7 @@
 """The other Python blocks of each page under docs/ run one after the other, as one program, against the sandbox.
 
 A page whose blocks need something that is there already, such as an app, names it in `GIVEN`. Blocks that a test of
-`test_readme_code` runs are left to it.
+`test_readme_code` runs are left to it, and those of Flask-Security to `make test-versions`, which installs it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def _a_fastapi_app() -> dict[str, Any]:
 
 
 GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "docs/authlib.md": _an_app,
+    "docs/existing-apps.md": _an_app,
     "docs/login.md": _an_app,
     "docs/operation.md": _an_app,
     "docs/single-page-apps.md": _a_fastapi_app,
@@ -64,7 +66,8 @@ def programs() -> dict[str, list[Block]]:
         if page not in ELSEWHERE and "tutorial" not in page
     }
     here = {
-        page: [one for one in found if not any(marker in one.text for marker in RUN)] for page, found in python.items()
+        page: [one for one in found if not any(marker in one.text for marker in (*RUN, "flask_security"))]
+        for page, found in python.items()
     }
     return {page: found for page, found in here.items() if found}
 

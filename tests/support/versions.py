@@ -1,4 +1,7 @@
-"""Installs the wheel beside exact pins of apps, sees that none of them moves, and runs `journey.py` there."""
+"""Installs the wheel beside exact pins of apps, sees that none of them moves, and runs a program there.
+
+That is `journey.py`, or `extensions.py` for the extensions that the documentation has code for.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ PINS: dict[str, tuple[str, ...]] = {
     "open-webui": ("fastapi==0.136.3", "authlib==1.7.2", "sqlalchemy==2.0.50"),
     "flask 2.2": ("flask==2.2.5", "werkzeug==2.2.3"),
     "flask 2.3": ("flask==2.3.3",),
+    "flask-security": ("flask-security[fsqla]",),
+    "flask-appbuilder": ("flask-appbuilder[oauth]",),
 }
 """By the name of a lane: `python versions.py NAME ...` runs some of them."""
 
@@ -46,16 +51,18 @@ def lane(folder: Path, wheel: Path, framework: str, pins: tuple[str, ...]) -> No
     # `httpx`: the TestClient of older Starlettes has it in its app's tests.
     run(*pip, "install", "--quiet", *pins, "httpx", cwd=folder)
     before = installed()
-    extra = "flask" if framework == "flask" else "starlette"
+    extra = "flask" if framework.startswith("flask") else "starlette"
     run(*pip, "install", "--quiet", f"configure_auth[{extra},sandbox] @ {wheel.as_uri()}", cwd=folder)
     after = installed()
     moved = {name: (version, after.get(name)) for name, version in before.items() if after.get(name) != version}
     if moved:
         raise SystemExit(f"installing configure_auth moved {moved}")
     # Without the checkout's folder on the path.
-    program = folder / "journey.py"
-    program.write_bytes((ROOT / "tests/support/journey.py").read_bytes())
-    run(python, "-W", "error::DeprecationWarning:configure_auth", program, framework, folder, cwd=folder)
+    own = "extensions.py" if framework.startswith("flask-") else "journey.py"
+    program = folder / own
+    program.write_bytes((ROOT / "tests/support" / own).read_bytes())
+    more = [ROOT / "docs"] if own == "extensions.py" else []
+    run(python, "-W", "error::DeprecationWarning:configure_auth", program, framework, folder, *more, cwd=folder)
 
 
 if __name__ == "__main__":
