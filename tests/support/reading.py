@@ -35,6 +35,11 @@ def without_reference(answer: httpx2.Response) -> str:
     return re.sub(r"</code>, \w{4}-\w{2}<", "</code><", answer.text)
 
 
+def without_cause(answer: httpx2.Response) -> str:
+    """A page but for the cause, which on localhost the request has that failed, and none after it."""
+    return re.sub(r'<p class="aside">(?!For support)[^<]*</p>\n', "", answer.text)
+
+
 def links_of(answer: httpx2.Response) -> list[str]:
     """Where the links of a page lead."""
     return [html.unescape(href) for href in re.findall(r'<a [^>]*href="([^"]*)"', answer.text)]
