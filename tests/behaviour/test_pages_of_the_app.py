@@ -136,6 +136,13 @@ def test_disconnect_form(make_web: MakeWeb) -> None:
         assert browser.account() is None
 
 
+def test_on_login_with_a_response_of_its_own_knows_the_page_of_the_start(make_web: MakeWeb) -> None:
+    with make_web(on_login=lambda identity, grant: ("u1", f"on to {grant.next}")).browser() as browser:
+        response = browser.come_back(browser.at_configure(browser.start("login", "?next=/settings")))
+
+    assert response.text == "on to /settings"
+
+
 def test_on_login_and_user_id_disagree(make_web: MakeWeb, caplog: pytest.LogCaptureFixture) -> None:
     """Flask-Security's `current_user.get_id()` is not the primary key."""
     signed_in: list[str] = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.testclient import TestClient
@@ -93,7 +94,8 @@ def test_login_with_a_taken_verified_address_leads_to_the_sign_in(example: Examp
 
     assert ending(answer) == (403, "login_refused")
     assert "You have an account already" in answer.text
-    assert SIGN_IN[example.name] in links_of(answer)
+    # Werkzeug 2.2 quotes the slashes.
+    assert SIGN_IN[example.name] in map(unquote, links_of(answer))
     assert example.users() == [("ada", ADDRESS, 0)]
     if example.name != "fastapi_app":
         example.get(SIGN_IN[example.name])

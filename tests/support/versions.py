@@ -22,6 +22,17 @@ PINS: dict[str, tuple[str, ...]] = {
     "open-webui": ("fastapi==0.136.3", "authlib==1.7.2", "sqlalchemy==2.0.50"),
     "flask 2.2": ("flask==2.2.5", "werkzeug==2.2.3"),
     "flask 2.3": ("flask==2.3.3",),
+    "flask app with a lock file": (
+        "flask==3.0.0",
+        "werkzeug==3.0.1",
+        "sqlalchemy==2.0.23",
+        "jinja2==3.1.2",
+        "click==8.1.7",
+        "markupsafe==2.1.3",
+        "requests==2.31.0",
+        "idna==3.4",
+        "typing_extensions==4.8.0",
+    ),
     "flask-security": ("flask-security[fsqla]",),
     "flask-appbuilder": ("flask-appbuilder[oauth]",),
 }
@@ -52,7 +63,9 @@ def lane(folder: Path, wheel: Path, framework: str, pins: tuple[str, ...]) -> No
     run(*pip, "install", "--quiet", *pins, "httpx", cwd=folder)
     before = installed()
     extra = "flask" if framework.startswith("flask") else "starlette"
-    run(*pip, "install", "--quiet", f"configure_auth[{extra},sandbox] @ {wheel.as_uri()}", cwd=folder)
+    (folder / "requirements.txt").write_text("\n".join(pins))
+    locked = ["-c", "requirements.txt"] if folder.name.endswith("lock-file") else []
+    run(*pip, "install", "--quiet", *locked, f"configure_auth[{extra},sandbox] @ {wheel.as_uri()}", cwd=folder)
     after = installed()
     moved = {name: (version, after.get(name)) for name, version in before.items() if after.get(name) != version}
     if moved:
