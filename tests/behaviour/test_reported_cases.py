@@ -1,0 +1,206 @@
+"""Cases from public bug reports of others who do this job: each an input and its right end."""
+
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_login import LoginManager, UserMixin, current_user, login_user
+
+from configure_auth import Settings
+from configure_auth.flask import ConfigureAuth
+from configure_auth.sandbox import Sandbox
+
+from ..support.reading import ending
+from ..support.web import Flow, MakeWeb, Web, callback_path, start_path
+
+FLOWS: tuple[Flow, Flow] = ("link", "login")
+OWN, FROM_CONFIGURE = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+PHONE = "+15550100001"
+
+
+@pytest.fixture
+def store() -> str:
+    """No store matters here."""
+    return "memory"
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_head_requests_of_a_machine_before_the_browser(web: Web, flow: Flow) -> None:
+    with web.browser() as browser, web.browser() as machine:
+        callback = browser.at_configure(browser.begin(flow))
+        for one in (machine, browser):
+            for _ in range(3):
+                assert one.request("HEAD", callback, site=None).status_code < 500
+        ended = browser.come_back(callback)
+
+    assert (ended.status_code, ended.headers["location"]) == (303, {"link": "/settings", "login": "/"}[flow])
+    assert len(web.sandbox.calls_to("POST", "/oauth/token")) == (flow == "login")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_fetches_of_others_before_the_browser(web: Web, flow: Flow) -> None:
+    with web.browser() as browser, web.browser() as machine, web.browser() as other:
+        other.begin(flow)
+        callback = browser.at_configure(browser.begin(flow))
+        for _ in range(3):
+            assert ending(machine.come_back(callback)) == (400, "cookie_missing")
+        assert ending(other.come_back(callback)) == (400, "wrong_browser")
+
+        assert browser.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_cookie_survives_http_cookies(web: Web, flow: Flow) -> None:
+    """Read and written again, as a proxy or a framework does it."""
+    with web.browser() as browser:
+        browser.sign_in_locally("u1") if flow == "link" else None
+        started = browser.get(start_path(flow))
+        (header,) = [one for one in started.headers.get_list("set-cookie") if one.startswith("configure_dev")]
+        (morsel,) = SimpleCookie(header).values()
+        assert set(morsel.value) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        session = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar if one.name != morsel.key)
+        callback = browser.at_configure(started.headers["location"])
+        browser.http.cookies.clear()
+
+        written = "; ".join(filter(None, (morsel.OutputString([]), session)))
+        assert browser.come_back(callback, cookie=written).status_code == 303
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_home_screen_app_and_a_browser_with_other_cookies(web: Web, flow: Flow) -> None:
+    with web.browser() as app, web.browser() as safari:
+        callback = app.at_configure(app.begin(flow))
+        refused = safari.come_back(callback)
+        assert ending(refused) == (400, "cookie_missing")
+        assert "in another app or browser" in refused.text
+
+        again = safari.at_configure(safari.begin(flow), "+15550100002" if flow == "login" else PHONE)
+        assert safari.come_back(again).status_code == 303
+        assert app.come_back(callback).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "%00",
+        "state=%00",
+        "state=%ed%a0%80",
+        "code=%ff%fe",
+        "code[]=",
+        "",
+        f"state={'s' * 9000}",
+        "next=%ed%a0%80",
+        "next=%00",
+    ],
+)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_hostile_queries(web: Web, flow: Flow, query: str) -> None:
+    with web.browser() as browser:
+        browser.sign_in_locally("u1") if flow == "link" else None
+        for path in (start_path(flow), callback_path(flow)):
+            assert browser.get(f"{path}?{query}").status_code < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"token": "\x00"}',
+        b'{"token": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"token": 1e400}',
+        b"null",
+        b'{"token": "a", "token": "b"}',
+        b'{"externalId": "\\ud800", "token": "a"}',
+    ],
+)
+def test_hostile_bodies(make_web: MakeWeb, body: bytes) -> None:
+    web = make_web(messages={"display_name": "The agent"})
+    headers = {"content-type": "application/json", **OWN}
+    with web.browser() as browser:
+        browser.sign_in_locally("u1")
+        for path in ("/configure/session", "/configure/messages/complete"):
+            assert browser.http.post(path, content=body, headers=headers).status_code < 500, path
+
+
+# ── Flask with its own ways ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def flask_app(sandbox: Sandbox, folder: Path, url: str, **config: Any) -> Flask:
+    sandbox.register_redirect_uri(f"{url}/auth/configure/callback")
+    sandbox.register_return_to(f"{url}/configure/callback")
+    app = Flask(__name__, instance_path=str(folder))
+    app.config.update(SECRET_KEY="a key of the app that signs its sessions", **config)
+    manager = LoginManager(app)
+    manager.session_protection = config.get("SESSION_PROTECTION", "basic")
+
+    @manager.user_loader
+    def load(user_id: str) -> UserMixin:
+        user = UserMixin()
+        user.id = user_id
+        return user
+
+    def on_login(identity: Any, grant: Any) -> str:
+        login_user(load(identity.local_user_id or "u1"), remember=True)
+        return "u1"
+
+    settings = Settings.from_mapping(sandbox.environment(app_url=url))
+    configure_auth = ConfigureAuth(settings, store="memory://", user_id=lambda: current_user.get_id())
+    configure_auth.init_app(app)
+    app.register_blueprint(configure_auth.login(on_login=on_login))
+    app.register_blueprint(configure_auth.account_link(after_link="/settings"))
+
+    @app.get("/who")
+    def who() -> str:
+        return str(current_user.get_id())
+
+    return app
+
+
+def run(browser: FlaskClient, sandbox: Sandbox, url: str, start: str) -> tuple[Any, str]:
+    started = browser.get(start, base_url=url, headers=OWN)
+    assert started.status_code == 303, started.text
+    callback = sandbox.sign_in(started.location, PHONE)
+    return browser.get(callback, base_url=url, headers=FROM_CONFIGURE), callback
+
+
+@pytest.mark.parametrize("name", ["localhost:5000", "app.localhost:5000"])
+def test_server_name_of_flask(configure_sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """It is the app's own host, or its parent domain; our cookie has no Domain."""
+    url = "http://app.localhost:5000" if name.startswith("app") else "http://localhost:5000"
+    app = flask_app(configure_sandbox, tmp_path, url, SERVER_NAME=name)
+    browser = app.test_client()
+
+    started = browser.get("/auth/configure/sign-in", base_url=url, headers=OWN)
+    (cookie,) = [one for one in started.headers.getlist("set-cookie") if one.startswith("configure_dev")]
+    assert "domain" not in cookie.lower()
+    ended, _ = run(browser, configure_sandbox, url, "/auth/configure/sign-in")
+
+    assert (ended.status_code, ended.location) == (303, "/?configure=signed-in")
+    assert browser.get("/who", base_url=url).text == "u1"
+
+
+@pytest.mark.parametrize("protection", ["basic", "strong"])
+def test_session_protection_of_flask_login(configure_sandbox: Sandbox, tmp_path: Path, protection: str) -> None:
+    url = "http://localhost:5000"
+    app = flask_app(configure_sandbox, tmp_path, url, SESSION_PROTECTION=protection)
+    browser = app.test_client()
+
+    ended, callback = run(browser, configure_sandbox, url, "/auth/configure/sign-in")
+    assert ended.status_code == 303
+    assert browser.get(callback, base_url=url, headers=OWN).status_code == 303
+    assert browser.get("/who", base_url=url).text == "u1"
+
+    browser.delete_cookie("session", domain="localhost")
+    assert browser.get("/who", base_url=url).text == "u1"  # by the remember cookie
+    linked, _ = run(browser, configure_sandbox, url, "/configure/sign-in")
+    assert (linked.status_code, linked.location) == (303, "/settings?configure=connected")
+
+    # Another browser has the session cookie: basic marks it as not fresh, strong signs it out.
+    elsewhere = {**OWN, "User-Agent": "another browser"}
+    signed_out = browser.get("/configure/sign-in", base_url=url, headers=elsewhere)
+    assert signed_out.status_code == (303 if protection == "basic" else 401)
