@@ -5,16 +5,20 @@ Where a hook is written `(identity, grant)`, Starlette's gets the request before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Required, TypedDict, TypeVar
+from typing import Any, Literal, Required, TypeAlias, TypedDict, TypeVar
 
 from . import flows
 from .flows import AgentTable, Feature, Hook
 from .flows.app import require_hook
 
 F = TypeVar("F", bound=Feature)
+T = TypeVar("T")
+
+Answering: TypeAlias = Callable[..., T | Awaitable[T]]
+"""A hook by what it returns, awaited or not; what it is called with differs by framework, and is checked at start."""
 
 
 class SignInOptions(TypedDict, total=False):
@@ -53,9 +57,9 @@ class LinkOptions(SignInOptions, total=False):
     """
 
     after_link: str | None
-    on_conflict: Literal["reject", "move"] | Hook
-    can_disconnect: Hook | None
-    require_fresh: Hook | None
+    on_conflict: Literal["reject", "move"] | Answering[Literal["reject", "move"]]
+    can_disconnect: Answering[bool] | None
+    require_fresh: Answering[bool] | None
     refresh_url: str | None
     connectors: tuple[str, ...]
     display_name: str | None
@@ -78,7 +82,7 @@ class LoginOptions(SignInOptions, total=False):
     """
 
     on_login: Required[Hook]
-    issue_token: Hook | None
+    issue_token: Answering[str | Mapping[str, Any]] | None
     after_login: str | None
     scopes: tuple[str, ...] | None
     resource: str | None
@@ -145,7 +149,7 @@ class ClaimOptions(TypedDict, total=False):
 
     path: str
     table: AgentTable | None
-    require_fresh: Hook | None
+    require_fresh: Answering[bool] | None
 
 
 class ProfileOptions(TypedDict, total=False):
