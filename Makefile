@@ -9,6 +9,7 @@
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
+# make bench          what a sign-in costs in round trips, CPU and start-up, beside the least possible
 # make docs           the documentation's pages, in docs/_build/html
 # make test-docs      the documentation's search, in Chromium
 # make dist           the source distribution and the wheel, checked, in dist
@@ -41,7 +42,7 @@ COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
 
-.PHONY: drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
+.PHONY: bench drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -66,6 +67,9 @@ test-fast: $(VENV)/test.stamp
 drills: $(VENV)/test.stamp
 	@$(PYTEST) -n 0 -s -m drill tests/drills
 	@$(BIN)/python -m tests.drills.slow_configure
+
+bench: $(VENV)/test.stamp
+	@$(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python benchmarks/sign_in.py $(BENCH)
 
 test-extended: $(VENV)/test.stamp
 	@$(PYTEST) -m extended --hypothesis-profile extended $(if $(COVERAGE),--cov --cov-append --cov-report=)

@@ -19,6 +19,8 @@ html_theme = "furo"
 html_title = "configure_auth"
 html_copy_source = False
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["accessible.js"]
 html_search_scorer = str(Path(__file__).parent / "_static/scorer.js")
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
@@ -26,13 +28,20 @@ napoleon_google_docstring = True
 
 logger = getLogger(__name__)
 HERE = Path(__file__).parent
-OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
-"""Links to files of the repository that are not pages of the site."""
+UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 
 
-def name_files(_app: Sphinx, _page: str, source: list[str]) -> None:
+def name_files(_app: Sphinx, page: str, source: list[str]) -> None:
     """Replace links that leave docs/ with the name of the file, because the site doesn't contain it."""
-    source[0] = OUTSIDE.sub(lambda link: link[1] if link[1] == link[2] else f"{link[1]} (`{link[2]}`)", source[0])
+
+    def name(link: re.Match[str]) -> str:
+        text, target = link.groups()
+        if (HERE / page).parent.joinpath(target).resolve().is_relative_to(HERE):
+            return link[0]
+        file = target.replace("../", "")
+        return text if text == file else f"{text} (`{file}`)"
+
+    source[0] = UPWARDS.sub(name, source[0])
 
 
 def write_markdown(app: Sphinx, error: Exception | None) -> None:

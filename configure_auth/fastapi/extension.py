@@ -214,7 +214,9 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         for route in routes:
             for method in route.methods:
                 user = () if asks_late or (route.endpoint, method) in _LATE else (self._parameter,)
-                operation = "start" if (route.endpoint, method) == ("sign_in", "POST") else route.endpoint
+                # Each has a name of its own, by which a route that is included twice is found.
+                own = {("sign_in", "POST"): "start", ("complete", "OPTIONS"): "complete_preflight"}
+                operation = own.get((route.endpoint, method), route.endpoint)
                 endpoint = self._endpoint(name, route, user, f"{name}_{operation}")
                 about = describe(route.endpoint, method)
                 router.add_api_route(route.rule, endpoint, methods=[method], name=endpoint.__name__, **about)

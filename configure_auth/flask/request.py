@@ -131,6 +131,12 @@ class FlaskApp:
         except (HTTPException, OSError):
             return b""
 
+    def memory(self) -> dict[Any, Any]:
+        if not has_request_context():
+            return {}
+        found: dict[Any, Any] = request.environ.setdefault("configure_auth.memory", {})
+        return found
+
     def call_for_response(self, hook: Hook, *args: object) -> Any:
         made = self.call(hook, *args)
         return None if made is None else self.to_response(made)

@@ -92,6 +92,9 @@ class App(Protocol):
     def fill_layout(self, base_template: str, values: Mapping[str, object]) -> Any:
         """Return `ui.LAYOUT` filled in by the app's own templates."""
 
+    def memory(self) -> dict[Any, Any]:
+        """Return a mapping that is the same one during this request, and no other request's."""
+
     def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> Any:
         """Clear the session except these keys, and change its id: by `id_renewal`, then by the app's hook.
 

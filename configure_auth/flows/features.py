@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
+from ..values import Kind
 from .agent_claims import AgentClaims
 from .destination import with_query
-from .effects import UseStore
+from .effects import AskApp, UseStore
 from .keyed_ids import external_id
 from .localization import words_for
 from .messages.journeys import Messages
@@ -72,17 +73,25 @@ class Features:
         words, key = await words_for(self.site, request), "continue"
         if "label" not in look and user_id is not None:
             kinds = {"agent": self._first(AccountLink), "oauth": self._first(Login)}
-            try:
-                found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
-            except ConfigureAuthError as error:
-                log.warning("the button failed to read the account: %s", error)
-                found = ()
-            dead = {one.kind for one in found if one.needs_reconnect and kinds[one.kind] is not None}
+            dead = {kind for kind in await self._dead(user_id) if kinds[kind] is not None}
             if flow is None and dead:
                 flow = "link" if "agent" in dead else "login"
             if {"link": "agent", "login": "oauth"}.get(flow or "") in dead:
                 key = "reconnect"
         return self.plain_button(flow, next, {"label": words[key], **look}, signed_in=user_id is not None)
+
+    async def _dead(self, user_id: str) -> frozenset[Kind]:
+        """Return the kinds of connections that the user must renew. All buttons of a page read the store once."""
+        memory, key = await AskApp(lambda app: app.memory()), ("dead", self.site.agent, user_id)
+        if key not in memory:
+            try:
+                found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
+            except ConfigureAuthError as error:
+                log.warning("the button failed to read the account: %s", error)
+                found = ()
+            memory[key] = frozenset(one.kind for one in found if one.needs_reconnect)
+        dead: frozenset[Kind] = memory[key]
+        return dead
 
     def plain_button(
         self, flow: Literal["link", "login"] | None, next: str | None, look: Mapping[str, Any], *, signed_in: bool

@@ -629,13 +629,16 @@ def _at_once(value: object, hook: str, instead: str) -> object:
     """Return what a hook gave, also of a coroutine that waits for nothing."""
     if not isinstance(value, Coroutine):
         return value
+    waits = SettingsError(f"{hook} waits for something, which a template can't: {instead}")
     try:
         value.send(None)
     except StopIteration as finished:
         return cast(object, finished.value)
+    except RuntimeError as error:  # a view in a thread has no event loop to wait on
+        raise waits from error
     finally:
         value.close()
-    raise SettingsError(f"{hook} waits for something, which a template can't: {instead}")
+    raise waits
 
 
 def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:

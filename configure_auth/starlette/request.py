@@ -139,6 +139,10 @@ class StarletteApp:
             return b""
         return body
 
+    def memory(self) -> dict[Any, Any]:
+        found: dict[Any, Any] = self.request.scope.setdefault("configure_auth.memory", {})
+        return found
+
     async def call_for_response(self, hook: Hook, *args: object) -> Any:
         made = await self.call(hook, *args)
         return None if made is None else self.to_response(made)

@@ -293,11 +293,11 @@ def read_texts(given: Texts | None) -> Callable[[Iterable[str]], Words]:
 
     def choose(languages: Iterable[str]) -> Words:
         for language in map(_tag, (*languages, "en")):
-            primary = language.partition("-")[0]
-            for one in dict.fromkeys((language, primary)):
-                if (words := find(one)) is not None:
+            parts = language.split("-")
+            for length in range(len(parts), 0, -1):  # RFC 4647, section 3.4
+                if (words := find("-".join(parts[:length]))) is not None:
                     return words
-            if primary.lower() == "en":
+            if parts[0].lower() == "en":
                 break
         return ENGLISH_WORDS
 

@@ -16,8 +16,10 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPEx
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi.testclient import TestClient
+from jinja2 import DictLoader, Environment
 from pydantic import AnyHttpUrl, BaseModel, SecretStr
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.templating import Jinja2Templates
 
 from configure_auth import (
     AsyncProfile,
@@ -625,6 +627,29 @@ def test_models_of_ours_are_response_models(make: Make) -> None:
     assert {"Identity", "LinkedAccount"} <= schemas.keys()
 
 
+def test_locale_has_dependencies_and_the_layout_is_the_apps(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A start from elsewhere shows the page to confirm; a signed-out user's language is known too."""
+    layout = "<nav>Shop</nav><title>{% block title %}{% endblock %}</title>{% block content %}{% endblock %}"
+    templates = Jinja2Templates(env=Environment(loader=DictLoader({"shop.html": layout}), autoescape=True))
+
+    async def language(session: SessionDep, x_language: Annotated[str | None, Header()] = None) -> str | None:
+        return x_language
+
+    browser = make(
+        texts={"de": {"continue": "Weiter"}},
+        locale=language,
+        base_template="shop.html",
+        more=lambda app, configure_auth: configure_auth.install(templates),
+    )
+
+    page = browser.get("/auth/configure/sign-in", headers={"sec-fetch-site": "cross-site", "x-language": "de"}).text
+
+    assert "<nav>Shop</nav>" in page
+    assert "<span>Weiter</span>" in page
+    assert database.open == 0
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_the_verbs_of_a_request_are_endpoints_as_they_are(make: Make) -> None:
     def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
         app.get("/button")(configure_auth.button)
@@ -696,6 +721,34 @@ def test_a_prefix_twice_is_said_at_start_up(make: Make, caplog: pytest.LogCaptur
     make(prefix="/api", app_url=f"{SITE}/api", link={"after_link": "/api/x"})
 
     assert [one for one in caplog.records if one.levelno == logging.WARNING and "leave the prefix" in one.getMessage()]
+
+
+def test_a_template_of_a_plain_view_says_that_the_user_takes_a_wait(make: Make) -> None:
+    templates = Jinja2Templates(
+        env=Environment(loader=DictLoader({"page": "{{ configure_button() }}"}), autoescape=True)
+    )
+
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        configure_auth.install(templates)
+
+        @app.get("/page")
+        def page(request: Request) -> Any:
+            return templates.TemplateResponse(request, "page")
+
+    browser = make(more=more, user=lambda: User("ada"))  # a plain function, which FastAPI calls in a thread
+
+    with pytest.raises(SettingsError, match=r"user_id waits for something, which a template can't: .*button"):
+        browser.get("/page")
+
+
+def test_messages_have_one_route_for_each_method(make: Make) -> None:
+    def more(app: FastAPI, configure_auth: ConfigureAuth) -> None:
+        app.include_router(configure_auth.messages())
+
+    browser = make(more=more)
+
+    answers = [browser.request(method, "/configure/messages/complete") for method in ("OPTIONS", "POST")]
+    assert [answer.status_code for answer in answers] == [403, 415], "refused for what they are"
 
 
 # Settings, and tests of an app

@@ -12,16 +12,11 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
+from ..support.adapters import adapter
 from ..support.stores import DEFAULT_STORE, StoresAt
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
 
-ADAPTERS: tuple[Adapter, ...] = ("flask", "starlette")
-
-
-@pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> Adapter:
-    chosen: Adapter = request.param
-    return chosen
+__all__ = ["adapter", "browser", "make_web", "store", "web"]
 
 
 @pytest.fixture

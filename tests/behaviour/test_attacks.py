@@ -106,6 +106,7 @@ def test_clock_set_back_extends_no_state(web: Web, browser: Browser, flow: Flow)
 # Issuer, PKCE and resource
 
 
+@pytest.mark.conformance("invalid-authorization-response-iss")
 @pytest.mark.catalogue("C14")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_issuer_of_another_server_is_refused_before_the_exchange(web: Web, browser: Browser, flow: Flow) -> None:
@@ -118,6 +119,7 @@ def test_issuer_of_another_server_is_refused_before_the_exchange(web: Web, brows
     assert browser.come_back(changed(callback, iss=own)).status_code == 303
 
 
+@pytest.mark.conformance("remove-authorization-response-iss")
 @pytest.mark.catalogue("C14")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_issuer_that_is_set_must_be_there(make_web: MakeWeb, flow: Flow) -> None:

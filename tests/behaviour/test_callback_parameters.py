@@ -77,6 +77,7 @@ def test_a_state_of_another_shape_is_refused(web: Web, browser: Browser, flow: F
     assert ending(answer) == (400, "invalid_request")
 
 
+@pytest.mark.conformance("ensure-authorization-response-with-invalid-state-fails")
 @pytest.mark.catalogue("A2", "A3")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("spoil", [str.swapcase, lambda state: ("A" if state[0] != "A" else "B") + state[1:]])
@@ -185,6 +186,7 @@ def test_an_issuer_beside_the_code_is_no_obstacle(web: Web, browser: Browser, fl
     assert browser.come_back(browser.at_configure(browser.begin(flow))).status_code == 303
 
 
+@pytest.mark.conformance("ensure-authorization-response-with-invalid-missing-state-fails")
 @pytest.mark.catalogue("A1")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("reading", ["missing", "changed", "repeated"])

@@ -15,9 +15,12 @@ import pytest
 from configure_auth import Configure, Settings, SettingsError
 from configure_auth.sandbox import Sandbox
 
+from ..support.adapters import either
 from ..support.server_side import pages
 from ..support.stores import StoresAt, first
 from ..support.web import Adapter, Browser, MakeWeb, Options, Web, running
+
+__all__ = ["either"]
 
 KEY, NEW_KEY = "the key of last year and long enough for anybody", "the key of this year and long enough for anybody"
 KEYED = {"CONFIGURE_TOKEN_KEYS": KEY}

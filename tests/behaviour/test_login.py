@@ -120,6 +120,7 @@ def test_an_answer_without_scopes_grants_those_asked_for(web: Web, browser: Brow
     assert (browser.account() or {})["scopes"] == ["profile.read", "profile.search"]
 
 
+@pytest.mark.conformance("token-endpoint-response-without-expires_in")
 @pytest.mark.catalogue("G6")
 def test_without_a_refresh_token_and_a_lifetime_a_person_signs_in_all_the_same(web: Web, browser: Browser) -> None:
     web.sandbox.variants.token_refresh_token = False
@@ -129,6 +130,15 @@ def test_without_a_refresh_token_and_a_lifetime_a_person_signs_in_all_the_same(w
     _, grant = web.people.logins[0]
     assert (grant.refresh_token, grant.expires_at) == (None, None)
     assert browser.get("/token").json()["token"] == grant.access_token.reveal()
+
+
+@pytest.mark.conformance("token-type-case-insensitivity")
+@pytest.mark.parametrize("token_type", ["bearer", "BEARER"])
+def test_token_type_in_any_case(web: Web, browser: Browser, token_type: str) -> None:
+    web.sandbox.variants.token_type = token_type
+
+    assert browser.login().status_code == 303
+    assert browser.who() is not None
 
 
 def test_the_app_may_answer_by_itself(make_web: MakeWeb) -> None:

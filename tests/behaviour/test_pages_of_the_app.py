@@ -24,7 +24,7 @@ def store() -> str:
 @pytest.fixture
 def settings_page(adapter: Adapter) -> str:
     """The name of the app's settings page: of a function, or of its route."""
-    return {"flask": "page", "starlette": "page"}[adapter]
+    return {"flask": "page", "starlette": "page", "fastapi": "page"}[adapter]
 
 
 def add_pages(app: Any, configure_auth: Any) -> None:

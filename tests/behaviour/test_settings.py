@@ -13,7 +13,10 @@ from configure_auth.commands.checks.settings import read_settings
 from configure_auth.errors import SettingsError
 from configure_auth.flask import ConfigureAuth
 
+from ..support.adapters import either
 from ..support.web import MakeWeb
+
+__all__ = ["either"]
 
 
 @pytest.fixture

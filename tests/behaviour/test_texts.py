@@ -25,6 +25,7 @@ GERMAN = {
     "disconnect": "Von Configure trennen",
     "confirm_login.heading": "Mit Configure anmelden?",
 }
+CHINESE = {"wrong_browser.heading": "此登录是在另一个浏览器中开始的"}
 ARABIC = {"lang": "ar", "dir": "rtl", "wrong_browser.heading": "انتهت صلاحية تسجيل الدخول"}
 EXPIRED = "/auth/configure/callback?code=c&state=" + "s" * 65
 """A callback whose attempt nobody knows; the browser needs a cookie to be told so."""
@@ -58,6 +59,7 @@ def expire(web: Any, **headers: str) -> httpx2.Response:
     ("accepted", "page"),
     [
         ("de-AT, en;q=0.5", ("de", "ltr", GERMAN["wrong_browser.heading"])),
+        ("zh-Hans-CN, de", ("zh-Hans", "ltr", CHINESE["wrong_browser.heading"])),
         ("fr, AR;q=0.9, de;q=0.8", ("ar", "rtl", ARABIC["wrong_browser.heading"])),
         ("en-GB, de;q=0.9", ("en", "ltr", ENGLISH.heading)),
         ("de;q=0, *", ("en", "ltr", ENGLISH.heading)),
@@ -66,7 +68,7 @@ def expire(web: Any, **headers: str) -> httpx2.Response:
     ],
 )
 def test_texts_by_the_languages_of_the_browser(make_web: MakeWeb, accepted: str, page: tuple[str, str, str]) -> None:
-    web = make_web(constructor={"texts": {"de": GERMAN, "ar": ARABIC}})
+    web = make_web(constructor={"texts": {"de": GERMAN, "ar": ARABIC, "zh_Hans": CHINESE}})
 
     response = expire(web, accept_language=accepted)
 

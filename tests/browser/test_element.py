@@ -38,9 +38,10 @@ NEITHER = ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'",
 """A policy that allows nothing; what the element needs comes on top."""
 
 
-def needed(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
+def needed(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
     """The lines of a policy that the README names, with the sandbox's origins."""
-    return {"script-src": ("'self'", sandbox.script_url), "connect-src": ("'self'", sandbox.api_url)}
+    scripts, calls = ("'self'", sandbox.script_url), ("'self'", sandbox.api_url)
+    return {"script-src": scripts, "connect-src": calls, "style-src": ("'self'",)}
 
 
 def policy(lines: Mapping[str, Sequence[str]]) -> str:

@@ -166,6 +166,7 @@ class App:
 
     browser: Browser
     posted: bytes = b""
+    remembered: dict[Any, Any] = field(default_factory=dict)
 
     def body(self, limit: int) -> bytes:
         return self.posted[: limit + 1]
@@ -178,6 +179,9 @@ class App:
 
     def to_response(self, value: object) -> Any:
         return value
+
+    def memory(self) -> dict[Any, Any]:
+        return self.remembered
 
     def renew_session(self, keep: tuple[str, ...], hook: Callable[..., Any] | None) -> None:
         self.browser.user = None

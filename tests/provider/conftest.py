@@ -13,11 +13,11 @@ import pytest
 
 from configure_auth.sandbox import Sandbox
 
-from ..behaviour.conftest import adapter
+from ..support.adapters import either
 from ..support.web import Adapter, Browser
 from .apps import Provided, providing
 
-__all__ = ["adapter"]
+__all__ = ["either"]
 
 STORES = {"memory": "memory://", "sqlite": "sqlite:///provider.db"}
 

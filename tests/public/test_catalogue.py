@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def test_entries_and_marks_are_the_same() -> None:
     assert sorted(stated.keys() - marked - not_applicable) == [], "entries without a test"
     assert sorted(marked - stated.keys()) == [], "marks without an entry"
     assert marked & not_applicable == set()
+
+
+def test_security_names_entries_that_exist() -> None:
+    """Its promises name each entry that applies."""
+    text = (TESTS.parent / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[-2] for line in text.splitlines() if re.match(r"^\|.*\| [A-R]\d+(?: [A-R]\d+)* \|$", line)]
+    named = {id for row in rows for id in row.split()}
+
+    promised = set(re.findall(r"\b[A-R]\d+\b", text.partition("## What is promised")[2].partition("\n## ")[0]))
+    assert len(rows) > 60
+    assert sorted(named - entries().keys()) == []
+    assert sorted(entries().keys() - promised) == ["I2"]
+    for standard in ("9700", "9207", "8725", "ASVS 5.0"):
+        assert standard in text
 
 
 def test_statements_are_of_lines_that_can_be_read() -> None:

@@ -19,10 +19,11 @@ from configure_auth.flask.signals import SIGNALS
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth
 
-from ..behaviour.conftest import adapter, make_web
+from ..behaviour.conftest import make_web
+from ..support.adapters import either
 from ..support.web import MakeWeb
 
-__all__ = ["adapter", "make_web"]
+__all__ = ["either", "make_web"]
 
 ACCOUNT = LinkedAccount(
     user_id="u1", configure_user_id="usr_1", kind="agent", scopes=(), linked_at=datetime(2026, 1, 1, tzinfo=UTC)

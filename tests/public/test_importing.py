@@ -216,3 +216,42 @@ def test_authlibs_openid_connect_is_imported_for_register_oauth_alone(framework:
     ended = python("-c", program + "ours.register_oauth; print('authlib.oidc' in sys.modules)")
 
     assert ended.stdout.split("\n")[:2] == ["", "True"]
+
+
+READY = {
+    "flask": """
+import sys, flask, authlib.integrations.flask_client
+before = set(sys.modules)
+from configure_auth.flask import ConfigureAuth
+app = flask.Flask("app")
+app.secret_key = "secret"
+ours = ConfigureAuth(user_id=lambda: None, store="memory://")
+ours.init_app(app)
+app.register_blueprint(ours.login(on_login=lambda identity, grant: "1"))
+app.register_blueprint(ours.account_link())
+""",
+    "starlette": """
+import sys, authlib.integrations.starlette_client
+import starlette.applications, starlette.middleware.sessions, starlette.templating
+before = set(sys.modules)
+from configure_auth.starlette import ConfigureAuth
+ours = ConfigureAuth(user_id=lambda request: None, store="memory://")
+app = starlette.applications.Starlette(routes=[ours.login(on_login=lambda *given: "1"), ours.account_link()])
+""",
+}
+"""Apps that are ready to serve."""
+
+LIBRARIES = {"anyio", "cffi", "configure_auth", "cryptography", "h11", "idna", "sniffio", "typing_extensions"}
+"""What an app that is ready to serve may have imported beside its framework and Authlib."""
+
+ALL_MODULES = {"flask": 170, "starlette": 125}
+"""How many modules that may be, with those of the standard library. One more is a decision."""
+
+
+@pytest.mark.parametrize("framework", READY)
+def test_an_app_that_is_ready_has_imported_few_modules(framework: str) -> None:
+    names = "[name for name in sys.modules if name not in before and not name.startswith('_')]"
+    added = says(f"{READY[framework]}\nprint(*{names})").split()
+
+    assert {name.partition(".")[0] for name in added} - sys.stdlib_module_names <= LIBRARIES
+    assert len(added) <= ALL_MODULES[framework], sorted(added)

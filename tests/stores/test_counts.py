@@ -17,7 +17,8 @@ from configure_auth.sandbox import Sandbox
 from configure_auth.stores import Ended
 from configure_auth.testing.conformance.records import NOW, attempt, connection
 
-from ..behaviour.conftest import adapter, make_web, store, web
+from ..behaviour.conftest import make_web, store, web
+from ..support.adapters import either
 from ..support.servers import PostgreSQL
 from ..support.statements import each_statement
 from ..support.stores import StoresAt
@@ -26,7 +27,7 @@ from ..support.web import Web
 from .asked import claimed, found
 from .opened import opened
 
-__all__ = ["adapter", "make_web", "store", "web"]
+__all__ = ["either", "make_web", "store", "web"]
 
 ADA, BOB = "+15550100001", "+15550100002"
 

@@ -3,7 +3,7 @@
 Run by `versions.py` in environments without the suite's own requirements: `python journey.py flask|fastapi FOLDER`.
 """
 
-from __future__ import annotations
+# Annotations are evaluated here: FastAPI couldn't look up the names of an import within a function.
 
 import sys
 from typing import Any
@@ -62,18 +62,23 @@ def on_fastapi(settings: Settings, folder: str) -> Any:
     from starlette.middleware.sessions import SessionMiddleware
     from starlette.testclient import TestClient
 
-    from configure_auth.starlette import ConfigureAuth, session_user
+    from configure_auth.fastapi import ConfigureAuth
 
     app = FastAPI()
     app.add_middleware(SessionMiddleware, secret_key="a key of the app that signs its sessions")
-    configure_auth = ConfigureAuth(settings, store=f"sqlite:///{folder}/configure.db", user_id=session_user("user_id"))
 
-    async def on_login(request: Request, identity: Any, grant: Any) -> str:
+    def current_user(request: Request) -> Any:
+        return request.session.get("user_id")
+
+    store = f"sqlite:///{folder}/configure.db"
+    configure_auth = ConfigureAuth(settings, store=store, user=current_user, user_id=lambda user: user)
+
+    async def on_login(identity: Any, grant: Any, request: Request) -> str:
         request.session["user_id"] = identity.local_user_id or "u2"
         return str(request.session["user_id"])
 
-    app.router.routes.append(configure_auth.account_link(can_disconnect=lambda request, user_id: True))
-    app.router.routes.append(configure_auth.login(on_login=on_login))
+    app.include_router(configure_auth.account_link(can_disconnect=lambda user_id: True))
+    app.include_router(configure_auth.login(on_login=on_login))
 
     async def sign_in(request: Request) -> Response:
         request.session["user_id"] = request.path_params["user_id"]

@@ -28,18 +28,63 @@ from configure_auth.starlette import ConfigureAuth
 from .web import Options, People, Serving, identity_of, plain, refusal_of
 
 
+class OnStarlette:
+    """What is Starlette's own in the app under test."""
+
+    def configure(self, settings: Settings, options: Options, clock: Callable[[], float]) -> Any:
+        user_id = _user_id(options.bearer)
+        own = self.hooks(options.constructor)
+        given = {"user_id": user_id, **options.stores, "clock": clock, "show_outcome": False, **own}
+        return ConfigureAuth(settings, **given)
+
+    def hooks(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The suite's hooks are written without a request, and answer text; here they get it and make a response."""
+        ours = ("clock", "renew_session", "texts")
+        taken = {name: value for name, value in options.items() if name in ours or not callable(value)}
+        hooks = {name: _with_request(value) for name, value in options.items() if name not in taken}
+        if "on_error" in hooks:
+            answer = hooks["on_error"]
+            hooks["on_error"] = lambda request, error: response_of(answer(request, error))
+        return {**taken, **hooks}
+
+    def app(self, mine: list[Any], routes: list[Route], **options: Any) -> Any:
+        return Starlette(routes=[*mine, *routes], **options)
+
+    def pages_of_the_user(self, configure_auth: Any) -> list[Route]:
+        """/account, /profile, /token and /unlink."""
+
+        async def account(request: Request) -> Response:
+            return account_page(await configure_auth.account(request))
+
+        async def profile(request: Request) -> Response:
+            return await profile_page(await configure_auth.profile(request))
+
+        async def unlink(request: Request) -> Response:
+            return JSONResponse({"unlinked": len(await configure_auth.unlink(request))})
+
+        async def token(request: Request) -> Response:
+            kind: Any = request.query_params.get("kind")
+            return JSONResponse({"token": (await configure_auth.access_token(request, kind)).reveal()})
+
+        return [
+            Route("/account", account),
+            Route("/profile", profile),
+            Route("/unlink", unlink, methods=["POST"]),
+            Route("/token", token),
+        ]
+
+
 def build(
-    settings: Mapping[str, str | None], options: Options, people: People, folder: Path, clock: Callable[[], float]
-) -> tuple[Starlette, ConfigureAuth]:
-    constructor: dict[str, Any] = {
-        "user_id": _user_id(options.bearer),
-        **options.stores,
-        "clock": clock,
-        "show_outcome": False,
-        **_hooks(options.constructor),
-    }
+    settings: Mapping[str, str | None],
+    options: Options,
+    people: People,
+    folder: Path,
+    clock: Callable[[], float],
+    on: OnStarlette | None = None,
+) -> tuple[Starlette, Any]:
+    on = on or OnStarlette()
     keys = {"CONFIGURE_TOKEN_KEYS": "a key of the app to seal its tokens with"}
-    configure_auth = ConfigureAuth(Settings.from_mapping({**keys, **settings}), **constructor)
+    configure_auth = on.configure(Settings.from_mapping({**keys, **settings}), options, clock)
 
     async def on_login(request: Request, identity: Any, grant: Any) -> Any:
         result = (options.on_login or people.sign_in_or_up)(identity, grant)
@@ -70,21 +115,6 @@ def build(
 
     async def who(request: Request) -> Response:
         return JSONResponse({"user_id": request.session.get("user_id")})
-
-    async def account(request: Request) -> Response:
-        found = await configure_auth.account(request)
-        return JSONResponse({"account": None if found is None else plain(found)})
-
-    async def profile(request: Request) -> Response:
-        answer = await (await configure_auth.profile(request)).read(sections=("identity",))
-        return JSONResponse({"name": answer.identity.name})
-
-    async def token(request: Request) -> Response:
-        kind: Any = request.query_params.get("kind")
-        return JSONResponse({"token": (await configure_auth.access_token(request, kind)).reveal()})
-
-    async def unlink(request: Request) -> Response:
-        return JSONResponse({"unlinked": len(await configure_auth.unlink(request))})
 
     async def forget(request: Request) -> Response:
         return JSONResponse({"forgotten": await configure_auth.forget_user(request.path_params["user_id"])})
@@ -127,10 +157,7 @@ def build(
         Route("/", page),
         Route("/settings", page),
         Route("/who", who),
-        Route("/account", account),
-        Route("/profile", profile),
-        Route("/token", token),
-        Route("/unlink", unlink, methods=["POST"]),
+        *on.pages_of_the_user(configure_auth),
         Route("/forget/{user_id}", forget, methods=["POST"]),
         Route("/export/{user_id}", export),
         Route("/journey", journey, methods=["POST"]),
@@ -141,28 +168,33 @@ def build(
         Route("/purge", purge, methods=["POST"]),
         Route("/reseal", reseal, methods=["POST"]),
     ]
-    mine: list[Mount] = []
+    mine: list[Any] = []
     if options.link is not None:
-        mine.append(configure_auth.account_link(**{"after_link": f"{options.mount}/settings", **_hooks(options.link)}))
+        mine.append(
+            configure_auth.account_link(**{"after_link": f"{options.mount}/settings", **on.hooks(options.link)})
+        )
     if options.login is not None:
         mine.append(
-            configure_auth.login(**{"on_login": on_login, "after_login": f"{options.mount}/", **_hooks(options.login)})
+            configure_auth.login(
+                **{"on_login": on_login, "after_login": f"{options.mount}/", **on.hooks(options.login)}
+            )
         )
     if options.messages is not None:
         told: dict[str, Any] = {"on_linked": lambda key, account: people.linked.append((key, account))}
-        mine.append(configure_auth.messages(**_hooks({**told, **options.messages})))
+        mine.append(configure_auth.messages(**on.hooks({**told, **options.messages})))
     if options.claims is not None:
-        mine.append(configure_auth.agent_claims(**options.claims))
+        mine.append(configure_auth.agent_claims(**on.hooks(options.claims)))
         routes += _agents(configure_auth)
     if options.profiles is not None:
-        mine.append(configure_auth.user_profiles(**_hooks(options.profiles)))
+        mine.append(configure_auth.user_profiles(**on.hooks(options.profiles)))
     session = Middleware(
         SessionMiddleware,
         secret_key="a secret key of the app, long enough",
         same_site="strict" if options.samesite == "Strict" else "lax",
     )
-    app = Starlette(
-        routes=[*mine, *routes],
+    app = on.app(
+        mine,
+        routes,
         middleware=[session, Middleware(_Guard)] if options.guard else [session],
         exception_handlers={ConfigureError: failed},
     )
@@ -207,22 +239,19 @@ def _bearer(request: Request) -> str | None:
     return request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
-def _hooks(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The suite's hooks are written without a request, and answer text; here they get the one and make a response."""
-    ours = ("clock", "renew_session", "texts")
-    taken = {name: value for name, value in options.items() if name in ours or not callable(value)}
-    hooks = {name: _with_request(value) for name, value in options.items() if name not in taken}
-    if "on_error" in hooks:
-        answer = hooks["on_error"]
-        hooks["on_error"] = lambda request, error: _response(answer(request, error))
-    return {**taken, **hooks}
+def account_page(found: Any) -> Response:
+    return JSONResponse({"account": None if found is None else plain(found)})
+
+
+async def profile_page(client: Any) -> Response:
+    return JSONResponse({"name": (await client.read(sections=("identity",))).identity.name})
 
 
 def _with_request(hook: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _request, *args: hook(*args)
 
 
-def _response(made: Any) -> Any:
+def response_of(made: Any) -> Any:
     text, status = made if isinstance(made, tuple) else (made, 200)
     return HTMLResponse(text, status) if isinstance(text, str) else made
 

@@ -22,7 +22,7 @@ from configure_auth import ConfigureAuthError
 from configure_auth.events import Event
 from configure_auth.sandbox import Sandbox
 
-Adapter = Literal["flask", "starlette"]
+Adapter = Literal["flask", "starlette", "fastapi"]
 Flow = Literal["link", "login"]
 
 
@@ -217,6 +217,10 @@ def running(adapter: Adapter, sandbox: Sandbox, folder: Path, options: Options, 
         from . import flask_web
 
         module: Any = flask_web
+    elif adapter == "fastapi":
+        from . import fastapi_web
+
+        module = fastapi_web
     else:
         from . import starlette_web
 
