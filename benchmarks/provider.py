@@ -15,6 +15,8 @@ import json
 import ssl
 import sys
 from collections.abc import Callable
+from operator import methodcaller
+from typing import Any
 
 import click
 
@@ -60,21 +62,22 @@ class Delay(asyncio.Protocol):
         self._due = 0.0
 
     def data_received(self, data: bytes) -> None:
-        self._later(asyncio.Transport.write, data)
+        self._later(methodcaller("write", data))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._later(asyncio.Transport.close)
+        self._later(methodcaller("close"))
 
-    def _later(self, act: Callable[..., None], *given: bytes) -> None:
-        self._due = max(self._loop.time() + self.delay + self.first, self._due)
+    def _later(self, act: Callable[[Any], object]) -> None:
+        # A little later each, so that the order stays.
+        self._due = max(self._loop.time() + self.delay + self.first, self._due + 1e-6)
         self.first = 0.0
-        self._loop.call_at(self._due, self._when_connected, act, *given)
+        self._loop.call_at(self._due, self._when_connected, act)
 
-    def _when_connected(self, act: Callable[..., None], *given: bytes) -> None:
+    def _when_connected(self, act: Callable[[Any], object]) -> None:
         if self.other is None:
-            self._loop.call_later(0.001, self._when_connected, act, *given)
+            self._loop.call_later(0.001, self._when_connected, act)
         else:
-            act(self.other, *given)
+            act(self.other)
 
 
 class Near(Delay):
