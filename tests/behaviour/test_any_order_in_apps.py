@@ -416,6 +416,7 @@ def test_any_order(adapter: str, count: int, configure_sandbox: Sandbox, tmp_pat
         configure_sandbox.register_redirect_uri(f"{url}/auth/configure/callback", agent=agent)
 
     # Shrinking takes minutes: the steps of the first failure are told as they are.
-    chosen = examples(count, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    chosen = examples(count, stateful_step_count=25, phases=phases, report_multiple_bugs=False)
     machine: Any = partial(Apps, adapter, configure_sandbox, tmp_path)
     run_state_machine_as_test(machine, settings=chosen)
