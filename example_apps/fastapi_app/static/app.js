@@ -133,8 +133,8 @@ async function start() {
       return location.replace(outcome === "cancelled" ? "/sign-in?configure=cancelled" : "/sign-in");
     }
     if (query.has("configure_finish")) outcome = await finish();
-    else if (outcome) history.replaceState(null, "", location.pathname); // shown once
   }
+  if (query.has("configure")) history.replaceState(null, "", location.pathname); // shown once
   fill(account ? "signed-in" : "signed-out");
   if (NOTICES[outcome]) {
     find("#notice").textContent = NOTICES[outcome];
