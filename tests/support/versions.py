@@ -30,10 +30,9 @@ PINS: dict[str, tuple[str, ...]] = {
         "click==8.1.7",
         "markupsafe==2.1.3",
         "requests==2.31.0",
-        "idna==3.4",
         "typing_extensions==4.8.0",
     ),
-    "flask-security": ("flask-security[fsqla]",),
+    "flask-security": ("flask-security[common,fsqla]",),
     "flask-appbuilder": ("flask-appbuilder[oauth]",),
 }
 """By the name of a lane: `python versions.py NAME ...` runs some of them."""
