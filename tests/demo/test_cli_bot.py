@@ -116,7 +116,7 @@ def test_what_it_knows_goes_with_whoever_connects_and_with_nobody_else(bot: Bot,
     assert visitor.sign_in("ada", bot.invite("ada")) == 302
 
     visitor.prove_phone()
-    assert visitor.hand_over().json() == {"connected": True, "next": "/"}
+    assert visitor.hand_over().json() == {"connected": True, "next": "/?configure=connected"}
 
     page = visitor.page()
     assert f"<li>{FACT}</li>" in page
