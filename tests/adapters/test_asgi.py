@@ -51,7 +51,8 @@ def settings(configure_sandbox: Sandbox) -> Settings:
 @pytest.fixture
 def make_app(settings: Settings, configure_sandbox: Sandbox) -> MakeApp:
     def make(store: str = "memory://", *, lifespan: bool = False, **options: Any) -> Starlette:
-        constructor = {"user_id": session_user("user_id"), "clock": configure_sandbox.clock, **options}
+        constructor: dict[str, Any] = {"user_id": session_user("user_id"), "clock": configure_sandbox.clock}
+        constructor |= {"show_outcome": False, **options}
         configure_auth = ConfigureAuth(settings, store=store, **constructor)
 
         async def on_login(request: Request, identity: Any, grant: Any) -> str:
@@ -223,7 +224,7 @@ def test_a_client_that_goes_in_the_middle_leaves_all_or_nothing(
                     held.release()
             assert (await client.get("/account")).json()["user"] == "u1"
             again = await client.get(callback, headers=CROSS)
-            assert again.headers["location"] == "/settings?configure=connected"
+            assert again.headers["location"] == "/settings"
 
     on(backend, main)
     assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
@@ -250,7 +251,7 @@ def test_a_timeout_around_a_callback_leaves_all_or_nothing(
                 with pytest.raises(asyncio.CancelledError):
                     await coming_back
             assert (await client.get("/account")).json()["user"] == "u1"
-            assert (await client.get(callback, headers=CROSS)).headers["location"] == "/settings?configure=connected"
+            assert (await client.get(callback, headers=CROSS)).headers["location"] == "/settings"
 
     on("asyncio", main)
     assert len(configure_sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")) == 1
@@ -315,10 +316,7 @@ def test_a_test_client_that_has_a_loop_for_each_request(
         client = TestClient(make_app(store), base_url=APP_URL, follow_redirects=False)
         client.post("/in/u1")
         hosted = client.get("/configure/sign-in", headers=SAME).headers["location"]
-        assert (
-            client.get(configure_sandbox.sign_in(hosted), headers=CROSS).headers["location"]
-            == "/settings?configure=connected"
-        )
+        assert client.get(configure_sandbox.sign_in(hosted), headers=CROSS).headers["location"] == "/settings"
         assert [client.get("/profile").json() for _ in range(2)] == [{"name": "Ada"}] * 2
 
 

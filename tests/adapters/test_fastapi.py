@@ -136,7 +136,7 @@ def make(configure_sandbox: Sandbox) -> Any:
                 Settings.from_mapping(given),
                 user=user,
                 store="memory://",
-                **{"clock": configure_sandbox.clock, **options},
+                **{"clock": configure_sandbox.clock, "show_outcome": False, **options},
             )
             app = app or FastAPI()
             app.include_router(configure_auth.account_link(**(link or {})), prefix=prefix)
@@ -512,7 +512,7 @@ def test_a_session_is_renewed_where_the_app_has_one(make: Make, configure_sandbo
     assert browser.get("/session").json() == {"user_id": "u1", "cart": 1}
     start = browser.get("/configure/sign-in?next=/settings")
     back = browser.get(configure_sandbox.sign_in(start.headers["location"], PHONE), headers=CROSS)
-    assert back.headers["location"] == "/settings?configure=connected"  # a session's link ends at the callback
+    assert back.headers["location"] == "/settings"  # a session's link ends at the callback
     kinds = browser.get("/configure/status").json()["accounts"]
     assert {one["kind"] for one in kinds} == {"agent", "oauth"}
 

@@ -224,13 +224,13 @@ def test_whoever_is_signed_in_goes_on_without_a_sign_in(web: Web, browser: Brows
 
 
 @pytest.mark.catalogue("B7")
-def test_a_second_tab_that_signed_in_first_wins(web: Web, browser: Browser) -> None:
+def test_a_second_tab_that_signed_in_first_stays(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.start("login", "?next=/settings"))
     browser.sign_in_locally("u1")
     with no_calls(web.sandbox):
         answer = browser.come_back(callback)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/settings")
+    assert ending(answer) == (409, "already_signed_in")
     assert browser.who() == "u1"
     assert web.people.logins == []
 
