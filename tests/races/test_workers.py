@@ -63,7 +63,7 @@ def test_a_login_starts_in_one_worker_and_ends_in_the_other(
         assert started.status == 303, started.text
         assert started.location is not None
         ended = visitor.come_back(sandbox.sign_in(started.location, f"+1555010{number:04}"))
-        assert (ended.status, ended.location) == (303, "/"), ended.text
+        assert (ended.status, ended.location) == (303, "/?configure=signed-in"), ended.text
         return started, ended
 
     people = until_both_ways_were_seen(sign_in)
@@ -87,7 +87,7 @@ def link(visitor: Visitor) -> Way:
     assert started.status == 303, started.text
     assert started.location is not None
     ended = visitor.come_back(visitor.sandbox.sign_in(started.location, PHONE))
-    assert (ended.status, ended.location) == (303, "/settings"), ended.text
+    assert (ended.status, ended.location) == (303, "/settings?configure=connected"), ended.text
     return started, ended
 
 
@@ -100,7 +100,7 @@ def link_from_a_page(visitor: Visitor) -> Way:
     assert came_back.location is not None, came_back.text
     assert came_back.location.startswith("/settings?configure_finish=")
     ended = page.post(came_back.location.replace("/settings", "/api/configure/finish"))
-    assert (ended.status, ended.json) == (200, {"next": "/settings"}), ended.text
+    assert (ended.status, ended.json) == (200, {"next": "/settings?configure=connected"}), ended.text
     return started, ended
 
 
@@ -111,7 +111,7 @@ def test_a_link_starts_in_one_worker_and_ends_in_the_other(
 ) -> None:
     visitor = machine.visitor(machine.example(example, server))
     # The app's own session, which either worker has to know.
-    assert visitor.run("login", PHONE, prefix_of(example)).location == "/"
+    assert visitor.run("login", PHONE, prefix_of(example)).location == "/?configure=signed-in"
 
     links = until_both_ways_were_seen(lambda _: (link_from_a_page if example == "fastapi" else link)(visitor))
 
