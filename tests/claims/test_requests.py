@@ -207,7 +207,7 @@ def test_at_another_path_than_the_setting_says_it_is_misconfigured(
         token = people.register()
         assert people.claim("ada", token) == (500, {"error": "misconfigured"})
 
-    assert "add the prefix that the app is mounted under to CONFIGURE_APP_URL" in caplog.text
+    assert "a proxy strips '/elsewhere', so tell the app" in caplog.text
 
 
 @once
