@@ -118,6 +118,8 @@ class Apps(RuleBasedStateMachine):
         self.senders: dict[tuple[int, str], str] = {}
         self.turn = 0
         self.first_call = len(sandbox.calls)
+        for browser in (0, 1):  # so that both have a cookie, and an attempt to bring to the other
+            self.start(browser, 0, "login")
 
     def teardown(self) -> None:
         self._open.close()
