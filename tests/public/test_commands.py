@@ -25,7 +25,7 @@ APP = """
 from flask import Flask
 from configure_auth.flask import ConfigureAuth
 
-configure_auth = ConfigureAuth(user_id=lambda: None)
+configure_auth = ConfigureAuth(user_id=lambda: None, store="sqlite:///configure.db")
 app = Flask(__name__)
 app.secret_key = "a secret key of the app, long enough"
 configure_auth.init_app(app)
