@@ -282,16 +282,8 @@ class Pool:
 
     def put(self, connection: Connection) -> None:
         """Keep a connection for another call."""
-        connection.idle_since = time.monotonic()
-        surplus: Connection | None = connection
         with self._lock:
-            if not self._is_closed:
-                idle = self._idle.setdefault(connection.origin, [])
-                idle.append(connection)
-                surplus = idle.pop(0) if len(idle) > MOST_IDLE else None
-                self._sweep_later()
-        if surplus is not None:
-            surplus.close()
+            self._put(connection)
 
     def lifetime(self, connection: Connection) -> _Lifetime:
         """Return what is known of connections of this kind."""
@@ -306,6 +298,17 @@ class Pool:
         for connections in idle.values():
             for connection in connections:
                 connection.close()
+
+    def _put(self, connection: Connection) -> None:
+        connection.idle_since = time.monotonic()
+        surplus: Connection | None = connection
+        if not self._is_closed:
+            idle = self._idle.setdefault(connection.origin, [])
+            idle.append(connection)
+            surplus = idle.pop(0) if len(idle) > MOST_IDLE else None
+            self._sweep_later()
+        if surplus is not None:
+            surplus.close()
 
     def _lifetime(self, origin: Origin, *, is_used: bool) -> _Lifetime:
         return self._lifetimes.setdefault((origin, is_used), _Lifetime())
@@ -368,13 +371,13 @@ class Pool:
             opening.set_exception(error)
         else:
             opening.set_result(connection)
+        # In one step: whoever counts the connections finds it in one of the two lists.
         with self._lock:
             openings = self._openings.get(origin, [])
-            is_claimed = opening not in openings
-            if not is_claimed:
+            if opening in openings:
                 openings.remove(opening)
-        if not is_claimed:
-            self._put_back(opening)
+                if opening.exception() is None:
+                    self._put(opening.result())
 
     def _put_back(self, opening: Future[Connection]) -> None:
         if opening.exception() is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,14 @@ def opened(configure: Configure) -> list[Connection]:
     while any(pool._openings.values()):  # the thread has opened it, and is putting it there
         pass
     return idle(pool)
+
+
+def met(server: Server, count: int) -> int:
+    """The number of connections, once the server knows `count` of them: a client has one a moment earlier."""
+    ends = time.monotonic() + 5
+    while server.connections < count and time.monotonic() < ends:
+        pass
+    return server.connections
 
 
 def grow_older(configure: Configure, seconds: float) -> None:
@@ -161,7 +171,13 @@ class TestAhead:
         assert (server.connections, used(server)) == (1, [1])
 
     def test_an_awaited_call_waits_for_one_that_is_being_opened(self, server: Server) -> None:
-        server.answers(VALID)
+        both = threading.Barrier(2, timeout=5)  # else the second may find the first one's connection free again
+
+        def answer(line: Line, _: Received) -> None:
+            both.wait()
+            line.write(VALID)
+
+        server.answers(answer)
 
         async def main() -> None:
             async with AsyncConfigure(server.settings) as configure:
@@ -177,7 +193,7 @@ class TestAhead:
             for count in (1, 2, 2, 2 * MOST_AHEAD, 2 * MOST_AHEAD):
                 configure.open_ahead(count)
             assert len(opened(configure)) == MOST_AHEAD
-        assert server.connections == MOST_AHEAD
+            assert met(server, MOST_AHEAD) == MOST_AHEAD
 
     def test_new_ones_are_opened_where_the_idle_ones_will_be_too_old(self, server: Server) -> None:
         server.answers(http({"valid": True}, headers={"keep-alive": "timeout=60"}))
@@ -187,11 +203,11 @@ class TestAhead:
             configure.auth.validate_sign_in_token("token")  # it was kept for a minute, new as it was
             configure.open_ahead(1)
             opened(configure)
-            assert server.connections == 2
+            assert met(server, 2) == 2
             grow_older(configure, 25)
             configure.open_ahead(1)
             opened(configure)
-        assert server.connections == 3
+            assert met(server, 3) == 3
 
     def test_one_that_cannot_be_opened_is_no_failure(self, server: Server) -> None:
         with Configure(api_key="sk_key", agent="acme", base_url="http://127.0.0.1:1") as configure:
