@@ -48,9 +48,20 @@ def _a_fastapi_app() -> dict[str, Any]:
     }
 
 
+def _a_fastapi_users_app() -> dict[str, Any]:
+    from fastapi import FastAPI
+
+    def get_user_manager() -> None: ...
+    def current_active_user() -> None: ...
+
+    made = {"UserManager": object, "get_user_manager": get_user_manager, "current_active_user": current_active_user}
+    return {"app": FastAPI(), "auth_backend": None, **made}
+
+
 GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {
     "docs/authlib.md": _an_app,
     "docs/existing-apps.md": _an_app,
+    "docs/fastapi-users.md": _a_fastapi_users_app,
     "docs/login.md": _an_app,
     "docs/operation.md": _an_app,
     "docs/single-page-apps.md": _a_fastapi_app,
