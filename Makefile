@@ -40,7 +40,8 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python -m p
 # The percentage of branches and lines that make test-all must reach.
 COVERED := 50
 FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/test_login.py \
-  tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py
+  tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py \
+  tests/ui/test_ui_button.py tests/ui/test_ui_pages.py
 
 .PHONY: bench drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:

@@ -336,9 +336,9 @@ def _jwk(key: bytes, algorithm: str) -> Mapping[str, Any] | None:
 
 def _is_public(key: bytes) -> bool:
     """Whether it is a public key or a certificate, in DER or as the base64 body of a PEM; PyJWT refuses other forms."""
-    forms = [key]
+    forms, body = [key], b"".join(key.split()).translate(_FROM_BASE64URL).rstrip(b"=")
     with suppress(ValueError):
-        forms.append(base64.b64decode(b"".join(key.split()).translate(_FROM_BASE64URL) + b"==", validate=True))
+        forms.append(base64.b64decode(body + b"=" * (-len(body) % 4), validate=True))
     return any(_is_der(form, load) for form in forms for load in _LOADERS)
 
 
