@@ -211,7 +211,7 @@ class LoginKind(SignInKind):
         return next((one for one in found if one.kind == "oauth" and one.needs_reconnect), None)
 
     async def exchange(
-        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, user_id: str | None
     ) -> tuple[Outcome, Response]:
         identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
@@ -222,12 +222,11 @@ class LoginKind(SignInKind):
             return await self._reconnect(record, record.user_id, identity, grant)
         found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
         owner, version = found or (None, None)
-        signed_in = await current_user(self.site)
-        if signed_in is not None:
-            # By another tab. A session is never replaced (login CSRF).
-            if signed_in != owner or version is None:
+        if user_id is not None:
+            # Signed in by another tab. A session is never replaced (login CSRF).
+            if user_id != owner or version is None:
                 raise SignInError(Code.ALREADY_SIGNED_IN, "another tab has signed in another user during this sign-in")
-            return await self._renew(record, signed_in, identity, grant, version, "signed-in")
+            return await self._renew(record, user_id, identity, grant, version, "signed-in")
         identity = replace(identity, local_user_id=owner)
         return await self._undone_on_failure(self._enter(record, identity, grant, version))
 
