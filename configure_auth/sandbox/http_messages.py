@@ -29,13 +29,16 @@ class UnregisteredAddress:
     registered: tuple[str, ...]
 
     @property
-    def command(self) -> str:
-        """The command that registers it."""
+    def advice(self) -> str:
+        """How to register it."""
         option, usual = {
             "redirect_uri": ("--login-path", "/auth/configure"),
             "return_to": ("--link-path", "/configure"),
         }[self.param]
-        path = _ORIGIN.sub("", self.given or "").partition("?")[0].removesuffix("/callback")
+        address = _ORIGIN.sub("", self.given or "").partition("?")[0]
+        if address and not address.endswith("/callback"):
+            return "name it in a seed: redirect_uris = [...]"  # of a registry, which has paths of its own
+        path = address.removesuffix("/callback")
         named = f" {option} {shlex.quote(path)}" if path not in {"", usual} else ""
         return f"python -m configure_auth register-callback --env-file .env{named}"
 
@@ -43,7 +46,7 @@ class UnregisteredAddress:
         registered = ", ".join(self.registered) or "nothing"
         return (
             f"{self.param} must exactly match a registered one: {self.given!r} came, registered is {registered}. "
-            f"To register it: {self.command}"
+            f"To register it: {self.advice}"
         )
 
 

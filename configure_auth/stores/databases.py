@@ -64,6 +64,9 @@ _READERS = 8
 
 _POOL_SIZE = 15
 
+_FORK_WAIT = 0.5
+"""Seconds that a fork waits for a running write."""
+
 _SLICE = 0.1
 """Seconds between two looks at whether the pool's own attempt to connect has failed."""
 
@@ -282,9 +285,10 @@ class Sqlite:
 
     def _before_fork(self) -> None:
         # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it. A
-        # database in memory would be lost.
+        # database in memory would be lost. A thread that is inside SQLite may hold one of its mutexes, which would stay
+        # locked in the child: it is waited for, but for one that waits for another process, which holds none.
         queue = self._queue()
-        if self.path is not None and queue.acquire(blocking=False):
+        if self.path is not None and queue.acquire(timeout=_FORK_WAIT):
             self._close()
             queue.release()
 
