@@ -153,7 +153,7 @@ class Connection:
 
     def __init__(self, origin: Origin, opened: socket.socket) -> None:
         self.origin = origin
-        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
+        self.http: h11.Connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
         self.is_used = False
         """Whether a response has been read from it. A server may keep one without any for another time."""
         self.idle_since: float | None = None
