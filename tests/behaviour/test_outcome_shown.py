@@ -54,6 +54,7 @@ def test_a_second_tab_is_told_that_somebody_is_signed_in(web: Web) -> None:
         )
         browser.come_back(first)
         ada = browser.who()
+        exchanges = [call for call in web.sandbox.calls if call.path == "/oauth/token"]
 
         page = browser.come_back(second)
 
@@ -61,3 +62,4 @@ def test_a_second_tab_is_told_that_somebody_is_signed_in(web: Web) -> None:
         assert "signed in already" in page.text
         assert links_of(page) == ["/"]
         assert browser.who() == ada
+        assert [call for call in web.sandbox.calls if call.path == "/oauth/token"] == exchanges

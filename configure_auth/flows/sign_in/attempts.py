@@ -155,9 +155,9 @@ class SignInKind(ABC):
 
     @abstractmethod
     async def exchange(
-        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, user_id: str | None
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
     ) -> tuple[Outcome, Response]:
-        """Exchange the code and store the result. `user_id`: who is signed in."""
+        """Exchange the code and store the result."""
 
     async def repeat(self, record: PendingSignIn, outcome: Outcome, user_id: str | None) -> Response:
         """Respond to the same browser after a success, without a second exchange."""

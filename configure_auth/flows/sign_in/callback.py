@@ -185,7 +185,7 @@ async def _finish_attempt(
             kind.check_user(record, user_id)
             log.debug("%s %s: the user is the one who started", kind.intent, reference)
             code = _read_code(kind.site, returned, record)
-            outcome, response = await kind.exchange(record, code, verifier, carried, user_id)
+            outcome, response = await kind.exchange(record, code, verifier, carried)
     except AppResponse:
         await _fail(kind, record, Outcome(code=kind.aborted, reference=reference), carried)
         raise

@@ -77,7 +77,7 @@ class LinkKind(SignInKind):
         check_starter(record, user_id)
 
     async def exchange(
-        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, user_id: str | None
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
     ) -> tuple[Outcome, Response]:
         assert record.user_id is not None
         site = self.site

@@ -202,16 +202,18 @@ class LoginKind(SignInKind):
         return user_id is None or await self._dead(user_id) is not None
 
     def check_user(self, record: PendingSignIn, user_id: str | None) -> None:
-        # Nobody started it, and another tab may have signed in since: the exchange shows whether as the same user.
         if record.user_id is not None:
             check_starter(record, user_id)
+        elif user_id is not None:
+            # Maybe another person. Only the exchange could tell, and the session must be the starter's before it.
+            raise SignInError(Code.ALREADY_SIGNED_IN, "another tab has signed in during this sign-in")
 
     async def _dead(self, user_id: str) -> StoredAccount | None:
         found = await UseStore(lambda stores: stores.accounts.find(self.site.agent, user_id))
         return next((one for one in found if one.kind == "oauth" and one.needs_reconnect), None)
 
     async def exchange(
-        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, user_id: str | None
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
     ) -> tuple[Outcome, Response]:
         identity, grant = await exchange_code(
             self.client, code=code, redirect_uri=record.redirect_uri, verifier=verifier, site=self.site
@@ -222,36 +224,20 @@ class LoginKind(SignInKind):
             return await self._reconnect(record, record.user_id, identity, grant)
         found = await UseStore(lambda stores: stores.accounts.owner(self.site.agent, identity.user_id))
         owner, version = found or (None, None)
-        if user_id is not None:
-            # Signed in by another tab. A session is never replaced (login CSRF).
-            if user_id != owner or version is None:
-                raise SignInError(Code.ALREADY_SIGNED_IN, "another tab has signed in another user during this sign-in")
-            return await self._renew(record, user_id, identity, grant, version, "signed-in")
         identity = replace(identity, local_user_id=owner)
         return await self._undone_on_failure(self._enter(record, identity, grant, version))
 
     async def _reconnect(
         self, record: PendingSignIn, user_id: str, identity: Identity, grant: TokenGrant
     ) -> tuple[Outcome, Response]:
+        """Renew the grant of a signed-in user, whose session stays as it is."""
         dead = await self._dead(user_id)
         if dead is None or dead.configure_user_id != identity.user_id:
             raise SignInError(Code.ALREADY_CONNECTED, "the user signs in with another Configure user")
-        return await self._renew(record, user_id, identity, grant, record.version, "connected")
-
-    async def _renew(
-        self,
-        record: PendingSignIn,
-        user_id: str,
-        identity: Identity,
-        grant: TokenGrant,
-        version: int | None,
-        outcome_shown: str,
-    ) -> tuple[Outcome, Response]:
-        """Save the new grant of a signed-in user, whose session stays as it is."""
-        location = self.site.onward(grant.next or self.after, outcome_shown)
+        location = self.site.onward(grant.next or self.after, "connected")
         outcome = Outcome(location=location, user_id=user_id)
         account = self._account(user_id, identity, grant)
-        saved = await self._save((record, outcome), account, version)
+        saved = await self._save((record, outcome), account, record.version)
         if saved.end != "saved":
             raise save_error(saved)
         await Emit(LoggedIn(account=account.public))

@@ -81,7 +81,7 @@ class Provider(SignInKind):
         pass
 
     async def exchange(
-        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried, user_id: str | None
+        self, record: PendingSignIn, code: Secret, verifier: Secret, carried: Carried
     ) -> tuple[Outcome, Response]:
         client = replace(self.client, scopes=tuple(carried.data.get("scopes", self.client.scopes)))
         identity, grant = await exchange_code(
