@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from .. import ui
 from ..errors import SettingsError
-from .app import AppResponse
 from .effects import AskApp
 from .request import Request
 from .response import Response
@@ -21,7 +20,7 @@ async def words_for(site: Site, request: Request | None) -> ui.Words:
     chosen, hook = None, site.locale
     try:
         chosen = None if hook is None else await AskApp(lambda app: app.call(hook))
-    except (Exception, AppResponse):
+    except Exception:
         log.exception("locale= failed, and the texts are in the browser's language")
     return site.words([] if request is None else request.languages, chosen)
 
@@ -39,6 +38,6 @@ async def localized(site: Site, request: Request, response: Response) -> Respons
             if 'class="configure-page"' not in html:
                 html = None
                 raise SettingsError(f"base_template={base!a} has no block named content")
-        except (Exception, AppResponse):
+        except Exception:
             log.exception("base_template=%r failed, and a page is shown without it", base)
     return replace(response, words=words, html=html)

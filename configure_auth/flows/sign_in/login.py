@@ -247,7 +247,7 @@ class LoginKind(SignInKind):
         """Sign in again within 30 s: browsers drop the first response, and its session cookie with it."""
         location = outcome.location or self.after
         if user_id is None and outcome.user_id is not None:
-            location = record.next or self.after  # unless the user is signed in again: then the outcome isn't shown
+            location = record.next or self.after  # after a sign-out the page must not say "signed in"
         if outcome.replay is None or user_id is not None:
             return Response.redirect(location)
         identity, grant = deserialize_login(outcome.replay)
