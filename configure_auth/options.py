@@ -1,24 +1,102 @@
-"""Options of the methods that make routes, the same for every framework.
+"""Options of `ConfigureAuth` and of its methods that make routes, the same for every framework.
 
 Where a hook is written `(identity, grant)`, Starlette's gets the request before these, and may be async.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Required, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack
 
 from . import flows
-from .flows import AgentTable, Feature, Hook
+from .flows import AgentTable, Clock, Feature, Hook
 from .flows.app import require_hook
+from .ui import Texts
+
+if TYPE_CHECKING:
+    from .client.oauth_registry import MapProfile
+    from .stores.opening import AttemptSource
 
 F = TypeVar("F", bound=Feature)
+R = TypeVar("R")
 T = TypeVar("T")
 
 Answering: TypeAlias = Callable[..., T | Awaitable[T]]
 """A hook by what it returns, awaited or not; what it is called with differs by framework, and is checked at start."""
+
+
+class ConfigureAuthOptions(TypedDict, total=False):
+    """Options of `ConfigureAuth` beside its settings, its stores and the user.
+
+    Attributes:
+        name: begins the names of the blueprints, mounts or routes; a plain word, "configure" by default. A second
+            `ConfigureAuth` in the same app needs another one.
+        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
+        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
+            and disconnect, and claim an agent, and which `next` may lead to. Their CORS headers are the app's to send.
+        session: False for an app without sessions. On FastAPI, by default, a session is renewed at a sign-in where the
+            request has one, and a link is finished by the page's bearer token where its start carried one.
+        keep_session: keys of the session that survive a sign-in; everything else is cleared.
+        renew_session: `()`, called after that, to give the session a new id where the session's library has no method
+            for it that we know. Prevents session fixation.
+        allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
+        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
+            users there, with the start of the link as `next`; without it the button is empty for them.
+        texts: words for pages and buttons: a mapping of texts by their keys, or of such mappings by language, or a
+            function `(language)` that returns such a mapping or None. The documentation lists the keys; what is left
+            out is English.
+        locale: `()` that returns the language of a request, such as Flask-Babel's `get_locale`; by default the
+            browser's languages count.
+        base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
+            shown. On Starlette and FastAPI it needs `install(templates)`.
+        show_outcome: False to lead users back without `?configure=connected`, `disconnected` or `signed-in`. After a
+            cancelled sign-in, which has no page of ours, `?configure=cancelled` stays.
+        max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
+            page that reloads itself, with its state and code untouched. On Flask, where each takes a thread, 4 by
+            default, and it should leave most of the worker's threads to the app's other routes; else 100.
+        clock: Unix seconds, for tests.
+    """
+
+    name: str
+    allowed_next: Sequence[str]
+    trusted_origins: Sequence[str]
+    session: bool
+    keep_session: tuple[str, ...]
+    renew_session: Hook | None
+    allow_guessable_external_id: bool
+    login_url: str | None
+    texts: Texts | None
+    locale: Hook | None
+    base_template: str | None
+    show_outcome: bool
+    max_calls: int
+    clock: Clock | None
+
+
+class RegistryOptions(TypedDict, total=False):
+    """Options of `register_oauth` and `oauth_client`, which put Configure into an Authlib registry.
+
+    Attributes:
+        store: "sqlite:///configure.db" (on Flask in the instance folder, else in the working directory),
+            "redis://..." or another store keeps each attempt single-use. Without one the attempts lie in the app's
+            session, as Authlib's do, and a copy of the session cookie can use a state twice.
+        scopes: ("profile.read", "profile.search") by default.
+        resource: what the tokens are for (RFC 8707); Configure's API by default.
+        map_profile: makes `token["userinfo"]` from an `Identity`.
+        max_calls: sign-ins that may be under way to Configure at once in this process, 4 on Flask and 100 on Starlette
+            by default; beyond them a callback raises OAuthError with `busy`, and can be loaded again.
+        clock: Unix seconds, for tests.
+    """
+
+    store: AttemptSource | None
+    scopes: tuple[str, ...] | None
+    resource: str | None
+    map_profile: MapProfile | None
+    max_calls: int
+    clock: Clock | None
 
 
 class SignInOptions(TypedDict, total=False):
@@ -181,6 +259,17 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 _FIELDS = {"after_link": "after", "after_login": "after"}
 
 
+def require_known(called: str, allowed: Any, options: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        TypeError: what was called got an option that its `TypedDict` doesn't have.
+    """
+    known = allowed.__required_keys__ | allowed.__optional_keys__
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{called}() got an unknown option {name!r}; its options: {', '.join(sorted(known))}")
+
+
 def feature_builder(
     feature: Callable[..., F], method: str, allowed: Any, options: Mapping[str, Any], *, with_request: bool = False
 ) -> Callable[..., F]:
@@ -195,10 +284,7 @@ def feature_builder(
         TypeError: an option is unknown or missing.
         SettingsError: a hook can't be called as it will be.
     """
-    known = allowed.__required_keys__ | allowed.__optional_keys__
-    for name in options:
-        if name not in known:
-            raise TypeError(f"{method}() got an unknown option {name!r}; its options: {', '.join(sorted(known))}")
+    require_known(method, allowed, options)
     for name in sorted(allowed.__required_keys__ - options.keys()):
         raise TypeError(f"{method}() lacks the option {name!r}")
     for name in HOOKS.keys() & options.keys():
@@ -227,3 +313,51 @@ FEATURES: Mapping[str, FeatureRoutes] = {
     "user_profiles": FeatureRoutes("_users", flows.UserProfiles, ProfileOptions, flows.PROFILE_ROUTES),
 }
 """The features by the method that makes their routes, the same on every framework."""
+
+
+class RouteMethods(ABC, Generic[R]):
+    """The methods of `ConfigureAuth` that make routes, as an `R` of the framework."""
+
+    def account_link(self, **options: Unpack[LinkOptions]) -> R:
+        """Return the routes by which a signed-in user connects and disconnects Configure.
+
+        Args:
+            options: `configure_auth.options.LinkOptions`.
+        """
+        return self._add("account_link", options)
+
+    def login(self, **options: Unpack[LoginOptions]) -> R:
+        """Return the routes by which users sign in with Configure.
+
+        Args:
+            options: `configure_auth.options.LoginOptions`; `on_login` is required.
+        """
+        return self._add("login", options)
+
+    def messages(self, **options: Unpack[MessageOptions]) -> R:
+        """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
+
+        Args:
+            options: `configure_auth.options.MessageOptions`.
+        """
+        return self._add("messages", options)
+
+    def agent_claims(self, **options: Unpack[ClaimOptions]) -> R:
+        """Return the route by which a signed-in user claims an agent of the app.
+
+        Args:
+            options: `configure_auth.options.ClaimOptions`.
+        """
+        return self._add("agent_claims", options)
+
+    def user_profiles(self, **options: Unpack[ProfileOptions]) -> R:
+        """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
+
+        Args:
+            options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
+        """
+        return self._add("user_profiles", options)
+
+    @abstractmethod
+    def _add(self, method: str, options: Mapping[str, Any]) -> R:
+        """Make the routes of one row of `FEATURES`."""

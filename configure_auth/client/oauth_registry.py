@@ -70,7 +70,7 @@ def userinfo_of(identity: Identity, map_profile: MapProfile | None) -> Any:
     return UserInfo({name: value for name, value in claims.items() if value is not None})
 
 
-class Registration:
+class ClientFactory:
     """What a registry of Authlib calls to make a client: `OAuth.register(name, client_cls=...)`.
 
     Args:

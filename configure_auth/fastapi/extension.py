@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, Unpack
 
 from fastapi import APIRouter, HTTPException
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -19,12 +19,11 @@ from .. import flows
 from ..client.client import AsyncProfile
 from ..errors import SettingsError
 from ..flows import Feature, Login, Messages, Route
-from ..options import HOOKS
+from ..options import HOOKS, ConfigureAuthOptions
 from ..settings import SettingsSource
 from ..starlette.extension import AsgiConfigureAuth
 from ..starlette.request import StarletteApp, respond_by_app
 from ..stores.opening import StateSource, StoreSource
-from ..ui import Texts
 from ..values import LinkedAccount, Secret
 from .injection import HEADERS, KEYWORD, Injected, annotation_of, with_parameters
 from .schema import describe
@@ -65,12 +64,8 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             It gives the user, or None or an HTTPException 401 or 403 where no user is signed in.
             `app.dependency_overrides` hold.
         user_id: `(user) -> str | int | UUID`: the user's id, by default `user.id`.
-        store: as on Starlette, like `states`, `allowed_next`, `trusted_origins`, `keep_session`,
-            `renew_session`, `allow_guessable_external_id`, `login_url`, `texts`, `locale`, `base_template`,
-            `show_outcome`, `max_calls` and `clock`.
-        name: begins the names of the routes, such as "configure_sign_in".
-        session: True or False as on Starlette. By default a session is renewed at a sign-in where the request has one,
-            and a link is finished by the page's bearer token where its start carried one.
+        store, states: as on Starlette.
+        options: `configure_auth.options.ConfigureAuthOptions`.
 
     Raises:
         SettingsError: something is malformed or contradictory; the message names it.
@@ -84,20 +79,7 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         user_id: Callable[[Any], object] | None = None,
         store: StoreSource | None = None,
         states: StateSource | None = None,
-        name: str = "configure",
-        allowed_next: Sequence[str] = (),
-        trusted_origins: Sequence[str] = (),
-        session: bool | None = None,
-        keep_session: tuple[str, ...] = (),
-        renew_session: flows.Hook | None = None,
-        allow_guessable_external_id: bool = False,
-        login_url: str | None = None,
-        texts: Texts | None = None,
-        locale: flows.Hook | None = None,
-        base_template: str | None = None,
-        show_outcome: bool = True,
-        max_calls: int = 100,
-        clock: flows.Clock | None = None,
+        **options: Unpack[ConfigureAuthOptions],
     ) -> None:
         self._parameter = inspect.Parameter("user", KEYWORD, annotation=annotation_of(user))
         self._id_of = user_id
@@ -107,25 +89,10 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             return self._identify(user)
 
         self._ask = Injected(with_parameters(identify, (self._parameter,), "user"), (), "user")
-        options = flows.AppOptions(
-            user_id=self._late_user_id,
-            name=name,
-            allowed_next=allowed_next,
-            trusted_origins=trusted_origins,
-            session=session,
-            keep_session=keep_session,
-            renew_session=renew_session and Injected(renew_session, (), "renew_session"),
-            allow_guessable_external_id=allow_guessable_external_id,
-            login_url=login_url,
-            texts=texts,
-            locale=locale and Injected(locale, (), "locale"),
-            base_template=base_template,
-            show_outcome=show_outcome,
-            max_calls=max_calls,
-            clock=clock,
-            with_request=True,
-        )
-        super().__init__(settings, options, store, states)
+        made: dict[str, Any] = {"session": None, **options}
+        for name in {"renew_session", "locale"} & options.keys():
+            made[name] = made[name] and Injected(made[name], (), name)
+        super().__init__(settings, store, states, self._late_user_id, made)
 
     @cached_property
     def account(self) -> UserDependency[LinkedAccount | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,20 +25,11 @@ from ..errors import SettingsError
 from ..flows.app import require_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import BlockingVerbs
-from ..options import (
-    FEATURES,
-    ClaimOptions,
-    LinkOptions,
-    LoginOptions,
-    MessageOptions,
-    ProfileOptions,
-    feature_builder,
-)
+from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
-from ..ui import Texts
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import (
     FlaskApp,
@@ -114,7 +105,7 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth(BlockingVerbs):
+class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Example::
@@ -122,6 +113,13 @@ class ConfigureAuth(BlockingVerbs):
         configure_auth = ConfigureAuth(user_id=lambda: session.get("user_id"))
         configure_auth.init_app(app)
         app.register_blueprint(configure_auth.account_link(after_link="/settings"))
+
+        def on_login(identity, grant):
+            user_id = identity.local_user_id or new_user(identity.name)
+            session["user_id"] = user_id
+            return user_id
+
+        app.register_blueprint(configure_auth.login(on_login=on_login, after_login="/"))
 
     Args:
         settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
@@ -134,30 +132,7 @@ class ConfigureAuth(BlockingVerbs):
             `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
         user_id: a function that gives the id of the signed-in user (a string or a whole number), None if no user is
             signed in. An id must never be given out twice; call `forget_user` where the app deletes a user.
-        name: of the blueprint; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
-        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
-            and disconnect, and claim an agent, and which `next` may lead to. Their CORS headers are the app's to send.
-        session: False for an app without a Flask session.
-        keep_session: keys of the session that survive a sign-in; everything else is cleared.
-        renew_session: `()`, called after that, to give the session a new id where the session's library has
-            no method for it that we know. Prevents session fixation.
-        allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
-        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
-            users there, with the start of the link as `next`; without it the button is empty for them.
-        texts: words for pages and buttons: a mapping of texts by their keys, or of such mappings by language, or a
-            function `(language)` that returns such a mapping or None. The documentation lists the keys; what is left
-            out is English.
-        locale: `()` that returns the language of a request, such as Flask-Babel's `get_locale`; by default the
-            browser's languages count.
-        base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
-            shown.
-        show_outcome: False to lead users back without `?configure=connected`, `disconnected` or `signed-in`. After a
-            cancelled sign-in, which has no page of ours, `?configure=cancelled` stays.
-        max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
-            page that reloads itself, with its state and code untouched. It should leave most of the worker's threads to
-            the app's other routes.
-        clock: Unix seconds, for tests.
+        options: `configure_auth.options.ConfigureAuthOptions`.
     """
 
     def __init__(
@@ -167,42 +142,14 @@ class ConfigureAuth(BlockingVerbs):
         store: StoreSource | None = None,
         states: StateSource | None = None,
         user_id: Callable[[], object],
-        name: str = "configure",
-        allowed_next: Sequence[str] = (),
-        trusted_origins: Sequence[str] = (),
-        session: bool = True,
-        keep_session: tuple[str, ...] = (),
-        renew_session: flows.Hook | None = None,
-        allow_guessable_external_id: bool = False,
-        login_url: str | None = None,
-        texts: Texts | None = None,
-        locale: flows.Hook | None = None,
-        base_template: str | None = None,
-        show_outcome: bool = True,
-        max_calls: int = 4,
-        clock: flows.Clock | None = None,
+        **options: Unpack[ConfigureAuthOptions],
     ) -> None:
+        require_known("ConfigureAuth", ConfigureAuthOptions, options)
         self._settings = settings
         self._store = store
         self._states = states
         self._apps: WeakKeyDictionary[Flask, None] = WeakKeyDictionary()
-        self._options = flows.AppOptions(
-            user_id=user_id,
-            name=name,
-            allowed_next=allowed_next,
-            trusted_origins=trusted_origins,
-            session=session,
-            keep_session=keep_session,
-            renew_session=renew_session,
-            allow_guessable_external_id=allow_guessable_external_id,
-            login_url=login_url,
-            texts=texts,
-            locale=locale,
-            base_template=base_template,
-            show_outcome=show_outcome,
-            max_calls=max_calls,
-            clock=clock,
-        )
+        self._options = flows.AppOptions(user_id=user_id, **options)
 
     def init_app(self, app: Flask, settings: Settings | None = None) -> None:
         """Install into an app, before or after its blueprints are registered.
@@ -239,60 +186,6 @@ class ConfigureAuth(BlockingVerbs):
             configure_auth_element=self.element,
             configure_disconnect_form=self.disconnect_form,
         )
-
-    def account_link(self, **options: Unpack[LinkOptions]) -> Blueprint:
-        """Return the routes by which a signed-in user connects Configure, and disconnects it.
-
-        Example::
-
-            link = configure_auth.account_link(after_link="/settings", can_disconnect=lambda user_id: True)
-            app.register_blueprint(link)
-
-        Args:
-            options: `configure_auth.options.LinkOptions`.
-        """
-        return self._blueprint("account_link", options)
-
-    def login(self, **options: Unpack[LoginOptions]) -> Blueprint:
-        """Return the routes by which users sign in with Configure.
-
-        Example::
-
-            def on_login(identity, grant):
-                user_id = identity.local_user_id or new_user(identity.name)
-                session["user_id"] = user_id
-                return user_id
-
-            app.register_blueprint(configure_auth.login(on_login=on_login, after_login="/"))
-
-        Args:
-            options: `configure_auth.options.LoginOptions`; `on_login` is required.
-        """
-        return self._blueprint("login", options)
-
-    def messages(self, **options: Unpack[MessageOptions]) -> Blueprint:
-        """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
-
-        Args:
-            options: `configure_auth.options.MessageOptions`.
-        """
-        return self._blueprint("messages", options)
-
-    def agent_claims(self, **options: Unpack[ClaimOptions]) -> Blueprint:
-        """Return the route by which a signed-in user claims an agent of the app.
-
-        Args:
-            options: `configure_auth.options.ClaimOptions`.
-        """
-        return self._blueprint("agent_claims", options)
-
-    def user_profiles(self, **options: Unpack[ProfileOptions]) -> Blueprint:
-        """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
-
-        Args:
-            options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
-        """
-        return self._blueprint("user_profiles", options)
 
     # In a request: the signed-in user's connection.
 
@@ -464,7 +357,7 @@ class ConfigureAuth(BlockingVerbs):
             raise SettingsError("no app has Configure yet: call configure_auth.init_app(app) first")
         return tuple(done for one in found for done in one.run(register_at_boot(one.all_features)))
 
-    def _blueprint(self, method: str, options: Mapping[str, Any]) -> Blueprint:
+    def _add(self, method: str, options: Mapping[str, Any]) -> Blueprint:
         made = FEATURES[method]
         build = feature_builder(made.feature, method, made.options, options)
         name, path = f"{self._options.name}{made.suffix}", options.get("path", made.feature.path)

@@ -6,20 +6,21 @@ import secrets
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 from weakref import WeakKeyDictionary
 
 from flask import Flask, Response, current_app, session
 
 from ..client.client import Configure
-from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
-from ..flows import Clock, Flow, Performer, run
+from ..client.oauth_registry import ClientFactory, ConfigureToken, token_of, userinfo_of
+from ..flows import Flow, Performer, run
 from ..flows.sign_in import provider
 from ..flows.site import circuit_of
+from ..options import RegistryOptions, require_known
 from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import AttemptSource, open_attempts
+from ..stores.opening import open_attempts
 from ..stores.session import session_stores
 from .request import FlaskApp, read_request, write_response
 
@@ -31,15 +32,13 @@ class OAuthProvider(provider.RegistryClient):
 
     def __init__(
         self,
-        flow: provider.Provider,
+        flow: provider.ProviderKind,
         circuit: Circuit,
-        *,
         name: str,
-        store: AttemptSource | None,
-        map_profile: MapProfile | None,
+        options: RegistryOptions,
     ) -> None:
-        super().__init__(flow, name, map_profile)
-        self._store = store
+        super().__init__(flow, name, options.get("map_profile"))
+        self._store = options.get("store")
         self._client = Configure(flow.client.settings)
         self._circuit = circuit
         self._opened: WeakKeyDictionary[Flask, Stores] = WeakKeyDictionary()
@@ -172,16 +171,7 @@ class OAuthProvider(provider.RegistryClient):
 
 
 def register_oauth(
-    oauth: Any,
-    settings: Settings,
-    *,
-    name: str = "configure",
-    store: AttemptSource | None = None,
-    scopes: tuple[str, ...] | None = None,
-    resource: str | None = None,
-    map_profile: MapProfile | None = None,
-    max_calls: int = 4,
-    clock: Clock | None = None,
+    oauth: Any, settings: Settings, *, name: str = "configure", **options: Unpack[RegistryOptions]
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.flask_client.OAuth`.
 
@@ -195,46 +185,23 @@ def register_oauth(
         oauth: the app's registry; other providers in it are left as they are.
         settings: with the OAuth client, the API key and the agent.
         name: under which it is found: `oauth.configure`.
-        store: "sqlite:///configure.db", "redis://..." or another store keeps each attempt single-use. Without one the
-            attempts lie in the app's session, as Authlib's do, and a copy of the session cookie can use a
-            state twice.
-        scopes: ("profile.read", "profile.search") unless told otherwise.
-        resource: what the tokens are for (RFC 8707); Configure's API unless told otherwise.
-        map_profile: makes `token["userinfo"]` from an `Identity`.
-        max_calls: sign-ins that may be under way to Configure at once in this process; beyond them a callback raises
-            OAuthError with `busy`, and can be loaded again.
-        clock: Unix seconds, for tests.
+        options: `configure_auth.options.RegistryOptions`.
 
     Raises:
         SettingsError: an option can't work. A missing setting is reported at its first use.
     """
-    made = oauth_client(
-        settings,
-        store=store,
-        scopes=scopes,
-        resource=resource,
-        map_profile=map_profile,
-        max_calls=max_calls,
-        clock=clock,
-    )
-    client: OAuthProvider = made.make(name)
-    oauth.register(name, client_cls=Registration(lambda _name: client))
+    client: OAuthProvider = oauth_client(settings, **options).make(name)
+    oauth.register(name, client_cls=ClientFactory(lambda _name: client))
     return client
 
 
-def oauth_client(
-    settings: Settings,
-    *,
-    store: AttemptSource | None = None,
-    scopes: tuple[str, ...] | None = None,
-    resource: str | None = None,
-    map_profile: MapProfile | None = None,
-    max_calls: int = 4,
-    clock: Clock | None = None,
-) -> Registration:
+def oauth_client(settings: Settings, **options: Unpack[RegistryOptions]) -> ClientFactory:
     """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
 
     Arguments and errors are those of `register_oauth`.
     """
-    flow, circuit = provider.Provider.of(settings, scopes, resource, clock), circuit_of(max_calls, clock)
-    return Registration(lambda name: OAuthProvider(flow, circuit, name=name, store=store, map_profile=map_profile))
+    require_known("oauth_client", RegistryOptions, options)
+    clock = options.get("clock")
+    flow = provider.ProviderKind.of(settings, options.get("scopes"), options.get("resource"), clock)
+    circuit = circuit_of(options.get("max_calls", 4), clock)
+    return ClientFactory(lambda name: OAuthProvider(flow, circuit, name, options))

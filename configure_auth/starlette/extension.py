@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 import jinja2
@@ -33,21 +33,13 @@ from ..events import EVENTS, Event
 from ..flows.app import is_async, require_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import AwaitedVerbs
-from ..options import (
-    FEATURES,
-    ClaimOptions,
-    LinkOptions,
-    LoginOptions,
-    MessageOptions,
-    ProfileOptions,
-    feature_builder,
-)
+from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
 from ..runtime.loops import is_cancelled
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
-from ..ui import Texts, Words
+from ..ui import Words
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, no_templates, read_request, respond_by_app, warn_of_large_session
 
@@ -116,17 +108,20 @@ class _Opened:
     circuit: Circuit
 
 
-class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
+class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
     """Base of `ConfigureAuth` on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
 
     def __init__(
         self,
         settings: SettingsSource,
-        options: flows.AppOptions,
         store: StoreSource | None,
         states: StateSource | None,
+        user_id: flows.Hook,
+        options: Mapping[str, Any],
     ) -> None:
-        self._options = options
+        require_known("ConfigureAuth", ConfigureAuthOptions, options)
+        # A sign-in takes no thread here.
+        self._options = flows.AppOptions(**{"max_calls": 100, **options}, user_id=user_id, with_request=True)
         self._sources = store, states
         self._settings = settings
         self._builders: dict[str, Callable[..., flows.Feature]] = {}
@@ -170,46 +165,6 @@ class AsgiConfigureAuth(AwaitedVerbs, Generic[R]):
     @property
     def _site(self) -> flows.Site:
         return self._open().site
-
-    def account_link(self, **options: Unpack[LinkOptions]) -> R:
-        """Return the routes by which a signed-in user connects and disconnects Configure, for the app's `routes`.
-
-        Args:
-            options: `configure_auth.options.LinkOptions`.
-        """
-        return self._add("account_link", options)
-
-    def login(self, **options: Unpack[LoginOptions]) -> R:
-        """Return the routes by which users sign in with Configure, for the app's `routes`.
-
-        Args:
-            options: `configure_auth.options.LoginOptions`; `on_login` is required.
-        """
-        return self._add("login", options)
-
-    def messages(self, **options: Unpack[MessageOptions]) -> R:
-        """Return the route that Configure reports a journey's end to. With it come the methods for message senders.
-
-        Args:
-            options: `configure_auth.options.MessageOptions`.
-        """
-        return self._add("messages", options)
-
-    def agent_claims(self, **options: Unpack[ClaimOptions]) -> R:
-        """Return the route by which a signed-in user claims an agent of the app.
-
-        Args:
-            options: `configure_auth.options.ClaimOptions`.
-        """
-        return self._add("agent_claims", options)
-
-    def user_profiles(self, **options: Unpack[ProfileOptions]) -> R:
-        """Return the route by which signed-in users see each other's profiles: GET path + "/<user id>".
-
-        Args:
-            options: `configure_auth.options.ProfileOptions`; `resolve` and `fields` are required.
-        """
-        return self._add("user_profiles", options)
 
     @_dependency
     async def forget_browser(self, request: Request) -> None:
@@ -489,29 +444,7 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
             accounts in `store`. Where `store` isn't given it may be the setting CONFIGURE_STATES.
         user_id: `(request) -> str | int | None`, plain or async: the id of the signed-in user, or None. An id
             must never be given out twice; call `forget_user` where the app deletes a user.
-        name: of the mounts; another one for a second `ConfigureAuth` in the same app.
-        allowed_next: origins beside the app's own that `next` may lead to, and nothing more.
-        trusted_origins: origins of the app's other pages, such as "https://app.example.com", which may start, finish
-            and disconnect, and claim an agent, and which `next` may lead to. Their CORS headers are the app's to send.
-        session: False for an app without Starlette's sessions.
-        keep_session: keys of the session that survive a sign-in; everything else is cleared.
-        renew_session: `(request)`, called after that, to give the session a new id where the session's library has
-            no method for it that we know. Prevents session fixation.
-        allow_guessable_external_id: give Configure the user ids as they are; only where none can be guessed.
-        login_url: path of the app's own sign-in page. Where only the link is mounted, the button leads signed-out
-            users there, with the start of the link as `next`; without it the button is empty for them.
-        texts: words for pages and buttons: a mapping of texts by their keys, or of such mappings by language, or a
-            function `(language)` that returns such a mapping or None. The documentation lists the keys; what is left
-            out is English.
-        locale: `(request)` that returns the language of a request, such as Flask-Babel's `get_locale`; by default the
-            browser's languages count.
-        base_template: a Jinja template of the app's with the blocks `title` and `content`, in which the pages are
-            shown. It needs `install(templates)`.
-        show_outcome: False to lead users back without `?configure=connected`, `disconnected` or `signed-in`. After a
-            cancelled sign-in, which has no page of ours, `?configure=cancelled` stays.
-        max_calls: sign-ins that may be under way to Configure at once in this process. A callback beyond them gets a
-            page that reloads itself, with its state and code untouched.
-        clock: Unix seconds, for tests.
+        options: `configure_auth.options.ConfigureAuthOptions`.
 
     Raises:
         SettingsError: something is malformed or contradictory; the message names it.
@@ -524,40 +457,9 @@ class ConfigureAuth(AsgiConfigureAuth[Mount]):
         store: StoreSource | None = None,
         states: StateSource | None = None,
         user_id: Callable[[Request], object],
-        name: str = "configure",
-        allowed_next: Sequence[str] = (),
-        trusted_origins: Sequence[str] = (),
-        session: bool = True,
-        keep_session: tuple[str, ...] = (),
-        renew_session: flows.Hook | None = None,
-        allow_guessable_external_id: bool = False,
-        login_url: str | None = None,
-        texts: Texts | None = None,
-        locale: flows.Hook | None = None,
-        base_template: str | None = None,
-        show_outcome: bool = True,
-        max_calls: int = 100,
-        clock: flows.Clock | None = None,
+        **options: Unpack[ConfigureAuthOptions],
     ) -> None:
-        options = flows.AppOptions(
-            user_id=user_id,
-            name=name,
-            allowed_next=allowed_next,
-            trusted_origins=trusted_origins,
-            session=session,
-            keep_session=keep_session,
-            renew_session=renew_session,
-            allow_guessable_external_id=allow_guessable_external_id,
-            login_url=login_url,
-            texts=texts,
-            locale=locale,
-            base_template=base_template,
-            show_outcome=show_outcome,
-            max_calls=max_calls,
-            clock=clock,
-            with_request=True,
-        )
-        super().__init__(settings, options, store, states)
+        super().__init__(settings, store, states, user_id, options)
 
     def _make_routes(self, name: str, path: str, kind: type[flows.Feature], routes: tuple[flows.Route, ...]) -> Mount:
         # No redirect to another spelling of a path: it would carry the code along, to wherever Host says.

@@ -6,20 +6,21 @@ import secrets
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..client.client import AsyncConfigure
-from ..client.oauth_registry import ConfigureToken, MapProfile, Registration, token_of, userinfo_of
-from ..flows import AsyncPerformer, Clock, Flow, arun
+from ..client.oauth_registry import ClientFactory, ConfigureToken, token_of, userinfo_of
+from ..flows import AsyncPerformer, Flow, arun
 from ..flows.sign_in import provider
 from ..flows.site import circuit_of
+from ..options import RegistryOptions, require_known
 from ..runtime.circuit import Circuit
 from ..settings import Settings
 from ..stores import Stores
-from ..stores.opening import AttemptSource, open_attempts
+from ..stores.opening import open_attempts
 from ..stores.session import session_stores
 from .request import StarletteApp, read_request, session_of, write_response
 
@@ -31,18 +32,16 @@ class OAuthProvider(provider.RegistryClient):
 
     def __init__(
         self,
-        flow: provider.Provider,
+        flow: provider.ProviderKind,
         circuit: Circuit,
-        *,
         name: str,
-        store: AttemptSource | None,
-        map_profile: MapProfile | None,
+        options: RegistryOptions,
     ) -> None:
-        super().__init__(flow, name, map_profile)
+        super().__init__(flow, name, options.get("map_profile"))
         self._client = AsyncConfigure(flow.client.settings)
         self._circuit = circuit
         self._stores: Stores | None = None
-        if store is not None:
+        if (store := options.get("store")) is not None:
             self._stores = open_attempts(
                 store,
                 agent=flow.site.settings.agent or "",
@@ -53,17 +52,7 @@ class OAuthProvider(provider.RegistryClient):
             )
 
     async def authorize_redirect(self, request: Request, redirect_uri: object, **parameters: Any) -> Response:
-        """Redirect to Configure.
-
-        Args:
-            redirect_uri: the app's callback, an absolute URL exactly as it is registered at Configure.
-            parameters: of the authorization request. `scope` replaces the client's for this sign-in; `state`, of at
-                most 2048 characters, travels as it is and is good once in this browser; others, such as `prompt` and
-                `login_hint`, are sent as they are.
-
-        Raises:
-            OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
-        """
+        """Redirect to Configure; arguments and errors as on Flask."""
         flow = provider.authorize_redirect(
             self._flow, read_request(request, has_session=True), str(redirect_uri), parameters
         )
@@ -94,18 +83,7 @@ class OAuthProvider(provider.RegistryClient):
         return self.server_metadata
 
     async def authorize_access_token(self, request: Request, **options: Any) -> ConfigureToken:
-        """In the callback: check it, exchange its code once, and identify the user.
-
-        Args:
-            options: those of Authlib for ID tokens (`claims_options`, `leeway`), which have no effect: there is none.
-
-        Returns:
-            a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
-            `email_verified` and `configure_phone_last4`.
-
-        Raises:
-            OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
-        """
+        """In the callback: check it, exchange its code once, and identify the user; all as on Flask."""
         binding = request.scope.get("session", {}).get(self._binding)
         identity, grant = await self._run(
             request,
@@ -124,15 +102,8 @@ class OAuthProvider(provider.RegistryClient):
         return token_of(None, grant, None, self._flow.site.clock())
 
     async def request(self, method: str, url: str, token: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """Call Configure's API with a token, and return the response of httpx2.
-
-        Args:
-            url: a path of the API, such as "v1/profile", or its URL; the token is sent nowhere else.
-            token: of `authorize_access_token`.
-            options: of httpx2: `params`, `json`, `headers`, `timeout` (10 s), ...
-
-        Raises:
-            OAuthError: the token is missing, the URL isn't one of the API, or the call failed.
+        """Call Configure's API with a token, and return the response of httpx2; `options` are of httpx2, all else as on
+        Flask.
         """
         import httpx2  # takes its time, and most apps don't need it
 
@@ -142,9 +113,7 @@ class OAuthProvider(provider.RegistryClient):
                 return await client.request(method, target, **given)
 
     async def forget_browser(self, request: Request) -> None:
-        """Call this at the app's sign-out, before its session is cleared: a callback that is loaded again in this
-        browser then signs nobody in.
-        """
+        """Forget this browser's recent sign-ins, as on Flask."""
         if self._flow.client.settings.has_credentials:
             asked, binding = (
                 read_request(request, has_session=True),
@@ -172,49 +141,24 @@ class OAuthProvider(provider.RegistryClient):
 
 
 def register_oauth(
-    oauth: Any,
-    settings: Settings,
-    *,
-    name: str = "configure",
-    store: AttemptSource | None = None,
-    scopes: tuple[str, ...] | None = None,
-    resource: str | None = None,
-    map_profile: MapProfile | None = None,
-    max_calls: int = 100,
-    clock: Clock | None = None,
+    oauth: Any, settings: Settings, *, name: str = "configure", **options: Unpack[RegistryOptions]
 ) -> OAuthProvider:
     """Register Configure into `authlib.integrations.starlette_client.OAuth`.
 
-    Arguments and errors are those of `configure_auth.flask.register_oauth`; a SQLite file lies in the working
-    directory.
+    Arguments and errors are those of `configure_auth.flask.register_oauth`.
     """
-    made = oauth_client(
-        settings,
-        store=store,
-        scopes=scopes,
-        resource=resource,
-        map_profile=map_profile,
-        max_calls=max_calls,
-        clock=clock,
-    )
-    client: OAuthProvider = made.make(name)
-    oauth.register(name, client_cls=Registration(lambda _name: client))
+    client: OAuthProvider = oauth_client(settings, **options).make(name)
+    oauth.register(name, client_cls=ClientFactory(lambda _name: client))
     return client
 
 
-def oauth_client(
-    settings: Settings,
-    *,
-    store: AttemptSource | None = None,
-    scopes: tuple[str, ...] | None = None,
-    resource: str | None = None,
-    map_profile: MapProfile | None = None,
-    max_calls: int = 100,
-    clock: Clock | None = None,
-) -> Registration:
+def oauth_client(settings: Settings, **options: Unpack[RegistryOptions]) -> ClientFactory:
     """Return what `OAuth.register("configure", client_cls=...)` takes, for registries that a configuration makes.
 
     Arguments and errors are those of `register_oauth`.
     """
-    flow, circuit = provider.Provider.of(settings, scopes, resource, clock), circuit_of(max_calls, clock)
-    return Registration(lambda name: OAuthProvider(flow, circuit, name=name, store=store, map_profile=map_profile))
+    require_known("oauth_client", RegistryOptions, options)
+    clock = options.get("clock")
+    flow = provider.ProviderKind.of(settings, options.get("scopes"), options.get("resource"), clock)
+    circuit = circuit_of(options.get("max_calls", 100), clock)
+    return ClientFactory(lambda name: OAuthProvider(flow, circuit, name, options))

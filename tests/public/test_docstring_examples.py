@@ -20,7 +20,7 @@ from configure_auth import ConfigureError, Settings
 from configure_auth.sandbox import Sandbox
 
 FLASK = configure_auth.flask.ConfigureAuth
-OF_FLASK = [FLASK, FLASK.account_link, FLASK.login, FLASK.account, FLASK.profile, configure_auth.flask.register_oauth]
+OF_FLASK = [FLASK, FLASK.account, FLASK.profile, configure_auth.flask.register_oauth]
 OF_STARLETTE = [configure_auth.starlette.ConfigureAuth]
 OTHERS = [configure_auth.Configure, configure_auth.MessageAgent, configure_auth.BearerUser]
 

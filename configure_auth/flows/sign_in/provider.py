@@ -45,7 +45,7 @@ _STATE = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{_STATE_LIMIT}}}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provider(SignInKind):
+class ProviderKind(SignInKind):
     """Configure as one OAuth provider among others: only the app knows who is signed in."""
 
     intent: ClassVar[Intent] = "provider"
@@ -56,7 +56,7 @@ class Provider(SignInKind):
     @classmethod
     def of(
         cls, settings: Settings, scopes: tuple[str, ...] | None, resource: str | None, clock: Clock | None
-    ) -> Provider:
+    ) -> ProviderKind:
         # What is sealed here is valid for `STATE_LIFETIME` only, so the client's secret is enough without other keys.
         secret = settings.oauth_client_secret
         keys = settings.token_keys or (() if secret is None else (secret,))
@@ -91,7 +91,7 @@ class Provider(SignInKind):
 
 
 def authorize(
-    provider: Provider, redirect_uri: str, parameters: Mapping[str, Any], cookie: BrowserCookie | None = None
+    provider: ProviderKind, redirect_uri: str, parameters: Mapping[str, Any], cookie: BrowserCookie | None = None
 ) -> dict[str, Any]:
     """Return the URL of an authorization request and what has to be saved of it, named as Authlib names them.
 
@@ -127,7 +127,7 @@ def authorize(
 
 
 async def authorize_redirect(
-    provider: Provider, request: Request, redirect_uri: str, parameters: Mapping[str, Any]
+    provider: ProviderKind, request: Request, redirect_uri: str, parameters: Mapping[str, Any]
 ) -> Response:
     """Create an attempt and redirect to Configure; arguments as for `authorize`."""
     cookie = provider.site.browser_cookie(request, redirect_uri)
@@ -141,7 +141,7 @@ async def authorize_redirect(
 
 
 async def save_authorization(
-    provider: Provider,
+    provider: ProviderKind,
     request: Request,
     cookie: BrowserCookie,
     *,
@@ -191,7 +191,7 @@ def session_cookie(value: str) -> BrowserCookie:
 
 
 async def authorize_access_token(
-    provider: Provider, request: Request, session_binding: str | None, options: Mapping[str, object]
+    provider: ProviderKind, request: Request, session_binding: str | None, options: Mapping[str, object]
 ) -> tuple[Identity, TokenGrant]:
     """Check the callback as the login's own routes do, and exchange its code once.
 
@@ -216,13 +216,13 @@ async def authorize_access_token(
     return deserialize_login(completed.outcome.replay)
 
 
-async def forget_browser(provider: Provider, request: Request, session_binding: str | None) -> None:
+async def forget_browser(provider: ProviderKind, request: Request, session_binding: str | None) -> None:
     """`pending_logins.forget_browser`, also for attempts that are bound to the app's session."""
     other = session_cookie(session_binding) if session_binding else None
     await pending_logins.forget_browser(provider.site, request, other)
 
 
-async def _complete(provider: Provider, returned: Returned, cookies: list[BrowserCookie]) -> Completed | None:
+async def _complete(provider: ProviderKind, returned: Returned, cookies: list[BrowserCookie]) -> Completed | None:
     """`complete_sign_in`, for the first of these that an attempt is bound to."""
     for cookie in cookies[:-1]:
         try:
@@ -233,13 +233,13 @@ async def _complete(provider: Provider, returned: Returned, cookies: list[Browse
     return await complete_sign_in(provider, returned, cookies[-1], None)
 
 
-async def userinfo(provider: Provider, token: Mapping[str, Any]) -> Identity:
+async def userinfo(provider: ProviderKind, token: Mapping[str, Any]) -> Identity:
     """Return the identity of a token: introspection and profile, requested at the same time."""
     access_token, scopes = _entry(token, "access_token")
     return await resolve_identity(provider.client, access_token, scopes, provider.site)
 
 
-async def refresh_token(provider: Provider, token: Mapping[str, Any]) -> TokenGrant:
+async def refresh_token(provider: ProviderKind, token: Mapping[str, Any]) -> TokenGrant:
     """Refresh a token. Its refresh token is used up, so save the new one before anything else."""
     client = provider.client
     old, scopes = _entry(token, "refresh_token")
@@ -267,7 +267,7 @@ def in_authlib_terms() -> Iterator[None]:
 class RegistryClient:
     """What every client in a registry of Authlib has, beside the verbs of its framework."""
 
-    def __init__(self, flow: Provider, name: str, map_profile: MapProfile | None) -> None:
+    def __init__(self, flow: ProviderKind, name: str, map_profile: MapProfile | None) -> None:
         self.name = name
         self._flow = flow
         self._map_profile = map_profile
