@@ -218,7 +218,7 @@ class World:
     """Everything around a flow.
 
     `fails` maps an entry of the log to what is raised in its place; `loses` to what is raised after it was done, for
-    one time after the other (None: nothing).
+    one time after the other (None: nothing). `options` are of `ConfigureAuth`.
     """
 
     wire: Wire = field(default_factory=Wire)
@@ -233,12 +233,14 @@ class World:
     on_login: Callable[[Any, Any], Any] | None = None
     current: Browser = field(default_factory=Browser)
     made: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
     link: AccountLink = field(init=False)
     login: Login = field(init=False)
     messages: Messages = field(init=False)
 
     def __post_init__(self) -> None:
-        options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now, show_outcome=False)
+        given: dict[str, Any] = {"show_outcome": False, **self.options}
+        options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now, **given)
         site: Site = options.site(SETTINGS, SETTINGS.required_token_keys)
         self.link = AccountLink(site=site, path="/configure", after="/settings")
         self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)
