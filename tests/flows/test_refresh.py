@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from configure_auth.client.call import Response
+from configure_auth.client.call import HttpResponse
 from configure_auth.client.wire import error_from, read_response
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import run
@@ -18,11 +18,11 @@ from configure_auth.values import LinkedAccount, Secret
 from .world import Browser, World
 
 TOKEN = "POST /oauth/token"
-HTML = Response(status=200, headers={"content-type": "text/html"}, content=b"<html>")
+HTML = HttpResponse(status=200, headers={"content-type": "text/html"}, content=b"<html>")
 
 
 def refused(status: int, body: object = None, **headers: str) -> ConfigureError:
-    return error_from(Response(status=status, headers=headers, content=json.dumps(body or {}).encode()))
+    return error_from(HttpResponse(status=status, headers=headers, content=json.dumps(body or {}).encode()))
 
 
 def broken() -> ConfigureError:
