@@ -235,7 +235,7 @@ async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, boo
     if _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present):
         return present, True
     cool_down = _next_refresh(present) - site.clock()
-    if cool_down > 0:
+    if 0 < cool_down <= LONGEST_COOL_DOWN:  # a longer one is none: the clock was set back
         raise _unavailable("Configure failed to refresh this token a moment ago", cool_down)
     return present, False
 

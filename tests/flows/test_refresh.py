@@ -128,6 +128,17 @@ def test_retry_after_is_honoured_up_to_a_limit(asked: str, waited: float) -> Non
     assert not app.account().needs_reconnect
 
 
+def test_a_cool_down_does_not_outlast_a_clock_that_is_set_back() -> None:
+    app = App()
+    app.world.fails[TOKEN] = OUTAGES["502"]()
+    app.world.now += 86_400
+    assert app.fails() == (True, 2.0)
+
+    app.world.now -= 86_400
+    app.world.fails.clear()
+    assert app.token()
+
+
 def test_a_refusal_by_another_status_than_configures_marks_nothing() -> None:
     app = App()
     app.world.fails[TOKEN] = OUTAGES["a gateway's 403"]()
