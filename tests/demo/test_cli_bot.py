@@ -164,7 +164,11 @@ def test_how_a_sign_in_ended_is_shown_once(bot: Bot, visitor: Visitor, is_signed
     if is_signed_in:
         visitor.sign_in("ada", bot.invite("ada"))
 
-    for outcome, notice in (("connected", "is connected."), ("cancelled", "You cancelled."), ("typed", 'class="notice"')):
+    for outcome, notice in (
+        ("connected", "is connected."),
+        ("cancelled", "You cancelled."),
+        ("typed", 'class="notice"'),
+    ):
         shown = visitor.http.get("/", params={"configure": outcome}, follow_redirects=True)
         assert shown.url.query == b""
         assert (notice in shown.text) == (outcome != "typed")

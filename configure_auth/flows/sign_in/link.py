@@ -194,7 +194,7 @@ class AccountLink(SignInFeature):
 
 
 def _signed_out() -> SignInError:
-    return SignInError(Code.SIGNED_OUT, "no user is signed in")
+    return SignInError(Code.SIGNED_OUT, "no user is signed in: user_id gave None")
 
 
 async def session(feature: AccountLink, request: Request) -> Response:
