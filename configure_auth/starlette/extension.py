@@ -342,8 +342,8 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         names = [name for owner, _around, name in owners_in(app) if owner is self]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SettingsError(
-                f"this app has our routes {twice!a} twice: call account_link(), login() and the like once each, and add "
-                "what they return once"
+                f"this app has our routes {twice!a} twice: call account_link(), login() and the like once each, and "
+                "add what they return once"
             )
         self._apps.add(app)
 
