@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import InvalidOption
+from .options import OptionError
 
 
 @click.command()
@@ -71,4 +71,4 @@ def sandbox(context: click.Context, /, port: int, app_port: int | None, **option
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
     except SandboxError as error:
-        raise InvalidOption(str(error)) from error
+        raise OptionError(str(error)) from error

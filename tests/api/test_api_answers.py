@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import HttpCall, HttpResponse
+from configure_auth.client.call import Call, Response
 from configure_auth.client.client import Configure
 from configure_auth.client.oauth import (
     Introspection,
@@ -28,7 +30,7 @@ from configure_auth.settings import Settings
 from configure_auth.values import Secret, SignInGrant, TokenValidation
 
 from ..support.examples import examples
-from .conftest import CLOSE
+from .conftest import CLOSE, http
 
 if TYPE_CHECKING:
     from .conftest import Line, Received, Server
@@ -46,7 +48,7 @@ TOKENS = exchange_authorization_code(
 )
 INTROSPECT = introspect(SETTINGS, "token")
 PROFILE = read_profile(SETTINGS, Subject(token="token"))
-CALLS: list[HttpCall[Any]] = [
+CALLS: list[Call[Any]] = [
     EXCHANGE,
     VALIDATE,
     TOKENS,
@@ -61,12 +63,12 @@ CALLS: list[HttpCall[Any]] = [
 GRANT = {"token": "tok", "userId": "u1", "agent": "acme"}
 
 
-def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
+def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpResponse(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
+    return Response(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
 
 
-def refused(call: HttpCall[Any], answer: HttpResponse) -> ConfigureError:
+def refused(call: Call[Any], answer: Response) -> ConfigureError:
     with pytest.raises(ConfigureError) as caught:
         call.parse(answer)
     return caught.value
@@ -96,7 +98,7 @@ class TestStrictJson:
             pytest.param(b'{"x":' + b"9" * 5000 + b"}", id="a number of 5000 digits"),
         ],
     )
-    def test_what_is_not_one_plain_object_is_refused(self, call: HttpCall[Any], body: bytes) -> None:
+    def test_what_is_not_one_plain_object_is_refused(self, call: Call[Any], body: bytes) -> None:
         error = refused(call, reply(body))
         assert error.code is ApiCode.SERVER_ERROR
         assert error.status_code == 200
@@ -109,7 +111,7 @@ class TestStrictJson:
         assert refused(EXCHANGE, reply(GRANT, headers={"content-type": label})).code is ApiCode.SERVER_ERROR
 
     def test_json_without_a_label_is_refused(self) -> None:
-        unlabelled = HttpResponse(status=200, headers={}, content=json.dumps(GRANT).encode())
+        unlabelled = Response(status=200, headers={}, content=json.dumps(GRANT).encode())
         assert refused(EXCHANGE, unlabelled).code is ApiCode.SERVER_ERROR
 
     @pytest.mark.parametrize(
@@ -537,7 +539,7 @@ contents = (
 @given(
     call=st.sampled_from(CALLS), status=st.sampled_from([200, 201, 204, 302, 400, 401, 409, 429, 500]), content=contents
 )
-def test_any_answer_is_a_value_or_a_configure_error(call: HttpCall[Any], status: int, content: bytes) -> None:
+def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], status: int, content: bytes) -> None:
     sentence = ""
     try:
         call.parse(reply(content, status=status))
@@ -547,23 +549,36 @@ def test_any_answer_is_a_value_or_a_configure_error(call: HttpCall[Any], status:
     assert sentence.isprintable()
 
 
-HEADS = [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"]
+HEADS = [
+    b"",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 429 Wait\r\nretry-after: ",
+    b"HTTP/1.1 302 Found\r\nlocation: ",
+    http(GRANT),
+]
 
 
-@pytest.mark.catalogue("G7")
+@pytest.mark.catalogue("G7", "R1")
 def test_any_bytes_on_the_line_are_a_value_or_a_configure_error(server: Server) -> None:
-    configure = Configure(server.settings)
+    """At each call, and cut off anywhere."""
 
-    @examples(100)
-    @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=200))
-    def answer(head: bytes, rest: bytes) -> None:
+    @examples(200)
+    @given(
+        call=st.sampled_from(CALLS),
+        head=st.sampled_from(HEADS),
+        rest=st.binary(max_size=200),
+        cut=st.none() | st.integers(0, 200),
+    )
+    def answer(call: Call[Any], head: bytes, rest: bytes, cut: int | None) -> None:
         def write(line: Line, _: Received) -> object:
-            line.write(head + rest)
+            line.write((head + rest)[:cut])
             return CLOSE
 
         server.answers(write)
         with suppress(ConfigureError):
-            configure.auth.validate_sign_in_token("token")
+            configure.send(replace(call, url=f"{server.url}{urlsplit(call.url).path}"))
 
-    with configure:
+    with Configure(server.settings) as configure:
         answer()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_auth.events import LinkFailed
-from configure_auth.flows import Response, run, serve
+from configure_auth.events import LinkFailed, SignInStarted
+from configure_auth.flows import METHODS, AgentClaims, Request, Response, Route, run, serve
+from configure_auth.flows.messages.journeys import start_journey
 from configure_auth.flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
+from configure_auth.options import FEATURES
 
+from ..support.examples import examples
 from .world import ROUTES, Browser, World, a_token, signed_in
 
 unhurried = settings(deadline=None)
@@ -157,6 +162,118 @@ def test_what_else_a_good_callback_carries_breaks_nothing(
     assert is_fine(response)
     assert len(world.wire.used) <= 1
     assert bool(world.sent) == bool(world.wire.used)
+
+
+# Every route, of every feature.
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "account_link": {"path": "/configure"},
+    "login": {"path": "/auth/configure", "on_login": lambda identity, grant: "u1", "issue_token": str},
+    "messages": {"path": "/configure/messages"},
+    "agent_claims": {},
+    "user_profiles": {"resolve": lambda user_id: {"name": "Ada"} if user_id == "u1" else None, "fields": ("name",)},
+}
+PLACES = [(name, route) for name, row in FEATURES.items() for route in row.routes]
+
+
+def asked(
+    world: World, place: tuple[str, Route], path: str, method: str, query: str, host: str, headers: dict[str, str]
+) -> Response:
+    name, route = place
+    feature = FEATURES[name].feature(site=world.link.site, **OPTIONS[name])
+    sent = {"sec-fetch-site": "same-origin", "content-length": str(len(world.posted)), **headers}
+    rule = route.rule.replace("{user_id}", path)
+    request = Request(method=method, host=host, path=f"{feature.path}{rule}", query=query, headers=sent)
+    response = run(serve(feature, route, request), world.perform)
+    assert isinstance(response, Response)
+    return response
+
+
+@examples(300)
+@given(
+    place=st.sampled_from(PLACES),
+    path=st.sampled_from(["u1", "u2", "%00", "..", "\0", "é", "x" * 300]),
+    method=st.sampled_from(METHODS),
+    user=USERS,
+    query=QUERIES,
+    host=HOSTS,
+    headers=HEADERS,
+)
+def test_any_request_at_any_route_is_answered_and_changes_nothing(
+    place: tuple[str, Route], path: str, method: str, user: str | None, query: str, host: str, headers: dict[str, str]
+) -> None:
+    world = World(current=Browser(user=user))
+
+    assert is_fine(asked(world, place, path, method, query, host, headers))
+    assert world.sent == []
+    assert all(isinstance(event, LinkFailed | SignInStarted) for event in world.events)
+
+
+SCALARS = st.sampled_from(
+    ["JOURNEY", "CLAIM", "TOKEN", "", "x", "a b", "\0", "\ud800", "é", "x" * 9000, None, True, 0, 1e308]
+)
+JUNK = st.recursive(
+    SCALARS | st.builds(a_token),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+READ = {
+    "session": "token",
+    "complete": "journeyId",
+    "claim": "claimToken",
+    "finish": "configure_finish",
+    "token": "token",
+}
+"""The routes that read a body, and what each is about."""
+FIELDS = st.sampled_from(["token", "journeyId", "userId", "agent", "externalId", "claimToken", "claim_token"])
+BODIES = st.one_of(
+    st.dictionaries(FIELDS, JUNK).map(json.dumps).map(str.encode),
+    JUNK.map(json.dumps).map(str.encode),
+    st.binary(max_size=60),
+    st.integers(0, 20_000).map(lambda size: b"[" * size),
+)
+TYPES = st.sampled_from(["application/json"] * 5 + ["application/json;charset=utf-8", "text/plain", "", "é", 'a/b;c="'])
+
+
+@examples(400)
+@given(
+    place=st.sampled_from(
+        [(name, route) for name, route in PLACES if route.endpoint in READ and "POST" in route.methods]
+    ),
+    body=BODIES,
+    about=JUNK,
+    content_type=TYPES,
+    query=st.sampled_from(["", "", "configure_finish=x", "token=x", "&&"]),
+)
+def test_any_body_is_answered(
+    place: tuple[str, Route], body: bytes, about: object, content_type: str, query: str
+) -> None:
+    """From the app's own page, by a signed-in user: only the right token at its own route changes anything."""
+    world = World(current=Browser(user="u1"))
+    link = run(start_journey(world.messages, "chat:1"), world.perform)
+    claims = AgentClaims(site=world.link.site)
+    known = {
+        "JOURNEY": dict(parse_qsl(urlsplit(link).query))["journey"],
+        "CLAIM": run(claims.register("a1"), world.perform).reveal(),
+        "TOKEN": world.wire.issue("usr_1"),
+    }
+    if body.startswith(b"{"):
+        body = json.dumps({**json.loads(body), READ[place[1].endpoint]: about}).encode()
+    for name, value in known.items():
+        body = body.replace(f'"{name}"'.encode(), f'"{value}"'.encode())
+    world.posted = body
+    response = asked(world, place, "", "POST", query, "localhost:3000", {"content-type": content_type})
+
+    assert is_fine(response)
+    endpoint, good = place[1].endpoint, response.status == 200
+    done = {
+        "session": bool(world.stores.accounts.find("test-agent", "u1")),
+        "complete": bool(world.linked),
+        "claim": bool(world.stores.agents.owned_by("u1", app="test-agent")),
+    }
+    assert done == {name: good and name == endpoint for name in done}
+    assert not good or {"session": "TOKEN", "complete": "JOURNEY", "claim": "CLAIM"}[endpoint] == about
+    assert len(world.sent) <= (endpoint in ("session", "complete"))
 
 
 CHANGES: dict[str, Any] = {

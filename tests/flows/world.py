@@ -20,7 +20,8 @@ import anyio
 import anyio.lowlevel
 
 from configure_auth import Settings
-from configure_auth.client.call import HttpCall, HttpResponse
+from configure_auth.client.call import Call
+from configure_auth.client.call import Response as Received
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
@@ -39,7 +40,7 @@ from configure_auth.flows import (
     serve,
 )
 from configure_auth.flows.effects import Flow, Limited, Pause, Shielded
-from configure_auth.flows.routing import Feature
+from configure_auth.flows.routing import Feature, Route
 from configure_auth.runtime.effects import Effect
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
@@ -61,9 +62,13 @@ SETTINGS = Settings(
 
 
 class Wire:
-    """Configure: gives a code to who approves, and takes each once. `phones` are of those who let our agent in."""
+    """Configure: gives a code to who approves, and takes each once. `phones` are of those who let our agent in.
+
+    `changes` make another response of the good one, by path; they may raise.
+    """
 
     def __init__(self) -> None:
+        self.changes: dict[str, Callable[[Received], Received]] = {}
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, str] = {}
         self.phones: dict[str, str] = {}
@@ -77,7 +82,7 @@ class Wire:
         self._codes[code] = asked | {"user": configure_user_id}
         return urlencode({"code": code, "state": asked["state"]})
 
-    def response(self, call: HttpCall[Any]) -> Any:
+    def response(self, call: Call[Any]) -> Any:
         path = urlsplit(call.url).path
         body = {
             "/v1/auth/sign-in/exchange": self._exchange,
@@ -88,23 +93,22 @@ class Wire:
             "/v1/auth/sign-in/recognize-phone": self._recognize,
         }[path](call)
         status = 400 if "error" in body else 200
-        return call.parse(
-            HttpResponse(status=status, headers={"content-type": "application/json"}, content=_json(body))
-        )
+        good = Received(status=status, headers={"content-type": "application/json"}, content=_json(body))
+        return call.parse(self.changes[path](good) if path in self.changes else good)
 
     def _use(self, code: str) -> dict[str, str] | None:
         assert code not in self.used, "a code was sent twice"
         self.used.append(code)
         return self._codes.get(code)
 
-    def _exchange(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _exchange(self, call: Call[Any]) -> Mapping[str, Any]:
         grant = self._use(json.loads(call.content or b"")["code"])
         if grant is None or "return_to" not in grant:
             return {"error": {"type": "invalid_request_error", "code": "invalid_code", "message": "no such code"}}
         token = self.issue(grant["user"])
         return {"token": token, "user_id": grant["user"], "agent": SETTINGS.agent, "approved": True}
 
-    def _token(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _token(self, call: Call[Any]) -> Mapping[str, Any]:
         sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
         if sent["grant_type"] == "refresh_token":
             return self._pair(self._tokens[sent["refresh_token"].removeprefix("r-")])
@@ -120,19 +124,19 @@ class Wire:
         token = self.issue(user)
         return {"access_token": token, "refresh_token": f"r-{token}", "token_type": "Bearer", "expires_in": 3600}
 
-    def _introspect(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _introspect(self, call: Call[Any]) -> Mapping[str, Any]:
         return {"active": True, "sub": self._tokens[json.loads(call.content or b"")["token"]]}
 
-    def _profile(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _profile(self, call: Call[Any]) -> Mapping[str, Any]:
         user = self._tokens[call.headers["Authorization"].removeprefix("Bearer ")]
         return {"user_id": user, "identity": {"name": f"Person {user}"}}
 
-    def _validate(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _validate(self, call: Call[Any]) -> Mapping[str, Any]:
         user = self._tokens.get(json.loads(call.content or b"")["token"])
         known = {"userId": user, "tokenUse": "agent", "approved": True, "agent": SETTINGS.agent}
         return {"valid": False} if user is None else {"valid": True, **known}
 
-    def _recognize(self, call: HttpCall[Any]) -> Mapping[str, Any]:
+    def _recognize(self, call: Call[Any]) -> Mapping[str, Any]:
         phones = json.loads(call.content or b"")["candidates"]
         user = next((self.phones[phone] for phone in phones if phone in self.phones), None)
         if user is None:
@@ -301,7 +305,7 @@ class World:
         if isinstance(effect, Shielded):
             self.log.append("shielded ends")
 
-    def send(self, call: HttpCall[Any]) -> Any:
+    def send(self, call: Call[Any]) -> Any:
         self._note(f"{call.method} {urlsplit(call.url).path}")
         return self.wire.response(call)
 
@@ -350,12 +354,16 @@ class World:
 
     def complete(self, body: bytes, **headers: str) -> Response:
         """Post the end of a journey."""
+        (route,) = MESSAGE_ROUTES
+        return self.post(self.messages, route, body, **headers)
+
+    def post(self, feature: Feature, route: Route, body: bytes, **headers: str) -> Response:
+        """Post JSON, by the current browser."""
         self.posted = body
         sent = {"content-type": "application/json", "content-length": str(len(body))} | headers
-        (route,) = MESSAGE_ROUTES
-        path = f"{self.messages.path}{route.rule}"
+        path = f"{feature.path}{route.rule}"
         request = Request(method="POST", host="localhost:3000", path=path, query="", headers=sent)
-        return run(serve(self.messages, route, request), self.perform)
+        return run(serve(feature, route, request), self.perform)
 
     def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
         """The query of a callback after a start; what led to it is not in the log."""
@@ -369,10 +377,10 @@ class World:
 class _Client:
     world: World
 
-    def send(self, call: HttpCall[Any]) -> Any:
+    def send(self, call: Call[Any]) -> Any:
         return self.world.send(call)
 
-    def send_both(self, first: HttpCall[Any], second: HttpCall[Any]) -> Any:
+    def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
         self.world.log.append("both")
         return self.send(first), self.send(second)
 
@@ -386,12 +394,12 @@ class _AwaitedClient:
 
     world: World
 
-    async def send(self, call: HttpCall[Any]) -> Any:
+    async def send(self, call: Call[Any]) -> Any:
         response = self.world.send(call)
         await anyio.lowlevel.checkpoint()
         return response
 
-    async def send_both(self, first: HttpCall[Any], second: HttpCall[Any]) -> Any:
+    async def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
         self.world.log.append("both")
         return await self.send(first), await self.send(second)
 
