@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate
 
-from ..client.call import Call, Response
+from ..client.call import HttpCall, HttpResponse
 from ..client.transport import Transport
 from ..client.wire import read_response
 from ..errors import ConfigureError, SettingsError
@@ -81,7 +81,7 @@ class SigningKeys(ABC):
     def find(self, key_id: KeyId) -> jwt.PyJWK | None:
         """The key, as far as it is known now."""
 
-    def look(self) -> Call[Published] | None:
+    def look(self) -> HttpCall[Published] | None:
         """Return the call that fetches the published keys without storing them; None for a key of the app's own."""
         return None
 
@@ -222,7 +222,7 @@ class KeySet(SigningKeys):
         keys: Mapping[KeyId, jwt.PyJWK] = {}
         why = "it has no key that is good for the algorithms set"
         transport = Transport(FETCH_TIMEOUT)
-        call = Call(method="GET", url=self._url, parse=self._read)
+        call = HttpCall(method="GET", url=self._url, parse=self._read)
         try:
             keys = call.parse(transport.send(call))
         except ConfigureError as error:
@@ -246,10 +246,10 @@ class KeySet(SigningKeys):
         self._flight = None
         flight.set_result(None)
 
-    def look(self) -> Call[Published]:
-        return Call(method="GET", url=self._url, parse=self._published)
+    def look(self) -> HttpCall[Published]:
+        return HttpCall(method="GET", url=self._url, parse=self._published)
 
-    def _published(self, reply: Response) -> Published:
+    def _published(self, reply: HttpResponse) -> Published:
         good = {algorithm for _kid, algorithm in self._read(reply)}
         every = read_response(reply, "a key set").objects("keys", _MOST_KEYS) or ()
         # By its algorithm, else by its kind; of a shape that needn't be believed.
@@ -257,7 +257,7 @@ class KeySet(SigningKeys):
         others = {name for name in names if isinstance(name, str) and _is_kid(name)}
         return Published(tuple(one for one in self._algorithms if one in good), tuple(sorted(others)))
 
-    def _read(self, reply: Response) -> Mapping[KeyId, jwt.PyJWK]:
+    def _read(self, reply: HttpResponse) -> Mapping[KeyId, jwt.PyJWK]:
         """The keys that are good for us. Two under one name are none: which of them is meant?"""
         found: dict[KeyId, jwt.PyJWK] = {}
         twice: set[KeyId] = set()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from ..client.call import Call, Response
+from ..client.call import HttpCall, HttpResponse
 from ..client.transport import AsyncTransport, Transport
 from ..client.wire import read_response
 from ..errors import BearerError, ConfigureError, SettingsError
@@ -40,27 +40,27 @@ class SupabaseSession:
         self._transport = Transport(_TIMEOUT)
         self._awaited = AsyncTransport(_TIMEOUT)
 
-    def call(self, authorization: Sequence[str]) -> Call[str | None] | None:
+    def call(self, authorization: Sequence[str]) -> HttpCall[str | None] | None:
         """Return the request for the user of a token; None where there is no bearer token."""
         found = _BEARER.fullmatch(", ".join(authorization))
         if found is None:
             return None
-        return Call(
+        return HttpCall(
             method="GET",
             url=self._url,
             headers={"Authorization": f"Bearer {found[1]}", "apikey": self._anon_key.reveal()},
             parse=_user_id,
         )
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: HttpCall[T]) -> T:
         """Send the request and return its value."""
         return call.parse(self._transport.send(call))
 
-    async def asend(self, call: Call[T]) -> T:
+    async def asend(self, call: HttpCall[T]) -> T:
         """`send`, awaited."""
         return call.parse(await self._awaited.send(call))
 
-    async def refusal(self, call: Call[str | None], user_id: str) -> BearerError | None:
+    async def refusal(self, call: HttpCall[str | None], user_id: str) -> BearerError | None:
         """Ask for the session; return why its user is refused: it has ended, or Supabase can't be asked now."""
         try:
             found = await call
@@ -69,7 +69,7 @@ class SupabaseSession:
         return None if found == user_id else BearerError("the bearer token was refused: its session has ended")
 
 
-def _user_id(response: Response) -> str | None:
+def _user_id(response: HttpResponse) -> str | None:
     """The id of the user; None where Supabase says that the session has ended."""
     if response.status in (401, 403, 404):
         return None

@@ -28,7 +28,7 @@ from .providers import GOOGLE_KEYS, Claims
 from .ready_settings import ReadySettings, Refuse, host_names, wrap_key
 
 if TYPE_CHECKING:
-    from ..client.call import Call
+    from ..client.call import HttpCall
     from .key_sets import Published, SigningKeys
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class BearerUser(ReadySettings):
     def algorithms(self) -> tuple[str, ...]:
         return self._algorithms
 
-    def key_set(self) -> Call[Published] | None:
+    def key_set(self) -> HttpCall[Published] | None:
         """Return the call that fetches the issuer's keys without storing them; None where `key` was given."""
         return self._keys.look()
 

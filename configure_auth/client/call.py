@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class HttpResponse:
     """A response as it came: at most 256 KiB, not validated. `headers` has lower-case names."""
 
     status: int
@@ -23,7 +23,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Effect[T_co]):
+class HttpCall(Effect[T_co]):
     """A request with its parser, as an effect: a flow awaits it for its value.
 
     `headers` and `content` contain keys and tokens and stay out of the repr.
@@ -34,13 +34,13 @@ class Call(Effect[T_co]):
 
     method: str
     url: str = field(repr=False)
-    parse: Callable[[Response], T_co] = field(repr=False)
+    parse: Callable[[HttpResponse], T_co] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
     beside: int = 0
 
-    def bearing(self, token: Secret) -> Call[T_co]:
+    def bearing(self, token: Secret) -> HttpCall[T_co]:
         """The same request with another bearer token."""
         return replace(self, headers={**self.headers, "Authorization": f"Bearer {token.reveal()}"})
 

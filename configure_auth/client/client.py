@@ -22,7 +22,7 @@ from ..runtime.tracing import span
 from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings
 from ..values import MessageIdentity, Secret
-from .call import Call
+from .call import HttpCall
 from .commits import CommitCalls, Unsettled, leave
 from .connect import ConnectCalls
 from .connections import Steps, drive
@@ -43,13 +43,13 @@ U = TypeVar("U")
 class Perform(Protocol):
     """Sends a call and returns its value: `Configure.send`, or a function that does something first."""
 
-    def __call__(self, call: Call[T], /) -> T: ...
+    def __call__(self, call: HttpCall[T], /) -> T: ...
 
 
 class AsyncPerform(Protocol):
     """`Perform`, awaited."""
 
-    async def __call__(self, call: Call[T], /) -> T: ...
+    async def __call__(self, call: HttpCall[T], /) -> T: ...
 
 
 class _Blocking(Blocking):
@@ -210,7 +210,7 @@ class _Client(ABC):
 
 
 @contextmanager
-def _observed(call: Call[Any]) -> Iterator[None]:
+def _observed(call: HttpCall[Any]) -> Iterator[None]:
     """Record the span of a call, and name its endpoint in the error that it ends with."""
     endpoint = f"{call.method} {urlsplit(call.url).path}"
     with span(endpoint, http_request_method=call.method):
@@ -274,7 +274,7 @@ class Configure(_Client):
             self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
         )
 
-    def send(self, call: Call[T], /) -> T:
+    def send(self, call: HttpCall[T], /) -> T:
         """Send one call and return its value.
 
         Raises:
@@ -283,10 +283,10 @@ class Configure(_Client):
         with _observed(call):
             return call.parse(self._transport.send(call))
 
-    def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+    def send_both(self, first: HttpCall[T], second: HttpCall[U], /) -> tuple[T, U]:
         """Send two calls at once; both end by one deadline. A failure of either is raised."""
 
-        def steps(call: Call[Any]) -> Steps[Any]:
+        def steps(call: HttpCall[Any]) -> Steps[Any]:
             with _observed(call):
                 return call.parse((yield from self._transport.steps(call)))
 
@@ -335,7 +335,7 @@ class AsyncConfigure(_Client):
             self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
         )
 
-    async def send(self, call: Call[T], /) -> T:
+    async def send(self, call: HttpCall[T], /) -> T:
         """Send one call and return its value.
 
         Raises:
@@ -344,12 +344,12 @@ class AsyncConfigure(_Client):
         with _observed(call):
             return call.parse(await self._transport.send(call))
 
-    async def send_both(self, first: Call[T], second: Call[U], /) -> tuple[T, U]:
+    async def send_both(self, first: HttpCall[T], second: HttpCall[U], /) -> tuple[T, U]:
         """Send two calls at once. The first failure of the two is raised as it is, and the other call given up."""
         values: dict[int, Any] = {}
         failures: list[Exception] = []
 
-        async def send(place: int, call: Call[Any]) -> None:
+        async def send(place: int, call: HttpCall[Any]) -> None:
             try:
                 values[place] = await self.send(call)
             except Exception as error:  # noqa: BLE001  # raised below, outside of the task group's wrapping

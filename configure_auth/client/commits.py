@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from ..errors import ConfigureError
 from ..runtime.verbs import verb
-from .call import Call
+from .call import HttpCall
 from .commit_content import CommitContent, pack, require_multiline_text
 from .profile import Subject
 from .profile_session import CommitObligation, ProfileCalls, ProfileSession
@@ -85,7 +85,7 @@ class CommitCalls(ProfileCalls):
         tool_results: Sequence[Mapping[str, Any]] | None = None,
         sync: bool | None = None,
         memory_criteria: str | None = None,
-    ) -> Call[CommitResponse]:
+    ) -> HttpCall[CommitResponse]:
         """Commit what happened in a turn, and with it the oldest read that isn't committed yet.
 
         At most 50 000 characters in all, and not nothing. Give messages or results of tools: a commit with memories
@@ -211,7 +211,7 @@ def _call(
     owed: CommitObligation | None,
     sync: bool | None = None,
     memory_criteria: str | None = None,
-) -> Call[CommitResponse]:
+) -> HttpCall[CommitResponse]:
     settles = owed or CommitObligation(scope=session.scope)
     named = {
         "read_id": settles.read_id,

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from ..runtime.verbs import verb
 from ..settings import Settings
-from .call import Call
+from .call import HttpCall
 from .profile_session import ProfileCalls
 from .sign_in import is_hosted_sign_in, web_origin
 from .texts import first, whole
@@ -43,7 +43,7 @@ class ConnectCalls(ProfileCalls):
     """Sign-in links for the subject of a profile."""
 
     @verb
-    def connect(self, *, return_url: str | None = None) -> Call[ConnectResponse]:
+    def connect(self, *, return_url: str | None = None) -> HttpCall[ConnectResponse]:
         """Have Configure create the link with which the user of this profile signs in and approves our agent.
 
         Links for connectors and imports are left to Configure's own SDK, `configure-ai`.

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from ..runtime.verbs import verb
-from .call import Call
+from .call import HttpCall
 from .commit_content import require_multiline_text
 from .profile_session import ProfileCalls, ProfileSession
 from .texts import first, found, names, objects, whole
@@ -142,7 +142,7 @@ class MemoryCalls(ProfileCalls):
         date_to: Date | str | None = None,
         limit: int | None = None,
         detail: Literal["compact", "full"] | None = None,
-    ) -> Call[SearchResponse]:
+    ) -> HttpCall[SearchResponse]:
         """Search what the person lets our agent see. Like a read, it may leave a commit owed.
 
         Args:
@@ -189,7 +189,7 @@ class MemoryCalls(ProfileCalls):
         kind: MemoryKind | None = None,
         reply_to: str | None = None,
         resolves: str | None = None,
-    ) -> Call[RememberResponse]:
+    ) -> HttpCall[RememberResponse]:
         """Keep one fact that the person stated.
 
         Args:
@@ -218,7 +218,7 @@ class MemoryCalls(ProfileCalls):
         scope: Literal["imports", "saved", "all"] | None = None,
         date: Date | str | None = None,
         reason: Literal["correction", "user_request"] | None = None,
-    ) -> Call[ForgetResponse]:
+    ) -> HttpCall[ForgetResponse]:
         """Delete memories that our agent wrote; exactly one of `id`, `match`, `import_id` and `scope` says which.
 
         What other agents wrote stays, and so does the profile itself.
@@ -311,7 +311,7 @@ def _forgotten(body: ResponseBody) -> ForgetResponse:
 
 def _write(
     session: ProfileSession, path: str, body: Mapping[str, object], read: Callable[[ResponseBody], T]
-) -> Call[T]:
+) -> HttpCall[T]:
     fields = {name: value for name, value in body.items() if value is not None}
     return session.call("POST", f"/v1/profile/{path}", read, f"the call to {path}", body=fields)
 

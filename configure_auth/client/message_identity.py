@@ -11,7 +11,7 @@ from ..errors import ConfigureError
 from ..runtime.verbs import verb
 from ..settings import Settings
 from ..values import MessageIdentity, PhoneRecognition, Secret
-from .call import Call
+from .call import HttpCall
 from .profile import Subject
 from .sign_in import SignInCalls, is_agent_token
 from .texts import first
@@ -34,7 +34,7 @@ class SenderCalls(ApiCalls):
     """The senders of messages."""
 
     @verb
-    def recognize_phone(self, candidates: Iterable[str | None]) -> Call[PhoneRecognition]:
+    def recognize_phone(self, candidates: Iterable[str | None]) -> HttpCall[PhoneRecognition]:
         """Ask Configure to recognize a message's sender by the phones that a platform reports.
 
         Recognised is not approved: there is a token only where the person let our agent in before, and any
@@ -117,7 +117,7 @@ class SenderCalls(ApiCalls):
         )
 
 
-def _recognize(settings: Settings, candidates: list[str]) -> Call[PhoneRecognition]:
+def _recognize(settings: Settings, candidates: list[str]) -> HttpCall[PhoneRecognition]:
     if not 1 <= len(candidates) <= _MOST_CANDIDATES:
         raise invalid(f"candidates must be 1 to {_MOST_CANDIDATES} strings that aren't blank")
     path, parse = "/v1/auth/sign-in/recognize-phone", partial(_recognition, settings.required_agent)
@@ -163,7 +163,7 @@ def _recognition(agent: str, body: ResponseBody) -> PhoneRecognition:
     )
 
 
-async def _attempt(call: Call[T], what: str, raises: bool) -> T | None:
+async def _attempt(call: HttpCall[T], what: str, raises: bool) -> T | None:
     try:
         value: T = await call
     except ConfigureError as error:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from ..runtime.verbs import verb
-from .call import Call
+from .call import HttpCall
 from .texts import line
 from .wire import ApiCalls, ResponseBody, api_call, invalid, json_body, optional_text, without_blanks
 
@@ -68,7 +68,7 @@ class MessageLineCalls(ApiCalls):
         channel: str | None = None,
         label: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> Call[MessageLine]:
+    ) -> HttpCall[MessageLine]:
         """Register a number that our agent writes from. Again is no error, and brings a revoked one back.
 
         Args:
@@ -91,12 +91,12 @@ class MessageLineCalls(ApiCalls):
         )
 
     @verb
-    def list_message_lines(self) -> Call[tuple[MessageLine, ...]]:
+    def list_message_lines(self) -> HttpCall[tuple[MessageLine, ...]]:
         """The numbers that our agent writes from, but for the revoked ones."""
         return api_call(self._settings, "GET", _PATH, _lines, "the list of message lines", content_type=False)
 
     @verb
-    def revoke_message_line(self, phone: str, *, channel: str | None = None) -> Call[RevokedLine]:
+    def revoke_message_line(self, phone: str, *, channel: str | None = None) -> HttpCall[RevokedLine]:
         """Take a line back.
 
         Args:

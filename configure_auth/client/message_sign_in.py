@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 from ..runtime.verbs import verb
 from ..settings import Settings
 from ..values import Secret
-from .call import Call
+from .call import HttpCall
 from .message_lines import e164
 from .profile import Subject
 from .sign_in import connector_names, is_hosted_sign_in, require_complete_url, require_theme
@@ -75,7 +75,7 @@ class MessageSignInCalls(ApiCalls):
         message_complete_url: str | None = None,
         journey_id: str | None = None,
         idempotency_key: str | None = None,
-    ) -> Call[MessageSignInUrl]:
+    ) -> HttpCall[MessageSignInUrl]:
         """Have Configure make the sign-in link for a message's sender.
 
         It mints one of the sender's own where it can prove who that is, and else answers with the agent's plain one,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..settings import Settings
 from ..values import Secret
 from . import oauth_messages as oauth
-from .call import Call, Response
+from .call import HttpCall, HttpResponse
 from .wire import ResponseBody, json_body, plain, read_response, require_text, require_token
 
 # RFC 6749 section 3.3, with more than one space between two allowed.
@@ -55,7 +55,7 @@ def exchange_authorization_code(
     code_verifier: str | Secret,
     resource: str | None,
     scopes: Sequence[str] = (),
-) -> Call[TokenResponse]:
+) -> HttpCall[TokenResponse]:
     """Exchange the code of an authorization for tokens. A code is good once; the call is never repeated.
 
     Args:
@@ -88,7 +88,7 @@ def exchange_authorization_code(
 
 def refresh_tokens(
     settings: Settings, *, refresh_token: str | Secret, resource: str | None, scopes: Sequence[str] = ()
-) -> Call[TokenResponse]:
+) -> HttpCall[TokenResponse]:
     """Renew tokens. Configure's refresh tokens rotate, and a second use of one revokes the whole family.
 
     Args:
@@ -106,13 +106,13 @@ def refresh_tokens(
     return _token_call(settings, body, "the refresh", scopes)
 
 
-def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> Call[TokenResponse]:
+def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> HttpCall[TokenResponse]:
     asked = tuple(scopes)
 
-    def parse(response: Response) -> TokenResponse:
+    def parse(response: HttpResponse) -> TokenResponse:
         return _tokens(read_response(response, what, statuses=(200,)), asked)
 
-    return Call(
+    return HttpCall(
         method="POST",
         url=f"{settings.base_url}/oauth/token",
         headers={
@@ -158,7 +158,7 @@ def _scopes(body: ResponseBody, asked: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(scope for scope in (body.text("scope", 8192) or "").split(" ") if scope)
 
 
-def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
+def introspect(settings: Settings, token: str | Secret) -> HttpCall[Introspection]:
     """Look an access token up: whether it is active, and its user (RFC 7662).
 
     Configure takes the token as JSON and asks for no credentials, so the response alone is no proof for a token
@@ -170,7 +170,7 @@ def introspect(settings: Settings, token: str | Secret) -> Call[Introspection]:
             A refusal is an error, never "inactive".
     """
     require_token("token", token)
-    return Call(
+    return HttpCall(
         method="POST",
         url=f"{settings.base_url}/oauth/introspect",
         headers={"Content-Type": "application/json"},

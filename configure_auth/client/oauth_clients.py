@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigureError
 from ..settings import Settings
-from .call import Call
+from .call import HttpCall
 from .wire import ResponseBody, invalid, is_token, json_body, read_response, require_text, require_token
 
 
@@ -30,13 +30,13 @@ class RegisteredCallbacks:
     changed: bool
 
 
-def list_oauth_clients(settings: Settings) -> Call[tuple[OAuthClient, ...]]:
+def list_oauth_clients(settings: Settings) -> HttpCall[tuple[OAuthClient, ...]]:
     """The OAuth clients of the account that the secret key belongs to.
 
     Raises:
         ConfigureError: AUTH_REQUIRED where the key is refused, ACCESS_DENIED where it isn't a secret key.
     """
-    return Call(
+    return HttpCall(
         method="GET",
         url=f"{settings.base_url}/v1/developer/oauth/clients",
         headers={"X-API-Key": settings.required_api_key.reveal()},
@@ -46,7 +46,9 @@ def list_oauth_clients(settings: Settings) -> Call[tuple[OAuthClient, ...]]:
     )
 
 
-def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequence[str]) -> Call[RegisteredCallbacks]:
+def add_redirect_uris(
+    settings: Settings, client_id: str, redirect_uris: Sequence[str]
+) -> HttpCall[RegisteredCallbacks]:
     """Register callbacks with a client that exists; none is taken away, and no client is made.
 
     Args:
@@ -62,7 +64,7 @@ def add_redirect_uris(settings: Settings, client_id: str, redirect_uris: Sequenc
         raise invalid("redirect_uris must be a list of at least one URL")
     for uri in redirect_uris:
         _require_redirect_uri(uri)
-    return Call(
+    return HttpCall(
         method="PATCH",
         url=f"{settings.base_url}/v1/developer/oauth/clients/{quote(client_id, safe='')}",
         headers={"Content-Type": "application/json", "X-API-Key": settings.required_api_key.reveal()},

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
-from .call import Call, Response
+from .call import HttpCall, HttpResponse
 from .wire import error_from, json_object
 
 AuthorizeFault: TypeAlias = Literal["client", "scope", "redirect_uri", "request", "turned_back", "moved"]
@@ -30,13 +30,13 @@ _SCRIPT = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma)script", re.ASCI
 _REDIRECT_URI = re.compile(r"redirect[_ ]?ur[il]", re.ASCII | re.IGNORECASE)
 
 
-def probe_key(settings: Settings) -> Call[KeyFault | None]:
+def probe_key(settings: Settings) -> HttpCall[KeyFault | None]:
     """A read without a subject: a good key gets the error that the subject is missing, a bad one that it is bad.
 
     Raises:
         ConfigureError: the response says nothing about the key.
     """
-    return Call(
+    return HttpCall(
         method="GET",
         url=f"{settings.base_url}/v1/profile",
         headers={"X-API-Key": settings.required_api_key.reveal()},
@@ -44,7 +44,7 @@ def probe_key(settings: Settings) -> Call[KeyFault | None]:
     )
 
 
-def probe_authorize(url: str) -> Call[AuthorizeFault | None]:
+def probe_authorize(url: str) -> HttpCall[AuthorizeFault | None]:
     """Begin an authorization as a program would, without following it.
 
     What is wrong comes as an error's body, and the page itself means that nothing is. A redirect isn't documented.
@@ -52,10 +52,10 @@ def probe_authorize(url: str) -> Call[AuthorizeFault | None]:
     Raises:
         ConfigureError: the response is neither an OAuth error nor one of Configure's.
     """
-    return Call(method="GET", url=url, headers=_ANYTHING, parse=_fault)
+    return HttpCall(method="GET", url=url, headers=_ANYTHING, parse=_fault)
 
 
-def probe_page(url: str) -> Call[PageFault | None]:
+def probe_page(url: str) -> HttpCall[PageFault | None]:
     """See that something is there; a redirect counts, unless it carries an error.
 
     Raises:
@@ -64,30 +64,30 @@ def probe_page(url: str) -> Call[PageFault | None]:
     return _probe(url, lambda response: None if _error_in_location(response) is None else "turned_back")
 
 
-def probe_script(url: str) -> Call[PageFault | None]:
+def probe_script(url: str) -> HttpCall[PageFault | None]:
     """See that a script is there, by its content type; a redirect counts.
 
     Raises:
         ConfigureError: with the `status_code` of a refusal.
     """
 
-    def fault(response: Response) -> PageFault | None:
+    def fault(response: HttpResponse) -> PageFault | None:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         return None if response.status >= 300 or _SCRIPT.fullmatch(media_type) else "elsewhere"
 
     return _probe(url, fault)
 
 
-def _probe(url: str, fault: Callable[[Response], PageFault | None]) -> Call[PageFault | None]:
-    def parse(response: Response) -> PageFault | None:
+def _probe(url: str, fault: Callable[[HttpResponse], PageFault | None]) -> HttpCall[PageFault | None]:
+    def parse(response: HttpResponse) -> PageFault | None:
         if response.status >= 400:
             raise error_from(response)
         return fault(response)
 
-    return Call(method="GET", url=url, headers=_ANYTHING, parse=parse)
+    return HttpCall(method="GET", url=url, headers=_ANYTHING, parse=parse)
 
 
-def _key_fault(response: Response) -> KeyFault | None:
+def _key_fault(response: HttpResponse) -> KeyFault | None:
     error = error_from(response)
     if error.backend_code in ("api_key_invalid", "api_key_missing"):
         return "unknown"
@@ -110,7 +110,7 @@ def _is_structured(told: Any) -> bool:
     return isinstance(told, dict) and all(isinstance(told.get(name), str) for name in ("type", "code"))
 
 
-def _fault(response: Response) -> AuthorizeFault | None:
+def _fault(response: HttpResponse) -> AuthorizeFault | None:
     if response.status >= 500 or response.status == 429:
         raise error_from(response)
     kind, told = _error_in_location(response) or _error_in_body(response)
@@ -132,7 +132,7 @@ def _fault(response: Response) -> AuthorizeFault | None:
     return "request"
 
 
-def _error_in_body(response: Response) -> tuple[str, str]:
+def _error_in_body(response: HttpResponse) -> tuple[str, str]:
     """The code of an error and what is said of it, each blank where it isn't there."""
     body = json_object(response.content) or {}
     error: Any = body.get("error")
@@ -142,7 +142,7 @@ def _error_in_body(response: Response) -> tuple[str, str]:
     return kind if isinstance(kind, str) else "", told if isinstance(told, str) else ""
 
 
-def _error_in_location(response: Response) -> tuple[str, str] | None:
+def _error_in_location(response: HttpResponse) -> tuple[str, str] | None:
     """The same of a redirect, which OAuth's errors may come with; None where there is none."""
     if not 300 <= response.status < 400:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ApiCode, ConfigureError
 from ..settings import Settings
 from ..values import Secret
-from .call import Call, is_header_value
+from .call import HttpCall, is_header_value
 from .texts import first, found, line, names, paragraph
 from .wire import ResponseBody, api_call, form, invalid, plain, require_text, require_token
 
@@ -175,7 +175,7 @@ def read_profile(
     *,
     sections: Sequence[str] | None = None,
     scope: RuntimeScope | None = None,
-) -> Call[ProfileResponse]:
+) -> HttpCall[ProfileResponse]:
     """Read a profile.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 from ..errors import ApiCode, ConfigureError
 from ..runtime.verbs import Verbs, verb
 from ..settings import Settings
-from .call import Call, Response
+from .call import HttpCall, HttpResponse
 from .commit_content import CommitContent
 from .profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from .wire import ResponseBody, api_call, invalid, is_token
@@ -93,15 +93,15 @@ class ProfileSession:
         *,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Call[T]:
+    ) -> HttpCall[T]:
         """`api_call` about the subject, whose refusals say what an unlinked profile lacks."""
         named = self.subject.headers | dict(headers or {})
         return self.explaining(api_call(self.settings, method, path, parse, what, body=body, headers=named))
 
-    def explaining(self, call: Call[T]) -> Call[T]:
+    def explaining(self, call: HttpCall[T]) -> HttpCall[T]:
         """A call whose refusals say what an unlinked profile lacks."""
 
-        def parse(response: Response) -> T:
+        def parse(response: HttpResponse) -> T:
             try:
                 return call.parse(response)
             except ConfigureError as error:
@@ -110,12 +110,12 @@ class ProfileSession:
 
         return replace(call, parse=parse)
 
-    def tracking(self, call: Call[T], scope: RuntimeScope) -> Call[T]:
+    def tracking(self, call: HttpCall[T], scope: RuntimeScope) -> HttpCall[T]:
         """A call that may leave a commit owed in a scope. An earlier read that is still open is named with it."""
         read_id = next((one.read_id for one in self._owed if one.read_id and one.scope == scope), None)
         headers = {**call.headers, "X-Configure-Read-Id": read_id} if read_id else call.headers
 
-        def parse(response: Response) -> T:
+        def parse(response: HttpResponse) -> T:
             if 200 <= response.status < 300:
                 # Before the response is validated: a malformed one leaves a commit to make too.
                 self._owe(response, scope)
@@ -144,7 +144,7 @@ class ProfileSession:
             if not self._owed:
                 self._scope = replace(self._scope, runtime_scope_id=RuntimeScope().runtime_scope_id)
 
-    def _owe(self, response: Response, scope: RuntimeScope) -> None:
+    def _owe(self, response: HttpResponse, scope: RuntimeScope) -> None:
         # A linked read that is given an id owes a commit, whether Configure says so or not; an unlinked one only if it
         # says so.
         told = response.headers.get("x-configure-read-id") or response.headers.get("x-configure-read-ids") or ""
@@ -213,7 +213,7 @@ class ProfileSession:
             raise invalid("note() is for the inside of a `with` block of the profile; else use commit()")
 
 
-def _id(response: Response, name: str) -> str | None:
+def _id(response: HttpResponse, name: str) -> str | None:
     value = response.headers.get(name)
     return value if is_token(value, _LONGEST_ID) else None
 
@@ -229,7 +229,7 @@ class ReadCalls(ProfileCalls):
     """Reads of a profile."""
 
     @verb
-    def read(self, *, sections: Sequence[str] | None = None) -> Call[ProfileResponse]:
+    def read(self, *, sections: Sequence[str] | None = None) -> HttpCall[ProfileResponse]:
         """Read the profile. A read of a linked profile owes a commit, and the next may be refused until it is made.
 
         Args:

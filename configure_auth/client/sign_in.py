@@ -11,7 +11,7 @@ from ..errors import SettingsError
 from ..runtime.verbs import verb
 from ..settings import Settings, require_origin
 from ..values import Secret, SignInGrant, TokenValidation
-from .call import Call
+from .call import HttpCall
 from .wire import ApiCalls, ResponseBody, api_call, form, given_text, invalid, plain, require_text, require_token
 
 _DESTINATIONS = "/v1/auth/sign-in/return-destinations"
@@ -110,7 +110,7 @@ class SignInCalls(ApiCalls):
         return f"{url}?{query}" if query else url
 
     @verb
-    def exchange_sign_in_code(self, code: str | Secret) -> Call[SignInGrant]:
+    def exchange_sign_in_code(self, code: str | Secret) -> HttpCall[SignInGrant]:
         """Exchange the code of a hosted sign-in (`cfgsic_...`) for the agent token of the person.
 
         A code is good once. The call is never repeated by the client, and a second try after an error can only fail.
@@ -128,7 +128,7 @@ class SignInCalls(ApiCalls):
         return api_call(self._settings, "POST", path, _grant, "the code exchange", body=body)
 
     @verb
-    def validate_sign_in_token(self, token: str | Secret) -> Call[TokenValidation]:
+    def validate_sign_in_token(self, token: str | Secret) -> HttpCall[TokenValidation]:
         """Ask Configure what an agent token is worth.
 
         Args:
@@ -143,7 +143,7 @@ class SignInCalls(ApiCalls):
         return api_call(self._settings, "POST", path, _validation, "the token validation", body=body)
 
     @verb
-    def allow_sign_in_return_to(self, return_to: str) -> Call[ReturnDestination]:
+    def allow_sign_in_return_to(self, return_to: str) -> HttpCall[ReturnDestination]:
         """Let hosted sign-ins of our agent return to a URL or app link (`myapp://...`).
 
         Raises:
@@ -153,7 +153,7 @@ class SignInCalls(ApiCalls):
         return _return_destination_call(self._settings, "POST", return_to)
 
     @verb
-    def remove_sign_in_return_to(self, return_to: str) -> Call[ReturnDestination]:
+    def remove_sign_in_return_to(self, return_to: str) -> HttpCall[ReturnDestination]:
         """Take a return destination back; `deleted` of the result says whether there was one.
 
         Raises:
@@ -163,7 +163,7 @@ class SignInCalls(ApiCalls):
         return _return_destination_call(self._settings, "DELETE", return_to)
 
     @verb
-    def list_sign_in_return_destinations(self) -> Call[tuple[ReturnDestination, ...]]:
+    def list_sign_in_return_destinations(self) -> HttpCall[tuple[ReturnDestination, ...]]:
         """The return destinations that our agent may use."""
         what = "the list of return destinations"
         return api_call(self._settings, "GET", _DESTINATIONS, _destinations, what, content_type=False)
@@ -203,7 +203,7 @@ def is_agent_token(validation: TokenValidation, agent: str) -> bool:
     )
 
 
-def _return_destination_call(settings: Settings, method: str, return_to: str) -> Call[ReturnDestination]:
+def _return_destination_call(settings: Settings, method: str, return_to: str) -> HttpCall[ReturnDestination]:
     what = "the change of return destinations"
     return api_call(settings, method, _DESTINATIONS, _destination, what, body={"return_to": return_to})
 

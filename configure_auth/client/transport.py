@@ -20,7 +20,7 @@ import h11
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..runtime.forks import abandon, reset_after_fork
 from ..runtime.loops import PerLoop
-from .call import Call, Response, is_header_value
+from .call import HttpCall, HttpResponse, is_header_value
 from .connections import Connection, Origin, Pool, Steps, adrive, drive, forget_lock
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ class Transport:
                 self._closer = weakref.finalize(self, self._pool.close)
             return self._pool
 
-    def steps(self, call: Call[Any]) -> Steps[Response]:
+    def steps(self, call: HttpCall[Any]) -> Steps[HttpResponse]:
         """Return the steps of `send`."""
         return _Exchange(call).steps(self._opened())
 
-    def send(self, call: Call[Any]) -> Response:
+    def send(self, call: HttpCall[Any]) -> HttpResponse:
         """Send one request and read its response.
 
         Raises:
@@ -91,7 +91,7 @@ class Transport:
         """
         ends = time.monotonic() + _seconds(self.timeout, call)
         (response,) = drive(ends, self.steps(call))
-        assert isinstance(response, Response)
+        assert isinstance(response, HttpResponse)
         return response
 
     def open_ahead(self, url: str, count: int) -> None:
@@ -121,7 +121,7 @@ class AsyncTransport:
         forget_lock()
         self._pools.abandon()
 
-    async def send(self, call: Call[Any]) -> Response:
+    async def send(self, call: HttpCall[Any]) -> HttpResponse:
         """`Transport.send`, awaited; a cancelled call gives its connection up."""
         ends = time.monotonic() + _seconds(self.timeout, call)
         return await adrive(ends, _Exchange(call).steps(await self._pools.get()))
@@ -147,10 +147,10 @@ def _origin(url: str) -> Origin:
 class _Exchange:
     """One call, and what has become of it so far."""
 
-    def __init__(self, call: Call[Any]) -> None:
+    def __init__(self, call: HttpCall[Any]) -> None:
         self._call = call
         self._is_sent = self._may_repeat = False
-        self._refusal: Response | None = None
+        self._refusal: HttpResponse | None = None
         """The response without its body, once its status says that the call failed; for a body that breaks off."""
         if not all(is_header_value(value) for value in call.headers.values()):
             raise ConfigureError(
@@ -159,7 +159,7 @@ class _Exchange:
                 "an external id or a token with one can't be sent",
             )
 
-    def steps(self, pool: Pool) -> Steps[Response]:
+    def steps(self, pool: Pool) -> Steps[HttpResponse]:
         """The whole call, with every failure of the network as a `ConfigureError`."""
         while True:
             # The error is raised outside of `except`: the frames of its cause have the request in them.
@@ -173,7 +173,7 @@ class _Exchange:
                 break
         raise failure
 
-    def _attempt(self, pool: Pool) -> Steps[Response]:
+    def _attempt(self, pool: Pool) -> Steps[HttpResponse]:
         fresh, self._may_repeat = self._may_repeat, False
         connection = yield from pool.take(_origin(self._call.url), fresh=fresh, beside=self._call.beside)
         idle_since, began = connection.idle_since, time.monotonic()
@@ -262,7 +262,7 @@ class _Body:
         self._content += chunk
         self.is_wanted = len(self._content) <= ANSWER_LIMIT
 
-    def response(self) -> Response:
+    def response(self) -> HttpResponse:
         if not self.is_wanted:
             if 200 <= self.status < 300:
                 raise ConfigureError(
@@ -272,12 +272,12 @@ class _Body:
                 )
             # The status of a refusal says enough without its body.
             self._content.clear()
-        return Response(status=self.status, headers=self._headers, content=bytes(self._content))
+        return HttpResponse(status=self.status, headers=self._headers, content=bytes(self._content))
 
-    def refusal(self) -> Response | None:
+    def refusal(self) -> HttpResponse | None:
         """The response without its body, unless its status is a good one."""
         good = 200 <= self.status < 300
-        return None if good else Response(status=self.status, headers=self._headers, content=b"")
+        return None if good else HttpResponse(status=self.status, headers=self._headers, content=b"")
 
 
 _KEEP_ALIVE = re.compile(r"\btimeout\s*=\s*([0-9]{1,6})\b", re.IGNORECASE)
@@ -292,7 +292,7 @@ def _failed(failure: Exception, *, sent: bool) -> ConfigureError:
     )
 
 
-def _seconds(timeout: float, call: Call[Any]) -> float:
+def _seconds(timeout: float, call: HttpCall[Any]) -> float:
     """How long a call may take."""
     return timeout if call.timeout is None else min(timeout, call.timeout)
 

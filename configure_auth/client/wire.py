@@ -14,7 +14,7 @@ from ..errors import ApiCode, ConfigureError
 from ..runtime.verbs import Verbs
 from ..settings import Settings
 from ..values import Secret
-from .call import Call, Response
+from .call import HttpCall, HttpResponse
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ def api_call(
     body: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     content_type: bool = True,
-) -> Call[T]:
+) -> HttpCall[T]:
     """Return a call to Configure's API.
 
     Args:
@@ -146,7 +146,7 @@ def api_call(
         body: sent as JSON.
         headers: beside those of every call.
     """
-    return Call(
+    return HttpCall(
         method=method,
         url=f"{settings.base_url}{path}",
         headers=api_headers(settings, content=content_type) | dict(headers or {}),
@@ -167,7 +167,7 @@ class ResponseBody:
 
     __slots__ = ("_fields", "_response", "_what")
 
-    def __init__(self, fields: Mapping[str, Any], what: str, response: Response) -> None:
+    def __init__(self, fields: Mapping[str, Any], what: str, response: HttpResponse) -> None:
         self._fields = fields
         self._what = what
         self._response = response
@@ -294,7 +294,7 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
-def read_response(response: Response, what: str, *, statuses: Iterable[int] = range(200, 300)) -> ResponseBody:
+def read_response(response: HttpResponse, what: str, *, statuses: Iterable[int] = range(200, 300)) -> ResponseBody:
     """Read the body of a successful response.
 
     Args:
@@ -319,7 +319,7 @@ def read_response(response: Response, what: str, *, statuses: Iterable[int] = ra
     return ResponseBody(fields, what, response)
 
 
-def _is_json(response: Response) -> bool:
+def _is_json(response: HttpResponse) -> bool:
     media_type, *parameters = (part.strip().lower() for part in response.headers.get("content-type", "").split(";"))
     charsets = (parameter for parameter in parameters if parameter.startswith("charset"))
     return _JSON_TYPE.fullmatch(media_type) is not None and all(_UTF8.fullmatch(charset) for charset in charsets)
@@ -375,7 +375,7 @@ _BY_TYPE_AND_CODE = {
 }
 
 
-def error_from(response: Response) -> ConfigureError:
+def error_from(response: HttpResponse) -> ConfigureError:
     """The error that a refusal means, in any of the envelopes that Configure is known to send.
 
     The structured one counts as such only with both `type` and `code` as strings; all others go by the status, as in
@@ -448,7 +448,7 @@ def _retry_after(told: object, header: str | None) -> float | None:
     return max(seconds, 0.0)
 
 
-def _request_id(body: Mapping[str, Any] | None, response: Response) -> str | None:
+def _request_id(body: Mapping[str, Any] | None, response: HttpResponse) -> str | None:
     for candidate in ((body or {}).get("request_id"), response.headers.get("x-request-id")):
         if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
             return candidate

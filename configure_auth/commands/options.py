@@ -14,7 +14,7 @@ from ..errors import ConfigureAuthError
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class OptionError(click.ClickException):
+class InvalidOption(click.ClickException):
     """An invalid option, as one sentence; exit code 2."""
 
     exit_code = 2
@@ -26,7 +26,7 @@ def option_errors(name: str) -> Iterator[None]:
     try:
         yield
     except ConfigureAuthError as error:
-        raise OptionError(f"{name}: {error}") from error
+        raise InvalidOption(f"{name}: {error}") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import OptionError
+from .options import InvalidOption
 
 
 @click.command()
@@ -71,4 +71,4 @@ def sandbox(context: click.Context, /, port: int, app_port: int | None, **option
     except PortInUse as error:
         raise click.ClickException(str(error)) from error
     except SandboxError as error:
-        raise OptionError(str(error)) from error
+        raise InvalidOption(str(error)) from error

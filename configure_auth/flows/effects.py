@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..client.call import Call
+from ..client.call import HttpCall
 from ..events import Event
 from ..runtime.effects import Effect, Flow, Pause, Shielded
 from ..stores import Stores
@@ -22,8 +22,8 @@ U = TypeVar("U")
 class SendBoth(Effect[tuple[T, U]]):
     """Two calls to Configure at the same time; the first failure of the two is raised."""
 
-    first: Call[T]
-    second: Call[U]
+    first: HttpCall[T]
+    second: HttpCall[U]
 
 
 @dataclass(frozen=True, slots=True)

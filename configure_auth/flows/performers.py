@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from ..client.call import Call
+from ..client.call import HttpCall
 from ..client.client import AsyncConfigure, Configure
 from ..errors import ApiCode, ConfigureError
 from ..events import Event
@@ -41,7 +41,7 @@ class Performer:
 
     def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
-            case Call():
+            case HttpCall():
                 with _called(self):
                     return self.client.send(effect)
             case SendBoth(first, second):
@@ -88,7 +88,7 @@ class AsyncPerformer:
 
     async def __call__(self, effect: Effect[Any]) -> Any:
         match effect:
-            case Call():
+            case HttpCall():
                 with _called(self):
                     return await self.client.send(effect)
             case SendBoth(first, second):

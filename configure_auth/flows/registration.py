@@ -28,8 +28,8 @@ LOGIN_PATH = Login.path
 
 log: logging.Logger = logging.getLogger(__name__)
 
-Kind = Literal["return_to", "redirect_uri"]
-End = Literal["registered", "already registered", "skipped", "failed"]
+CallbackKind = Literal["return_to", "redirect_uri"]
+RegistrationEnd = Literal["registered", "already registered", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class Registration:
     missing, or how to fix a failure. `needs_setting`: it was skipped for a setting, and not for want of such routes.
     """
 
-    kind: Kind
-    end: End
+    kind: CallbackKind
+    end: RegistrationEnd
     callback: str | None = None
     why: str | None = None
     needs_setting: bool = False
@@ -129,7 +129,7 @@ def register_callbacks(features: Features) -> Flow[tuple[Registration, ...]]:
 async def register_paths(settings: Settings, *, link: str | None, login: str | None) -> tuple[Registration, ...]:
     """`register_callbacks` for the paths of the two; None if the app has no such routes."""
     done = []
-    given: tuple[tuple[Kind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
+    given: tuple[tuple[CallbackKind, str | None], ...] = (("return_to", link), ("redirect_uri", login))
     for kind, path in given:
         if path is not None:
             done += [await _end(settings, kind, path, url) for url in settings.app_urls or (None,)]
@@ -142,12 +142,12 @@ async def register_paths(settings: Settings, *, link: str | None, login: str | N
     return tuple(done)
 
 
-async def _end(settings: Settings, kind: Kind, path: str, url: str | None) -> Registration:
+async def _end(settings: Settings, kind: CallbackKind, path: str, url: str | None) -> Registration:
     callback = None if url is None else f"{url}{path}/callback"
     missing = _missing(settings, kind)
     if callback is None or missing is not None:
         return Registration(kind=kind, end="skipped", callback=callback, why=missing, needs_setting=True)
-    end: End = "failed"
+    end: RegistrationEnd = "failed"
     why: str | None = None
     try:
         end = await _ADD[kind](settings, callback)
@@ -158,7 +158,7 @@ async def _end(settings: Settings, kind: Kind, path: str, url: str | None) -> Re
     return Registration(kind=kind, end=end, callback=callback, why=why)
 
 
-def _missing(settings: Settings, kind: Kind) -> str | None:
+def _missing(settings: Settings, kind: CallbackKind) -> str | None:
     if settings.app_url is None:
         return "set CONFIGURE_APP_URL to the URL at which people reach this app; the callbacks lie below it"
     try:
@@ -169,7 +169,7 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
     return None
 
 
-async def _redirect_uri(settings: Settings, callback: str) -> End:
+async def _redirect_uri(settings: Settings, callback: str) -> RegistrationEnd:
     if callback.startswith(f"{settings.app_url}/"):  # of the first host
         check_sso_redirect_uri(settings, callback)
     if not settings.required_api_key.reveal().startswith("sk_"):
@@ -181,7 +181,7 @@ async def _redirect_uri(settings: Settings, callback: str) -> End:
     return "registered" if response.changed else "already registered"
 
 
-async def _return_to(settings: Settings, callback: str) -> End:
+async def _return_to(settings: Settings, callback: str) -> RegistrationEnd:
     if callback in await return_destinations(settings):
         return "already registered"
     response = await SignInCalls(settings).allow_sign_in_return_to(callback)
@@ -198,11 +198,14 @@ def _standing(destinations: Iterable[ReturnDestination]) -> tuple[str, ...]:
 
 
 _NO_ROUTES = "this app has no Configure routes: register account_link(...) or login(...) first"
-_ROUTES: dict[Kind, str] = {"return_to": "account_link(...)", "redirect_uri": "login(...)"}
-_ADD: dict[Kind, Callable[[Settings, str], Flow[End]]] = {"return_to": _return_to, "redirect_uri": _redirect_uri}
+_ROUTES: dict[CallbackKind, str] = {"return_to": "account_link(...)", "redirect_uri": "login(...)"}
+_ADD: dict[CallbackKind, Callable[[Settings, str], Flow[RegistrationEnd]]] = {
+    "return_to": _return_to,
+    "redirect_uri": _redirect_uri,
+}
 
 
-def _with_advice(kind: Kind, error: Exception) -> str:
+def _with_advice(kind: CallbackKind, error: Exception) -> str:
     """Return the error's message, with how to fix it if it does not say so."""
     if not isinstance(error, ConfigureAuthError):
         # Its message could contain a secret.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..client.call import Call
+from ..client.call import HttpCall
 from ..client.oauth import TokenResponse, introspect, refresh_tokens
 from ..client.sign_in import SignInCalls
 from ..errors import ApiCode, ConfigureError, StoreError
@@ -75,7 +75,7 @@ async def open_token(site: Site, user_id: str | None, resource: str, kind: Kind 
     return OpenToken(account=fresh, token=_tokens(site, fresh)[0])
 
 
-async def call_with_token(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: Call[T]) -> T:
+async def call_with_token(site: Site, user_id: str | None, resource: str, kind: Kind | None, call: HttpCall[T]) -> T:
     """Send a call with the user's token. A token that Configure rejects is validated once more, then refreshed.
 
     A token that can't be refreshed is marked, and the error raised.
@@ -133,7 +133,7 @@ async def _lease_name(site: Site, user_id: str) -> str:
 
 
 async def validate_token(
-    site: Site, token: Secret, limited: Callable[[Call[TokenValidation]], Call[TokenValidation]] | None = None
+    site: Site, token: Secret, limited: Callable[[HttpCall[TokenValidation]], HttpCall[TokenValidation]] | None = None
 ) -> TokenValidation | None:
     """Validate a token that came from outside; None if Configure does not know it as a token.
 
@@ -235,7 +235,7 @@ async def _present(site: Site, stale: StoredAccount) -> tuple[StoredAccount, boo
     if _tokens(site, present)[0] != _tokens(site, stale)[0] and _is_fresh(site, present):
         return present, True
     cool_down = _next_refresh(present) - site.clock()
-    if cool_down > 0:
+    if 0 < cool_down <= LONGEST_COOL_DOWN:  # a longer one is none: the clock was set back
         raise _unavailable("Configure failed to refresh this token a moment ago", cool_down)
     return present, False
 

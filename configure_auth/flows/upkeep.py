@@ -19,7 +19,7 @@ from .tokens import seal_context, with_lease
 
 log: logging.Logger = logging.getLogger(__name__)
 
-End = Literal["sealed", "current", "in use", "unreadable", "gone"]
+ResealEnd = Literal["sealed", "current", "in use", "unreadable", "gone"]
 
 PAUSE = 0.01
 """Seconds between two steps of a purge, in which an SQLite file is free for sign-ins."""
@@ -116,7 +116,7 @@ async def reseal(site: Site) -> Resealed:
 
     Open attempts keep the old key until they are deleted, `STATE_LIFETIME` and 2 minutes after their start.
     """
-    ends: Counter[End | None] = Counter()
+    ends: Counter[ResealEnd | None] = Counter()
     after: tuple[str, str] | None = None
     while page := await _page(site, after):
         for account in page:
@@ -131,7 +131,7 @@ async def reseal(site: Site) -> Resealed:
     return Resealed(ends["sealed"], ends["current"], ends["in use"] + ends[None], ends["unreadable"])
 
 
-async def _reseal_links(site: Site, ends: Counter[End | None]) -> None:
+async def _reseal_links(site: Site, ends: Counter[ResealEnd | None]) -> None:
     after: str | None = None
     while page := await _links(site, after):
         for link in page:
@@ -145,7 +145,7 @@ async def _links(site: Site, after: str | None) -> tuple[StoredSubject, ...]:
     return await UseStore(lambda stores: stores.journeys.page(site.agent, after=after, limit=PAGE))
 
 
-async def _resealed_link(site: Site, link: StoredSubject) -> End:
+async def _resealed_link(site: Site, link: StoredSubject) -> ResealEnd:
     token = _anew(site, link.token, link_seal_context(link))
     if token is None:
         return "unreadable"
@@ -154,7 +154,7 @@ async def _resealed_link(site: Site, link: StoredSubject) -> End:
     return "sealed" if kept else "in use"
 
 
-async def _reseal_id_key(site: Site) -> End:
+async def _reseal_id_key(site: Site) -> ResealEnd:
     """Reseal the key of the ids, which itself does not change."""
     name = id_key_name(site)
     kept = await UseStore(lambda stores: stores.parameters.read(name))
@@ -181,7 +181,7 @@ async def _page(site: Site, after: tuple[str, str] | None) -> tuple[StoredAccoun
     return await UseStore(lambda stores: stores.accounts.page(site.agent, after=after, limit=PAGE))
 
 
-async def _resealed(site: Site, seen: StoredAccount) -> End:
+async def _resealed(site: Site, seen: StoredAccount) -> ResealEnd:
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, seen.user_id))
     present = next((one for one in found if one.kind == seen.kind), None)
     if present is None or site.sealer.is_current(present.token):

@@ -46,9 +46,9 @@ class SubjectVerbs(ABC):
 
     @verb
     async def start_journey(self, sender: str | int, *, display_name: str | None = None, context: object = None) -> str:
-        """Return a sign-in link for one sender, whose sign-in Configure reports to the app; good for 15 minutes, once.
+        """Return a sign-in link for one sender, whose sign-in Configure reports to the app.
 
-        Send it to that sender only.
+        It is good once, for `STATE_LIFETIME`. Send it to that sender only.
 
         Args:
             display_name: the agent's name on Configure's page, for this link alone: such as "Echo for @ada in Acme", so

@@ -78,7 +78,7 @@ class Circuit:
                 # The clock of a machine may be set back.
                 since = self._clock() - self._failed_at
                 if self._probing or 0 <= since < PAUSE:
-                    raise Busy(max(PAUSE - since, 1.0))
+                    raise Busy(min(max(PAUSE - since, 1.0), PAUSE))
                 self._probing = True
             elif self._limit is not None and self._under_way >= self._limit:
                 raise Busy(1.0)

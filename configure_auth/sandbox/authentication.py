@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .database import Agent, Database
 from .http_messages import ApiError, ApiRequest, forbidden, invalid, missing, unauthenticated
 from .issuer import AuthorizationCode, ReturnCode, Token
-from .profiles import Subject
+from .profiles import ProfileOwner
 
 
 def agent_of_key(db: Database, incoming: ApiRequest) -> Agent:
@@ -66,7 +66,7 @@ def agent_of_token(db: Database, issued: Token | AuthorizationCode | ReturnCode)
     return client.credentials.agent if client is not None else None
 
 
-def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object], scope: str) -> Subject:
+def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object], scope: str) -> ProfileOwner:
     """Return the subject of a profile request. Raises ApiError where the caller isn't allowed to name it.
 
     Exactly one of a bearer token and `X-User-Id`; a `user_id` beside them must name the same subject. `X-Agent` may
@@ -87,7 +87,7 @@ def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object],
         if len(ids) > 1 or not ids[0].strip() or len(ids[0]) > 512:
             raise invalid("X-User-Id must be one id of up to 512 characters", "X-User-Id")
         user_id = db.connected_ids.get((agent.handle, ids[0])) if db.variants.connect_links_external_id else None
-        subject = Subject(agent.handle, user_id, None if user_id else ids[0])
+        subject = ProfileOwner(agent.handle, user_id, None if user_id else ids[0])
         own_id: str | None = ids[0]
     else:
         found = live_token(db, token)
@@ -101,7 +101,7 @@ def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object],
                 f"the token does not have the scope {scope}",
                 suggested_action="check_permissions",
             )
-        subject = Subject(agent.handle, found.user_id, None)
+        subject = ProfileOwner(agent.handle, found.user_id, None)
         own_id = found.user_id
     if fields.get("user_id") not in {None, own_id}:
         raise invalid("user_id is not the subject of this call", "user_id", "subject_conflict")

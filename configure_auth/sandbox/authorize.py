@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from .database import Database, OAuthClient
+from .database import Database, RegisteredClient
 from .http_messages import ApiRequest, OAuthError, UnregisteredAddress
 from .interactions import OAuthRequest
 from .pages import error_page
@@ -34,7 +34,7 @@ def authorize(db: Database, incoming: ApiRequest) -> Response:
     return begin(db, incoming, request, client.credentials.agent, client.name)
 
 
-def _checked(db: Database, incoming: ApiRequest) -> tuple[OAuthRequest, OAuthClient]:
+def _checked(db: Database, incoming: ApiRequest) -> tuple[OAuthRequest, RegisteredClient]:
     if (name := incoming.repeated()) is not None:
         raise OAuthError("invalid_request", f"{name} is repeated")
     params = {name: value for name, value in incoming.query if value}

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .interactions import Interaction
 from .issuer import TokenIssuer
-from .profiles import Profiles, Subject
+from .profiles import ProfileOwner, Profiles
 from .uris import is_loopback
 from .values import SCOPES, Completion, Credentials, Person
 from .variants import Variants
@@ -44,7 +44,7 @@ class People:
 
 
 @dataclass(slots=True)
-class OAuthClient:
+class RegisteredClient:
     """An agent's OAuth client. It may ask for `scopes`."""
 
     credentials: Credentials
@@ -58,7 +58,7 @@ class Agent:
     """A developer's agent: its keys, OAuth client, return destinations and message lines."""
 
     credentials: Credentials
-    client: OAuthClient
+    client: RegisteredClient
     return_destinations: dict[str, float] = field(default_factory=dict)
     message_lines: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -143,14 +143,14 @@ class Database:
     def add_agent(self, handle: str, *, test_mode: bool = False) -> Agent:
         credentials = Credentials.of(handle, test_mode=test_mode)
         name = handle.replace("-", " ").title()
-        self.agents[handle] = Agent(credentials, OAuthClient(credentials, name))
+        self.agents[handle] = Agent(credentials, RegisteredClient(credentials, name))
         return self.agents[handle]
 
     def rotate(self, agent: Agent, credentials: Credentials) -> None:
         """Replace an agent's credentials; the old ones are unknown from now on."""
         agent.credentials = agent.client.credentials = credentials
 
-    def client(self, client_id: str) -> OAuthClient | None:
+    def client(self, client_id: str) -> RegisteredClient | None:
         clients = (agent.client for agent in self.agents.values() if agent.credentials.client_id)
         return next((c for c in clients if c.credentials.client_id == client_id), None)
 
@@ -159,8 +159,8 @@ class Database:
 
     def connect(self, agent: str, external_id: str, user_id: str) -> None:
         """Merge the profile of a server-side user into that of a person: one way, once."""
-        linked = Subject(agent, user_id, None)
-        self.profiles.merge(Subject(agent, None, external_id), linked)
+        linked = ProfileOwner(agent, user_id, None)
+        self.profiles.merge(ProfileOwner(agent, None, external_id), linked)
         self.connected_ids[agent, external_id] = user_id
 
     def subject(self, user_id: str) -> str:

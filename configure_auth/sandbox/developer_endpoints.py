@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from .authentication import agent_of_key
-from .database import Database, OAuthClient
+from .database import Database, RegisteredClient
 from .http_messages import ApiError, ApiRequest, invalid, json_response, missing
 from .uris import redirect_uri_error
 
@@ -45,7 +45,7 @@ def _uris(value: object, name: str) -> list[str]:
     return value
 
 
-def _client_body(client: OAuthClient) -> dict[str, object]:
+def _client_body(client: RegisteredClient) -> dict[str, object]:
     return {
         "client_id": client.credentials.client_id,
         "client_name": client.name,

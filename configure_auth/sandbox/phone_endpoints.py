@@ -22,7 +22,7 @@ from .http_messages import (
 from .interactions import RIGHT_CODE
 from .issuer import Grant
 from .phones import canonical_phone
-from .profiles import Subject
+from .profiles import ProfileOwner
 from .sign_in_endpoints import field_name
 from .values import SCOPES
 
@@ -49,8 +49,8 @@ def verify(db: Database, incoming: ApiRequest) -> Response:
     person = db.people.sign_up(phone)
     external_id = optional_text(body, "external_id", limit=512)
     if external_id is not None:
-        unlinked = Subject(agent.handle, None, external_id)
-        db.profiles.merge(unlinked, Subject(agent.handle, person.user_id, None))
+        unlinked = ProfileOwner(agent.handle, None, external_id)
+        db.profiles.merge(unlinked, ProfileOwner(agent.handle, person.user_id, None))
     return json_response({"token": db.issuer.issue_user_token(person.user_id).token, "user_id": person.user_id})
 
 

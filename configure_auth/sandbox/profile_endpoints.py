@@ -12,7 +12,7 @@ from starlette.responses import Response
 from .authentication import bearer, subject_of
 from .database import Database
 from .http_messages import ApiError, ApiRequest, invalid, json_response, missing, optional_text, text_field
-from .profiles import Memory, Read, Subject
+from .profiles import ProfileOwner, Read, SavedMemory
 from .sign_in_endpoints import timestamp
 from .values import Person
 
@@ -84,7 +84,7 @@ def forget(db: Database, incoming: ApiRequest) -> Response:
         matching = db.profiles.search(subject, wanted, 100)
         return json_response({"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]})
 
-    def matches(memory: Memory) -> bool:
+    def matches(memory: SavedMemory) -> bool:
         if ways[0] == "id":
             return memory.id == wanted
         if ways[0] == "match":
@@ -157,7 +157,7 @@ def _correlation(incoming: ApiRequest, body: Mapping[str, object], name: str) ->
     return given
 
 
-def _open_read(db: Database, incoming: ApiRequest, subject: Subject) -> Read:
+def _open_read(db: Database, incoming: ApiRequest, subject: ProfileOwner) -> Read:
     session_id = _correlation(incoming, {}, "session_id") or _session_of(bearer(incoming))
     runtime_scope_id = _correlation(incoming, {}, "runtime_scope_id")
     owes = subject.linked and db.variants.read_owes_commit
@@ -177,7 +177,7 @@ def _session_of(token: str | None) -> str | None:
     return None if token is None else f"session_{hashlib.sha256(token.encode()).hexdigest()[:32]}"
 
 
-def _read_headers(db: Database, read: Read, subject: Subject) -> dict[str, str]:
+def _read_headers(db: Database, read: Read, subject: ProfileOwner) -> dict[str, str]:
     headers = {
         "X-Configure-Read-Id": read.read_id,
         "X-Configure-Session-Id": read.session_id,
@@ -188,7 +188,7 @@ def _read_headers(db: Database, read: Read, subject: Subject) -> dict[str, str]:
     return headers
 
 
-def _person(db: Database, subject: Subject) -> Person | None:
+def _person(db: Database, subject: ProfileOwner) -> Person | None:
     user_id = db.variants.profile_of or subject.user_id
     return db.people.get(user_id) if user_id is not None and subject.linked else None
 
@@ -219,12 +219,12 @@ def _identity(db: Database, person: Person | None) -> dict[str, object]:
     return identity
 
 
-def _integrations(db: Database, subject: Subject) -> dict[str, object]:
+def _integrations(db: Database, subject: ProfileOwner) -> dict[str, object]:
     connected = {c for g in db.issuer.grants if g.user_id == subject.user_id for c in g.connectors}
     return {name: {"connected": True} for name in sorted(connected)}
 
 
-def _hit(memory: Memory) -> dict[str, Any]:
+def _hit(memory: SavedMemory) -> dict[str, Any]:
     hit: dict[str, Any] = {
         "id": memory.id,
         "text": memory.text,

@@ -16,7 +16,7 @@ CommitSettles = Literal["scope", "read"]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SavedMemory:
     id: str
     text: str
     agent: str
@@ -29,7 +29,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ProfileOwner:
     """The owner of a profile: a linked person, or an external id within one developer's account."""
 
     agent: str
@@ -59,28 +59,28 @@ class Read:
 @dataclass(slots=True)
 class Profiles:
     now: Callable[[], float]
-    memories: dict[str, list[Memory]] = field(default_factory=dict)
+    memories: dict[str, list[SavedMemory]] = field(default_factory=dict)
     owed: list[Read] = field(default_factory=list)
 
-    def remember(self, subject: Subject, text: str, kind: str | None = None) -> Memory:
-        memory = Memory(f"mem_{secrets.token_hex(8)}", text, subject.agent, kind, self.now())
+    def remember(self, subject: ProfileOwner, text: str, kind: str | None = None) -> SavedMemory:
+        memory = SavedMemory(f"mem_{secrets.token_hex(8)}", text, subject.agent, kind, self.now())
         self.memories.setdefault(subject.key, []).append(memory)
         return memory
 
-    def forget(self, subject: Subject, matches: Callable[[Memory], bool]) -> list[Memory]:
-        kept: list[Memory] = []
-        gone: list[Memory] = []
+    def forget(self, subject: ProfileOwner, matches: Callable[[SavedMemory], bool]) -> list[SavedMemory]:
+        kept: list[SavedMemory] = []
+        gone: list[SavedMemory] = []
         for memory in self.memories.get(subject.key, []):
             (gone if matches(memory) else kept).append(memory)
         self.memories[subject.key] = kept
         return gone
 
-    def merge(self, unlinked: Subject, linked: Subject) -> None:
+    def merge(self, unlinked: ProfileOwner, linked: ProfileOwner) -> None:
         """Move the memories of an external id to a person."""
         moved = self.memories.pop(unlinked.key, [])
         self.memories.setdefault(linked.key, []).extend(moved)
 
-    def search(self, subject: Subject, query: str, limit: int) -> list[Memory]:
+    def search(self, subject: ProfileOwner, query: str, limit: int) -> list[SavedMemory]:
         words = query.casefold().split()
         everything = query in {"", "*"}
         found = [
@@ -91,7 +91,7 @@ class Profiles:
         return found[:limit]
 
     def blocked(
-        self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, by: ScopesBlocking
+        self, subject: ProfileOwner, session_id: str | None, runtime_scope_id: str | None, by: ScopesBlocking
     ) -> bool:
         """Whether a pending commit blocks another read of the session.
 
@@ -103,7 +103,7 @@ class Profiles:
             return bool(open_scopes)
         return by != "none" and any((scope == runtime_scope_id) == (by == "same") for scope in open_scopes)
 
-    def read(self, subject: Subject, session_id: str | None, runtime_scope_id: str | None, *, owes: bool) -> Read:
+    def read(self, subject: ProfileOwner, session_id: str | None, runtime_scope_id: str | None, *, owes: bool) -> Read:
         read = Read(
             f"read_{secrets.token_hex(8)}",
             session_id or f"session_{secrets.token_hex(16)}",
@@ -117,7 +117,7 @@ class Profiles:
 
     def commit(
         self,
-        subject: Subject,
+        subject: ProfileOwner,
         *,
         read_id: str | None,
         session_id: str | None,

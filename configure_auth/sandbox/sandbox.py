@@ -22,7 +22,7 @@ from .http_browser import HttpBrowser
 from .issuer import Grant, Token
 from .middleware import SandboxMiddleware
 from .phones import read_phone
-from .profiles import Subject
+from .profiles import ProfileOwner
 from .request_log import RequestLog
 from .routes import application
 from .seeds import Seed, read_seed
@@ -416,7 +416,7 @@ class Sandbox:
     def remember(self, person: Person, fact: str, *, agent: str | None = None) -> None:
         """Remember a fact about a person, as if this agent had saved it."""
         with self._db.lock:
-            self._db.profiles.remember(Subject(agent or self.agent, person.user_id, None), fact)
+            self._db.profiles.remember(ProfileOwner(agent or self.agent, person.user_id, None), fact)
 
     @property
     def variants(self) -> Variants:

@@ -15,21 +15,21 @@ from .faults import Fault
 from .http_messages import no_duplicates
 from .uris import read_return_destination, redirect_uri_error
 from .validation import HANDLE, message_of, place_of
-from .values import Person, Scope, Text
+from .values import NonBlank, Person, Scope
 
-Memory = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=1000)]
+MemoryText = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=1000)]
 Handle = Annotated[str, msgspec.Meta(pattern=HANDLE)]
 
 
 class SeededPerson(Person, frozen=True, kw_only=True):
     """A person, and what is remembered about them from the start."""
 
-    memories: tuple[Memory, ...] = ()
+    memories: tuple[MemoryText, ...] = ()
 
 
 class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    redirect_uris: tuple[Text, ...] = ()
-    return_destinations: tuple[Text, ...] = ()
+    redirect_uris: tuple[NonBlank, ...] = ()
+    return_destinations: tuple[NonBlank, ...] = ()
 
     def __post_init__(self) -> None:
         for number, uri in enumerate(self.redirect_uris, 1):

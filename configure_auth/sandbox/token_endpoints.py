@@ -10,7 +10,7 @@ import re
 
 from starlette.responses import JSONResponse, Response
 
-from .database import Database, OAuthClient
+from .database import Database, RegisteredClient
 from .http_messages import NO_STORE, ApiError, ApiRequest, OAuthError, json_response, text_field
 from .issuer import Token, TokenPair
 from .variants import OWN
@@ -79,7 +79,7 @@ def _required(fields: dict[str, str], name: str) -> str:
     return value
 
 
-def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> OAuthClient:
+def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> RegisteredClient:
     """Authenticate the client: HTTP Basic with the plain id and secret.
 
     A client_id in the body must be the same. It may be left out, as RFC 6749 has it: Configure's own provider does so.

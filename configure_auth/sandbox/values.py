@@ -16,7 +16,7 @@ from .phones import read_phone, user_id_of
 
 Origin = Literal["api", "accounts", "sign-in"]
 
-Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+NonBlank = Annotated[str, msgspec.Meta(pattern=r"\S")]
 """Text that isn't blank."""
 IdentityField = Literal["name", "email", "phone_last4", "occupation", "location", "bio", "interests"]
 """A field of a profile's identity, which a person may hide."""
@@ -33,17 +33,17 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     names the fields of the identity that this person does not let apps see. Raises ValueError for an invalid phone.
     """
 
-    phone: Text
-    user_id: Text = ""
-    name: Text | None = None
-    email: Text | None = None
+    phone: NonBlank
+    user_id: NonBlank = ""
+    name: NonBlank | None = None
+    email: NonBlank | None = None
     email_verified: bool | None = None
-    preferences: tuple[Text, ...] = ()
-    summary: Text | None = None
-    occupation: Text | None = None
-    location: Text | None = None
-    bio: Text | None = None
-    interests: tuple[Text, ...] = ()
+    preferences: tuple[NonBlank, ...] = ()
+    summary: NonBlank | None = None
+    occupation: NonBlank | None = None
+    location: NonBlank | None = None
+    bio: NonBlank | None = None
+    interests: tuple[NonBlank, ...] = ()
     hidden: tuple[IdentityField, ...] = ()
 
     def __post_init__(self) -> None:

@@ -343,7 +343,7 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SettingsError(
                 f"this app has our routes {twice!a} twice: call account_link(), login() and the like once each, and "
-                "keep what they return"
+                "add what they return once"
             )
         self._apps.add(app)
 
@@ -550,13 +550,15 @@ def installations(of: object) -> tuple[AsgiConfigureAuth[Any], ...]:
 
 def owners_in(of: object) -> Iterator[tuple[AsgiConfigureAuth[Any], tuple[object, ...], str]]:
     """The `ConfigureAuth` of each route of ours in an app, what is around it, from the outside in, and its name."""
-    seen: set[int] = set()
+    seen: set[tuple[int, ...]] = set()
     waiting: list[tuple[Any, tuple[object, ...]]] = [(of, ())]
     while waiting:
         part, around = waiting.pop(0)
-        if id(part) in seen:
+        # What is below a router counts once for each of its includes.
+        place = (id(part), *(id(one) for one in around if hasattr(one, "original_router")))
+        if place in seen:
             continue
-        seen.add(id(part))
+        seen.add(place)
         # A mount of ours has one, and on FastAPI, which copies routes, the endpoint.
         owner = getattr(getattr(part, "endpoint", part), "configure_auth", None)
         if isinstance(owner, AsgiConfigureAuth):

@@ -157,7 +157,7 @@ class UserExport:
 
 @dataclass(frozen=True, slots=True)
 class SenderExport:
-    """What is stored of a message sender for longer than the 15 minutes of an open link, without the token.
+    """What is stored of a message sender for longer than an open link (`STATE_LIFETIME`), without the token.
 
     Attributes:
         account: the link; None after a disconnect.

@@ -13,6 +13,7 @@ import math
 import re
 import secrets
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -308,22 +309,40 @@ def _store_error(error: RedisError, client: Any) -> StoreError | SettingsError:
         return SettingsError(SINGLE.format("the Redis of states= is in cluster mode"))
     if "DB index is out of range" in text:
         return SettingsError("the Redis of states= has no database of that number; change the end of its URL")
-    if isinstance(error, TimeoutError | ConnectionError) and _is_plain(client):
-        return SettingsError("states= is rediss://, and that port of Redis has no TLS; use redis:// or the TLS port")
+    if isinstance(error, TimeoutError | ConnectionError) and (problem := _tls_problem(error, client)):
+        return SettingsError(problem)
     return StoreError(f"Redis could not do its work now ({kind}); is it up, writable, not full?")
 
 
-def _is_plain(client: Any) -> bool:
-    """Whether a server that was asked for TLS speaks without: it waits for the end of a line, and says nothing."""
-    place = client.connection_pool.connection_kwargs
-    if not issubclass(client.connection_pool.connection_class, SSLConnection | AsyncSSLConnection):
-        return False
+def _tls_problem(error: RedisError, client: Any) -> str | None:
+    """Return the sentence about a connection that failed because of TLS."""
+    place, pool = client.connection_pool.connection_kwargs, client.connection_pool
+    uses_tls = issubclass(pool.connection_class, SSLConnection | AsyncSSLConnection)
+    cause: BaseException | None = error
+    while cause is not None and uses_tls:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of Redis is refused ({cause.verify_message}); give its CA in "
+                "states=rediss://...?ssl_ca_certs=/path.pem, and the host name that it was issued for"
+            )
+        if isinstance(cause, FileNotFoundError):
+            return "states= names a file that doesn't exist; check ssl_ca_certs, ssl_certfile and ssl_keyfile"
+        cause = cause.__cause__ or cause.__context__
+    if "path" in place or not (uses_tls or isinstance(error, ConnectionError)):
+        return None
     try:
-        with socket.create_connection((place["host"], place["port"]), 1) as plain:
-            plain.sendall(b"PING\r\n")
-            return plain.recv(1) in (b"+", b"-")
+        with socket.create_connection((place.get("host", "localhost"), place.get("port", 6379)), 1) as probe:
+            if uses_tls:  # a server without TLS waits for the end of a line, and says nothing
+                probe.sendall(b"PING\r\n")
+                is_plain = probe.recv(1) in (b"+", b"-")
+                sentence = "states= is rediss://, and that port of Redis has no TLS; use redis:// or the TLS port"
+                return sentence if is_plain else None
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+            context.wrap_socket(probe).close()
+            return "states= is redis://, and that port of Redis has TLS; use rediss://"
     except OSError:
-        return False
+        return None
 
 
 def _record(found: list[Any] | None) -> PendingSignIn | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..commands.apps.targets import Target, at_least_one, targets_in
 from ..flows.app import require_id
 from ..flows.effects import UseStore
-from ..flows.sign_in.link import AccountLink, Connection, LinkKind
+from ..flows.sign_in.link import AccountLink, LinkKind, WantedConnection
 from ..flows.sign_in.routes import SignInFeature
 from ..settings import Settings
 from ..values import Secret, UserId
@@ -45,7 +45,7 @@ class AppUnderTest:
 
         async def connected(site: Any) -> None:
             version = await UseStore(lambda stores: stores.accounts.version(site.agent, user))
-            await LinkKind(site=site).connect(Connection(user, known.user_id, token, version, replace=True))
+            await LinkKind(site=site).connect(WantedConnection(user, known.user_id, token, version, replace=True))
 
         # In a thread, because a test may run in an event loop.
         with ThreadPoolExecutor(1) as pool:

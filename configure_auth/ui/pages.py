@@ -231,5 +231,5 @@ def _content(page: Page, words: Words) -> tuple[str, Markup, int | None]:
             values |= {"error": page, "code": page.code}
         case _:
             assert_never(page)
-    content = fill("content.html", {**values, "text": text, "words": words, "cause_label": CAUSE})
+    content = fill("content.html", {**values, "refresh": refresh, "text": text, "words": words, "cause_label": CAUSE})
     return text.heading, Markup(content), refresh  # noqa: S704  # every value in it was escaped by the template

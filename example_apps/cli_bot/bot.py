@@ -39,7 +39,8 @@ def ask(name: str, text: str) -> None:
     except ConfigureError as error:
         account = configure_auth.account_for(user.id)
         if account is not None and account.needs_reconnect:
-            raise click.ClickException(f"{name} must connect Configure again, at {page()}") from error
+            why = "Configure no longer accepts the connection of"
+            raise click.ClickException(f"{why} {name}, who can connect again at {page()}") from error
         raise click.ClickException(f"Configure doesn't answer just now ({error.code}).") from error
 
 

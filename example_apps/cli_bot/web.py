@@ -16,10 +16,14 @@ pages = Blueprint("pages", __name__)
 
 
 @pages.get("/")
-def home() -> str:
+def home() -> str | WerkzeugResponse:
+    outcome = request.args.get("configure")
+    if outcome is not None:  # shown once, under an address without it
+        session["outcome"] = outcome
+        return redirect(url_for("pages.home"))
     user = db.session.get(User, session.get("user_id", 0))
     if user is None:
-        session.clear()
+        session.pop("user_id", None)
         return render_template("page.html")
     account, memories = configure_auth.account(), None
     if account is not None and not account.needs_reconnect:

@@ -23,7 +23,7 @@ HAS_ACCOUNT = "You have an account already: sign in and connect Configure to it.
 
 # [link]
 def make_configure_auth(settings: Settings, spa: tuple[str, ...] = ()) -> ConfigureAuth:
-    return ConfigureAuth(settings, user=CurrentUser, trusted_origins=spa)
+    return ConfigureAuth(settings, user=CurrentUser, login_url="/sign-in", trusted_origins=spa)
 
 
 def link_routes(configure_auth: ConfigureAuth) -> APIRouter:

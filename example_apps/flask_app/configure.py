@@ -16,7 +16,7 @@ from .models import User, db
 __all__ = ["add_link", "add_login", "configure_auth"]
 
 # [link]
-configure_auth = ConfigureAuth(user_id=lambda: current_user.get_id())  # None when signed out
+configure_auth = ConfigureAuth(user_id=lambda: current_user.get_id(), login_url="/sign-in")  # None when signed out
 
 
 def add_link(app: Flask) -> None:

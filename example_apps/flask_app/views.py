@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required, login_user, logout_user
 from sqlalchemy import select
@@ -19,6 +22,8 @@ pages = Blueprint("pages", __name__)
 
 Page = str | tuple[str, int] | Response
 
+KEPT, AWAY = 15 * 60, 60  # seconds until the home page asks for a profile again, and after an outage
+
 
 @pages.before_request
 def show_outcome_once() -> Page | None:
@@ -32,7 +37,7 @@ def show_outcome_once() -> Page | None:
 
 @pages.get("/")
 def home() -> Page:
-    return render_template("home.html")
+    return render_template("home.html", known=known_of_user() if current_user.is_authenticated else None)
 
 
 @pages.route("/sign-up", methods=["GET", "POST"])
@@ -107,6 +112,24 @@ def start_session(user: User) -> Response:
     session.clear()
     login_user(user)
     return redirect(next_page)
+
+
+def known_of_user() -> dict[str, Any] | None:
+    """What the home page shows of the profile: asked once in a while, not in each view. Little: it is in a cookie."""
+    account = configure_auth.account()
+    if account is None or account.needs_reconnect:
+        return None
+    known = session.get("known")
+    if known is None or known["of"] != account.configure_user_id or known["until"] < time.time():
+        known = {"of": account.configure_user_id, "until": time.time() + KEPT, "name": None, "preferences": []}
+        profile, _ = read_profile()
+        if profile is None:  # Configure is down: the page goes on without
+            known["until"] = time.time() + AWAY
+        else:
+            preferences = profile.sections.get("preferences") or []
+            known |= {"name": profile.identity.name, "preferences": [text[:80] for text in preferences[:3]]}
+        session["known"] = known
+    return known
 
 
 def read_profile() -> tuple[ProfileResponse | None, str | None]:

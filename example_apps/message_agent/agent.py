@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configure_auth import ConfigureError, MessageAgent
+from configure_auth import ConfigureError, MessageAgent, MessageIdentity
 from configure_auth.starlette import ConfigureAuth
 
 __all__ = ["CONNECTED", "answer", "answer_in_web_app"]
@@ -11,7 +11,25 @@ CONNECTED = "You're connected. Say something, and I'll answer by name."
 DISCONNECTED = "Done. I no longer know who you are."
 LINK = "This link is for you alone, and good for 15 minutes: "
 ECHO = "I hear you: "
-HINT = ' (Say "connect", and I\'ll know who you are.)'
+SAY_CONNECT = 'Say "connect", and I\'ll know who you are.'
+HINT = f" ({SAY_CONNECT})"
+WHY = {
+    "contradicted": "Your link was followed with another phone, so I dropped it.",
+    "invalid": "Configure no longer accepts our connection, so I dropped it.",
+    "unproven": "Your link was followed, but I can't tell yet whether by you, so I don't use it.",
+    "unavailable": "Configure doesn't answer just now, so I can't tell who you are.",
+}
+
+
+def why(identity: MessageIdentity) -> str:
+    """What became of a link, in the message in which it was found."""
+    return WHY.get(identity.unlinked_because or "", "")
+
+
+def unlinked(identity: MessageIdentity, text: str) -> str:
+    """The answer to a sender who isn't linked, and why."""
+    hint = "" if identity.unlinked_because == "unavailable" else SAY_CONNECT
+    return f"{ECHO}{text} ({f'{why(identity)} {hint}'.strip()})"
 
 
 def answer(agent: MessageAgent, sender: str, phone: str, text: str) -> str:
@@ -21,9 +39,11 @@ def answer(agent: MessageAgent, sender: str, phone: str, text: str) -> str:
         return DISCONNECTED
     identity = agent.message_identity(sender, phone_candidates=[phone])
     if wish == "connect":
-        return CONNECTED if identity.linked else LINK + agent.start_journey(sender)
+        if identity.linked:
+            return CONNECTED
+        return f"{why(identity)} {LINK}{agent.start_journey(sender)}".lstrip()
     if not identity.linked:
-        return ECHO + text + HINT
+        return unlinked(identity, text)
     try:
         profile = agent.client.profile(identity).read(sections=["identity"])
     except ConfigureError:  # it is away, or the person shares nothing any more: the thread goes on
@@ -38,9 +58,11 @@ async def answer_in_web_app(configure_auth: ConfigureAuth, sender: str, phone: s
         return DISCONNECTED
     identity = await configure_auth.message_identity(sender, phone_candidates=[phone])
     if wish == "connect":
-        return CONNECTED if identity.linked else LINK + await configure_auth.start_journey(sender)
+        if identity.linked:
+            return CONNECTED
+        return f"{why(identity)} {LINK}{await configure_auth.start_journey(sender)}".lstrip()
     if not identity.linked:
-        return ECHO + text + HINT
+        return unlinked(identity, text)
     try:
         profile = await configure_auth.client.profile(identity).read(sections=["identity"])
     except ConfigureError:  # it is away, or the person shares nothing any more: the thread goes on

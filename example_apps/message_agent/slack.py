@@ -22,7 +22,7 @@ from starlette.routing import Route
 from configure_auth import ConfigureError, LinkedAccount
 from configure_auth.starlette import ConfigureAuth
 
-from .agent import CONNECTED, DISCONNECTED, ECHO, HINT, LINK
+from .agent import CONNECTED, DISCONNECTED, ECHO, LINK, unlinked
 from .settings import INSTANCE, NAME, open_settings
 
 __all__ = ["create_app"]
@@ -69,7 +69,7 @@ def create_app(
                 sender, display_name=f"{NAME} for {event['user']} in Slack", context={"channel": event["channel"]}
             )
         if not identity.linked:
-            return ECHO + text + HINT
+            return unlinked(identity, text)
         try:
             profile = await configure_auth.client.profile(identity).read(sections=["identity"])
         except ConfigureError:

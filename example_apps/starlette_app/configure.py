@@ -25,6 +25,7 @@ def make_configure_auth(settings: Settings) -> ConfigureAuth:
     return ConfigureAuth(
         settings,
         user_id=authenticated_user,  # None when signed out
+        login_url="/sign-in",
         texts={"de": GERMAN},  # for browsers that prefer German
         base_template="configure.html",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +20,8 @@ from .models import User, database
 from .templating import page
 
 __all__ = ["pages"]
+
+KEPT, AWAY = 15 * 60, 60  # seconds until the home page asks for a profile again, and after an outage
 
 View = Callable[[Request], Awaitable[Response]]
 
@@ -51,7 +55,8 @@ def signed_in_only(view: View) -> View:
 
 @shown_once
 async def home(request: Request) -> Response:
-    return page(request, "home.html")
+    known = await known_of_user(request) if request.user.is_authenticated else None
+    return page(request, "home.html", known=known)
 
 
 async def sign_up(request: Request) -> Response:
@@ -145,6 +150,24 @@ def start_session(request: Request, user: User) -> Response:
 
 def go_to(path: str) -> Response:
     return RedirectResponse(path, status_code=303)
+
+
+async def known_of_user(request: Request) -> dict[str, Any] | None:
+    """What the home page shows of the profile: asked once in a while, not in each view. Little: it is in a cookie."""
+    account = await configure_auth_of(request).account(request)
+    if account is None or account.needs_reconnect:
+        return None
+    known: dict[str, Any] | None = request.session.get("known")
+    if known is None or known["of"] != account.configure_user_id or known["until"] < time.time():
+        known = {"of": account.configure_user_id, "until": time.time() + KEPT, "name": None, "preferences": []}
+        profile, _ = await read_profile(request)
+        if profile is None:  # Configure is down: the page goes on without
+            known["until"] = time.time() + AWAY
+        else:
+            preferences = profile.sections.get("preferences") or []
+            known |= {"name": profile.identity.name, "preferences": [text[:80] for text in preferences[:3]]}
+        request.session["known"] = known
+    return known
 
 
 async def read_profile(request: Request) -> tuple[ProfileResponse | None, str | None]:

@@ -13,6 +13,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from flask import Flask
 from starlette.applications import Starlette
+from starlette.routing import Host
 
 from configure_auth import Settings, SettingsError
 from configure_auth.fastapi import ConfigureAuth as OnFastAPI
@@ -163,6 +164,35 @@ def test_routes_twice(request: pytest.FixtureRequest, framework: str) -> None:
             refused = await client.get("/other/status", headers={"accept": "application/json"})
         assert refused.status_code == 500
         assert "twice" in refused.json()["cause"]
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_one_router_under_two_prefixes(on_fastapi: OnFastAPI, nested: bool) -> None:
+    app, link = FastAPI(), on_fastapi.account_link()
+    if nested:
+        api = APIRouter()
+        api.include_router(link)
+        link = api
+    for prefix in ("/v1", "/v2"):
+        app.include_router(link, prefix=prefix)
+
+    async def main() -> None:
+        with pytest.raises(SettingsError, match=r"has our routes 'configure\w*' twice.* add what they return once"):
+            async with on_fastapi.lifespan(app):
+                pass
+
+    anyio.run(main)
+
+
+def test_one_app_at_two_hosts_is_no_second(on_starlette: OnStarlette) -> None:
+    app = Starlette(routes=[on_starlette.account_link()])
+    outer = Starlette(routes=[Host("a.example.org", app), Host("b.example.org", app)])
+
+    async def main() -> None:
+        async with on_starlette.lifespan(outer):
+            pass
 
     anyio.run(main)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import anyio
 import pytest
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.sandbox import Sandbox
 from configure_auth.settings import Settings
@@ -197,7 +197,7 @@ def server(new_server: Callable[[], Server]) -> Server:
 
 
 class Send(Protocol):
-    def __call__(self, call: Call[T], *, timeout: float = 5) -> T: ...
+    def __call__(self, call: HttpCall[T], *, timeout: float = 5) -> T: ...
 
 
 @pytest.fixture(params=["blocking", "asyncio", "trio"])
@@ -205,7 +205,7 @@ def send(request: pytest.FixtureRequest) -> Send:
     """Sends a call with a client of its own: blocking, on asyncio, and on trio."""
     kind: str = request.param
 
-    def send(call: Call[T], *, timeout: float = 5) -> T:
+    def send(call: HttpCall[T], *, timeout: float = 5) -> T:
         settings = Settings(api_key=Secret("sk_key"), agent="acme")
         if kind == "blocking":
             with Configure(settings, timeout=timeout) as configure:

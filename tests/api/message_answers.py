@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Response
+from configure_auth.client.call import HttpResponse
 from configure_auth.client.message_identity import SenderCalls
 from configure_auth.client.message_lines import MessageLineCalls
 from configure_auth.client.message_sign_in import MessageSignInCalls
@@ -47,9 +47,9 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 
 
-def reply(body: object, *, status: int = 200) -> Response:
+def reply(body: object, *, status: int = 200) -> HttpResponse:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(status=status, headers={"content-type": "application/json"}, content=content)
+    return HttpResponse(status=status, headers={"content-type": "application/json"}, content=content)
 
 
 def refused(act: Callable[[], object]) -> ConfigureError:

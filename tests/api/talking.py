@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from configure_auth.client.call import Response
+from configure_auth.client.call import HttpResponse
 from configure_auth.client.profile import Subject
 from configure_auth.client.profile_session import ProfileSession
 from configure_auth.errors import ConfigureError
@@ -28,9 +28,9 @@ def talk(subject: Subject = LINKED) -> ProfileSession:
     return ProfileSession(SETTINGS, subject)
 
 
-def reply(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def reply(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(status=status, headers={"content-type": "application/json", **(headers or {})}, content=content)
+    return HttpResponse(status=status, headers={"content-type": "application/json", **(headers or {})}, content=content)
 
 
 def refused(act: Callable[[], object]) -> ConfigureError:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Response
+from configure_auth.client.call import HttpResponse
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.profile import Subject, read_profile
 from configure_auth.client.sign_in import SignInCalls
@@ -37,8 +37,8 @@ shapes = st.recursive(
 names = st.text(st.sampled_from(string.ascii_letters), min_size=1, max_size=12)
 
 
-def reply(body: dict[str, Any]) -> Response:
-    return Response(status=200, headers={"content-type": "application/json"}, content=json.dumps(body).encode())
+def reply(body: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(status=200, headers={"content-type": "application/json"}, content=json.dumps(body).encode())
 
 
 def others(strict: str) -> st.SearchStrategy[dict[str, Any]]:

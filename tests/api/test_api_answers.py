@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call, Response
+from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.client.client import Configure
 from configure_auth.client.oauth import (
     Introspection,
@@ -48,7 +48,7 @@ TOKENS = exchange_authorization_code(
 )
 INTROSPECT = introspect(SETTINGS, "token")
 PROFILE = read_profile(SETTINGS, Subject(token="token"))
-CALLS: list[Call[Any]] = [
+CALLS: list[HttpCall[Any]] = [
     EXCHANGE,
     VALIDATE,
     TOKENS,
@@ -63,12 +63,12 @@ CALLS: list[Call[Any]] = [
 GRANT = {"token": "tok", "userId": "u1", "agent": "acme"}
 
 
-def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def reply(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
+    return HttpResponse(status=status, headers={"content-type": "application/json"} | (headers or {}), content=content)
 
 
-def refused(call: Call[Any], answer: Response) -> ConfigureError:
+def refused(call: HttpCall[Any], answer: HttpResponse) -> ConfigureError:
     with pytest.raises(ConfigureError) as caught:
         call.parse(answer)
     return caught.value
@@ -98,7 +98,7 @@ class TestStrictJson:
             pytest.param(b'{"x":' + b"9" * 5000 + b"}", id="a number of 5000 digits"),
         ],
     )
-    def test_what_is_not_one_plain_object_is_refused(self, call: Call[Any], body: bytes) -> None:
+    def test_what_is_not_one_plain_object_is_refused(self, call: HttpCall[Any], body: bytes) -> None:
         error = refused(call, reply(body))
         assert error.code is ApiCode.SERVER_ERROR
         assert error.status_code == 200
@@ -111,7 +111,7 @@ class TestStrictJson:
         assert refused(EXCHANGE, reply(GRANT, headers={"content-type": label})).code is ApiCode.SERVER_ERROR
 
     def test_json_without_a_label_is_refused(self) -> None:
-        unlabelled = Response(status=200, headers={}, content=json.dumps(GRANT).encode())
+        unlabelled = HttpResponse(status=200, headers={}, content=json.dumps(GRANT).encode())
         assert refused(EXCHANGE, unlabelled).code is ApiCode.SERVER_ERROR
 
     @pytest.mark.parametrize(
@@ -539,7 +539,7 @@ contents = (
 @given(
     call=st.sampled_from(CALLS), status=st.sampled_from([200, 201, 204, 302, 400, 401, 409, 429, 500]), content=contents
 )
-def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], status: int, content: bytes) -> None:
+def test_any_answer_is_a_value_or_a_configure_error(call: HttpCall[Any], status: int, content: bytes) -> None:
     sentence = ""
     try:
         call.parse(reply(content, status=status))
@@ -571,7 +571,7 @@ def test_any_bytes_on_the_line_are_a_value_or_a_configure_error(server: Server) 
         rest=st.binary(max_size=200),
         cut=st.none() | st.integers(0, 200),
     )
-    def answer(call: Call[Any], head: bytes, rest: bytes, cut: int | None) -> None:
+    def answer(call: HttpCall[Any], head: bytes, rest: bytes, cut: int | None) -> None:
         def write(line: Line, _: Received) -> object:
             line.write((head + rest)[:cut])
             return CLOSE

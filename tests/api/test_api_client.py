@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_type
 
 import pytest
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
 from configure_auth.client.profile import ProfileResponse, Subject, read_profile
 from configure_auth.client.sign_in import ReturnDestination
@@ -112,7 +112,7 @@ def test_a_profile_client_keeps_its_scope_and_shares_it_with_nobody(server: Serv
 def test_a_profile_goes_through_whatever_performs_its_calls() -> None:
     seen: list[str] = []
 
-    def perform(call: Call[T], /) -> T:
+    def perform(call: HttpCall[T], /) -> T:
         seen.append(call.method)
         raise ConfigureError(ApiCode.TIMEOUT, "not today")
 

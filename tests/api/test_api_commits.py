@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import anyio
 import pytest
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.client import AsyncConfigure, Configure, Profile
 from configure_auth.client.commit_content import pack
 from configure_auth.client.profile import Subject
 from configure_auth.client.profile_session import ProfileSession
 from configure_auth.errors import ApiCode, ConfigureError
-from configure_auth.sandbox import Sandbox
-from configure_auth.sandbox.values import Call as Received
+from configure_auth.sandbox import Call, Sandbox
 from configure_auth.settings import Settings
 from configure_auth.values import Secret
 
@@ -101,7 +100,7 @@ def sent(sandbox: Sandbox) -> list[str]:
     return [call.path.rpartition("/")[2] for call in sandbox.calls if call.path.startswith(PROFILE)]
 
 
-def commits(sandbox: Sandbox) -> list[Received]:
+def commits(sandbox: Sandbox) -> list[Call]:
     return sandbox.calls_to("POST", COMMIT)
 
 
@@ -679,7 +678,7 @@ def test_every_verb_goes_out_with_the_token_of_whoever_performs_it(
 ) -> None:
     with Configure(settings) as configure:
 
-        def perform(call: Call[T], /) -> T:
+        def perform(call: HttpCall[T], /) -> T:
             return configure.send(call.bearing(Secret(token)))
 
         with Profile(perform, settings, Subject(token="yesterdays")) as profile:

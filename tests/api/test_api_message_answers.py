@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call, Response
+from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.client.message_lines import MessageLine, RevokedLine
 from configure_auth.client.message_sign_in import MessageSignInCalls, MessageSignInUrl
 from configure_auth.errors import ApiCode, ConfigureError
@@ -407,7 +407,7 @@ class TestLines:
 
 @examples(500)
 @given(st.sampled_from([RECOGNITION, URL, REGISTRATION, LISTING, REVOCATION]), replies)
-def test_any_answer_is_a_value_or_a_configure_error(call: Call[Any], answer: Response) -> None:
+def test_any_answer_is_a_value_or_a_configure_error(call: HttpCall[Any], answer: HttpResponse) -> None:
     value, sentence = None, ""
     try:
         value = call.parse(answer)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configure_auth import MessageIdentity
-from configure_auth.client.call import Call, Response
+from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.client.client import AsyncConfigure, AsyncProfile, Configure, Profile
 from configure_auth.client.message_identity import SenderCalls
 from configure_auth.client.sign_in import is_agent_token
@@ -328,11 +328,11 @@ class TestAgainstTheSandbox:
 @examples(500)
 @given(replies, replies, st.booleans(), st.booleans())
 def test_whatever_configure_answers_a_sender_is_somebody(
-    validation: Response, recognition: Response, validate: bool, raises: bool
+    validation: HttpResponse, recognition: HttpResponse, validate: bool, raises: bool
 ) -> None:
     answers = {VALIDATE: validation, RECOGNIZE: recognition}
 
-    def perform(call: Call[Any]) -> Any:
+    def perform(call: HttpCall[Any]) -> Any:
         return call.parse(answers[call.url.removeprefix(SETTINGS.base_url)])
 
     steps = SenderCalls(SETTINGS).resolve_message_identity(

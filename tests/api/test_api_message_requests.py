@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.message_identity import SenderCalls
 from configure_auth.client.message_lines import MessageLineCalls
 from configure_auth.client.message_sign_in import MessageSignInCalls
@@ -133,7 +133,7 @@ class TestRequests:
         self,
         server: Server,
         send: Send,
-        build: Callable[[Settings], Call[Any]],
+        build: Callable[[Settings], HttpCall[Any]],
         method: str,
         path: str,
         body: dict[str, Any] | None,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.commits import CommitCalls, CommitResponse, RejectedMemory, WrittenMemory
 from configure_auth.client.memories import ForgetResponse, Memory, MemoryCalls, RememberResponse, SearchResponse
 from configure_auth.client.profile import Subject
@@ -240,7 +240,7 @@ class TestCommit:
 
 TOOL = {"type": "tool_error", "code": "tool_not_connected", "message": "m"}
 KEY = {"type": "permission_error", "code": "secret_key_required", "message": "m"}
-VERBS: list[Callable[[ProfileSession], Call[Any]]] = [
+VERBS: list[Callable[[ProfileSession], HttpCall[Any]]] = [
     lambda c: ReadCalls(c).read(),
     lambda c: MemoryCalls(c).search(),
     lambda c: MemoryCalls(c).remember("x"),
@@ -262,7 +262,7 @@ VERBS: list[Callable[[ProfileSession], Call[Any]]] = [
     ],
 )
 def test_an_unlinked_profile_is_told_the_way_to_more(
-    build: Callable[[ProfileSession], Call[Any]], error: Any, code: ApiCode, of_use: bool
+    build: Callable[[ProfileSession], HttpCall[Any]], error: Any, code: ApiCode, of_use: bool
 ) -> None:
     for subject in (LINKED, UNLINKED):
         told = refused(lambda subject=subject: build(talk(subject)).parse(reply({"error": error}, status=400)))  # type: ignore[misc]
@@ -282,7 +282,7 @@ def test_an_unlinked_profile_is_told_the_way_to_more(
 )
 @pytest.mark.parametrize("build", VERBS[:2])
 def test_a_commit_that_is_required_is_named_whatever_the_envelope(
-    build: Callable[[ProfileSession], Call[Any]], body: object
+    build: Callable[[ProfileSession], HttpCall[Any]], body: object
 ) -> None:
     error = refused(lambda: build(talk()).parse(reply(body, status=409)))
     assert (error.code, error.suggested_action) == (ApiCode.COMMIT_REQUIRED, "commit_profile")
@@ -329,7 +329,11 @@ told_headers = st.dictionaries(
     headers=told_headers,
 )
 def test_any_answer_is_a_value_or_a_configure_error(
-    build: Callable[[ProfileSession], Call[Any]], subject: Subject, status: int, content: bytes, headers: dict[str, str]
+    build: Callable[[ProfileSession], HttpCall[Any]],
+    subject: Subject,
+    status: int,
+    content: bytes,
+    headers: dict[str, str],
 ) -> None:
     talking = talk(subject)
     sentence = ""

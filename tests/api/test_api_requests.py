@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.message_sign_in import MessageSignInCalls
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.oauth_clients import add_redirect_uris, list_oauth_clients
@@ -109,7 +109,7 @@ DESTINATIONS = "/v1/auth/sign-in/return-destinations"
 def test_requests(
     server: Server,
     send: Send,
-    build: Callable[[Settings], Call[Any]],
+    build: Callable[[Settings], HttpCall[Any]],
     method: str,
     target: str,
     headers: dict[str, str],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.client.oauth import exchange_authorization_code, introspect, refresh_tokens
 from configure_auth.client.profile import Subject, read_profile
@@ -40,7 +40,7 @@ def settings_of(server: Server) -> Settings:
     )
 
 
-def calls_of(settings: Settings) -> list[Call[Any]]:
+def calls_of(settings: Settings) -> list[HttpCall[Any]]:
     return [
         SignInCalls(settings).exchange_sign_in_code("cfgsic_CANARY"),
         SignInCalls(settings).validate_sign_in_token(Secret("tokenCANARY")),
@@ -162,7 +162,7 @@ def test_clients_and_profiles_show_and_pickle_nothing(server: Server) -> None:
 
 
 def test_a_header_that_is_refused_is_not_shown(server: Server) -> None:
-    call: Call[object] = Call(
+    call: HttpCall[object] = HttpCall(
         method="GET", url=server.url, headers={"Authorization": "Bearer tokenCANARY\n"}, parse=lambda reply: reply
     )
     with Configure(settings_of(server)) as configure:

@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from configure_auth.client.call import Call, Response
+from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.client.client import AsyncConfigure, Configure
 from configure_auth.client.connections import shared_ssl_context
 from configure_auth.client.sign_in import SignInCalls
@@ -42,9 +42,9 @@ VALID = http({"valid": True})
 LISTED = http({"destinations": []})
 
 
-def raw(server: Server, method: str = "POST") -> Call[Response]:
+def raw(server: Server, method: str = "POST") -> HttpCall[HttpResponse]:
     """A call whose value is the answer itself."""
-    return Call(method=method, url=f"{server.url}/somewhere", parse=lambda reply: reply, content=b"{}")
+    return HttpCall(method=method, url=f"{server.url}/somewhere", parse=lambda reply: reply, content=b"{}")
 
 
 class TestDeadline:
@@ -105,7 +105,7 @@ class TestDeadline:
     def test_a_tls_handshake_counts(self, send: Send) -> None:
         # The system takes the connection, and nobody ever greets back.
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            call: Call[Response] = Call(
+            call: HttpCall[HttpResponse] = HttpCall(
                 method="GET", url=f"https://127.0.0.1:{silent.getsockname()[1]}/", parse=lambda reply: reply
             )
             with pytest.raises(ConfigureError) as caught:
@@ -599,7 +599,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(tmp_path))
     server = new_server(context)
-    call: Call[Response] = Call(method="GET", url=f"https://127.0.0.1:{server.port}/", parse=lambda reply: reply)
+    url = f"https://127.0.0.1:{server.port}/"
+    call: HttpCall[HttpResponse] = HttpCall(method="GET", url=url, parse=lambda reply: reply)
     with pytest.raises(ConfigureError) as caught:
         send(call)
     assert caught.value.code is ApiCode.NETWORK_ERROR

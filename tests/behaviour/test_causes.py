@@ -64,15 +64,38 @@ def test_a_missing_setting(make_web: MakeWeb) -> None:
     assert "CONFIGURE_OAUTH_CLIENT_ID" in page.text
 
 
+def test_what_a_developer_changes_for_a_request_of_the_browser(make_web: MakeWeb) -> None:
+    """A wrong method, a fetch() of another origin, a cookie that it didn't keep, and a user that isn't read."""
+    with make_web().browser() as browser:
+        wrong_method = browser.get("/configure/disconnect")
+        elsewhere = browser.http.post(
+            "/auth/configure/sign-in",
+            headers={"Origin": "http://localhost:5173", "Sec-Fetch-Site": "cross-site", "Accept": "application/json"},
+        )
+        callback = browser.at_configure(browser.begin("login"))
+        browser.http.cookies.clear()
+        lost = browser.come_back(callback)
+        signed_out = browser.get("/configure/sign-in")
+
+    assert ending(wrong_method) == (405, "invalid_request")
+    assert "this route does not allow GET" in wrong_method.text
+    assert elsewhere.json()["cause"].endswith("name its origin in trusted_origins=")
+    assert (ending(lost), "credentials: &#39;include&#39;" in lost.text) == ((400, "cookie_missing"), True)
+    assert ending(signed_out) == (401, "signed_out")
+    assert "user_id gave None; let the user sign in to the app first; login_url= leads" in signed_out.text
+
+
 @pytest.mark.parametrize("host", [HOST, "localhost:3000"])
 def test_in_production_a_page_shows_no_cause(make_web: MakeWeb, host: str) -> None:
     web = make_web(settings=PRODUCTION, constructor={"user_id": lambda: "x" * 256})
     with web.browser() as browser:
         page = browser.get("/configure/sign-in?moved=1", host=host)
         script = browser.get("/configure/status", host=host, accept="application/json")
+        wrong_method = browser.get("/configure/disconnect", host=host)
 
     assert (ending(page), "256 characters" in page.text) == ((500, "misconfigured"), False)
     assert set(script.json()) == {"error", "message"}
+    assert "does not allow" not in wrong_method.text
 
 
 def test_without_the_setting_a_page_shows_no_cause(make_web: MakeWeb) -> None:

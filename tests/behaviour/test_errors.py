@@ -67,7 +67,7 @@ def test_the_caller_chooses_page_or_json(web: Web, browser: Browser, flow: Flow,
     assert answer.headers["content-type"] == ("application/json" if is_json else "text/html; charset=utf-8")
     assert code_of(answer) == "invalid_request"
     if is_json:
-        assert set(answer.json()) == {"error", "message"}
+        assert set(answer.json()) == {"error", "message", "cause"}
 
 
 def test_an_error_page_leads_on(web: Web, browser: Browser) -> None:

@@ -123,7 +123,10 @@ def test_who_waits_too_long_for_the_winner_gets_a_page_that_looks_again(web: Web
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_a_claim_without_an_end_is_interrupted_after_thirty_seconds(web: Web, browser: Browser, flow: Flow) -> None:
+@pytest.mark.parametrize("seconds", [31, -3600], ids=["later", "clock set back"])
+def test_a_claim_without_an_end_is_interrupted_after_thirty_seconds(
+    web: Web, browser: Browser, flow: Flow, seconds: int
+) -> None:
     callback = browser.at_configure(browser.begin(flow, "?next=/back"))
     with (
         browser.copy() as stuck,
@@ -131,7 +134,7 @@ def test_a_claim_without_an_end_is_interrupted_after_thirty_seconds(web: Web, br
         meanwhile(lambda: stuck.come_back(callback)),
     ):
         held.arrived.wait()
-        web.sandbox.advance(31)
+        web.sandbox.advance(seconds)
         interrupted = browser.come_back(callback)
         held.release()
 

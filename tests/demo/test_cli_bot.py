@@ -149,10 +149,30 @@ def test_access_that_was_taken_back_is_said_in_the_terminal_and_mended_on_the_pa
 
     result = bot.run("ask", "ada", "Which seats?")
 
-    assert (result.exit_code, result.output) == (1, f"Error: ada must connect Configure again, at {bot.url}\n")
-    assert "<configure-auth" in visitor.page()
+    why = f"Configure no longer accepts the connection of ada, who can connect again at {bot.url}"
+    assert (result.exit_code, result.output) == (1, f"Error: {why}\n")
+    page = visitor.page()
+    assert "Configure no longer accepts this connection." in page
+    assert "for Memo alone so far" not in page
+    assert "<configure-auth" in page
     assert visitor.hand_over().status_code == 200
     assert bot.ask("ada", "Which seats?") == "I don't know that of you."
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_how_a_sign_in_ended_is_shown_once(bot: Bot, visitor: Visitor, is_signed_in: bool) -> None:
+    if is_signed_in:
+        visitor.sign_in("ada", bot.invite("ada"))
+
+    for outcome, notice in (
+        ("connected", "is connected."),
+        ("cancelled", "You cancelled."),
+        ("typed", 'class="notice"'),
+    ):
+        shown = visitor.http.get("/", params={"configure": outcome}, follow_redirects=True)
+        assert shown.url.query == b""
+        assert (notice in shown.text) == (outcome != "typed")
+        assert notice not in visitor.page()
 
 
 def test_access_that_was_taken_back_is_noticed_by_the_page_too(bot: Bot, visitor: Visitor) -> None:

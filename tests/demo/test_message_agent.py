@@ -26,7 +26,10 @@ from ..browser.apps import MESSAGE_AGENT, Served, Variation, serving
 
 ROOT = Path(__file__).parents[2]
 ADA, BOB = PHONES["ada"], PHONES["bob"]
-HINT = ' (Say "connect", and I\'ll know who you are.)'
+SAY_CONNECT = 'Say "connect", and I\'ll know who you are.'
+HINT = f" ({SAY_CONNECT})"
+DROPPED = f" (Your link was followed with another phone, so I dropped it. {SAY_CONNECT})"
+AWAY = " (Configure doesn't answer just now, so I can't tell who you are.)"
 
 
 class Phones:
@@ -139,7 +142,9 @@ def test_somebody_else_followed_the_link(phones: Phones, bob: str) -> None:
 
     said = phones.say("bob", "hello")
 
-    assert said == ("Bob, I hear you: hello" if bob == "connected" else f"I hear you: hello{HINT}")
+    assert said == ("Bob, I hear you: hello" if bob == "connected" else f"I hear you: hello{DROPPED}")
+    if bob != "connected":
+        assert phones.say("bob", "hello") == f"I hear you: hello{HINT}", "told once"
     assert not any("Ada" in text for text in phones.read("bob"))
     assert phones.calls("/v1/profile") == (bob == "connected")
     assert phones.say("ada", "hello") == "Ada Lovelace, I hear you: hello"
@@ -175,7 +180,7 @@ def test_the_agent_goes_on_without_configure(phones: Phones, fault: dict[str, An
 
     assert phones.say("ada", "hello") == "I hear you: hello"
     assert phones.say("ada", "connect") == CONNECTED
-    assert phones.say("bob", "hello") == f"I hear you: hello{HINT}"
+    assert phones.say("bob", "hello") == f"I hear you: hello{AWAY}"
     link = phones.connect("bob")
     assert phones.say("bob", "disconnect") == "Done. I no longer know who you are."
     phones.sandbox.add_person(BOB, name="Bob")
@@ -185,6 +190,17 @@ def test_the_agent_goes_on_without_configure(phones: Phones, fault: dict[str, An
     phones.sandbox.sign_in(link, BOB)
     assert phones.sandbox.completions[-1].status == 404  # who disconnects ends the links on their way, too
     assert phones.say("bob", "hello") == f"I hear you: hello{HINT}"
+
+
+def test_access_that_was_taken_back_is_told_once_and_why(phones: Phones) -> None:
+    phones.follow(phones.connect("ada"), ADA)
+    assert phones.say("ada", "hello") == "Ada Lovelace, I hear you: hello"
+    phones.sandbox.revoke_approval(phones.sandbox.people[0])
+    phones.sandbox.advance(601)
+
+    why = "Configure no longer accepts our connection, so I dropped it."
+    assert phones.say("ada", "connect").startswith(f"{why} This link is for you alone")
+    assert phones.say("ada", "hello") == f"I hear you: hello{HINT}"
 
 
 def test_somebody_without_a_name_is_heard_all_the_same(phones: Phones) -> None:
@@ -337,7 +353,7 @@ def test_a_terminal_notices_that_somebody_else_followed_the_link(
     phones.follow(link_in(bob.say("connect")), ADA)
 
     assert bob.read() == f"Echo: {CONNECTED}"
-    assert bob.say("hello") == f"Echo: I hear you: hello{HINT}"
+    assert bob.say("hello") == f"Echo: I hear you: hello{DROPPED}"
     assert bob.end() == ("", "the link of a sender is deleted: contradicted\n", 0)
 
 
@@ -346,7 +362,7 @@ def test_a_terminal_without_configure_goes_on(served: Served, sit_down: Callable
     served.sandbox.fault("/v1/auth/sign-in/recognize-phone", status=503)
     ada = sit_down("ada")
 
-    assert ada.say("hello") == f"Echo: I hear you: hello{HINT}"
+    assert ada.say("hello") == f"Echo: I hear you: hello{AWAY}"
 
     shown, errors, status = ada.end()
     assert (shown, status) == ("", 0)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from configure_auth.client.call import Response as Received
+from configure_auth.client.call import HttpResponse
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import LINK_ROUTES, Response, run
 from configure_auth.flows.messages.senders import message_identity
@@ -42,7 +42,7 @@ class Change:
     cut: int | None = None
     error: ApiCode | None = None
 
-    def __call__(self, good: Received) -> Received:
+    def __call__(self, good: HttpResponse) -> HttpResponse:
         if self.error is not None:
             raise ConfigureError(self.error, "no response", retryable=True, sent=True)
         fields = {

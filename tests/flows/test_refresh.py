@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from configure_auth.client.call import Response
+from configure_auth.client.call import HttpResponse
 from configure_auth.client.wire import error_from, read_response
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import run
@@ -18,11 +18,11 @@ from configure_auth.values import LinkedAccount, Secret
 from .world import Browser, World
 
 TOKEN = "POST /oauth/token"
-HTML = Response(status=200, headers={"content-type": "text/html"}, content=b"<html>")
+HTML = HttpResponse(status=200, headers={"content-type": "text/html"}, content=b"<html>")
 
 
 def refused(status: int, body: object = None, **headers: str) -> ConfigureError:
-    return error_from(Response(status=status, headers=headers, content=json.dumps(body or {}).encode()))
+    return error_from(HttpResponse(status=status, headers=headers, content=json.dumps(body or {}).encode()))
 
 
 def broken() -> ConfigureError:
@@ -126,6 +126,17 @@ def test_retry_after_is_honoured_up_to_a_limit(asked: str, waited: float) -> Non
     assert app.fails() == (True, 2.0)
     assert app.world.sent == [TOKEN]
     assert not app.account().needs_reconnect
+
+
+def test_a_cool_down_does_not_outlast_a_clock_that_is_set_back() -> None:
+    app = App()
+    app.world.fails[TOKEN] = OUTAGES["502"]()
+    app.world.now += 86_400
+    assert app.fails() == (True, 2.0)
+
+    app.world.now -= 86_400
+    app.world.fails.clear()
+    assert app.token()
 
 
 def test_a_refusal_by_another_status_than_configures_marks_nothing() -> None:

@@ -20,8 +20,7 @@ import anyio
 import anyio.lowlevel
 
 from configure_auth import Settings
-from configure_auth.client.call import Call
-from configure_auth.client.call import Response as Received
+from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.events import Event
 from configure_auth.flows import (
     LINK_ROUTES,
@@ -68,7 +67,7 @@ class Wire:
     """
 
     def __init__(self) -> None:
-        self.changes: dict[str, Callable[[Received], Received]] = {}
+        self.changes: dict[str, Callable[[HttpResponse], HttpResponse]] = {}
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, str] = {}
         self.phones: dict[str, str] = {}
@@ -82,7 +81,7 @@ class Wire:
         self._codes[code] = asked | {"user": configure_user_id}
         return urlencode({"code": code, "state": asked["state"]})
 
-    def response(self, call: Call[Any]) -> Any:
+    def response(self, call: HttpCall[Any]) -> Any:
         path = urlsplit(call.url).path
         body = {
             "/v1/auth/sign-in/exchange": self._exchange,
@@ -93,7 +92,7 @@ class Wire:
             "/v1/auth/sign-in/recognize-phone": self._recognize,
         }[path](call)
         status = 400 if "error" in body else 200
-        good = Received(status=status, headers={"content-type": "application/json"}, content=_json(body))
+        good = HttpResponse(status=status, headers={"content-type": "application/json"}, content=_json(body))
         return call.parse(self.changes[path](good) if path in self.changes else good)
 
     def _use(self, code: str) -> dict[str, str] | None:
@@ -101,14 +100,14 @@ class Wire:
         self.used.append(code)
         return self._codes.get(code)
 
-    def _exchange(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _exchange(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         grant = self._use(json.loads(call.content or b"")["code"])
         if grant is None or "return_to" not in grant:
             return {"error": {"type": "invalid_request_error", "code": "invalid_code", "message": "no such code"}}
         token = self.issue(grant["user"])
         return {"token": token, "user_id": grant["user"], "agent": SETTINGS.agent, "approved": True}
 
-    def _token(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _token(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
         if sent["grant_type"] == "refresh_token":
             return self._pair(self._tokens[sent["refresh_token"].removeprefix("r-")])
@@ -124,19 +123,19 @@ class Wire:
         token = self.issue(user)
         return {"access_token": token, "refresh_token": f"r-{token}", "token_type": "Bearer", "expires_in": 3600}
 
-    def _introspect(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _introspect(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         return {"active": True, "sub": self._tokens[json.loads(call.content or b"")["token"]]}
 
-    def _profile(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _profile(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         user = self._tokens[call.headers["Authorization"].removeprefix("Bearer ")]
         return {"user_id": user, "identity": {"name": f"Person {user}"}}
 
-    def _validate(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _validate(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         user = self._tokens.get(json.loads(call.content or b"")["token"])
         known = {"userId": user, "tokenUse": "agent", "approved": True, "agent": SETTINGS.agent}
         return {"valid": False} if user is None else {"valid": True, **known}
 
-    def _recognize(self, call: Call[Any]) -> Mapping[str, Any]:
+    def _recognize(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         phones = json.loads(call.content or b"")["candidates"]
         user = next((self.phones[phone] for phone in phones if phone in self.phones), None)
         if user is None:
@@ -305,7 +304,7 @@ class World:
         if isinstance(effect, Shielded):
             self.log.append("shielded ends")
 
-    def send(self, call: Call[Any]) -> Any:
+    def send(self, call: HttpCall[Any]) -> Any:
         self._note(f"{call.method} {urlsplit(call.url).path}")
         return self.wire.response(call)
 
@@ -377,10 +376,10 @@ class World:
 class _Client:
     world: World
 
-    def send(self, call: Call[Any]) -> Any:
+    def send(self, call: HttpCall[Any]) -> Any:
         return self.world.send(call)
 
-    def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
+    def send_both(self, first: HttpCall[Any], second: HttpCall[Any]) -> Any:
         self.world.log.append("both")
         return self.send(first), self.send(second)
 
@@ -394,12 +393,12 @@ class _AwaitedClient:
 
     world: World
 
-    async def send(self, call: Call[Any]) -> Any:
+    async def send(self, call: HttpCall[Any]) -> Any:
         response = self.world.send(call)
         await anyio.lowlevel.checkpoint()
         return response
 
-    async def send_both(self, first: Call[Any], second: Call[Any]) -> Any:
+    async def send_both(self, first: HttpCall[Any], second: HttpCall[Any]) -> Any:
         self.world.log.append("both")
         return await self.send(first), await self.send(second)
 

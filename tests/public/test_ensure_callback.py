@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from configure_auth import AsyncMessageAgent, MessageAgent, Registration, Settings, ensure_callback
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.flask import ConfigureAuth as OnFlask
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as OnStarlette
@@ -252,7 +252,7 @@ class Impatient:
         self._path = path
         self._timeout = transport.timeout
 
-    def send(self, call: Call[Any], **how: Any) -> Any:
+    def send(self, call: HttpCall[Any], **how: Any) -> Any:
         # It is read as the call begins, and no two calls are under way at once.
         self._transport.timeout = 0.2 if urlsplit(call.url).path == self._path else self._timeout
         return self._transport.send(call, **how)

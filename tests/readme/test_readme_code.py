@@ -369,6 +369,15 @@ def test_a_message_agent_s_lines_connect_a_sender(
         assert answer("ada", PHONE, "disconnect").startswith("Done. I keep what you told me")
         assert answer("ada", PHONE, "hello") == "Hello there"
         assert answer("ada", PHONE, "forget me") == "Done. I have forgotten everything."
+        link = answer("bob", "+15550100002", "connect").removeprefix("This link is for you alone: ")
+
+    configure_sandbox.sign_in(link, PHONE)
+    assert report(flask_app, configure_sandbox) == 200
+
+    with flask_app.app_context():
+        why = "Your link was followed with another phone, so I dropped it. "
+        assert answer("bob", "+15550100002", "hello") == f"{why}Hello there"
+        assert answer("bob", "+15550100002", "hello") == "Hello there"
 
 
 def test_a_bot_s_process_shares_them(

@@ -11,10 +11,11 @@ import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
 
-from configure_auth import SettingsError
+from configure_auth import SettingsError, StoreError
 from configure_auth.testing.conformance.records import NOW, attempt
 
-from ..support.servers import RedisServer, private_redis
+from ..browsers.tls import certificate
+from ..support.servers import RedisServer, free_port, private_redis
 from .opened import opened
 
 USERS = {
@@ -55,6 +56,44 @@ def test_a_redis_that_cant_work_is_a_setting(own_redis: str, tmp_path: Path, url
 
     assert "right" not in str(raised.value).replace("the right ones", "")
     stores.close()
+
+
+@pytest.fixture(scope="module")
+def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`port?ssl_ca_certs=...` of a server at localhost that speaks TLS alone."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server here to start")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate(folder)
+    with private_redis(certificate=folder / "certificate.pem") as server:
+        yield server.url.removeprefix("rediss://localhost:")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("rediss://localhost:{port}", "the certificate of Redis is refused .*self-signed.*; give its CA in states="),
+        ("rediss://127.0.0.1:{port}?{ca}", "the certificate of Redis is refused .*'127.0.0.1'"),
+        ("rediss://localhost:{port}?ssl_ca_certs=/nowhere", "names a file that doesn't exist; check ssl_ca_certs"),
+        ("redis://localhost:{port}", "that port of Redis has TLS; use rediss://"),
+    ],
+)
+def test_a_redis_with_tls_that_cant_work_is_a_setting(tls_redis: str, tmp_path: Path, url: str, said: str) -> None:
+    port, _, ca = tls_redis.partition("?")
+    stores = opened("memory://", tmp_path, url.format(port=port, ca=ca))
+    with pytest.raises(SettingsError, match=said):
+        stores.states.put(attempt("s"), limit=9, now=NOW)
+    stores.close()
+
+
+def test_a_redis_with_tls_works_and_one_that_is_down_is_no_setting(tls_redis: str, tmp_path: Path) -> None:
+    stores = opened("memory://", tmp_path, f"rediss://localhost:{tls_redis}")
+    stores.states.put(attempt("s"), limit=9, now=NOW)
+    stores.close()
+    gone = opened("memory://", tmp_path, f"rediss://localhost:{free_port()}?{tls_redis.partition('?')[2]}")
+    with pytest.raises(StoreError, match="is it up, writable, not full"):
+        gone.states.put(attempt("s"), limit=9, now=NOW)
+    gone.close()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])

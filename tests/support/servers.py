@@ -100,14 +100,14 @@ class RedisServer:
     """A Redis whose numbered databases are given out one by one. `restart` ends it and starts it anew, empty."""
 
     def __init__(self, url: str, databases: int, restart: Any = None) -> None:
-        self._url = url
+        self.url = url
         self._free = list(range(databases))
         self.restart = restart
 
     @contextmanager
     def database(self) -> Iterator[str]:
         number = self._free.pop()
-        url = f"{self._url}/{number}"
+        url = f"{self.url}/{number}"
         try:
             yield url
         finally:
@@ -208,16 +208,15 @@ def redis_here() -> Iterator[RedisServer | None]:
 
 
 @contextmanager
-def private_redis(program: str | None = None) -> Iterator[RedisServer]:
-    """A Redis of one's own, to be ended and started again."""
+def private_redis(program: str | None = None, *, certificate: Path | None = None) -> Iterator[RedisServer]:
+    """A Redis of one's own, to be ended and started again; with a certificate on a port that has TLS alone."""
     program = program or _program("redis-server")
     assert program is not None
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="configure_auth-redis-") as folder, ExitStack() as stack:
         command = [
             program,
-            "--port",
-            str(port),
+            *(["--port", str(port)] if certificate is None else _tls_options(port, certificate)),
             "--bind",
             "127.0.0.1",
             "--dir",
@@ -228,6 +227,8 @@ def private_redis(program: str | None = None) -> Iterator[RedisServer]:
             "64",
         ]
         url = f"redis://127.0.0.1:{port}"
+        if certificate is not None:
+            url = f"rediss://localhost:{port}?ssl_ca_certs={certificate}"
 
         def start() -> None:
             server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
@@ -240,6 +241,12 @@ def private_redis(program: str | None = None) -> Iterator[RedisServer]:
 
         start()
         yield RedisServer(url, 64, restart)
+
+
+def _tls_options(port: int, certificate: Path) -> list[str]:
+    files = [f"--tls-{name}-file" for name in ("cert", "key", "ca-cert")]
+    named = [part for option in files for part in (option, str(certificate))]
+    return ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *named]
 
 
 def _pongs(url: str) -> bool:

@@ -134,8 +134,9 @@ def test_confirming_a_link_and_a_login_says_different_things() -> None:
 @pytest.mark.parametrize(
     ("page", "seconds"), [(ui.ReloadPage(), "0"), (ui.WaitPage(), "1"), (ui.WaitPage(4, Code.BUSY), "4")]
 )
-def test_a_page_that_reloads_names_no_address(page: ui.Page, seconds: str) -> None:
+def test_a_page_that_reloads_names_no_address_and_shows_that_it_works(page: ui.Page, seconds: str) -> None:
     tags = Tags(ui.render(page))
+    assert tags.all("progress") == [{"aria-label": tags.words["h1"][0]}]
     assert {"http-equiv": "refresh", "content": seconds} in tags.all("meta")
     assert not tags.all("a")
 
@@ -149,6 +150,7 @@ def test_an_error_page_says_what_happened_and_how_to_go_on(code: Code) -> None:
     assert text.way_on in tags.words["p"]
     assert tags.words["code"] == [code.value]
     assert [link["href"] for link in tags.all("a")] == ["/again?a=1&b=2", "/home"]
+    assert not tags.all("progress")
 
 
 def test_an_error_page_without_a_retry_leads_back_only() -> None:

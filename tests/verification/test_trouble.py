@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from configure_auth import Configure, Settings
-from configure_auth.client.call import Call
+from configure_auth.client.call import HttpCall
 from configure_auth.commands.checks.deployment import Deployment
 from configure_auth.commands.checks.report import JsonReport
 from configure_auth.commands.checks.run import verify
@@ -352,7 +352,7 @@ class Impatient(Configure):
         self._soon = Configure(settings, timeout=0.1)
         self._url = url
 
-    def send(self, call: Call[T], /) -> T:
+    def send(self, call: HttpCall[T], /) -> T:
         return self._soon.send(call) if call.url.partition("?")[0] == self._url else super().send(call)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from configure_auth import Settings
 from configure_auth.commands.checks import flask_app as flask_facts
 from configure_auth.commands.checks import starlette_app as starlette_facts
-from configure_auth.commands.checks.application import Response as AppResponse
+from configure_auth.commands.checks.application import PageResponse
 from configure_auth.commands.checks.findings import End
 from configure_auth.commands.checks.routes import _permits
 from configure_auth.commands.checks.run import describe
@@ -161,8 +161,8 @@ def test_what_a_browser_takes_for_a_yes(changes: dict[str, str | None], good: bo
     }
     headers = tuple((name, value) for name, value in (yes | changes).items() if value is not None)
 
-    assert _permits(AppResponse(status=204, headers=headers, body=b""), "https://sign-in.me") is good
-    assert not _permits(AppResponse(status=403, headers=headers, body=b""), "https://sign-in.me")
+    assert _permits(PageResponse(status=204, headers=headers, body=b""), "https://sign-in.me") is good
+    assert not _permits(PageResponse(status=403, headers=headers, body=b""), "https://sign-in.me")
 
 
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 405), ("POST", 403)])
@@ -362,6 +362,6 @@ def test_a_visitor_brings_what_a_test_says(judge: Judge) -> None:
     assert application is not None
 
     answer = waited_for(application.request("GET", "/?a=b", {"accept": "text/html"}))
-    assert isinstance(answer, AppResponse)
+    assert isinstance(answer, PageResponse)
     assert answer.all("x-one") == ["1", "2"]
     assert b"The app" in answer.body

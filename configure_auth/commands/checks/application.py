@@ -39,7 +39,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class PageResponse:
     """A response of the app. `headers` have lower-case names; `body` is its first chunk.
 
     `has_session`: whether the handler had a session; None if the framework doesn't tell.
@@ -64,11 +64,11 @@ class NoResponse:
     why: str
 
 
-Request: TypeAlias = Callable[[str, str, Mapping[str, str]], Any]
+RequestPage: TypeAlias = Callable[[str, str, Mapping[str, str]], Any]
 """Requests a page of the app in this process: `(method, path, headers)`, without a server or a network.
 
-It returns a `Response` or `NoResponse`; Starlette's is awaited. `path` is below the app's mount point, and may have a
-query. Redirects aren't followed.
+It returns a `PageResponse` or `NoResponse`; Starlette's is awaited. `path` is below the app's mount point, and may have
+a query. Redirects aren't followed.
 """
 
 
@@ -108,7 +108,7 @@ class Application:
     mount_by: str
     tables: tuple[Table, ...]
     users: Literal["named", "found", "unseen"]
-    request: Request = field(repr=False)
+    request: RequestPage = field(repr=False)
     taken_by: Callable[[str], str | None] = lambda path: None
 
 

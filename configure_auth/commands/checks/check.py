@@ -35,13 +35,13 @@ class Check:
     after: tuple[str, ...] = ()
 
 
-class Perform(Protocol):
+class PerformFlow(Protocol):
     """Performs a flow, with the app's client and store if there is an app."""
 
     def __call__(self, flow: Flow[T], /) -> T: ...
 
 
-def perform_check(perform: Perform, check: Callable[[], Flow[T]]) -> T | Finding:
+def perform_check(perform: PerformFlow, check: Callable[[], Flow[T]]) -> T | Finding:
     """Perform a flow; whatever it raises becomes a finding."""
     with closing(errors_as_findings(check)) as flow:  # the app may fail before it starts the flow
         return catch_errors(partial(perform, flow))
@@ -50,7 +50,7 @@ def perform_check(perform: Perform, check: Callable[[], Flow[T]]) -> T | Finding
 def run_checks(
     checks: Iterable[Check],
     deployment: Deployment,
-    perform: Perform,
+    perform: PerformFlow,
     report: Report,
     earlier: Mapping[str, Result],
 ) -> dict[str, Result]:

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ...flows import AccountLink, Login
 from ...ui import CONTENT_SECURITY_POLICY
-from .application import Application, NoResponse, Response
+from .application import Application, NoResponse, PageResponse
 from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst
 from .routes import is_ours, prefetch, request
@@ -39,7 +39,8 @@ async def _ours(deployment: Deployment, application: Application) -> list[Findin
     assert deployment.features is not None
     pages = [one for one in deployment.features.registered.values() if isinstance(one, AccountLink | Login)]
     responses = [await prefetch(application, one) for one in pages]
-    policies = [one.all("content-security-policy") for one in responses if isinstance(one, Response) and is_ours(one)]
+    ours = (one for one in responses if isinstance(one, PageResponse) and is_ours(one))
+    policies = [one.all("content-security-policy") for one in ours]
     if all(one == [CONTENT_SECURITY_POLICY] for one in policies):
         return []
     return [

@@ -16,7 +16,7 @@ from werkzeug.test import Client
 
 from ...flows import Site
 from ...values import Secret
-from .application import Application, Framework, NoResponse, Response, Session, Table, likely_user_tables, table_of
+from .application import Application, Framework, NoResponse, PageResponse, Session, Table, likely_user_tables, table_of
 
 
 def _exempt(names: Iterable[str]) -> str:
@@ -54,7 +54,7 @@ def application_of(app: Flask, site: Site, users: object | None = None) -> Appli
     root = app.config.get("APPLICATION_ROOT") or "/"
     home = site.settings.app_url or "http://localhost"
 
-    def request(method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+    def request(method: str, path: str, headers: Mapping[str, str]) -> PageResponse | NoResponse:
         # Without our context, in which the app context would stand in for the request's.
         return _with_timeout(partial(Context().run, _request, app, home, method, path, headers))
 
@@ -100,9 +100,9 @@ def _tables(app: Flask, users: object | None) -> Iterator[Table]:
         yield from likely_user_tables(metadata, dialects.get(key))
 
 
-def _with_timeout(request: Callable[[], Response | NoResponse]) -> Response | NoResponse:
+def _with_timeout(request: Callable[[], PageResponse | NoResponse]) -> PageResponse | NoResponse:
     """Make a request in a daemon thread, because a page that hangs can't be stopped."""
-    responses: SimpleQueue[Response | NoResponse] = SimpleQueue()
+    responses: SimpleQueue[PageResponse | NoResponse] = SimpleQueue()
     Thread(target=lambda: responses.put(request()), name="configure_auth request", daemon=True).start()
     try:
         return responses.get(timeout=_TIMEOUT)
@@ -110,17 +110,17 @@ def _with_timeout(request: Callable[[], Response | NoResponse]) -> Response | No
         return NoResponse(f"it took more than {_TIMEOUT:g} s")
 
 
-def _request(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+def _request(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> PageResponse | NoResponse:
     response = _open(app, home, method, path, headers)
     parts = urlsplit(home)
-    if parts.path and isinstance(response, Response) and response.status == 404:
+    if parts.path and isinstance(response, PageResponse) and response.status == 404:
         # The prefix may be removed by middleware of the app instead of the server.
         whole = _open(app, f"{parts.scheme}://{parts.netloc}", method, f"{parts.path}{path}", headers)
-        return whole if isinstance(whole, Response) and whole.status != 404 else response
+        return whole if isinstance(whole, PageResponse) and whole.status != 404 else response
     return response
 
 
-def _open(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+def _open(app: Flask, home: str, method: str, path: str, headers: Mapping[str, str]) -> PageResponse | NoResponse:
     try:
         # Not the app's own test client, which may sign a user in.
         response = Client(app, use_cookies=False).open(
@@ -130,7 +130,7 @@ def _open(app: Flask, home: str, method: str, path: str, headers: Mapping[str, s
             first = next(iter(response.iter_encoded()), b"")
     except (Exception, SystemExit) as error:  # noqa: BLE001  # pages of the app may raise anything
         return NoResponse(f"it raised {type(error).__name__}")
-    return Response(
+    return PageResponse(
         status=response.status_code,
         headers=tuple((name.lower(), value) for name, value in response.headers.items()),
         body=first,

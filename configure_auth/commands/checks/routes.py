@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ...client.wire import json_object
 from ...flows import AccountLink, Feature, Login, Messages
 from ...flows.effects import AskApp
-from .application import Application, NoResponse, Response
+from .application import Application, NoResponse, PageResponse
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, unknown, worst
 
@@ -22,20 +22,20 @@ _STATE = "0" * 65
 
 async def request(
     application: Application, method: str, path: str, headers: Mapping[str, str]
-) -> Response | NoResponse:
+) -> PageResponse | NoResponse:
     """Request a page of the app."""
-    response: Response | NoResponse = await AskApp(lambda _app: application.request(method, path, headers))
+    response: PageResponse | NoResponse = await AskApp(lambda _app: application.request(method, path, headers))
     return response
 
 
-async def prefetch(application: Application, feature: Feature, route: str = "/callback") -> Response | NoResponse:
+async def prefetch(application: Application, feature: Feature, route: str = "/callback") -> PageResponse | NoResponse:
     """Request a route of a sign-in without an effect."""
     query = f"?state={_STATE}" if route == "/callback" else ""
     headers = {"accept": "text/html", "sec-purpose": "prefetch", "sec-fetch-site": "cross-site"}
     return await request(application, "GET", f"{feature.path}{route}{query}", headers)
 
 
-def is_ours(response: Response) -> bool:
+def is_ours(response: PageResponse) -> bool:
     """Whether our route responded to `prefetch`."""
     return response.status == 503 and not response.body and "no-store" in (response.first("cache-control") or "")
 
@@ -52,7 +52,7 @@ async def login_guard(deployment: Deployment, application: Application) -> Findi
                 findings += await _completion(deployment, application, feature, remedy)
                 continue
             response = await prefetch(application, feature, route)
-            reached = isinstance(response, Response) and is_ours(response)
+            reached = isinstance(response, PageResponse) and is_ours(response)
             findings.append(_judge(application, response, f"{feature.path}{route}", remedy, is_ours=reached))
     return worst(findings) if findings else skipped("no route of ours is for signed-out users")
 
@@ -72,7 +72,7 @@ def _open_routes(feature: Feature, application: Application) -> tuple[str, ...]:
 
 
 def _judge(
-    application: Application, response: Response | NoResponse, path: str, remedy: str, *, is_ours: bool
+    application: Application, response: PageResponse | NoResponse, path: str, remedy: str, *, is_ours: bool
 ) -> Finding:
     if is_ours:
         return passed(f"{path} is reachable")
@@ -125,7 +125,7 @@ async def _completion(
     preflight = await request(application, "OPTIONS", path, preflight_headers)
     posted = await request(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
     findings = [_judge(application, posted, path, remedy, is_ours=_is_refusal(posted))]
-    if isinstance(preflight, Response) and findings[0].remedy is None and not _permits(preflight, origin):
+    if isinstance(preflight, PageResponse) and findings[0].remedy is None and not _permits(preflight, origin):
         findings.append(
             failed(
                 f"the preflight forbids Configure's page to POST to {path} (HTTP {preflight.status})",
@@ -136,12 +136,12 @@ async def _completion(
     return findings
 
 
-def _is_refusal(response: Response | NoResponse) -> bool:
+def _is_refusal(response: PageResponse | NoResponse) -> bool:
     # Our route refuses a report without a content type with this body.
-    return isinstance(response, Response) and json_object(response.body) == {"ok": False, "linked": False}
+    return isinstance(response, PageResponse) and json_object(response.body) == {"ok": False, "linked": False}
 
 
-def _permits(preflight: Response, origin: str) -> bool:
+def _permits(preflight: PageResponse, origin: str) -> bool:
     methods = {one.strip() for value in preflight.all("access-control-allow-methods") for one in value.split(",")}
     headers = {
         one.strip().lower() for value in preflight.all("access-control-allow-headers") for one in value.split(",")

@@ -16,7 +16,7 @@ from ..apps.targets import Target, closing_targets, perform_without_app
 from . import sign_in
 from .app_checks import APP_CHECKS
 from .application import Application
-from .check import Check, Perform, perform_check, run_checks, unmet_need
+from .check import Check, PerformFlow, perform_check, run_checks, unmet_need
 from .deployment import Deployment
 from .findings import End, Finding, Result, catch_errors, failed, passed, skipped, warned
 from .process import open_browser, reserved_stdout
@@ -125,7 +125,7 @@ def verify(
     deployment: Deployment,
     settings: Sequence[Result],
     app_checks: Sequence[Check],
-    perform: Perform,
+    perform: PerformFlow,
     report: Report,
     *,
     patience: float | None,
@@ -172,7 +172,7 @@ def _start_sign_in(
 
 def _finish_sign_in(
     deployment: Deployment,
-    perform: Perform,
+    perform: PerformFlow,
     report: Report,
     value: object,
     wait: Callable[[StartedSignIn], tuple[StartedSignIn, Secret] | Finding],

@@ -9,7 +9,7 @@ from ...flows import Login, Messages
 from ...flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 from ...flows.sign_in.routes import SignInFeature
 from ...keys import MAKE_KEY, key_weakness
-from .application import Application, Response, Session
+from .application import Application, PageResponse, Session
 from .deployment import Deployment
 from .findings import End, Finding, failed, passed, skipped, warned, worst
 from .routes import prefetch
@@ -46,9 +46,9 @@ async def _session(deployment: Deployment, application: Application) -> Session 
     for feature in deployment.features.registered.values():
         if isinstance(feature, SignInFeature):
             response = await prefetch(application, feature)
-            if isinstance(response, Response) and response.has_session:
+            if isinstance(response, PageResponse) and response.has_session:
                 return skipped("the session is not Starlette's own, so its settings are unknown")
-            if isinstance(response, Response) and response.has_session is False:
+            if isinstance(response, PageResponse) and response.has_session is False:
                 return failed(
                     "our routes have no session",
                     "add Middleware(SessionMiddleware, secret_key=...) from starlette.middleware.sessions to the app, "

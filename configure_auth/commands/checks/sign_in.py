@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ...client.oauth import exchange_authorization_code
-from ...client.profile import ProfileResponse, RuntimeScope, read_profile
-from ...client.profile import Subject as Person
+from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from ...client.sign_in import SignInCalls
 from ...errors import ApiCode, Code, ConfigureError, SignInError
 from ...flows.sign_in.link import check_grant, is_code_expired
@@ -141,7 +140,7 @@ async def read(deployment: Deployment, exchanged: ExchangedToken) -> Finding:
     answer: ProfileResponse | None
     try:
         if exchanged.scopes is None:
-            reading = read_profile(settings, Person(token=token), sections=("identity",), scope=RuntimeScope())
+            reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
             answer = await reading
         else:
             clock = time.time if deployment.features is None else deployment.features.site.clock

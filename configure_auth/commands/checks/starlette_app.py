@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...flows import Site
 from ...starlette.extension import owners_in
 from ...values import Secret
-from .application import Application, Framework, NoResponse, Response, Session, table_of
+from .application import Application, Framework, NoResponse, PageResponse, Session, table_of
 
 STARLETTE = Framework(
     options={
@@ -56,7 +56,7 @@ def application_of(app: Any, site: Site, users: object | None = None) -> Applica
     home = site.settings.app_url or "http://localhost"
     table = None if users is None else table_of(users, None)
 
-    async def request(method: str, path: str, headers: Mapping[str, str]) -> Response | NoResponse:
+    async def request(method: str, path: str, headers: Mapping[str, str]) -> PageResponse | NoResponse:
         return await _request(app, home, inner, method, path, headers)
 
     return Application(
@@ -123,7 +123,7 @@ def _flag(part: str) -> tuple[str, str]:
 
 async def _request(
     app: ASGIApp, home: str, inner: str, method: str, path: str, headers: Mapping[str, str]
-) -> Response | NoResponse:
+) -> PageResponse | NoResponse:
     scope = _scope(home, inner, method, path, headers)
     why = f"it took more than {_TIMEOUT:g} s"
     with anyio.move_on_after(_TIMEOUT) as deadline:
@@ -135,7 +135,7 @@ async def _request(
             why = f"it raised {type(error).__name__}"
     if client.status is None:
         return NoResponse(why)
-    return Response(
+    return PageResponse(
         status=client.status, headers=tuple(client.headers), body=client.body, has_session="session" in scope
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from ...client.call import Call
+from ...client.call import HttpCall
 from ...client.oauth_clients import list_oauth_clients
 from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.probes import AuthorizeFault, is_page, probe_authorize, probe_key, probe_page, probe_script
@@ -189,7 +189,7 @@ async def _script(deployment: Deployment) -> Finding:
     return passed(f"{url} exists")
 
 
-async def _fault_of(call: Call[T]) -> T | None:
+async def _fault_of(call: HttpCall[T]) -> T | None:
     """Send a probe and return its fault. A page that isn't an API response has none."""
     try:
         return await call

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, TypeVar
 
-from ...client.call import Call
+from ...client.call import HttpCall
 from ...client.connect import ConnectCalls, ConnectResponse
 from ...client.message_identity import SenderCalls
 from ...client.profile import Subject
@@ -59,7 +59,7 @@ class _Turn:
         """A hash that stands for the message's phones; the same for each message from them."""
         return proof_of(self.evidence)
 
-    def limited(self, call: Call[T]) -> Call[T]:
+    def limited(self, call: HttpCall[T]) -> HttpCall[T]:
         """The call with the time that is left for it.
 
         Raises:

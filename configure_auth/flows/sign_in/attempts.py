@@ -310,7 +310,8 @@ async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie:
             )
         if seen.outcome is not None:
             return seen
-        if site.clock() >= seen.claimed_at + INTERRUPTED_AFTER:
+        # Or as long before it: the clock was set back.
+        if abs(site.clock() - seen.claimed_at) >= INTERRUPTED_AFTER:
             raise SignInError(Code.INTERRUPTED, "a previous callback did not complete", next=seen.next)
         await Pause(POLL_INTERVAL)
     return None

@@ -74,7 +74,7 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
+class CompletedSignIn:
     """An attempt that has ended. `response` is None if it had ended in an earlier request."""
 
     record: PendingSignIn
@@ -120,7 +120,7 @@ def read_finish(request: Request) -> Returned:
 
 async def complete_sign_in(
     kind: SignInKind, returned: Returned, cookie: BrowserCookie, user_id: str | None
-) -> Completed | None:
+) -> CompletedSignIn | None:
     """Complete a sign-in: nothing is sent to Configure before the attempt is claimed and its user checked.
 
     Args:
@@ -153,21 +153,21 @@ async def limited(flow: Flow[T]) -> T:
 
 async def _complete_sign_in(
     kind: SignInKind, returned: Returned, cookie: BrowserCookie, user_id: str | None
-) -> Completed | None:
+) -> CompletedSignIn | None:
     record = await claim_attempt(kind, returned.parameter, returned.state, cookie)
     if record is None:
         return None
     if record.outcome is not None:
         if returned.parameter == FINISH and record.user_id != user_id:
             raise SignInError(Code.WRONG_USER, "another user finished this")
-        return Completed(record=record, outcome=recall_outcome(kind.site, record))
+        return CompletedSignIn(record=record, outcome=recall_outcome(kind.site, record))
     # From here to the end even if the browser disconnects: the code can be exchanged only once.
     return await Shielded(_finish_attempt(kind, record, returned, cookie, user_id))
 
 
 async def _finish_attempt(
     kind: SignInKind, record: PendingSignIn, returned: Returned, cookie: BrowserCookie, user_id: str | None
-) -> Completed:
+) -> CompletedSignIn:
     """Check, exchange and store the outcome, whatever it is."""
     reference, is_deferred, carried = random_reference(), False, Carried()
     log.debug("%s %s: claimed", kind.intent, reference)
@@ -209,10 +209,10 @@ async def _finish_attempt(
     await save_outcome(kind.site, record, outcome)
     if not is_deferred:
         await report_end(kind.intent, None, reference, outcome.user_id or record.user_id)
-    return Completed(record=record, outcome=outcome, response=response)
+    return CompletedSignIn(record=record, outcome=outcome, response=response)
 
 
-async def _read_again(kind: SignInKind, record: PendingSignIn) -> Completed | None:
+async def _read_again(kind: SignInKind, record: PendingSignIn) -> CompletedSignIn | None:
     """Return the outcome that is stored, if any, after the store failed: a commit whose response was lost is done."""
     try:
         seen = await UseStore(
@@ -228,7 +228,7 @@ async def _read_again(kind: SignInKind, record: PendingSignIn) -> Completed | No
         return None
     if seen is None or seen.outcome is None:
         return None
-    return Completed(record=seen, outcome=recall_outcome(kind.site, seen))
+    return CompletedSignIn(record=seen, outcome=recall_outcome(kind.site, seen))
 
 
 async def _fail(kind: SignInKind, record: PendingSignIn, outcome: Outcome, carried: Carried) -> None:

@@ -32,7 +32,7 @@ OnConflict = Literal["reject", "move"]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class WantedConnection:
     """A connection to be saved if the user's version is still `version`."""
 
     user_id: str
@@ -90,12 +90,15 @@ class LinkKind(SignInKind):
         check_grant(grant, site.agent)
         location = site.onward(record.next or self.after, "connected")
         outcome = Outcome(location=location)
-        wanted = Connection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
+        wanted = WantedConnection(record.user_id, grant.user_id, grant.token, record.version, record.replace)
         is_stored = await self.connect(wanted, (record, outcome), carried)
         return replace(outcome, is_stored=is_stored), Response.redirect(location)
 
     async def connect(
-        self, wanted: Connection, ending: tuple[PendingSignIn, Outcome] | None = None, carried: Carried | None = None
+        self,
+        wanted: WantedConnection,
+        ending: tuple[PendingSignIn, Outcome] | None = None,
+        carried: Carried | None = None,
     ) -> bool:
         """Save a connection and emit an event; return whether the outcome of its attempt was stored too.
 
@@ -191,7 +194,7 @@ class AccountLink(SignInFeature):
 
 
 def _signed_out() -> SignInError:
-    return SignInError(Code.SIGNED_OUT, "no user is signed in")
+    return SignInError(Code.SIGNED_OUT, "no user is signed in: user_id gave None")
 
 
 async def session(feature: AccountLink, request: Request) -> Response:
@@ -234,7 +237,7 @@ async def _connect_by_token(feature: AccountLink, request: Request, user_id: str
     validation = await limited(validate_token(site, given))
     if validation is None or not is_agent_token(validation, site.agent) or validation.user_id is None:
         raise SignInError(Code.NOT_AN_AGENT_TOKEN, "the posted token is not an agent token of this agent")
-    await Shielded(feature.sign_in.connect(Connection(user_id, validation.user_id, given, version)))
+    await Shielded(feature.sign_in.connect(WantedConnection(user_id, validation.user_id, given, version)))
 
 
 async def element(feature: AccountLink, request: Request) -> Response:

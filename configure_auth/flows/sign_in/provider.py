@@ -28,7 +28,7 @@ from ..response import BrowserCookie, Response
 from ..site import Clock, Site, digest
 from . import pending_logins
 from .attempts import Carried, Outcome, SignInKind, decline_start, random_state, save_attempt, seal_verifier
-from .callback import STATE, Completed, Returned, complete_sign_in, read_callback
+from .callback import STATE, CompletedSignIn, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 
 _OURS = frozenset(
@@ -222,7 +222,7 @@ async def forget_browser(provider: ProviderKind, request: Request, session_bindi
     await pending_logins.forget_browser(provider.site, request, other)
 
 
-async def _complete(provider: ProviderKind, returned: Returned, cookies: list[BrowserCookie]) -> Completed | None:
+async def _complete(provider: ProviderKind, returned: Returned, cookies: list[BrowserCookie]) -> CompletedSignIn | None:
     """`complete_sign_in`, for the first of these that an attempt is bound to."""
     for cookie in cookies[:-1]:
         try:

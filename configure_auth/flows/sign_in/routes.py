@@ -49,10 +49,16 @@ _FINAL = frozenset(
 """Codes that trying again doesn't fix, so that their page doesn't offer it."""
 
 
-_CAUSES = frozenset(
-    {Code.MISCONFIGURED, Code.NOT_CONFIGURED, Code.UPSTREAM_REJECTED, Code.ALREADY_CONNECTED, Code.ACCOUNT_TAKEN}
-)
-"""Codes whose page shows the cause in development."""
+_ADVISED = frozenset({Code.COOKIE_MISSING, Code.CROSS_SITE, Code.SIGNED_OUT})
+_CAUSES = _ADVISED | {
+    Code.ACCOUNT_TAKEN,
+    Code.ALREADY_CONNECTED,
+    Code.INVALID_REQUEST,
+    Code.MISCONFIGURED,
+    Code.NOT_CONFIGURED,
+    Code.UPSTREAM_REJECTED,
+}
+"""Codes whose page shows the cause in development; those of `_ADVISED` with what to do, which the cause doesn't say."""
 
 _OURS = frozenset({"next", "replace", "confirm", "moved"})
 """Parameters of a start."""
@@ -397,6 +403,8 @@ async def _error_response(feature: SignInFeature, route: Route, request: Request
     # RFC 9110, section 15.5.6: a 405 says what is allowed.
     allow = route.methods if error.status == 405 else ()
     cause = str(error) if code in _CAUSES and feature.site.shows_causes(request) else None
+    if cause is not None and code in _ADVISED:
+        cause = f"{cause}; {code.advice}"
     if request.wants_json:
         words = await words_for(feature.site, request)
         body = {"error": code.value, "message": words.of(code).sentence} | ({"cause": cause} if cause else {})

@@ -115,6 +115,29 @@ async function showSettings(account) {
   show("#only-way-in", !account.has_password);
 }
 
+async function showHome(account) {
+  const greet = (name) => { if (name) find("#hello").textContent = `Hello, ${name}.`; };
+  greet(account.name ?? account.username);
+  const profile = await known();
+  if (!account.name && !account.username) greet(profile?.name);
+  if (profile?.preferences.length) {
+    find("#known").textContent = `You prefer: ${profile.preferences.slice(0, 3).join("; ")}.`;
+    show("#known", true);
+  }
+}
+
+// The profile, asked once in 15 minutes and not in each view; after an outage, in which there is none, in a minute.
+async function known() {
+  const connection = await get("/api/connection");
+  if (!connection || connection.needs_reconnect) return null;
+  const kept = JSON.parse(sessionStorage.known ?? "null");
+  if (kept?.of === connection.configure_user_id && kept.until > Date.now()) return kept.profile;
+  const profile = await get("/api/profile");
+  const until = Date.now() + (profile ? 15 : 1) * 60_000;
+  sessionStorage.known = JSON.stringify({ of: connection.configure_user_id, until, profile });
+  return profile;
+}
+
 const NOTICES = {
   "cancelled": "You cancelled. Nothing was shared and nothing has changed.",
   "connected": "Configure is connected.",
@@ -140,8 +163,7 @@ async function start() {
     find("#notice").textContent = NOTICES[outcome];
     show("#notice", true);
   }
-  const name = account?.name ?? account?.username;
-  if (name && find("#hello")) find("#hello").textContent = `Hello, ${name}.`;
+  if (account && find("#hello")) await showHome(account);
   if (location.pathname === "/settings") await showSettings(account);
 }
 
@@ -172,6 +194,7 @@ async function submit(event) {
   const fields = new FormData(event.target);
   const answer = await call(method ?? "POST", action, [...fields].length ? Object.fromEntries(fields) : undefined);
   if (answer.ok) {
+    sessionStorage.removeItem("known");
     location.assign(next ?? sessionStorage.next ?? "/");
     sessionStorage.removeItem("next");
   } else {
