@@ -6,10 +6,11 @@ A new event is a class here; `EVENTS`, the signals of Flask and the handlers of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeVar, dataclass_transform
 
 from .errors import ApiCode, Code
+from .runtime.frozen import dataclass
 from .values import Intent, Kind, LinkedAccount
 
 

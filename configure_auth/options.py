@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack
 
 from . import flows
 from .flows import AgentTable, Clock, Feature, Hook
 from .flows.app import require_hook
+from .runtime.frozen import dataclass
 from .ui import Texts
 
 if TYPE_CHECKING:

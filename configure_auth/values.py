@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, Self, TypeAlias
+
+from .runtime.frozen import dataclass
 
 __all__ = [
     "STATE_LIFETIME",

@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeAlias, cast
 
 import jwt
@@ -33,6 +33,7 @@ from ..client.transport import Transport
 from ..client.wire import read_response
 from ..errors import ConfigureError, SettingsError
 from ..runtime.forks import reset_after_fork
+from ..runtime.frozen import dataclass
 from ..values import Secret
 
 log: logging.Logger = logging.getLogger(__name__)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from ..runtime.frozen import dataclass
 
 Claims: TypeAlias = Mapping[str, Any]
 Refusal: TypeAlias = tuple[str, Callable[[Claims], bool]]

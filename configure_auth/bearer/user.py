@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -21,6 +20,7 @@ from ..client.wire import is_number, is_text, is_token, json_object
 from ..errors import BearerError, SettingsError
 from ..runtime.drivers import arun, run
 from ..runtime.effects import Effect
+from ..runtime.frozen import dataclass
 from ..runtime.loops import settled
 from ..settings import require_origin
 from ..values import Secret

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from ..runtime.effects import Effect
+from ..runtime.frozen import dataclass
 from ..values import Secret
 
 T_co = TypeVar("T_co", covariant=True)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import anyio
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..events import CommitFailed, Event
 from ..runtime.drivers import arun, run
+from ..runtime.frozen import dataclass
 from ..runtime.tracing import span
 from ..runtime.verbs import Awaited, Blocking
 from ..settings import Settings

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeAlias
 
 from ..errors import ConfigureError
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import verb
 from .call import HttpCall
 from .commit_content import CommitContent, pack, require_multiline_text

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Literal, TypeAlias, cast, get_args
 
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import verb
 from ..settings import Settings
 from .call import HttpCall

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import verb
 from .call import HttpCall
 from .texts import line

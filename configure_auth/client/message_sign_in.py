@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Literal, cast, get_args
 
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import verb
 from ..settings import Settings
 from ..values import Secret

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..runtime.frozen import dataclass
 from ..settings import Settings
 from ..values import Secret
 from . import oauth_messages as oauth

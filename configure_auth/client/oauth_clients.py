@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigureError
+from ..runtime.frozen import dataclass
 from ..settings import Settings
 from .call import HttpCall
 from .wire import ResponseBody, invalid, is_token, json_body, read_response, require_text, require_token

@@ -6,12 +6,13 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import ApiCode, ConfigureError
+from ..runtime.frozen import dataclass
 from ..settings import Settings
 from ..values import Secret
 from .call import HttpCall, is_header_value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ApiCode, ConfigureError
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import Verbs, verb
 from ..settings import Settings
 from .call import HttpCall, HttpResponse

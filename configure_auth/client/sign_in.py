@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from ..errors import SettingsError
+from ..runtime.frozen import dataclass
 from ..runtime.verbs import verb
 from ..settings import Settings, require_origin
 from ..values import Secret, SignInGrant, TokenValidation

@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
@@ -27,6 +27,7 @@ from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import BlockingVerbs
 from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
+from ..runtime.frozen import dataclass
 from ..settings import Settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables

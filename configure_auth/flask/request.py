@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from .. import flows, ui
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app
 from ..flows.response import RenderedResponse
+from ..runtime.frozen import dataclass
 
 
 def read_request(has_session: bool) -> flows.Request:

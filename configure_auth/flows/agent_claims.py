@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from ..errors import AgentNoOwner, AgentOwned, Code, SettingsError, SignInError
 from ..events import AgentClaimed
+from ..runtime.frozen import dataclass
 from ..values import ClaimedAgent, Secret
 from .app import Hook, normalize_id
 from .effects import AskApp, Emit, UseStore

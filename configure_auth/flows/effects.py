@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ..client.call import HttpCall
 from ..events import Event
 from ..runtime.effects import Effect, Flow, Pause, Shielded
+from ..runtime.frozen import dataclass
 from ..stores import Stores
 from .app import App
 

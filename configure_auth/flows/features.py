@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from markupsafe import Markup
 
 from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
+from ..runtime.frozen import dataclass
 from ..values import Kind
 from .agent_claims import AgentClaims
 from .destination import with_query

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..events import Event
 from ..runtime.circuit import Circuit
 from ..runtime.drivers import arun, run, shielded
 from ..runtime.effects import Effect
+from ..runtime.frozen import dataclass
 from ..runtime.loops import is_cancelled
 from ..stores import Stores
 from .effects import AskApp, Emit, Limited, Observe, Observed, OpenAhead, Pause, SendBoth, Shielded, UseStore

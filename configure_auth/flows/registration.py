@@ -7,12 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, overload
 
 from ..client.oauth_clients import add_redirect_uris
 from ..client.sign_in import ReturnDestination, SignInCalls
 from ..errors import ConfigureAuthError, ConfigureError, SettingsError
+from ..runtime.frozen import dataclass
 from ..settings import Settings
 from .effects import Flow
 from .features import Features

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from .. import ui
+from ..runtime.frozen import dataclass
 from ..values import STATE_LIFETIME
 from .request import Request
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from ..errors import Code, SettingsError, SignInError
+from ..runtime.frozen import dataclass
 from ..runtime.tracing import span
 from .app import AppResponse, Hook, normalize_id
 from .destination import require_path

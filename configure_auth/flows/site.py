@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from .. import ui
 from ..errors import SettingsError
 from ..runtime.circuit import Circuit
+from ..runtime.frozen import dataclass
 from ..settings import DEFAULT_PORTS, Settings, is_loopback
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores

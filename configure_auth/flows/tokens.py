@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from ..client.call import HttpCall
@@ -15,6 +15,7 @@ from ..client.oauth import TokenResponse, introspect, refresh_tokens
 from ..client.sign_in import SignInCalls
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import AccountUnlinked, ReconnectNeeded, TokenRefreshed
+from ..runtime.frozen import dataclass
 from ..stores import StoredAccount, UserExport
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Emit, Flow, Pause, Shielded, UseStore

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from ..errors import SettingsError, StoreError
+from ..runtime.frozen import dataclass
 from ..stores import StoredAccount, StoredSubject
 from .effects import Observe, Pause, Shielded, UseStore
 from .keyed_ids import id_key_name, id_key_seal_context

@@ -7,8 +7,9 @@ performs each effect and sends the result in, or throws the failure in where the
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from .frozen import dataclass
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

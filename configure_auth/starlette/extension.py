@@ -8,7 +8,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from threading import Lock
@@ -35,6 +35,7 @@ from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import AwaitedVerbs
 from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
+from ..runtime.frozen import dataclass
 from ..runtime.loops import is_cancelled
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores

@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +21,7 @@ from .. import flows, ui
 from ..errors import SettingsError
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, is_async, note_hook, reaches_app, warn_of_fixation
+from ..runtime.frozen import dataclass
 
 log: logging.Logger = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ..runtime.frozen import dataclass
 from ..values import ClaimedAgent, Intent, Journey, Kind, LinkedAccount, PendingSignIn
 
 __all__ = [

@@ -7,8 +7,9 @@ and no such clause, so `databases.SQLITE` leaves them out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
+from ..runtime.frozen import dataclass
 from ..values import Journey, PendingSignIn
 from . import OUTCOME_TTL, StoredAccount, StoredSubject
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import assert_never
 
 from markupsafe import Markup, escape
@@ -16,6 +16,8 @@ from configure_auth.ui.buttons import BUTTON_STYLE, button
 from configure_auth.ui.templating import checked_href, fill, read_style, read_template
 from configure_auth.ui.wording import CAUSE, ENGLISH_WORDS, Words
 from configure_auth.values import Intent
+
+from ..runtime.frozen import dataclass
 
 _CONTENT_STYLE = f"{read_style('content.css')}\n{BUTTON_STYLE}"
 _STYLE = f"{read_style('style.css')}\n{_CONTENT_STYLE}"

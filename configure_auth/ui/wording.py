@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
 
 from configure_auth.errors import Code, SettingsError
 from configure_auth.values import STATE_LIFETIME
+
+from ..runtime.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

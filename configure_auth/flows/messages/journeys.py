@@ -11,13 +11,14 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, cast
 
 from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import JourneyCompleted
+from ...runtime.frozen import dataclass
 from ...stores import StoredSubject
 from ...values import Journey, Secret
 from ..app import AppResponse, Hook, is_storable

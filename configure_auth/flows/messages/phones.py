@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import SettingsError
+from ...runtime.frozen import dataclass
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -17,6 +17,7 @@ from ...client.profile_session import ProfileSession
 from ...client.sign_in import is_agent_token
 from ...errors import ApiCode, ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
+from ...runtime.frozen import dataclass
 from ...stores import SenderExport, StoredSubject
 from ...values import MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore

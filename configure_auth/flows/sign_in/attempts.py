@@ -10,11 +10,12 @@ import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from ...errors import Code, ConfigureAuthError, LoginRefused, SettingsError, SignInError
 from ...events import SignInStarted
+from ...runtime.frozen import dataclass
 from ...stores import REPLAY, Ended, Saved, StoredAccount, Stores
 from ...values import STATE_LIFETIME, Intent, PendingSignIn, Secret
 from ..effects import Emit, Observe, Pause, UseStore

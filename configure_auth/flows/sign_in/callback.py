@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from ...errors import Code, LoginRefused, SignInError, StoreError
 from ...events import LinkFailed
 from ...runtime.circuit import Busy
+from ...runtime.frozen import dataclass
 from ...settings import Settings
 from ...values import STATE_LIFETIME, PendingSignIn, Secret
 from ..app import AppResponse

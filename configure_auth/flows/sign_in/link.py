@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
 from ... import ui
@@ -11,6 +11,7 @@ from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import AccountLinked, AccountUnlinked, LinkFailed
+from ...runtime.frozen import dataclass
 from ...stores import Saved, StoredAccount
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from ..app import Hook

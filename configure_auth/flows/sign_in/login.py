@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +14,7 @@ from ...client.oauth_messages import authorization_url, code_challenge
 from ...client.profile import ProfileResponse, RuntimeScope, Subject, read_profile
 from ...errors import Code, ConfigureError, SettingsError, SignInError, StoreError
 from ...events import LoggedIn
+from ...runtime.frozen import dataclass
 from ...settings import Settings, require_absolute_uri
 from ...stores import REPLAY, Saved, StoredAccount
 from ...values import Identity, Intent, PendingSignIn, Secret, SignUpNeeded, TokenGrant

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import urljoin
 
@@ -19,6 +19,7 @@ from ...client.transport import CALL_TIMEOUT
 from ...client.wire import api_headers
 from ...errors import Code, SettingsError, SignInError
 from ...events import SignInStarted
+from ...runtime.frozen import dataclass
 from ...settings import Settings, require_origin
 from ...values import STATE_LIFETIME, Identity, Intent, PendingSignIn, Secret, TokenGrant
 from ..effects import Emit, OpenAhead, UseStore

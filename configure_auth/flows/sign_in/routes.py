@@ -12,13 +12,14 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode, urlsplit
 
 from ... import ui
 from ...errors import Code, LoginRefused, SettingsError, SignInError
 from ...events import LinkFailed
+from ...runtime.frozen import dataclass
 from ..app import AppResponse, Hook
 from ..destination import with_query
 from ..effects import AskApp, Emit, OpenAhead

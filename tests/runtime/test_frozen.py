@@ -1,0 +1,103 @@
+"""Frozen values: what the standard library's decorator gives, ours gives too."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+from dataclasses import field
+from typing import Any
+
+import pytest
+
+from configure_auth.runtime.frozen import dataclass as ours
+
+
+class _Plain:
+    __slots__ = ()
+    number: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "derived", self.number + 1)
+
+
+@ours(frozen=True, slots=True)
+class Slotted(_Plain):
+    number: int
+    text: str = field(repr=False)
+    made: list[int] = field(default_factory=list, hash=False)
+    counted: int = field(default=3, compare=False, kw_only=True)
+    derived: int = field(init=False, default=7)
+
+
+@ours(frozen=True)
+class Ours(_Plain):
+    number: int
+    text: str = field(repr=False)
+    made: list[int] = field(default_factory=list, hash=False)
+    counted: int = field(default=3, compare=False, kw_only=True)
+    derived: int = field(init=False, default=7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Theirs(_Plain):
+    number: int
+    text: str = field(repr=False)
+    made: list[int] = field(default_factory=list, hash=False)
+    counted: int = field(default=3, compare=False, kw_only=True)
+    derived: int = field(init=False, default=7)
+
+
+@ours(frozen=True, slots=True, kw_only=True)
+class Extended(Slotted):
+    more: str = "more"
+
+
+KINDS: list[Any] = [Ours, Slotted]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_is_made_and_shown_like_the_standard_librarys(kind: Any) -> None:
+    value, other = kind(1, "a", counted=5), Theirs(1, "a", counted=5)
+
+    assert repr(value).partition("(")[2] == repr(other).partition("(")[2]
+    assert str(inspect.signature(kind)) == str(inspect.signature(Theirs))
+    assert kind.__match_args__ == Theirs.__match_args__
+    assert dataclasses.asdict(value) == dataclasses.asdict(other)
+    with pytest.raises(TypeError) as expected:
+        Theirs()  # type: ignore[call-arg]
+    with pytest.raises(TypeError) as error:
+        kind()
+    assert str(error.value) == str(expected.value).replace("Theirs", kind.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_compares_the_fields_that_count(kind: Any) -> None:
+    value = kind(1, "a", counted=5)
+
+    assert value == kind(1, "a", counted=6)
+    assert value != kind(1, "a", [2])
+    assert value != Theirs(1, "a")
+    assert hash(value) == hash(kind(1, "a", [2]))
+    assert value.made is not kind(1, "a").made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_is_copied_and_pickled_and_never_changed(kind: Any) -> None:
+    value = kind(1, "a", [2])
+
+    assert dataclasses.replace(value, number=4).derived == 5
+    assert copy.deepcopy(value) == pickle.loads(pickle.dumps(value)) == value
+    with pytest.raises(dataclasses.FrozenInstanceError, match="number"):
+        value.number = 2
+    with pytest.raises(dataclasses.FrozenInstanceError, match="number"):
+        del value.number
+
+
+def test_frozen_subclass_has_the_fields_of_both() -> None:
+    value = Extended(1, "a", more="b")
+
+    assert (value.derived, value.more) == (2, "b")
+    assert repr(value) == "Extended(number=1, made=[], counted=3, derived=2, more='b')"
+    assert not hasattr(value, "__dict__")
