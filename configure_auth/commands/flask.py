@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, NoAppException, ScriptInfo
 
+from . import store
 from .options import error_messages, option_errors
-from .register_callback import report_registrations
-from .store import purge_targets, reseal_targets, tables_of_targets
-from .verify import verify_options
+from .register_callback import register_callback, register_targets
+from .verify import verify, verify_options
 
 if TYPE_CHECKING:
     from .apps.targets import Target
@@ -32,48 +32,23 @@ def _current() -> Iterator[tuple[Target, ...]]:
         yield found
 
 
-@configure.command()
-def tables() -> None:
-    """Create the store's tables, or update them for this version."""
-    with _current() as found:
-        tables_of_targets(found)
+def _add(command: click.Command, run: Callable[[tuple[Target, ...]], None]) -> None:
+    @configure.command(command.name, help=command.help)
+    def perform() -> None:
+        with _current() as found:
+            run(found)
 
 
-@configure.command()
-def purge() -> None:
-    """Delete expired sign-in attempts."""
-    with _current() as found:
-        purge_targets(found)
+_add(store.tables, store.tables_of_targets)
+_add(store.purge, store.purge_targets)
+_add(store.reseal, store.reseal_targets)
+_add(register_callback, register_targets)
 
 
-@configure.command()
-def reseal() -> None:
-    """Encrypt every stored token with the first of CONFIGURE_TOKEN_KEYS.
-
-    Exit code 1: an older key is still needed.
-    """
-    with _current() as found:
-        reseal_targets(found)
-
-
-@configure.command("register-callback")
-def register_callback() -> None:
-    """Register your callbacks at Configure: the link's return_to and the login's redirect_uri."""
-    from .. import flows
-
-    with _current() as found:
-        done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
-    report_registrations(done)
-
-
-@configure.command(with_appcontext=False)
+@configure.command("verify", with_appcontext=False, help=verify.help)
 @verify_options
 @click.pass_context
-def verify(context: click.Context, /, **how: Any) -> None:
-    """Check keys, callbacks and this app's configuration, and sign in once in your browser.
-
-    Exit code 1: something is wrong. 3: nothing seems wrong, but a response was missing or inconclusive.
-    """
+def verify_current(context: click.Context, /, **how: Any) -> None:
     from .checks.run import verify_app
 
     load = partial(_targets, context.ensure_object(ScriptInfo))

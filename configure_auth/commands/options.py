@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,32 +39,9 @@ def error_messages() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def app_options(command: F) -> F:
-    """Add --env-file and --app."""
-    for option in (
-        click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app: its settings, routes and store."),
-        click.option(
-            "--env-file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="A .env file; its variables override the environment's.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def path_options(command: F) -> F:
-    """Add --link-path and --login-path, for use without --app."""
-    for option in (
-        click.option(
-            "--login-path", callback=_path, help="path= of login(...), without --app.  [default: /auth/configure]"
-        ),
-        click.option(
-            "--link-path", callback=_path, help="path= of account_link(...), without --app.  [default: /configure]"
-        ),
-    ):
-        command = option(command)
-    return command
+def add_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds several options to a command; the last one is listed first."""
+    return lambda command: reduce(lambda made, option: option(made), options, command)
 
 
 def _path(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -84,3 +62,21 @@ def require_no_paths(app_name: str | None, *paths: str | None) -> None:
     """Refuse --link-path and --login-path beside --app."""
     if app_name is not None and any(paths):
         raise click.UsageError("the routes are read from --app; remove --link-path and --login-path")
+
+
+app_options = add_options(
+    click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app: its settings, routes and store."),
+    click.option(
+        "--env-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A .env file; its variables override the environment's.",
+    ),
+)
+path_options = add_options(
+    click.option(
+        "--login-path", callback=_path, help="path= of login(...), without --app.  [default: /auth/configure]"
+    ),
+    click.option(
+        "--link-path", callback=_path, help="path= of account_link(...), without --app.  [default: /configure]"
+    ),
+)

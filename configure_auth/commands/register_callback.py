@@ -12,6 +12,7 @@ from .options import app_options, error_messages, path_options, require_no_paths
 
 if TYPE_CHECKING:
     from ..flows import Registration
+    from .apps.targets import Target
 
 
 @click.command("register-callback")
@@ -31,18 +32,23 @@ def register_callback(
         environment = read_environment(env_file)
         if app_name is not None:
             with closing_targets(load_targets(app_name, environment)) as found:
-                done = [one for target in found for one in target.run(flows.register_callbacks(target.features))]
+                register_targets(found)
         else:
             settings = Settings.from_mapping(environment)
             # Without a client there is no login, unless its path is given.
             usual = flows.LOGIN_PATH if settings.oauth_client_id is not None else None
             link, login = link_path or flows.LINK_PATH, login_path or usual
-            done = [*perform_without_app(settings, flows.register_paths(settings, link=link, login=login))]
-    report_registrations(done)
+            _report(perform_without_app(settings, flows.register_paths(settings, link=link, login=login)))
 
 
-def report_registrations(done: Sequence[Registration]) -> None:
-    """Print each result; exit code 1 if a registration failed or lacks a setting."""
+def register_targets(targets: tuple[Target, ...]) -> None:
+    """Register the callbacks of each target, and report it; exit code 1 if one failed or lacks a setting."""
+    from .. import flows
+
+    _report([one for target in targets for one in target.run(flows.register_callbacks(target.features))])
+
+
+def _report(done: Sequence[Registration]) -> None:
     if all(one.end == "skipped" for one in done):
         raise click.ClickException("; ".join(dict.fromkeys(one.why for one in done if one.why)))
     undone = [one for one in done if one.end == "failed" or one.needs_setting]

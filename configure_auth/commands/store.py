@@ -6,28 +6,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import app_options, error_messages
+from .options import add_options, app_options, error_messages
 
 if TYPE_CHECKING:
     from ..flows import Resealed, Site
     from ..stores import Stores
     from .apps.targets import Target
 
-F = TypeVar("F", bound=Callable[..., object])
-
 _ABSOLUTE = "give an absolute path (sqlite:////srv/app/configure.db), or --app, or use `flask configure ...`"
 
 
-def _store_options(command: F) -> F:
-    store = click.option(
+_store_options = add_options(
+    click.option(
         "--store",
         help="URL of the store, without --app. An SQLite file's path must be absolute.  [env var: CONFIGURE_STORE]",
-    )
-    return app_options(store(command))
+    ),
+    app_options,
+)
 
 
 @click.command()

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from .options import app_options, error_messages, option_errors, path_options, require_no_paths
+from .options import add_options, app_options, error_messages, option_errors, path_options, require_no_paths
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def verify_options(command: F) -> F:
-    """Add the options that `verify` has here and in Flask's command line."""
-    for option in (
-        click.option(
-            "--users", metavar="MODULE:NAME", help="Your mapped class or table of users, if it isn't found in the app."
-        ),
-        click.option(
-            "--patience",
-            default=300.0,
-            show_default=True,
-            type=click.FloatRange(1, 3600),
-            help="Seconds to wait for your sign-in.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts."),
-        click.option("--no-browser", "--offline", "offline", is_flag=True, help="Skip the sign-in in your browser."),
-    ):
-        command = option(command)
-    return command
+verify_options = add_options(
+    click.option(
+        "--users", metavar="MODULE:NAME", help="Your mapped class or table of users, if it isn't found in the app."
+    ),
+    click.option(
+        "--patience",
+        default=300.0,
+        show_default=True,
+        type=click.FloatRange(1, 3600),
+        help="Seconds to wait for your sign-in.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts."),
+    click.option("--no-browser", "--offline", "offline", is_flag=True, help="Skip the sign-in in your browser."),
+)
+"""The options that `verify` has here and in Flask's command line."""
 
 
 @click.command()

@@ -10,6 +10,7 @@ import re
 import shlex
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypedDict
 
@@ -216,31 +217,22 @@ class Hold:
     path: str
     method: str | None
     arrived: Arrivals = field(default_factory=Arrivals)
-    released: bool = False
-    _waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: Future[None] = field(default_factory=Future)
+
+    @property
+    def released(self) -> bool:
+        return self._over.done()
 
     def release(self) -> None:
         """Let every request go on."""
-        with self._lock:
-            self.released = True
-            waiting, self._waiting = self._waiting, []
-        for loop, event in waiting:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
+        with contextlib.suppress(InvalidStateError):
+            self._over.set_result(None)
 
     async def wait(self) -> None:
-        entry = asyncio.get_running_loop(), asyncio.Event()
-        with self._lock:
-            if self.released:
-                return
-            self._waiting.append(entry)
-        self.arrived.add()
-        try:
-            await entry[1].wait()
-        finally:
-            with self._lock:
-                self._waiting = [other for other in self._waiting if other is not entry]
+        if not self.released:
+            self.arrived.add()
+            # Shielded: a request that is cancelled lets no other one go on.
+            await asyncio.shield(asyncio.wrap_future(self._over))
 
 
 def _is_for(one: Fault | Hold, origin: str, method: str, path: str) -> bool:

@@ -1,16 +1,17 @@
-"""A sign-in by plain HTTP, without a browser: reads the pages' forms and posts them."""
+"""A sign-in by plain HTTP, without a browser: posts what the forms of the sandbox's own pages have."""
 
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
+from markupsafe import Markup
 
 from .errors import SignInFailed
 from .values import Completion
@@ -18,59 +19,11 @@ from .values import Completion
 MAX_PAGES = 8
 
 
-@dataclass(slots=True)
-class _Form:
-    action: str
-    fields: dict[str, list[str]] = field(default_factory=dict)
-    buttons: list[str] = field(default_factory=list)
-
-
-class _Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.forms: list[_Form] = []
-        self._words: list[str] = []
-        self._silent = 0
-        self._data: list[str] | None = None
-        self.feed(text)
-        self.close()
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self._words).split())
-
-    @property
-    def completion(self) -> Completion | None:
-        """The completion that the page's script posts to the app."""
-        return Completion(**json.loads("".join(self._data))) if self._data else None
-
-    def form_with(self, button: str) -> _Form | None:
-        return next((form for form in self.forms if button in form.buttons), None)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag in {"style", "script", "title"}:
-            self._silent += 1
-            if values.get("type") == "application/json":
-                self._data = []
-        elif tag == "form":
-            self.forms.append(_Form(values.get("action", "")))
-        elif tag == "button" and self.forms:
-            self.forms[-1].buttons.append(values.get("value", ""))
-        elif tag == "input" and self.forms:
-            kind = values.get("type", "text")
-            if kind == "hidden" or (kind == "checkbox" and "checked" in values):
-                self.forms[-1].fields.setdefault(values["name"], []).append(values.get("value", ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in {"style", "script", "title"}:
-            self._silent -= 1
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self._words.append(data)
-        elif self.lasttag == "script" and self._data == []:
-            self._data.append(data)
+_INTERACTION: Final = re.compile(r'name="interaction" value="([^"]+)"')
+_BUTTON: Final = re.compile(r'name="do" value="(\w+)"')
+_CONNECTOR: Final = re.compile(r'name="connector" value="(\w+)" checked')
+_COMPLETION: Final = re.compile(r'<script type="application/json" id="completion">(.*?)</script>')
+_UNSEEN: Final = re.compile(r"<(style|script|title)\b.*?</\1>", re.DOTALL)
 
 
 class HttpBrowser:
@@ -96,25 +49,25 @@ class HttpBrowser:
         for _ in range(MAX_PAGES):
             if response.is_redirect:
                 return urljoin(url, response.headers["location"])
-            page = _Page(response.text)
-            form, extra = self._choose(page, phone, code, cancel)
+            page = response.text
             if response.is_error:
-                raise SignInFailed(page.text, response.status_code)
-            if form is None:
-                if page.completion is not None:
-                    self.completions.append(_posted(page.completion, url))
+                text = Markup(_UNSEEN.sub("", page)).striptags()  # noqa: S704  # for its words alone
+                raise SignInFailed(text, response.status_code)
+            ways: dict[str, dict[str, Any]] = {
+                "phone": {"phone": phone},
+                "code": {"code": code},
+                "allow": {"connector": _CONNECTOR.findall(page)},
+            }
+            button = next((one for one in (["cancel"] if cancel else ways) if one in _BUTTON.findall(page)), None)
+            if button is None:
+                if found := _COMPLETION.search(page):
+                    self.completions.append(_posted(Completion(**json.loads(found[1])), url))
                 return url
-            response = self._client.post(urljoin(url, form.action), data={**form.fields, **extra})
+            interaction = _INTERACTION.search(page)
+            assert interaction is not None
+            fields = {"interaction": interaction[1], "do": button, **ways.get(button, {})}
+            response = self._client.post(urlsplit(url)._replace(query="", fragment="").geturl(), data=fields)
         raise SignInFailed("the sign-in has too many pages", response.status_code)
-
-    @staticmethod
-    def _choose(page: _Page, phone: str, code: str, cancel: bool) -> tuple[_Form | None, dict[str, str]]:
-        ways = {"phone": {"phone": phone}, "code": {"code": code}, "allow": {}}
-        for button, values in ({"cancel": {}} if cancel else ways).items():
-            form = page.form_with(button)
-            if form is not None:
-                return form, {**values, "do": button}
-        return None, {}
 
 
 def _posted(completion: Completion, page: str) -> Completion:

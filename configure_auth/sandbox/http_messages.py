@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -142,19 +143,14 @@ class ApiRequest:
     @property
     def params(self) -> dict[str, str]:
         """The query's parameters. Raises ApiError when one is repeated."""
-        params = dict(self.query)
-        if len(params) != len(self.query):
+        if self.repeated() is not None:
             raise invalid("a query parameter is repeated")
-        return params
+        return dict(self.query)
 
     def repeated(self) -> str | None:
         """Return the name of a repeated query parameter, if there is one."""
-        seen: set[str] = set()
-        for name, _ in self.query:
-            if name in seen:
-                return name
-            seen.add(name)
-        return None
+        counts = Counter(name for name, _ in self.query)
+        return next((name for name, count in counts.items() if count > 1), None)
 
     @property
     def content_type(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import secrets
 import socket
@@ -107,9 +108,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     """Browsers open spare connections; with the library's default of 5 the next one waits for seconds."""
 
-    def __init__(self, family: socket.AddressFamily, *given: Any) -> None:
-        self.address_family = family
-        super().__init__(*given)
+    def __init__(self, address: tuple[str, int], *given: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, *given)
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
@@ -133,8 +134,14 @@ def receiving(started: StartedSignIn) -> Iterator[Receiver]:
     receiver = Receiver(started)
     handler = partial(_Handler, receiver)
     with ExitStack() as stack:
-        for family, host in _addresses(parts.hostname or ""):
-            server = stack.enter_context(_Server(family, (host, port), handler))
+        # Browsers try ::1 first for localhost: another program there would get the code.
+        for host in ("127.0.0.1", "::1") if parts.hostname == "localhost" else (parts.hostname or "",):
+            try:
+                server = stack.enter_context(_Server((host, port), handler))
+            except OSError as error:
+                if host == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue  # a machine without IPv6
+                raise
             # The command waits up to this interval for the server's shutdown.
             listen = partial(server.serve_forever, poll_interval=0.05)
             thread = threading.Thread(target=listen, name="configure_auth verify", daemon=True)
@@ -142,22 +149,3 @@ def receiving(started: StartedSignIn) -> Iterator[Receiver]:
             stack.callback(thread.join)
             stack.callback(server.shutdown)
         yield receiver
-
-
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    if host != "localhost":
-        return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
-    # Browsers try ::1 first: another program there would get the code.
-    found = [(socket.AF_INET, "127.0.0.1")]
-    return [*found, (socket.AF_INET6, "::1")] if _has_ipv6() else found
-
-
-def _has_ipv6() -> bool:
-    if not socket.has_ipv6:
-        return False
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True

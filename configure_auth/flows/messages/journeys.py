@@ -20,7 +20,7 @@ from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import JourneyCompleted
 from ...runtime.frozen import dataclass
 from ...stores import StoredSubject
-from ...values import Journey, Secret
+from ...values import STATE_LIFETIME, Journey, Secret
 from ..app import AppResponse, Hook, is_storable
 from ..effects import AskApp, Emit, Shielded, UseStore
 from ..json_body import read_json_body
@@ -33,9 +33,6 @@ from ..tokens import validate_token
 from .phones import Phones
 
 log: logging.Logger = logging.getLogger(__name__)
-
-JOURNEY_LIFETIME = 15 * 60.0
-"""Seconds that the link of a journey is valid."""
 
 OPEN_LIMIT = 10
 """Journeys that one sender may have open at once; the oldest is deleted."""
@@ -256,7 +253,7 @@ async def start_journey(
         # For the hook, which replies in the thread.
         sender=site.sealer.seal(_with_context(known.id, context), "sender", journey_hash),
         created_at=now,
-        expires_at=now + JOURNEY_LIFETIME,
+        expires_at=now + STATE_LIFETIME,
     )
     await UseStore(lambda stores: stores.journeys.put(journey, limit=OPEN_LIMIT, now=now))
     messages.unrecognized.forget(known.subject)

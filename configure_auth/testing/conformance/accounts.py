@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import count, product
+from itertools import product
 from typing import Any
 
 import pytest
 
 from ...stores import Saved, StoredAccount, Stores
 from ...values import Kind
-from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
+from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance, paged
 from .records import KINDS, NOW, ODD_IDS, connection, odd_accounts
 
 
@@ -20,22 +20,18 @@ class AccountConformance(Conformance):
 
     def test_a_version_is_random_and_stays(self, kept: Stores) -> None:
         users = [("a", "u1"), ("a", "u2"), ("a", "u3"), ("b", "u1")]
-
         versions = [kept.accounts.version(*user) for user in users]
-
         assert len(set(versions)) == len(users)
         assert [kept.accounts.version(*user) for user in users] == versions
 
     def test_versions_have_room_for_chance(self, kept: Stores) -> None:
         versions = [kept.accounts.version("a", f"u{number}") for number in range(16)]
-
         assert max(versions) - min(versions) > 2**32
 
     def test_many_are_told_the_same_new_version(self, kept: Stores, at_once: AtOnce) -> None:
         for number in range(ROUNDS):
             user_id = f"u{number}"
             told = at_once(lambda stores, _, user_id: stores.accounts.version("a", user_id), user_id)
-
             assert set(told) == {kept.accounts.version("a", user_id)}
 
     def test_a_connection_is_found_as_it_was_saved(self, kept: Stores) -> None:
@@ -51,7 +47,6 @@ class AccountConformance(Conformance):
 
     def test_a_connection_is_saved_at_its_users_version(self, kept: Stores) -> None:
         version = kept.accounts.version("a", "u1")
-
         assert kept.accounts.save(connection("u1", "c1"), version=version).end == "saved"
         assert _ids(kept, "u1") == ["agent c1"]
 
@@ -59,7 +54,6 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u1", "c1"), version=None)
         versions = {user_id: kept.accounts.version("a", user_id) for user_id in ("u1", "u2")}
         before = _all(kept)
-
         # The neighbours too: a version that was rounded lets an old one pass.
         for (user_id, identity), off_by in product((("u1", "c1"), ("u2", "c2")), (1, -1, 2**40)):
             saved = kept.accounts.save(connection(user_id, identity, token="new"), version=versions[user_id] + off_by)
@@ -78,9 +72,7 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u2", "c2"), version=None)
         before = _all(kept)
         version = kept.accounts.version("a", "u1")
-
         saved = kept.accounts.save(connection("u1", "c2"), version=version + 1, replace=True, move_from="u2")
-
         assert saved == Saved("stale")
         assert _all(kept) == before
 
@@ -90,9 +82,7 @@ class AccountConformance(Conformance):
         version = kept.accounts.version("a", "u1")
         (old,) = kept.accounts.find("a", "u1")
         newer = connection("u1", "c1", token="new", scopes=("email",), linked_at=NOW + 1, needs_reconnect=True)
-
         assert kept.accounts.save(newer, version=version, replace=replaces) == Saved("saved")
-
         (found,) = kept.accounts.find("a", "u1")
         assert found == replace(newer, serial=found.serial)
         assert found.serial != old.serial
@@ -104,14 +94,12 @@ class AccountConformance(Conformance):
         for _ in range(3):
             kept.accounts.save(account, version=None)
             serials |= {one.serial for one in kept.accounts.find("a", "u1")}
-
         assert len(serials) == 3
 
     def test_both_kinds_of_one_pair_are_found_the_link_first(self, kept: Stores) -> None:
         for kind in reversed(KINDS):
             saved = kept.accounts.save(connection("u1", "c1", kind=kind), version=None)
             assert saved == Saved("saved")
-
         assert _ids(kept, "u1") == ["agent c1", "oauth c1"]
 
     def test_a_configure_user_of_another_user_is_taken(self, kept: Stores) -> None:
@@ -119,18 +107,15 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u2", "c2"), version=None)
         before = _all(kept)
         version = kept.accounts.version("a", "u2")
-
         for kind, replaces, move_from in product(KINDS, (True, False), (None, "u2", "u3")):
             account = connection("u2", "c1", kind=kind)
             saved = kept.accounts.save(account, version=version, replace=replaces, move_from=move_from)
-
             assert saved == Saved("taken", owner="u1"), (kind, replaces, move_from)
             assert _all(kept) == before
 
     def test_a_user_of_another_configure_user_is_connected(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1", kind="agent"), version=None)
         before = _all(kept)
-
         for kind in KINDS:
             assert kept.accounts.save(connection("u1", "c2", kind=kind), version=None) == Saved("connected"), kind
             assert _all(kept) == before
@@ -141,9 +126,7 @@ class AccountConformance(Conformance):
             kept.accounts.save(connection("u1", "c1", kind=old), version=None)
         before = kept.accounts.find("a", "u1")
         version = kept.accounts.version("a", "u1")
-
         saved = kept.accounts.save(connection("u1", "c2", kind=kind), version=version, replace=True)
-
         assert saved.end == "saved"
         assert _by_kind(saved.unlinked) == before
         assert _ids(kept, "u1") == [f"{kind} c2"]
@@ -156,9 +139,7 @@ class AccountConformance(Conformance):
             kept.accounts.save(connection("u1", "c1", kind=kind), version=None)
         lost, raised = kept.accounts.find("a", "u1"), kept.accounts.version("a", "u1")
         version = kept.accounts.version("a", "u2")
-
         saved = kept.accounts.save(connection("u2", "c1", kind="oauth"), version=version, move_from="u1")
-
         assert saved.end == "saved"
         assert _by_kind(saved.unlinked) == lost
         assert _ids(kept, "u1") == []
@@ -171,7 +152,6 @@ class AccountConformance(Conformance):
     def test_nothing_needs_to_move_where_nobody_is_the_owner(self, kept: Stores, move_from: str) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
         before, version = kept.accounts.find("a", "u1"), kept.accounts.version("a", "u1")
-
         assert kept.accounts.save(connection("u2", "c2"), version=None, move_from=move_from) == Saved("saved")
         assert kept.accounts.find("a", "u1") == before
         assert kept.accounts.version("a", "u1") == version
@@ -179,7 +159,6 @@ class AccountConformance(Conformance):
     def test_a_renewal_moves_nothing(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
         version = kept.accounts.version("a", "u1")
-
         assert kept.accounts.save(connection("u1", "c1"), version=version, move_from="u1") == Saved("saved")
         assert _ids(kept, "u1") == ["agent c1"]
         assert kept.accounts.version("a", "u1") == version
@@ -188,7 +167,6 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u1", "c1"), version=None)
         kept.accounts.save(connection("u2", "c2"), version=None)
         before = _all(kept)
-
         assert kept.accounts.save(connection("u2", "c1"), version=None, move_from="u1") == Saved("connected")
         assert _all(kept) == before
 
@@ -196,9 +174,7 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u1", "c1"), version=None)
         kept.accounts.save(connection("u2", "c2"), version=None)
         lost = kept.accounts.find("a", "u1") + kept.accounts.find("a", "u2")
-
         saved = kept.accounts.save(connection("u2", "c1"), version=None, replace=True, move_from="u1")
-
         assert saved.end == "saved"
         assert tuple(sorted(saved.unlinked, key=lambda one: one.user_id)) == lost
         assert _all(kept)[:2] == ([], ["agent c1"])
@@ -213,7 +189,6 @@ class AccountConformance(Conformance):
                 ),
                 identity,
             )
-
             assert Counter(saved.end for saved in got) == {"saved": 1, "taken": CONTESTANTS - 1}
             (winner,) = [number for number, saved in enumerate(got) if saved.end == "saved"]
             owner = f"{identity} u{winner}"
@@ -232,7 +207,6 @@ class AccountConformance(Conformance):
                 user_id,
                 version,
             )
-
             assert Counter(saved.end for saved in got) == {"saved": 1, "connected": CONTESTANTS - 1}
             (winner,) = [number for number, saved in enumerate(got) if saved.end == "saved"]
             assert _ids(kept, user_id) == [f"{KINDS[winner % 2]} {user_id} c{winner}"]
@@ -246,9 +220,7 @@ class AccountConformance(Conformance):
         for turn in range(ROUNDS):
             user_id = f"u{turn}"
             version = kept.accounts.version("a", user_id)
-
             at_once(step, user_id, version)
-
             assert kept.accounts.find("a", user_id) == ()
             assert kept.accounts.owner("a", f"{user_id} c") is None
             assert kept.accounts.version("a", user_id) != version
@@ -258,9 +230,7 @@ class AccountConformance(Conformance):
             kept.accounts.save(connection(account.user_id, account.configure_user_id), version=None)
             (old,) = kept.accounts.find("a", account.user_id)
             version = kept.accounts.version("a", account.user_id)
-
             assert kept.accounts.update(replace(account, serial="new"), serial=old.serial) is True
-
             assert kept.accounts.find("a", account.user_id) == (replace(account, serial="new"),)
             assert kept.accounts.owner("a", account.configure_user_id) == (account.user_id, version)
 
@@ -269,7 +239,6 @@ class AccountConformance(Conformance):
         (old,) = kept.accounts.find("a", "u1")
         newer = replace(old, token="new", serial="newer")
         assert kept.accounts.update(newer, serial=old.serial) is True
-
         assert kept.accounts.update(replace(old, token="late", serial="late"), serial=old.serial) is False
         assert kept.accounts.find("a", "u1") == (newer,)
 
@@ -278,7 +247,6 @@ class AccountConformance(Conformance):
         (old,) = kept.accounts.find("a", "u1")
         kept.accounts.unlink("a", "u1")
         kept.accounts.save(connection("u1", "c1", token="new"), version=None)
-
         assert kept.accounts.update(replace(old, token="late", serial="late"), serial=old.serial) is False
         assert [one.token for one in kept.accounts.find("a", "u1")] == ["new"]
 
@@ -287,7 +255,6 @@ class AccountConformance(Conformance):
         kept.accounts.save(connection("u1", "c1"), version=None)
         (old,) = kept.accounts.find("a", "u1")
         getattr(kept.accounts, gone)("a", "u1")
-
         assert kept.accounts.update(replace(old, serial="late"), serial=old.serial) is False
         assert kept.accounts.find("a", "u1") == ()
 
@@ -296,7 +263,6 @@ class AccountConformance(Conformance):
             kept.accounts.save(connection("u1", "c1", kind=kind), version=None)
         link, login = kept.accounts.find("a", "u1")
         newer = replace(login, token="new", serial="newer")
-
         assert kept.accounts.update(newer, serial=link.serial) is False
         assert kept.accounts.update(newer, serial=login.serial) is True
         assert kept.accounts.find("a", "u1") == (link, newer)
@@ -305,14 +271,12 @@ class AccountConformance(Conformance):
         for turn in range(ROUNDS):
             kept.accounts.save(connection(f"u{turn}", f"c{turn}"), version=None)
             (old,) = kept.accounts.find("a", f"u{turn}")
-
             got = at_once(
                 lambda stores, number, old: stores.accounts.update(
                     replace(old, token=f"by {number}", serial=str(number)), serial=old.serial
                 ),
                 old,
             )
-
             assert sum(got) == 1
             winner = got.index(True)
             assert [one.token for one in kept.accounts.find("a", f"u{turn}")] == [f"by {winner}"]
@@ -322,7 +286,6 @@ class AccountConformance(Conformance):
             kept.accounts.save(connection("u1", "c1", kind=kind), version=None)
         kept.accounts.save(connection("u2", "c2"), version=None)
         mine, others = kept.accounts.find("a", "u1"), kept.accounts.find("a", "u2")
-
         assert _by_kind(kept.accounts.unlink("a", "u1")) == mine
         assert kept.accounts.find("a", "u1") == ()
         assert kept.accounts.owner("a", "c1") is None
@@ -347,7 +310,6 @@ class AccountConformance(Conformance):
     def test_what_was_unlinked_can_be_connected_by_another(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
         kept.accounts.unlink("a", "u1")
-
         assert kept.accounts.save(connection("u2", "c1"), version=None) == Saved("saved")
         assert kept.accounts.save(connection("u1", "c2"), version=None) == Saved("saved")
 
@@ -357,7 +319,6 @@ class AccountConformance(Conformance):
         for user_id, identity in (("u1", "c1"), ("u2", "c2")):
             version = kept.accounts.version("a", user_id)
             getattr(kept.accounts, gone)("a", user_id)
-
             assert kept.accounts.save(connection(user_id, identity), version=version) == Saved("stale")
             assert kept.accounts.version("a", user_id) != version
             assert kept.accounts.save(connection(user_id, identity), version=version) == Saved("stale")
@@ -368,16 +329,13 @@ class AccountConformance(Conformance):
         versions = [kept.accounts.version(*user) for user in users]
         kept.accounts.unlink("a", "u1")
         kept.accounts.forget("a", "u1")
-
         assert [kept.accounts.version(*user) for user in users] == versions
 
     def test_whoever_gets_a_forgotten_users_id_inherits_nothing(self, kept: Stores) -> None:
         for kind in KINDS:
             kept.accounts.save(connection("u1", "c1", kind=kind), version=None)
         mine, version = kept.accounts.find("a", "u1"), kept.accounts.version("a", "u1")
-
         assert _by_kind(kept.accounts.forget("a", "u1")) == mine
-
         assert kept.accounts.find("a", "u1") == ()
         assert kept.accounts.owner("a", "c1") is None
         assert kept.accounts.version("a", "u1") != version
@@ -387,14 +345,12 @@ class AccountConformance(Conformance):
 
     def test_to_forget_a_stranger_is_nothing(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
-
         assert kept.accounts.forget("a", "u2") == ()
         assert kept.accounts.unlink("a", "u3") == ()
         assert _ids(kept, "u1") == ["agent c1"]
 
     def test_nobody_owns_an_unknown_configure_user(self, kept: Stores) -> None:
         kept.accounts.save(connection("u1", "c1"), version=None)
-
         assert kept.accounts.owner("a", "u1") is None
         assert kept.accounts.owner("a", "c2") is None
         assert kept.accounts.find("a", "c1") == ()
@@ -424,16 +380,15 @@ class AccountConformance(Conformance):
         for user_id in ODD_IDS:
             saved = kept.accounts.save(connection(user_id, identity[user_id]), version=version[user_id])
             assert saved == Saved("saved"), user_id
-
         for user_id in ODD_IDS:
             assert _ids(kept, user_id) == [f"agent {identity[user_id]}"]
             assert kept.accounts.owner("a", identity[user_id]) == (user_id, version[user_id])
-        assert Counter(_paged(kept, 7)) == Counter(ODD_IDS)
-
+        seen = paged(kept.accounts, lambda one: (one.user_id, one.kind), 7)
+        assert Counter(user_id for user_id, _kind in seen) == Counter(ODD_IDS)
         for number, user_id in enumerate(ODD_IDS):
             end = kept.accounts.unlink if number % 2 else kept.accounts.forget
             assert [one.user_id for one in end("a", user_id)] == [user_id]
-        assert _paged(kept, 7) == []
+        assert paged(kept.accounts, lambda one: (one.user_id, one.kind), 7) == []
 
     def test_of_two_agents_neither_meets_the_other(self, kept: Stores) -> None:
         mine, yours = connection("u1", "c1"), connection("u1", "c1", agent="b", token="yours")
@@ -467,21 +422,6 @@ def _all(stores: Stores) -> tuple[Any, ...]:
     found = tuple(accounts.find("a", user_id) for user_id in ("u1", "u2"))
     owners = tuple(accounts.owner("a", identity) for identity in ("c1", "c2"))
     return (*ids, found, owners, tuple(accounts.version("a", user_id) for user_id in ("u1", "u2")))
-
-
-def _paged(stores: Stores, limit: int) -> list[str]:
-    """The user ids of all pages, one after the other."""
-    found: list[str] = []
-    after: tuple[str, str] | None = None
-    for _ in count():
-        page = stores.accounts.page("a", after=after, limit=limit)
-        if not page:
-            break
-        assert len(page) <= limit
-        found += [one.user_id for one in page]
-        assert len(found) <= len(ODD_IDS), "a page comes again"
-        after = page[-1].user_id, page[-1].kind
-    return found
 
 
 def _by_kind(accounts: tuple[StoredAccount, ...]) -> tuple[StoredAccount, ...]:

@@ -14,6 +14,7 @@ import pytest
 
 from ...errors import StoreError
 from ...stores import Stores
+from .records import ODD_IDS
 
 T = TypeVar("T")
 
@@ -118,3 +119,23 @@ def _threads(step: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(CONTESTANTS) as pool:
         return list(pool.map(patiently, range(CONTESTANTS)))
+
+
+def purge_all(store: Any, *, now: float) -> int:
+    """Purge until nothing is left; return how many went."""
+    gone = 0
+    for _ in range(100):
+        if not (step := store.purge(now=now)):
+            return gone
+        gone += step
+    raise AssertionError("a purge finds something for ever")
+
+
+def paged(store: Any, key: Callable[[Any], Any], limit: int) -> list[Any]:
+    """Return the keys of what all pages of agent "a" have, one page after the other."""
+    found: list[Any] = []
+    while page := store.page("a", after=found[-1] if found else None, limit=limit):
+        assert len(page) <= limit
+        found += map(key, page)
+        assert len(found) <= len(ODD_IDS), "a page comes again"
+    return found

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import count
 from typing import cast
 
 import pytest
 
 from ...stores import Completed, StoredSubject, Stores
 from ...values import Journey
-from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
+from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance, paged, purge_all
 from .records import END, NOW, ODD_IDS, hashed, journey, link, odd_journey, odd_link
 
 TOKEN = hashed("token")
@@ -23,12 +22,10 @@ class JourneyConformance(Conformance):
     def test_a_journey_is_read_as_it_was_put(self, kept: Stores) -> None:
         for record in (odd_journey(), journey("j")):
             _put(kept, record)
-
             assert _read(kept, record) == record
 
     def test_a_journey_is_read_by_its_own_agent_only(self, kept: Stores) -> None:
         record = _put(kept, journey("j"))
-
         assert _read(kept, replace(record, agent="b")) is None
         assert _read(kept, journey("unknown")) is None
         assert _read(kept, record) == record
@@ -36,7 +33,6 @@ class JourneyConformance(Conformance):
     def test_a_journey_is_read_until_its_end(self, kept: Stores) -> None:
         records = [_put(kept, journey("j1")), _put(kept, journey("j2"))]
         _complete(kept, records[1])
-
         for record in records:
             assert _read(kept, record, now=END - 0.5) is not None
             assert _read(kept, record, now=END) is None
@@ -45,20 +41,17 @@ class JourneyConformance(Conformance):
         records = [journey(f"j{n}", created_at=NOW + n) for n in range(6)]
         for record in records:
             _put(kept, record, limit=3)
-
         assert [_read(kept, record) for record in records] == [None, None, None, *records[3:]]
         assert [_complete(kept, record) for record in records[:3]] == ["over", "over", "over"]
 
     def test_one_journey_of_a_sender_may_be_all(self, kept: Stores) -> None:
         records = [_put(kept, journey(f"j{n}", created_at=NOW + n), limit=1) for n in range(3)]
-
         assert [_read(kept, record) for record in records] == [None, None, records[2]]
 
     def test_completed_journeys_neither_count_nor_go(self, kept: Stores) -> None:
         done = _put(kept, journey("j0"), limit=2)
         _complete(kept, done)
         records = [_put(kept, journey(f"j{n}", created_at=NOW + n), limit=2) for n in (1, 2)]
-
         assert [_read(kept, record) for record in records] == records
         _put(kept, journey("j3", created_at=NOW + 3), limit=2)
         assert [_read(kept, record) for record in records] == [None, records[1]]
@@ -69,7 +62,6 @@ class JourneyConformance(Conformance):
         for other in others:
             _put(kept, other, limit=1)
         record = _put(kept, journey("j3", created_at=NOW + 1), limit=1)
-
         assert [_read(kept, one) for one in (*others, record)] == [*others, record]
 
     def test_no_more_journeys_of_a_sender_than_may_be_are_left_after_many_at_once(
@@ -77,16 +69,13 @@ class JourneyConformance(Conformance):
     ) -> None:
         records = [journey(f"j{n}", created_at=NOW + n) for n in range(CONTESTANTS)]
         at_once(lambda stores, number: cast(object, stores.journeys.put(records[number], limit=3, now=NOW)))
-
         # Those that came at the same moment may not have seen each other; the next one sees them all.
         last = _put(kept, journey("last", created_at=NOW + 100), limit=3)
-
         assert sum(_read(kept, record) is not None for record in records) == 2
         assert _read(kept, last) == last
 
     def test_tries_are_counted_up_to_their_limit(self, kept: Stores) -> None:
         record, other = _put(kept, journey("j1")), _put(kept, journey("j2"))
-
         assert [_attempt(kept, record, limit=3) for _ in range(5)] == [True, True, True, False, False]
         assert _read(kept, record) == replace(record, tries=3)
         assert _attempt(kept, record, limit=4) is True
@@ -96,7 +85,6 @@ class JourneyConformance(Conformance):
         record, done = _put(kept, journey("j1")), _put(kept, journey("j2"))
         _complete(kept, done)
         completed = _read(kept, done)
-
         assert _attempt(kept, done) is False
         assert _attempt(kept, replace(record, agent="b")) is False
         assert _attempt(kept, journey("unknown")) is False
@@ -107,18 +95,14 @@ class JourneyConformance(Conformance):
     def test_many_tries_at_once_are_counted_up_to_their_limit(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             record = _put(kept, journey(f"j{turn}"))
-
             got = at_once(lambda stores, _, record: _attempt(stores, record, limit=3), record)
-
             assert sum(got) == 3
             assert _read(kept, record) == replace(record, tries=3)
 
     def test_a_completion_uses_the_journey_up_and_saves_its_link(self, kept: Stores) -> None:
         for record, saved in ((odd_journey(), odd_link()), (journey("j"), link("s1", "c1"))):
             _put(kept, record)
-
             assert _complete(kept, record, saved, token_hash=TOKEN) == "linked"
-
             assert _read(kept, record) == replace(record, token_hash=TOKEN, sender=None)
             assert _find(kept, saved) == saved
 
@@ -127,11 +111,9 @@ class JourneyConformance(Conformance):
         saved = link("s1", "c1")
         _complete(kept, record, saved)
         completed = _read(kept, record)
-
         for again in (link("s1", "c1", token="new", serial="again"), link("s1", "c2", serial="again")):
             assert _complete(kept, record, again) == "repeated"
         assert _find(kept, saved) == saved
-
         # Nor does it bring back a link that is gone meanwhile.
         kept.journeys.remove("a", "s1", serial=saved.serial)
         assert _complete(kept, record, saved) == "repeated"
@@ -143,7 +125,6 @@ class JourneyConformance(Conformance):
         saved = link("s1", "c1")
         _complete(kept, record, saved)
         completed = _read(kept, record)
-
         for late in (link("s1", "c1", serial="late"), link("s1", "c2", serial="late")):
             assert _complete(kept, record, late, token_hash=hashed("another token")) == "over"
         assert (_read(kept, record), _find(kept, saved)) == (completed, saved)
@@ -151,7 +132,6 @@ class JourneyConformance(Conformance):
     def test_a_completion_that_does_not_match_changes_nothing(self, kept: Stores) -> None:
         record = _put(kept, journey("j"))
         strangers = [link("s1", "c1", agent="b"), link("s2", "c1")]
-
         for stranger in strangers:
             assert _complete(kept, record, stranger) == "over"
         assert _complete(kept, journey("unknown")) == "over"
@@ -164,10 +144,8 @@ class JourneyConformance(Conformance):
         present = link("s1", "c1")
         kept.journeys.save(present, serial=None)
         record = _put(kept, journey("j"))
-
         assert _complete(kept, record, link("s1", "c2", serial="other")) == "taken"
         assert (_read(kept, record), _find(kept, present)) == (record, present)
-
         # It is open still: nothing was used up.
         kept.journeys.remove("a", "s1", serial=present.serial)
         assert _complete(kept, record, link("s1", "c2", serial="other")) == "linked"
@@ -175,9 +153,7 @@ class JourneyConformance(Conformance):
     def test_a_link_to_the_same_configure_user_is_renewed(self, kept: Stores) -> None:
         kept.journeys.save(link("s1", "c1", proven=True), serial=None)
         newer = link("s1", "c1", token="new", linked_at=NOW + 1, serial="newer")
-
         assert _complete(kept, _put(kept, journey("j")), newer) == "linked"
-
         assert _find(kept, newer) == newer
 
     def test_one_configure_user_may_be_several_senders(self, kept: Stores) -> None:
@@ -186,20 +162,17 @@ class JourneyConformance(Conformance):
             record = _put(kept, journey(saved.subject, subject=saved.subject))
             assert _complete(kept, record, saved) == "linked"
         assert kept.journeys.save(link("s3", "c1"), serial=None) is True
-
         assert [_find(kept, saved) for saved in links] == links
 
     def test_of_many_tokens_one_completes_a_journey(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             record = _put(kept, journey(f"j{turn}", subject=f"s{turn}"))
-
             got = at_once(
                 lambda stores, number, record: _complete(
                     stores, record, _numbered(record, number), token_hash=hashed(f"token {number}")
                 ),
                 record,
             )
-
             assert Counter(got) == {"linked": 1, "over": CONTESTANTS - 1}
             winner = got.index("linked")
             completed = replace(record, token_hash=hashed(f"token {winner}"), sender=None)
@@ -209,9 +182,7 @@ class JourneyConformance(Conformance):
     def test_of_many_same_tokens_one_completes_a_journey(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             record = _put(kept, journey(f"j{turn}", subject=f"s{turn}"))
-
             got = at_once(lambda stores, number, record: _complete(stores, record, _numbered(record, number)), record)
-
             assert Counter(got) == {"linked": 1, "repeated": CONTESTANTS - 1}
             winner = _numbered(record, got.index("linked"))
             assert _find(kept, winner) == winner
@@ -220,14 +191,12 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             subject = f"s{turn}"
             records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
-
             got = at_once(
                 lambda stores, number, records: _complete(
                     stores, records[number], _numbered(records[number], number, f"c{number}")
                 ),
                 records,
             )
-
             assert Counter(got) == {"linked": 1, "taken": CONTESTANTS - 1}
             winner = got.index("linked")
             expected = _numbered(records[winner], winner, f"c{winner}")
@@ -244,7 +213,6 @@ class JourneyConformance(Conformance):
     def test_a_link_is_added_where_there_is_none(self, kept: Stores) -> None:
         saved = link("s1", "c1")
         kept.journeys.save(saved, serial=None)
-
         for identity in ("c1", "c2"):
             assert kept.journeys.save(link("s1", identity, serial="second"), serial=None) is False
         assert _find(kept, saved) == saved
@@ -253,7 +221,6 @@ class JourneyConformance(Conformance):
         saved = link("s1", "c1")
         kept.journeys.save(saved, serial=None)
         newer = link("s1", "c2", token="new", linked_at=NOW + 1, proven=True, serial="newer")
-
         assert kept.journeys.save(newer, serial=saved.serial) is True
         assert _find(kept, newer) == newer
         assert kept.journeys.save(replace(newer, serial="late"), serial=saved.serial) is False
@@ -265,7 +232,6 @@ class JourneyConformance(Conformance):
         if gone != "never there":
             kept.journeys.save(saved, serial=None)
             _gone(kept, saved, gone)
-
         assert kept.journeys.save(replace(saved, serial="late"), serial=saved.serial) is False
         assert _find(kept, saved) is None
         assert kept.journeys.save(replace(saved, serial="new"), serial=None) is True
@@ -273,11 +239,9 @@ class JourneyConformance(Conformance):
     def test_one_of_many_adds_a_link(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             record = journey("j", subject=f"s{turn}")
-
             got = at_once(
                 lambda stores, number, record: stores.journeys.save(_numbered(record, number), serial=None), record
             )
-
             assert sum(got) == 1
             winner = _numbered(record, got.index(True))
             assert _find(kept, winner) == winner
@@ -286,11 +250,9 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             record = journey("j", subject=f"s{turn}")
             kept.journeys.save(link(record.subject, "c1"), serial=None)
-
             got = at_once(
                 lambda stores, number, record: stores.journeys.save(_numbered(record, number), serial="first"), record
             )
-
             assert sum(got) == 1
             winner = _numbered(record, got.index(True))
             assert _find(kept, winner) == winner
@@ -300,7 +262,6 @@ class JourneyConformance(Conformance):
         saved, other = link("s1", "c1"), link("s2", "c1")
         for one in (saved, other):
             kept.journeys.save(one, serial=None)
-
         assert kept.journeys.remove("a", "s1", serial="another") is False
         assert kept.journeys.remove("b", "s1", serial="first") is False
         assert _find(kept, saved) == saved
@@ -313,11 +274,9 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             saved = link(f"s{turn}", "c1")
             kept.journeys.save(saved, serial=None)
-
             got = at_once(
                 lambda stores, _, subject: stores.journeys.remove("a", subject, serial="first"), saved.subject
             )
-
             assert sum(got) == 1
             assert _find(kept, saved) is None
 
@@ -325,9 +284,7 @@ class JourneyConformance(Conformance):
         done, on_its_way = _put(kept, journey("j1")), _put(kept, journey("j2"))
         saved = link("s1", "c1")
         _complete(kept, done, saved)
-
         assert kept.journeys.forget("a", "s1") == saved
-
         assert [_find(kept, saved), _read(kept, done), _read(kept, on_its_way)] == [None, None, None]
         assert _complete(kept, on_its_way, saved) == "over"
         assert _complete(kept, done, saved) == "over"
@@ -335,7 +292,6 @@ class JourneyConformance(Conformance):
 
     def test_the_journeys_of_a_sender_without_a_link_are_forgotten(self, kept: Stores) -> None:
         record = _put(kept, journey("j"))
-
         assert kept.journeys.forget("a", "s1") is None
         assert _read(kept, record) is None
 
@@ -345,9 +301,7 @@ class JourneyConformance(Conformance):
         links = [link(subject, "c1", agent=agent) for agent, subject in others]
         for saved in links:
             kept.journeys.save(saved, serial=None)
-
         assert kept.journeys.forget("a", "s1") is None
-
         assert [_read(kept, record) for record in records] == records
         assert [_find(kept, saved) for saved in links] == links
 
@@ -355,18 +309,14 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             saved = link(f"s{turn}", "c1")
             assert kept.journeys.save(saved, serial=None)
-
             got = at_once(lambda stores, _, subject: stores.journeys.forget("a", subject), saved.subject)
-
             assert [one for one in got if one is not None] == [saved]
 
     def test_of_many_who_unlink_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             saved = link(f"s{turn}", "c1")
             assert kept.journeys.save(saved, serial=None)
-
             got = at_once(lambda stores, number, subject: stores.journeys.unlink(_wish(subject, number)), saved.subject)
-
             assert [one for one in got if one is not None and not one.is_opt_out] == [saved]
             left = _find(kept, saved)
             assert left is not None
@@ -381,9 +331,7 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             subject = f"s{turn}"
             records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
-
             at_once(step, records)
-
             assert _find(kept, link(subject, "c1")) is None
             assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
 
@@ -391,7 +339,6 @@ class JourneyConformance(Conformance):
         saved, waiting = link("s1", "c1"), _put(kept, journey("j1", subject="s1"))
         kept.journeys.save(saved, serial=None)
         opt_out = link("s1", "", token="", serial="opt_out")
-
         assert kept.journeys.unlink(opt_out) == saved
         assert _find(kept, saved) == opt_out
         assert _read(kept, waiting) is None
@@ -404,9 +351,7 @@ class JourneyConformance(Conformance):
         records = [_put(kept, journey(f"j {one.agent}", agent=one.agent, subject=one.subject)) for one in others]
         for one in others:
             kept.journeys.save(one, serial=None)
-
         kept.journeys.unlink(link("s1", "", token="", serial="opt_out"))
-
         assert [_find(kept, one) for one in others] == others
         assert [_read(kept, record) for record in records] == records
         assert kept.journeys.forget("a", "s1") == link("s1", "", token="", serial="opt_out")
@@ -421,9 +366,7 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             subject = f"s{turn}"
             records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
-
             at_once(step, records)
-
             found = _find(kept, link(subject, "c1"))
             assert found is not None
             assert found.is_opt_out
@@ -432,7 +375,6 @@ class JourneyConformance(Conformance):
     def test_a_wish_is_over_with_a_new_link_only(self, kept: Stores) -> None:
         opt_out = link("s1", "", token="", serial="opt_out")
         kept.journeys.unlink(opt_out)
-
         assert kept.journeys.save(link("s1", "c1", serial="recognised"), serial=None) is False
         assert _complete(kept, _put(kept, journey("j1", subject="s1"))) == "linked"
         assert _find(kept, opt_out) != opt_out
@@ -442,7 +384,6 @@ class JourneyConformance(Conformance):
         for saved in (*links.values(), link("s0", "c1", agent="b")):
             kept.journeys.save(saved, serial=None)
         order = [saved.subject for saved in kept.journeys.page("a", after=None, limit=10)]
-
         assert sorted(order) == sorted(links)
         for limit in (1, 2, 10):
             assert kept.journeys.page("a", after=None, limit=limit) == tuple(links[one] for one in order[:limit])
@@ -459,9 +400,7 @@ class JourneyConformance(Conformance):
         saved = link("s1", "c1")
         _complete(kept, ended[0], saved)
         present = _put(kept, journey("j5", expires_at=END + 0.5))
-
-        counted = _purge(kept, now=END)
-
+        counted = purge_all(kept.journeys, now=END)
         assert self.own_clock or counted == 5
         # Before their end as they see it, so that only a deletion hides them.
         assert self.own_clock or [_read(kept, record) for record in ended] == [None] * 5
@@ -469,13 +408,11 @@ class JourneyConformance(Conformance):
 
     def test_no_journey_is_purged_before_its_end(self, kept: Stores) -> None:
         record = _put(kept, journey("j"))
-
-        assert _purge(kept, now=END - 0.5) == 0
+        assert purge_all(kept.journeys, now=END - 0.5) == 0
         assert _read(kept, record) == record
 
     def test_there_is_no_journey_to_purge_where_none_is(self, kept: Stores) -> None:
         kept.journeys.save(link("s1", "c1"), serial=None)
-
         assert kept.journeys.purge(now=END) == 0
 
     def test_odd_senders_are_told_apart(self, kept: Stores) -> None:
@@ -485,10 +422,8 @@ class JourneyConformance(Conformance):
             assert _complete(kept, records[subject], links[subject]) == "linked"
         for subject in ODD_IDS[1::2]:
             assert kept.journeys.save(links[subject], serial=None) is True
-
         assert [_find(kept, links[subject]) for subject in ODD_IDS] == list(links.values())
-        assert Counter(_paged(kept, 7)) == Counter(ODD_IDS)
-
+        assert Counter(paged(kept.journeys, lambda one: one.subject, 7)) == Counter(ODD_IDS)
         for subject in ODD_IDS[::3]:
             assert kept.journeys.forget("a", subject) == links[subject]
         left = [subject for number, subject in enumerate(ODD_IDS) if number % 3]
@@ -499,7 +434,6 @@ class JourneyConformance(Conformance):
         mine, yours = link("s1", "c1"), link("s1", "c2", agent="b")
         record = _put(kept, journey("j", agent="b"))
         kept.journeys.save(mine, serial=None)
-
         assert _find(kept, yours) is None
         assert kept.journeys.save(replace(yours, serial="new"), serial=mine.serial) is False
         assert _complete(kept, record, yours) == "linked"
@@ -550,32 +484,6 @@ def _gone(stores: Stores, saved: StoredSubject, how: str) -> None:
         stores.journeys.remove(saved.agent, saved.subject, serial=saved.serial)
     else:
         stores.journeys.forget(saved.agent, saved.subject)
-
-
-def _paged(stores: Stores, limit: int) -> list[str]:
-    """The subjects of all pages, one after the other."""
-    found: list[str] = []
-    after: str | None = None
-    for _ in count():
-        page = stores.journeys.page("a", after=after, limit=limit)
-        if not page:
-            break
-        assert len(page) <= limit
-        found += [one.subject for one in page]
-        assert len(found) <= len(ODD_IDS), "a page comes again"
-        after = page[-1].subject
-    return found
-
-
-def _purge(stores: Stores, *, now: float) -> int:
-    """Purge until nothing is left; how many went."""
-    gone = 0
-    for _ in range(100):
-        step = stores.journeys.purge(now=now)
-        if step == 0:
-            return gone
-        gone += step
-    raise AssertionError("a purge finds something for ever")
 
 
 def _wish(subject: str, number: int) -> StoredSubject:

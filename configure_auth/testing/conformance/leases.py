@@ -25,7 +25,6 @@ class LeaseConformance(Conformance):
 
     def test_a_lease_whose_time_is_over_is_free(self, kept: Stores) -> None:
         kept.leases.acquire("l", owner="o1", until=NOW + 30.25, now=NOW)
-
         assert kept.leases.acquire("l", owner="o2", until=NOW + 60, now=NOW + 30) is False
         assert kept.leases.acquire("l", owner="o2", until=NOW + 60, now=NOW + 30.25) is True
         assert kept.leases.acquire("l", owner="o1", until=NOW + 60, now=NOW + 31) is False
@@ -35,7 +34,6 @@ class LeaseConformance(Conformance):
         kept.leases.release("l", owner="o2")
         kept.leases.release("other", owner="o1")
         assert kept.leases.acquire("l", owner="o2", until=NOW + 60, now=NOW + 1) is False
-
         # Too late: it's another's by now.
         assert kept.leases.acquire("l", owner="o2", until=NOW + 60, now=NOW + 30) is True
         kept.leases.release("l", owner="o1")
@@ -43,7 +41,6 @@ class LeaseConformance(Conformance):
 
     def test_leases_of_odd_names_are_told_apart(self, kept: Stores) -> None:
         names = [f"refresh {'a' * 63} {user_id}" for user_id in ODD_IDS]
-
         assert all(kept.leases.acquire(name, owner="o1", until=NOW + 30, now=NOW) for name in names)
         assert not any(kept.leases.acquire(name, owner="o2", until=NOW + 30, now=NOW) for name in names)
         for name in names[::2]:
@@ -57,12 +54,10 @@ class LeaseConformance(Conformance):
             name = f"l{turn}"
             if over:
                 kept.leases.acquire(name, owner="o", until=NOW, now=NOW - 30)
-
             got = at_once(
                 lambda stores, number, name: stores.leases.acquire(name, owner=f"o{number}", until=NOW + 30, now=NOW),
                 name,
             )
-
             assert sum(got) == 1
             winner = got.index(True)
             for number in range(CONTESTANTS):

@@ -10,7 +10,7 @@ import pytest
 
 from ...stores import OUTCOME_TTL, REPLAY, Stores
 from ...values import Intent, PendingSignIn
-from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance
+from .asking import CONTESTANTS, ROUNDS, AtOnce, Conformance, purge_all
 from .records import END, NOW, ODD_IDS, attempt, hashed, odd_attempt
 
 PARTS = ("state", "browser", "intent", "agent")
@@ -27,14 +27,12 @@ class StateConformance(Conformance):
         for record in (odd_attempt(), attempt("s")):
             _put(kept, record)
             claimed = replace(record, claimed_at=NOW + 0.1234567)
-
             assert _read(kept, record) == record
             assert _claim(kept, record, now=NOW + 0.1234567) == claimed
             assert _read(kept, record) == claimed
 
     def test_an_attempt_is_claimed_once(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
-
         assert _claim(kept, record, now=NOW + 1) is not None
         assert _claim(kept, record, now=NOW + 1) is None
         assert _claim(kept, record, now=NOW + 2) is None
@@ -43,16 +41,13 @@ class StateConformance(Conformance):
     def test_one_of_many_claims_an_attempt(self, kept: Stores, at_once: AtOnce) -> None:
         for number in range(ROUNDS):
             record = _put(kept, attempt(f"s{number}"))
-
             got = at_once(lambda stores, number, record: _claim(stores, record, now=NOW + 1 + number), record)
-
             assert sum(one is not None for one in got) == 1
             (winner,) = [one for one in got if one is not None]
             assert _read(kept, record) == winner
 
     def test_a_claim_that_does_not_match_changes_nothing(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
-
         for part in PARTS:
             assert _claim(kept, _wrong(record, part)) is None, part
             assert _read(kept, record) == record
@@ -62,7 +57,6 @@ class StateConformance(Conformance):
 
     def test_an_attempt_can_be_claimed_until_it_ends(self, kept: Stores) -> None:
         early, late = _put(kept, attempt("s1")), _put(kept, attempt("s2"))
-
         assert _claim(kept, early, now=END - 0.5) is not None
         assert _claim(kept, late, now=END) is None
 
@@ -72,14 +66,12 @@ class StateConformance(Conformance):
                 assert _read(kept, _wrong(record, part)) is None, part
             assert _read(kept, record) is not None
             _claim(kept, record)
-
             for part in PARTS:
                 assert _read(kept, _wrong(record, part)) is None, part
             assert _read(kept, record) is not None
 
     def test_an_attempt_is_read_until_it_has_lingered(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
-
         assert _read(kept, record, now=END) == record
         assert _read(kept, record, now=END + OUTCOME_TTL - 0.5) == record
         assert _read(kept, record, now=END + OUTCOME_TTL) is None
@@ -90,9 +82,7 @@ class StateConformance(Conformance):
             record = _put(kept, attempt(f"s{number}", user_id=starter))
             claimed = _claim(kept, record)
             assert claimed is not None
-
             _finish(kept, record, outcome=outcome, replay=replay, user_id="u1", now=NOW + 2.1234567)
-
             finished = replace(claimed, outcome=outcome, replay=replay, user_id="u1", finished_at=NOW + 2.1234567)
             assert _read(kept, record) == finished
             assert _read(kept, record, now=END + OUTCOME_TTL - 0.5) == finished
@@ -101,9 +91,7 @@ class StateConformance(Conformance):
         for starter in ("starter", None):
             record = _put(kept, attempt(f"s {starter}", user_id=starter))
             _claim(kept, record)
-
             _finish(kept, record)
-
             found = _read(kept, record)
             assert found is not None
             assert (found.outcome, found.user_id) == ("outcome", starter)
@@ -112,49 +100,39 @@ class StateConformance(Conformance):
         record, other = _put(kept, attempt("s1")), _put(kept, attempt("s2"))
         _claim(kept, record)
         claimed = _claim(kept, other)
-
         _finish(kept, record, replay="replay", user_id="u1")
-
         assert _read(kept, other) == claimed
 
     def test_an_unclaimed_attempt_is_not_finished(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
-
         _finish(kept, record, replay="replay", user_id="u1")
-
         assert _read(kept, record) == record
         assert _claim(kept, record) is not None
 
     def test_an_unknown_attempt_is_not_finished(self, kept: Stores) -> None:
         _finish(kept, attempt("s"), replay="replay", user_id="u1")
-
         assert _read(kept, attempt("s")) is None
 
     def test_a_forgotten_attempt_does_not_come_back_when_it_is_finished(self, kept: Stores) -> None:
         record = _put(kept, attempt("s", user_id="u1"))
         _claim(kept, record)
         kept.states.forget("a", "u1")
-
         _finish(kept, record, replay="replay", user_id="u1")
-
         assert _read(kept, record) is None
 
     def test_a_finished_attempt_is_not_claimed_again(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
         _claim(kept, record)
         _finish(kept, record)
-
         assert _claim(kept, record, now=NOW + 3) is None
 
     def test_a_replay_is_there_for_a_while(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
         _claim(kept, record)
         _finish(kept, record, replay="replay", now=NOW + 2)
-
         late = NOW + 2 + REPLAY - 0.5
         for write in WRITES:
             _write(kept, write, now=late)
-
             found = _read(kept, record, now=late)
             assert found is not None
             assert found.replay == "replay", write
@@ -167,9 +145,7 @@ class StateConformance(Conformance):
             claimed = _claim(kept, record)
             assert claimed is not None
             _finish(kept, record, replay="replay", now=ended)
-
             _write(kept, write, now=ended + REPLAY)
-
             assert _read(kept, record) == replace(claimed, outcome="outcome", finished_at=ended), write
 
     def test_the_oldest_open_attempts_of_a_browser_go(self, kept: Stores) -> None:
@@ -177,13 +153,11 @@ class StateConformance(Conformance):
         records = [attempt(f"s{n}", created_at=NOW + n, intent=intents[n % 3]) for n in range(6)]
         for record in records:
             _put(kept, record, limit=3)
-
         assert [_read(kept, record) for record in records] == [None, None, None, *records[3:]]
         assert [_claim(kept, record) for record in records[:3]] == [None, None, None]
 
     def test_one_attempt_of_a_browser_may_be_all(self, kept: Stores) -> None:
         records = [_put(kept, attempt(f"s{n}", created_at=NOW + n), limit=1) for n in range(3)]
-
         assert [_read(kept, record) for record in records] == [None, None, records[2]]
 
     def test_no_more_attempts_of_a_browser_than_may_be_are_left_after_many_at_once(
@@ -191,10 +165,8 @@ class StateConformance(Conformance):
     ) -> None:
         records = [attempt(f"s{n}", created_at=NOW + n) for n in range(CONTESTANTS)]
         at_once(lambda stores, number: _step_put(stores, records[number]))
-
         # Those that came at the same moment may not have seen each other; the next one sees them all.
         last = _put(kept, attempt("last", created_at=NOW + 100), limit=3)
-
         assert sum(_read(kept, record) is not None for record in records) == 2
         assert _read(kept, last) == last
 
@@ -202,7 +174,6 @@ class StateConformance(Conformance):
         claimed = _put(kept, attempt("s0"), limit=2)
         _claim(kept, claimed)
         records = [_put(kept, attempt(f"s{n}", created_at=NOW + n), limit=2) for n in (1, 2)]
-
         assert [_read(kept, record) for record in records] == records
         assert _read(kept, claimed) is not None
         _finish(kept, claimed)
@@ -215,7 +186,6 @@ class StateConformance(Conformance):
         for other in others:
             _put(kept, other, limit=1)
         record = _put(kept, attempt("s3", created_at=NOW + 1), limit=1)
-
         assert [_read(kept, one) for one in (*others, record)] == [*others, record]
 
     def test_the_attempts_of_a_user_are_forgotten(self, kept: Stores) -> None:
@@ -226,9 +196,7 @@ class StateConformance(Conformance):
         for record in (ended, changed):
             _claim(kept, record)
             _finish(kept, record, replay="replay", user_id="u1")
-
         kept.states.forget("a", "u1")
-
         assert [_read(kept, record) for record in (started, ended, changed)] == [None, None, None]
         assert _claim(kept, started) is None
 
@@ -236,9 +204,7 @@ class StateConformance(Conformance):
         records = [attempt("s1", user_id="u2"), attempt("s2"), attempt("s3", user_id="u1", agent="b")]
         for record in records:
             _put(kept, record)
-
         kept.states.forget("a", "u1")
-
         assert [_read(kept, record) for record in records] == records
 
     def test_the_attempts_of_a_user_are_listed(self, kept: Stores) -> None:
@@ -248,7 +214,6 @@ class StateConformance(Conformance):
             _put(kept, record)
         _claim(kept, ended)
         _finish(kept, ended, user_id="u1")
-
         assert kept.states.of_user("a", "u1") == (_read(kept, ended), _read(kept, late))
         assert kept.states.of_user("a", "u3") == ()
 
@@ -262,10 +227,8 @@ class StateConformance(Conformance):
             _finish(kept, record, replay="replay", user_id="u1")
         ended, *left = (_read(kept, one) for one in (mine, open_one, *others))
         assert ended is not None
-
         for _ in range(2):
             kept.states.forget_replays(mine.agent, mine.browser_hash)
-
         assert [_read(kept, one) for one in (mine, open_one, *others)] == [replace(ended, replay=None), *left]
         assert [one.replay for one in left if one is not None] == [None, "replay", "replay"]
 
@@ -273,9 +236,7 @@ class StateConformance(Conformance):
         _put(kept, attempt("s1", user_id="u1", created_at=NOW + 1), limit=2)
         other = _put(kept, attempt("s2", created_at=NOW), limit=2)
         kept.states.forget("a", "u1")
-
         newer = _put(kept, attempt("s3", created_at=NOW + 2), limit=2)
-
         assert [_read(kept, other), _read(kept, newer)] == [other, newer]
 
     def test_what_has_ended_is_purged_and_nothing_else(self, kept: Stores) -> None:
@@ -283,17 +244,14 @@ class StateConformance(Conformance):
         _claim(kept, ended[0])
         _finish(kept, ended[1])
         present = _put(kept, attempt("s5", expires_at=END + 0.5))
-
-        counted = _purge(kept, now=END + OUTCOME_TTL)
-
+        counted = purge_all(kept.states, now=END + OUTCOME_TTL)
         assert self.own_clock or counted == 5
         assert self.own_clock or [_read(kept, record) for record in ended] == [None] * 5
         assert _read(kept, present) == present
 
     def test_nothing_is_purged_that_lingers(self, kept: Stores) -> None:
         record = _put(kept, attempt("s"))
-
-        assert _purge(kept, now=END + OUTCOME_TTL - 0.5) == 0
+        assert purge_all(kept.states, now=END + OUTCOME_TTL - 0.5) == 0
         assert _read(kept, record) == record
 
     def test_there_is_nothing_to_purge_where_nothing_is(self, kept: Stores) -> None:
@@ -308,7 +266,6 @@ class StateConformance(Conformance):
             _claim(kept, record)
             _finish(kept, record, user_id=record.user_id)
         assert [found.user_id for one in records if (found := _read(kept, one))] == list(ODD_IDS)
-
         for half in (0, 1):
             for user_id in ODD_IDS[half::2]:
                 kept.states.forget("a", user_id)
@@ -361,14 +318,3 @@ def _write(stores: Stores, name: str, *, now: float) -> None:
         _finish(stores, attempt("unknown"), now=now)
     else:
         stores.states.purge(now=now)
-
-
-def _purge(stores: Stores, *, now: float) -> int:
-    """Purge until nothing is left; how many went."""
-    gone = 0
-    for _ in range(100):
-        step = stores.states.purge(now=now)
-        if step == 0:
-            return gone
-        gone += step
-    raise AssertionError("a purge finds something for ever")
