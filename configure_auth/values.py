@@ -39,7 +39,7 @@ Kind = Literal["agent", "oauth"]
 """What a stored token is: an agent token of the link, or an OAuth token of the login."""
 
 STATE_LIFETIME = 15 * 60.0
-"""Seconds that a state, and a link for a message's sender, is valid: long enough for a code by SMS that arrives late."""
+"""Seconds that a state, and a link for a sender, is valid: long enough for a code by SMS that arrives late."""
 
 Intent = Literal["link", "login", "provider"]
 """What a state was made for; a link's callback can never end as a login. "provider" is Authlib's way to sign in."""
