@@ -83,8 +83,7 @@ class RegistryOptions(TypedDict, total=False):
         store: "sqlite:///configure.db" (on Flask in the instance folder, else in the working directory),
             "redis://..." or another store keeps each attempt single-use. Without one the attempts lie in the app's
             session, as Authlib's do, and a copy of the session cookie can use a state twice.
-        scopes: ("profile.read", "profile.search") by default.
-        resource: what the tokens are for (RFC 8707); Configure's API by default.
+        scopes, resource: as for `login`.
         map_profile: makes `token["userinfo"]` from an `Identity`.
         max_calls: sign-ins that may be under way to Configure at once in this process, 4 on Flask and 100 on Starlette
             by default; beyond them a callback raises OAuthError with `busy`, and can be loaded again.

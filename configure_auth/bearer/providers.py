@@ -51,10 +51,6 @@ def _is_other(name: str, value: object) -> Callable[[Claims], bool]:
     return lambda claims: claims.get(name) != value
 
 
-def _begins(name: str, *starts: str) -> Callable[[Claims], bool]:
-    return lambda claims: str(claims.get(name, "")).startswith(starts)
-
-
 _ID_TOKEN = "it is an ID token"
 _MACHINE = "it belongs to a machine, not to a user"
 _ANONYMOUS = "its user is anonymous"
@@ -124,7 +120,8 @@ PROVIDERS: Mapping[str, IssuerSettings] = {
             (
                 _MACHINE,
                 lambda claims: (
-                    _begins("preferred_username", "service-account-")(claims) or _has("clientId", "client_id")(claims)
+                    str(claims.get("preferred_username", "")).startswith("service-account-")
+                    or _has("clientId", "client_id")(claims)
                 ),
             ),
         ),

@@ -27,7 +27,8 @@ def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
     if agent is None:
         return error_page("No such agent", "This agent is not registered.", 404, code="unknown_agent")
     try:
-        request = _checked(agent, incoming)
+        params = {name: value for name, value in incoming.params.items() if value}
+        request = _read(agent, params, reconnect=incoming.path.endswith("/reconnect"))
     except ApiError as error:
         return error_page(
             "This sign-in can't start", error.message, error.status, code=error.code, address=error.address
@@ -53,11 +54,6 @@ def hosted_step(db: Database, incoming: ApiRequest) -> Response:
     if incoming.path_params["agent"] not in db.agents:
         raise ApiError(404, "invalid_request_error", "not_found", "this origin has no such path")
     return advance(db, incoming)
-
-
-def _checked(agent: Agent, incoming: ApiRequest) -> HostedRequest:
-    params = {name: value for name, value in incoming.params.items() if value}
-    return _read(agent, params, reconnect=incoming.path.endswith("/reconnect"))
 
 
 def _read(agent: Agent, params: Mapping[str, str], *, reconnect: bool) -> HostedRequest:

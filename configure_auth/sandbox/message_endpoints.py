@@ -128,7 +128,8 @@ def connect(db: Database, incoming: ApiRequest) -> Response:
 def _link_query(agent: Agent, body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     line = optional_text(body, "messageLinePhone")
     phone = canonical_phone(line) if line is not None else None
-    if line is not None and (phone is None or not _is_registered(agent, phone)):
+    registered = [key[1] for key, one in agent.message_lines.items() if one["status"] == "active"]
+    if line is not None and phone not in registered:
         raise invalid("messageLinePhone is not a registered line", "messageLinePhone", "message_line_not_registered")
     complete_url = optional_text(body, "messageCompleteUrl")
     if complete_url is not None and not is_web_address(complete_url):
@@ -179,10 +180,6 @@ def _line_key(body: dict[str, Any]) -> tuple[str, str]:
     if phone is None:
         raise invalid("phone is not a phone number", "phone")
     return (optional_text(body, "channel", limit=64) or "imessage").lower(), phone
-
-
-def _is_registered(agent: Agent, phone: str) -> bool:
-    return any(key[1] == phone and line["status"] == "active" for key, line in agent.message_lines.items())
 
 
 def _active(agent: Agent) -> list[dict[str, Any]]:

@@ -42,7 +42,8 @@ class SandboxMiddleware:
             await send(message)
 
         if body is None:
-            await _too_large()(scope, receive, send_and_log)
+            too_large = ApiError(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB")
+            await too_large.response()(scope, receive, send_and_log)
             return
         hold = self._faults.hold_for(self._origin, scope["method"], scope["path"])
         if hold is not None:
@@ -112,10 +113,6 @@ async def _read(receive: Receive) -> bytes | None:
             body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body) if size <= MAX_BODY else None
-
-
-def _too_large() -> Response:
-    return ApiError(413, "invalid_request_error", "body_too_large", "the body is larger than 256 KiB").response()
 
 
 def _receive_of(body: bytes) -> Receive:

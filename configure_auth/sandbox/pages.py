@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse, Response
 
 from .database import Database
 from .http_messages import UnregisteredAddress
-from .interactions import CODE_TRIES, HostedRequest, Interaction
+from .interactions import CODE_TRIES, HostedRequest, Interaction, OAuthRequest
 from .phones import show_phone
+from .values import SCOPES
 
 SCOPE_SENTENCES: Final[Mapping[str, str]] = {
     "profile.read": "Read your profile: your name, the end of your phone number, your preferences",
@@ -66,7 +67,7 @@ def error_page(
 def step_page(db: Database, interaction: Interaction, *, error: str | None = None, phone_text: str = "") -> Response:
     """Return the page of the step that a sign-in is at. With an error its status is 422."""
     hosted = interaction.request if isinstance(interaction.request, HostedRequest) else None
-    scopes = () if hosted else interaction.request.scopes  # type: ignore[union-attr]
+    scopes = interaction.request.scopes if isinstance(interaction.request, OAuthRequest) else SCOPES
     person = db.people.get(interaction.user_id) if interaction.user_id else None
     shown_phone = interaction.phone or (person.phone if person else None)
     return page(

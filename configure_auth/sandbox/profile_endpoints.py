@@ -26,11 +26,13 @@ def read(db: Database, incoming: ApiRequest) -> Response:
     subject = subject_of(db, incoming, params, "profile.read")
     sections = _sections(params.get("sections"))
     owed = _open_read(db, incoming, subject)
-    person = _person(db, subject)
+    user_id = (db.variants.profile_of or subject.user_id) if subject.linked else None
+    person = db.people.get(user_id) if user_id is not None else None
+    connected = {c for g in db.issuer.grants if g.user_id == subject.user_id for c in g.connectors}
     parts: dict[str, object] = {
         "identity": _identity(db, person),
         "preferences": list(person.preferences) if person else [],
-        "integrations": _integrations(db, subject),
+        "integrations": {name: {"connected": True} for name in sorted(connected)},
         "imports": {},
         "agents": {},
         "summary": person.summary if person else None,
@@ -188,11 +190,6 @@ def _read_headers(db: Database, read: Read, subject: ProfileOwner) -> dict[str, 
     return headers
 
 
-def _person(db: Database, subject: ProfileOwner) -> Person | None:
-    user_id = db.variants.profile_of or subject.user_id
-    return db.people.get(user_id) if user_id is not None and subject.linked else None
-
-
 def _identity(db: Database, person: Person | None) -> dict[str, object]:
     """Return the identity: only what the person has and doesn't hide, never the whole phone number."""
     if person is None:
@@ -217,11 +214,6 @@ def _identity(db: Database, person: Person | None) -> dict[str, object]:
     if variants.identity_sub is not None:
         identity["sub"] = variants.identity_sub
     return identity
-
-
-def _integrations(db: Database, subject: ProfileOwner) -> dict[str, object]:
-    connected = {c for g in db.issuer.grants if g.user_id == subject.user_id for c in g.connectors}
-    return {name: {"connected": True} for name in sorted(connected)}
 
 
 def _hit(memory: SavedMemory) -> dict[str, Any]:

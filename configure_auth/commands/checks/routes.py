@@ -124,7 +124,9 @@ async def _completion(
     }
     preflight = await request(application, "OPTIONS", path, preflight_headers)
     posted = await request(application, "POST", path, {"origin": origin, "sec-fetch-site": "cross-site"})
-    findings = [_judge(application, posted, path, remedy, is_ours=_is_refusal(posted))]
+    # Our route refuses a report without a content type with this body.
+    refused = isinstance(posted, PageResponse) and json_object(posted.body) == {"ok": False, "linked": False}
+    findings = [_judge(application, posted, path, remedy, is_ours=refused)]
     if isinstance(preflight, PageResponse) and findings[0].remedy is None and not _permits(preflight, origin):
         findings.append(
             failed(
@@ -134,11 +136,6 @@ async def _completion(
             )
         )
     return findings
-
-
-def _is_refusal(response: PageResponse | NoResponse) -> bool:
-    # Our route refuses a report without a content type with this body.
-    return isinstance(response, PageResponse) and json_object(response.body) == {"ok": False, "linked": False}
 
 
 def _permits(preflight: PageResponse, origin: str) -> bool:

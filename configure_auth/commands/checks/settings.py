@@ -52,10 +52,10 @@ def read_settings(configuration: Mapping[str, Any]) -> tuple[Settings, list[Resu
             good[name] = configuration[name]
         results.append(Result(name=name, title=name, finding=finding))
     for name in sorted(configuration):
-        if name.startswith("CONFIGURE_") and name not in (*_OURS, *_THEIRS) and configuration[name]:
-            finding = _unknown_name(name)
-            if finding is not None:
-                results.append(Result(name=name, title=name, finding=finding))
+        is_unknown = name.startswith("CONFIGURE_") and name not in (*_OURS, *_THEIRS) and configuration[name]
+        if is_unknown and (near := difflib.get_close_matches(name, _OURS, 1, cutoff=0.75)):
+            finding = warned("unknown variable", f"did you mean {near[0]}?")
+            results.append(Result(name=name, title=name, finding=finding))
     return Settings.from_mapping(good), results
 
 
@@ -105,16 +105,12 @@ def _absent(name: str, configuration: Mapping[str, Any], is_test: bool) -> Findi
             "set it to the app's public https URL; on localhost to its URL there, with the port",
         )
     if name == "CONFIGURE_TOKEN_KEYS":
-        return _no_keys(configuration)
-    return None
-
-
-def _no_keys(configuration: Mapping[str, Any]) -> Finding:
-    if _is_local(configuration):
+        if not _is_local(configuration):
+            return failed("it isn't set, but is required to encrypt the stored tokens", MAKE_KEY)
         return warned(
             "it isn't set; on localhost Flask's SECRET_KEY is used instead, elsewhere it's required", MAKE_KEY
         )
-    return failed("it isn't set, but is required to encrypt the stored tokens", MAKE_KEY)
+    return None
 
 
 def _is_local(configuration: Mapping[str, Any]) -> bool:
@@ -135,13 +131,6 @@ def _mixed_up(name: str, value: object) -> str:
         if plain.startswith(prefix):
             return "" if owner == name else f": it begins with {prefix}, as {owner} does; were the two mixed up?"
     return ""
-
-
-def _unknown_name(name: str) -> Finding | None:
-    near = difflib.get_close_matches(name, _OURS, 1, cutoff=0.75)
-    if not near:
-        return None
-    return warned("unknown variable", f"did you mean {near[0]}?")
 
 
 def _plain(value: object) -> object:

@@ -91,6 +91,10 @@ async def _callback(deployment: Deployment) -> Finding:
 
 
 async def _return_to(deployment: Deployment) -> Finding:
+    if deployment.has_link is False:
+        return skipped("there is no account_link(...)")
+    if deployment.settings.app_url is None:
+        return NO_APP_URL
     wanted = deployment.return_to
     known = await return_destinations(deployment.settings)
     if wanted in known:
@@ -179,6 +183,8 @@ async def _sign_in_page(deployment: Deployment) -> Finding:
 
 async def _script(deployment: Deployment) -> Finding:
     settings = deployment.settings
+    if settings.publishable_key is None:
+        return skipped("only Configure's element in a page needs it")
     url = f"{settings.script_url}/js/configure.js"
     try:
         fault = await _fault_of(probe_script(url))
@@ -287,20 +293,6 @@ def _of_login(flow: Callable[[Deployment], Flow[Finding]]) -> Callable[[Deployme
     return checked
 
 
-async def _of_link(deployment: Deployment) -> Finding:
-    if deployment.has_link is False:
-        return skipped("there is no account_link(...)")
-    if deployment.settings.app_url is None:
-        return NO_APP_URL
-    return await _return_to(deployment)
-
-
-async def _of_element(deployment: Deployment) -> Finding:
-    if deployment.settings.publishable_key is None:
-        return skipped("only Configure's element in a page needs it")
-    return await _script(deployment)
-
-
 _KEY = "CONFIGURE_API_KEY"
 _CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
 
@@ -324,7 +316,10 @@ UPSTREAM_CHECKS = (
         after=("callback", "authorize", "CONFIGURE_ACCOUNTS_URL"),
     ),
     Check(
-        name="return_to", title="the link's callback at Configure", flow=_of_link, needs=("agent", "CONFIGURE_APP_URL")
+        name="return_to",
+        title="the link's callback at Configure",
+        flow=_return_to,
+        needs=("agent", "CONFIGURE_APP_URL"),
     ),
     Check(
         name="sign_in_page",
@@ -336,7 +331,7 @@ UPSTREAM_CHECKS = (
     Check(
         name="script",
         title="Configure's script",
-        flow=_of_element,
+        flow=_script,
         after=("CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_SCRIPT_URL"),
     ),
 )

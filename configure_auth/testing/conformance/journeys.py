@@ -316,7 +316,12 @@ class JourneyConformance(Conformance):
         for turn in range(ROUNDS):
             saved = link(f"s{turn}", "c1")
             assert kept.journeys.save(saved, serial=None)
-            got = at_once(lambda stores, number, subject: stores.journeys.unlink(_wish(subject, number)), saved.subject)
+            got = at_once(
+                lambda stores, number, subject: stores.journeys.unlink(
+                    link(subject, "", token="", serial=f"opt_out {number}")
+                ),
+                saved.subject,
+            )
             assert [one for one in got if one is not None and not one.is_opt_out] == [saved]
             left = _find(kept, saved)
             assert left is not None
@@ -484,7 +489,3 @@ def _gone(stores: Stores, saved: StoredSubject, how: str) -> None:
         stores.journeys.remove(saved.agent, saved.subject, serial=saved.serial)
     else:
         stores.journeys.forget(saved.agent, saved.subject)
-
-
-def _wish(subject: str, number: int) -> StoredSubject:
-    return link(subject, "", token="", serial=f"opt_out {number}")
