@@ -28,7 +28,7 @@ from ..flows.verbs import BlockingVerbs
 from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
 from ..runtime.frozen import dataclass
-from ..settings import Settings
+from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
@@ -123,8 +123,9 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         app.register_blueprint(configure_auth.login(on_login=on_login, after_login="/"))
 
     Args:
-        settings: the credentials; by default read at `init_app` from `app.config`, then from the environment.
-            A missing setting is reported at its first use.
+        settings: the credentials: `Settings`, a mapping, or an object with attributes such as CONFIGURE_API_KEY; by
+            default read at `init_app` from `app.config`, then from the environment. A missing setting is reported at
+            its first use.
         store: "sqlite:///configure.db" (a file of its own in the app's instance folder), "postgresql://..." for several
             machines, or "memory://" for development; also an Engine, a Flask-SQLAlchemy `db` or a Session factory on
             PostgreSQL, from which connections of our own are made, or a `Stores` of your own. Unless given, it is the
@@ -138,7 +139,7 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: SettingsSource = None,
         *,
         store: StoreSource | None = None,
         states: StateSource | None = None,
@@ -146,13 +147,15 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         **options: Unpack[ConfigureAuthOptions],
     ) -> None:
         require_known("ConfigureAuth", ConfigureAuthOptions, options)
+        if isinstance(settings, Flask):
+            raise SettingsError("ConfigureAuth got the app in the place of settings; give it to init_app(app)")
         self._settings = settings
         self._store = store
         self._states = states
         self._apps: WeakKeyDictionary[Flask, None] = WeakKeyDictionary()
         self._options = flows.AppOptions(user_id=user_id, **options)
 
-    def init_app(self, app: Flask, settings: Settings | None = None) -> None:
+    def init_app(self, app: Flask, settings: SettingsSource = None) -> None:
         """Install into an app, before or after its blueprints are registered.
 
         Raises:
@@ -164,16 +167,17 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         known: Installed | None = app.extensions.get(_KEY, {}).get(self._options.name)
         if known is not None and known.owner is not self:
             raise flows.name_taken(self._options.name)
-        settings = settings or self._settings or Settings.from_mapping(_configuration(app))
-        site = self._options.site(settings, _keys(app, settings))
+        source = self._settings if settings is None else settings
+        found = read_settings(_configuration(app) if source is None else source)
+        site = self._options.site(found, _keys(app, found))
         installed = Installed(
             app=app,
             owner=self,
             site=site,
-            client=Configure(settings, on_event=partial(emit, app)),
+            client=Configure(found, on_event=partial(emit, app)),
             stores=self._open(app, site),
             circuit=self._options.circuit(),
-            make_tables=partial(make_tables, chosen(self._store, None, settings)[0], Path(app.instance_path)),
+            make_tables=partial(make_tables, chosen(self._store, None, found)[0], Path(app.instance_path)),
         )
         app.extensions.setdefault(_KEY, {})[self._options.name] = installed
         self._apps[app] = None

@@ -6,8 +6,10 @@ The app runs in the test's own loop; Configure is the sandbox, over real connect
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import anyio.to_thread
 import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.exceptions import HTTPException
@@ -32,6 +36,9 @@ from configure_auth import Settings
 from configure_auth.events import AccountLinked
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth, authenticated_user, session_user
+
+from ..support.servers import PostgreSQL
+from ..support.stores import first
 
 APP_URL = "http://localhost:3000"
 SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
@@ -50,13 +57,13 @@ def settings(configure_sandbox: Sandbox) -> Settings:
 
 @pytest.fixture
 def make_app(settings: Settings, configure_sandbox: Sandbox) -> MakeApp:
-    def make(store: str = "memory://", *, lifespan: bool = False, **options: Any) -> Starlette:
+    def make(store: Any = "memory://", *, lifespan: bool = False, **options: Any) -> Starlette:
         constructor: dict[str, Any] = {"user_id": session_user("user_id"), "clock": configure_sandbox.clock}
         constructor |= {"show_outcome": False, **options}
-        configure_auth = ConfigureAuth(settings, store=store, **constructor)
+        configure_auth, users = ConfigureAuth(settings, store=store, **constructor), itertools.count(1)
 
         async def on_login(request: Request, identity: Any, grant: Any) -> str:
-            user_id: str = identity.local_user_id or "new"
+            user_id: str = identity.local_user_id or f"user {next(users)}"
             request.session["user_id"] = user_id
             return user_id
 
@@ -318,6 +325,37 @@ def test_a_test_client_that_has_a_loop_for_each_request(
         hosted = client.get("/configure/sign-in", headers=SAME).headers["location"]
         assert client.get(configure_sandbox.sign_in(hosted), headers=CROSS).headers["location"] == "/settings"
         assert [client.get("/profile").json() for _ in range(2)] == [{"name": "Ada"}] * 2
+
+
+@pytest.mark.parametrize(
+    "store", first(["sqlite", "sqlite+aiosqlite", "psycopg", "psycopg_async", "asyncpg", "engine"])
+)
+def test_four_sign_ins_each_on_an_event_loop_of_its_own(
+    make_app: MakeApp, configure_sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest, store: str
+) -> None:
+    """By one app object of a module, whatever names its store: a URL of any driver, or an AsyncEngine."""
+    source: Any = f"{store}:///{tmp_path}/a.db"
+    with ExitStack() as stack:
+        if not store.startswith("sqlite"):
+            server: PostgreSQL = request.getfixturevalue("postgresql")
+            url = make_url(stack.enter_context(server.schema()))
+            source = url.set(drivername=f"postgresql+{store}").render_as_string(hide_password=False)
+            if store == "engine":
+                source = create_async_engine(url.set(drivername="postgresql+psycopg_async"))
+        app = make_app(source)
+
+        async def sign_in(number: int) -> str:
+            async with browser(app) as client:
+                callback = configure_sandbox.sign_in(await start(client, "login"), f"+1555010000{number}")
+                assert (await client.get(callback, headers=CROSS)).status_code == 303
+                user: str = (await client.get("/account")).json()["user"]
+                return user
+
+        async def close() -> None:
+            await app.state.configure_auth.aclose()
+
+        assert [asyncio.run(sign_in(number)) for number in range(1, 5)] == ["user 1", "user 2", "user 3", "user 4"]
+        asyncio.run(close())
 
 
 def test_the_lifespan_closes_what_was_opened(make_app: MakeApp, configure_sandbox: Sandbox) -> None:

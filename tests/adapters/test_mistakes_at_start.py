@@ -99,6 +99,25 @@ def test_user_id_of_the_other_framework(settings: Settings) -> None:
         OnStarlette(settings, user_id=user_of_context)
 
 
+def test_an_app_in_the_place_of_settings(settings: Settings, tmp_path: Path) -> None:
+    """As other extensions of Flask take it."""
+    app = Flask(__name__, instance_path=str(tmp_path))
+
+    with pytest.raises(SettingsError, match=r"got the app in the place of settings; give it to init_app\(app\)"):
+        OnFlask(app, user_id=user_of_context)
+
+
+def test_settings_of_flask_as_a_mapping(configure_sandbox: Sandbox, tmp_path: Path) -> None:
+    app = Flask(__name__, instance_path=str(tmp_path))
+    app.secret_key = "a key of the app that signs its sessions"
+    mapping = configure_sandbox.environment(app_url=URL)
+    made = OnFlask(mapping, store="memory://", user_id=user_of_context)
+    made.init_app(app)
+
+    with app.app_context():
+        assert made.client.settings.agent == mapping["CONFIGURE_AGENT"]
+
+
 def test_an_async_hook_on_flask_without_its_extra(on_flask: OnFlask) -> None:
     with pytest.raises(SettingsError, match=r"on_login is async: write a plain function, or install 'flask\[async\]'"):
         on_flask.login(on_login=waits)

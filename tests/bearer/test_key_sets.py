@@ -161,6 +161,18 @@ class TestOutage:
 
         assert issuer.fetches <= 1 + hours * 3600 / COOLDOWN
 
+    def test_a_quiet_app_keeps_its_users_through_three_days(
+        self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
+    ) -> None:
+        """Steps of 0.2 to 30 hours, one after the other, each with one token: about one fetch a step."""
+        warm(bearer_user, issuer)
+        issuer.answer(http({}, status=503))
+        for hours in (0.2, 1, 3, 12, 23, 30):
+            clock.advance(hours * 3600)
+            assert ask(bearer_user, forever(issuer.rsa)) == "u1"
+
+        assert issuer.fetches <= 10
+
     def test_keys_are_used_for_seven_days_and_recover(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
-from configure_auth import Settings
+from configure_auth import Settings, ensure_callback
 from configure_auth.flask import ConfigureAuth
 from configure_auth.sandbox import Sandbox
 
@@ -125,6 +126,57 @@ def test_hostile_bodies(make_web: MakeWeb, body: bytes) -> None:
         browser.sign_in_locally("u1")
         for path in ("/configure/session", "/configure/messages/complete"):
             assert browser.http.post(path, content=body, headers=headers).status_code < 500, path
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_a_new_process_renews_a_token_once(web: Web, make_web: MakeWeb, store: str) -> None:
+    """The second app has its own memory, and the store and the keys of the first one."""
+    web.sandbox.add_person(PHONE, name="Ada")
+    with web.browser() as browser:
+        browser.login()
+        user_id = browser.who()
+    web.sandbox.advance(4000)
+
+    fresh = make_web(folder=web.folder)
+    with fresh.browser() as browser:
+        browser.sign_in_locally(user_id or "")
+        reads = [browser.get("/profile") for _ in range(2)]
+
+    assert [read.json()["name"] for read in reads] == ["Ada", "Ada"]
+    grants = [call.form["grant_type"] for call in web.sandbox.calls_to("POST", "/oauth/token")]
+    assert grants == ["authorization_code", "refresh_token"]
+
+
+def test_configure_is_away_as_the_app_boots_and_at_a_callback(
+    make_web: MakeWeb, configure_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The app boots with a warning, its own pages respond, and it signs people in afterwards without a restart."""
+    done: list[Any] = []
+
+    def boot(app: Any, configure_auth: Any) -> None:
+        made: Any = ensure_callback(configure_auth)
+        done.extend(asyncio.run(made) if asyncio.iscoroutine(made) else made)
+
+    client = configure_sandbox.environment()["CONFIGURE_OAUTH_CLIENT_ID"]
+    for path in ("/v1/auth/sign-in/return-destinations", f"/v1/developer/oauth/clients/{client}"):
+        configure_sandbox.fault(path, drop=True)
+    web = make_web(customise=boot)
+    assert [one.end for one in done] == ["failed", "failed"]
+    assert len([one for one in caplog.records if one.levelname == "WARNING" and "run this again" in one.message]) == 2
+
+    with web.browser() as browser:
+        callback = browser.at_configure(browser.start("login"))
+        web.sandbox.fault("/oauth/token", drop=True)
+        assert ending(browser.come_back(callback)) == (503, "upstream_unavailable")
+        assert browser.who() is None
+
+        web.sandbox.clear_faults()
+        callback = browser.at_configure(browser.start("login"))
+        waits = browser.come_back(callback)
+        assert (ending(waits), 'http-equiv="refresh"' in waits.text) == ((503, "busy"), True)
+        web.sandbox.advance(30)
+        assert browser.get(callback).status_code == 303
+        assert browser.who() is not None
 
 
 # ── Flask with its own ways ──────────────────────────────────────────────────────────────────────────────────────────

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from configure_auth.sandbox import Sandbox
 
 from ..support.servers import PostgreSQL, RedisServer
 
@@ -188,6 +191,49 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+FORK_OF_AN_APP = """
+import json, os, sys
+from flask import Flask
+from configure_auth.flask import ConfigureAuth
+
+store, settings = sys.argv[1], json.loads(sys.argv[2])
+app, auth = Flask("app", instance_path=os.getcwd()), ConfigureAuth(settings, store=store, user_id=lambda: "u1")
+app.secret_key = "a key of the app that signs its sessions"
+auth.init_app(app)
+app.register_blueprint(auth.account_link())
+browser, url = app.test_client(), settings["CONFIGURE_APP_URL"]
+
+def look(reads):
+    with app.app_context():
+        for _ in range(20):
+            assert auth.account_for("u1").user_id == "u1"
+        for _ in range(reads):
+            assert auth.profile_for("u1").read(sections=["identity"]).identity.name == "Ada"
+
+print(browser.get("/configure/sign-in", base_url=url, headers={"Sec-Fetch-Site": "same-origin"}).location, flush=True)
+back = browser.get(sys.stdin.readline().strip(), base_url=url, headers={"Sec-Fetch-Site": "cross-site"})
+assert back.status_code == 303, back.text
+look(reads=1)
+children = []
+for _ in range(4):
+    child = os.fork()
+    if child == 0:
+        try:
+            look(reads=2)
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+look(reads=1)
+ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+look(reads=1)
+with app.app_context():
+    auth.close()
+print(ends)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has open")
 def test_a_child_inherits_no_connection_of_its_parent(tmp_path: Path) -> None:
     assert run(FORK, tmp_path / "x.db") == (0, "", "")
@@ -207,7 +253,37 @@ def test_a_child_has_connections_of_its_own_with_redis(redis_server: RedisServer
         assert run(FORK_WITH_REDIS, url) == (0, "", "")
 
 
+def test_an_app_that_was_in_use_forks_four_times(
+    postgresql: PostgreSQL, configure_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The store and the client of Configure were used; children and parent go on with right values."""
+    url = "http://localhost:3000"
+    configure_sandbox.register_return_to(f"{url}/configure/callback")
+    configure_sandbox.add_person("+15550100001", name="Ada")
+    keys = {"CONFIGURE_TOKEN_KEYS": "a key of the app that seals its tokens"}
+    settings = json.dumps({**configure_sandbox.environment(app_url=url), **keys})
+    with (
+        postgresql.schema() as store,
+        subprocess.Popen(
+            [*command(FORK_OF_AN_APP), store, settings],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout
+        callback = configure_sandbox.sign_in(process.stdout.readline().strip(), "+15550100001")
+        shown, errors = process.communicate(f"{callback}\n", timeout=60)
+
+    assert (process.returncode, shown, errors) == (0, "[0, 0, 0, 0]\n", "")
+
+
+def command(program: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program]
+
+
 def run(program: str, store: Path | str) -> tuple[int, str, str]:
-    command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program, str(store)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run([*command(program), str(store)], capture_output=True, text=True, timeout=20)
     return ended.returncode, ended.stdout, ended.stderr

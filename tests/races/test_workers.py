@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -70,6 +71,28 @@ def test_a_login_starts_in_one_worker_and_ends_in_the_other(
 
     grants = Counter(call.form["grant_type"] for call in sandbox.calls_to("POST", TOKEN))
     assert grants == {"authorization_code": people}
+
+
+@pytest.mark.parametrize("durable", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("server", ["gunicorn gevent", "gunicorn gevent --preload", "gunicorn gthread"])
+def test_24_people_sign_in_12_at_once_whatever_the_worker_class(machine: Machine, server: Server) -> None:
+    """Some wait on the page of a busy app, as `max_calls` is 4 a worker, and are signed in as it reloads."""
+    process = machine.example("flask", server)
+
+    def sign_in(number: int) -> tuple[Visitor, str, Got]:
+        visitor = machine.visitor(process)
+        callback = visitor.start("login", f"+1555010{number:04}")
+        return visitor, callback, visitor.come_back(callback)
+
+    with ThreadPoolExecutor(12) as people:
+        came_back = list(people.map(sign_in, range(1, 25)))
+    ended = [
+        visitor.come_back(callback) if 'http-equiv="refresh"' in got.text else got
+        for visitor, callback, got in came_back
+    ]
+
+    assert [(got.status, got.location) for got in ended] == [(303, "/?configure=signed-in")] * 24
+    assert len(machine.sandbox.calls_to("POST", TOKEN)) == 24
 
 
 @dataclass

@@ -24,12 +24,17 @@ ROOT = Path(__file__).parents[2]
 HOST = "localhost:3000"
 """Where the app says it is. Nothing listens there: the visitor's requests name it in the Host header."""
 
-Server = Literal["gunicorn", "gunicorn --preload", "uvicorn"]
+Server = Literal[
+    "gunicorn", "gunicorn --preload", "gunicorn gevent", "gunicorn gevent --preload", "gunicorn gthread", "uvicorn"
+]
 
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--log-file", "-"]
 SERVERS: dict[Server, list[str]] = {
     "gunicorn": [*GUNICORN, "-w", "2"],
     "gunicorn --preload": [*GUNICORN, "-w", "2", "--preload"],
+    "gunicorn gevent": [*GUNICORN, "-w", "2", "-k", "gevent"],
+    "gunicorn gevent --preload": [*GUNICORN, "-w", "2", "-k", "gevent", "--preload"],
+    "gunicorn gthread": [*GUNICORN, "-w", "2", "-k", "gthread", "--threads", "8"],
     "uvicorn": ["uvicorn", "--factory", "--workers", "2", "--port", "0", "--no-access-log"],
 }
 
