@@ -23,7 +23,7 @@ async def read_json_body(request: Request) -> dict[str, Any]:
         SignInError: 415 for any other type than JSON in UTF-8, before the body is read; 413 for more than 16 KiB; 400
             for what isn't one object, with a key twice, or nested deeply.
     """
-    if not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
+    if not _JSON.fullmatch(request.headers.get("content-type", "").strip(" \t")):
         # Prevents CSRF: no form can send this type, and a script of another site needs a preflight.
         raise SignInError(Code.INVALID_REQUEST, "the body must be application/json", status=415)
     length = request.headers.get("content-length", "0")

@@ -88,11 +88,10 @@ class Request:
 
     def browser(self, cookie_name: str) -> str | None:
         """Return the value of our binding cookie; None if it is missing, malformed or sent twice."""
-        values = [
-            value
-            for name, _, value in (part.strip().partition("=") for part in self.headers.get("cookie", "").split(";"))
-            if name == cookie_name
-        ]
+        # Spaces alone are stripped: to a browser, a letter that Python counts as white space is a part of the name, so
+        # that another host of the domain may set such a cookie in spite of the prefix.
+        parts = (part.strip(" \t").partition("=") for part in self.headers.get("cookie", "").split(";"))
+        values = [value for name, _, value in parts if name == cookie_name]
         return values[0] if len(values) == 1 and _TOKEN.fullmatch(values[0]) else None
 
     @staticmethod

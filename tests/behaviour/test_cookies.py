@@ -76,6 +76,21 @@ def test_on_https_a_cookie_without_the_prefix_counts_for_nothing(make_web: MakeW
     assert ending(answer) == (400, "cookie_missing")
 
 
+@pytest.mark.catalogue("A24", "A25")
+@pytest.mark.parametrize("flow", FLOWS)
+def test_cookie_of_another_name_is_not_ours(web: Web, browser: Browser, flow: Flow) -> None:
+    """White space of Python isn't a browser's: another host of the domain can set such a name for all of it."""
+    callback = browser.at_configure(browser.begin(flow))
+    session = [f"{one.name}={one.value}" for one in browser.http.cookies.jar if one.name != OURS]
+    with browser.copy(without=(OURS, "session")) as tossed, no_calls(web.sandbox):
+        for prefix in ("\xa0", "\x85", "\xc2\xa0", "_", "=", "x,"):
+            cookie = "; ".join([*session, f"{prefix}{OURS}={ours(browser)}"]).encode("latin-1")
+            headers = [(b"cookie", cookie), (b"sec-fetch-site", b"cross-site"), (b"accept", b"text/html")]
+            assert ending(tossed.http.get(callback, headers=headers)) == (400, "cookie_missing"), prefix
+
+    assert browser.come_back(callback).status_code == 303
+
+
 def test_every_tab_and_both_flows_share_one_cookie(browser: Browser) -> None:
     browser.start("login")
     first = ours(browser)

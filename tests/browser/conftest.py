@@ -16,10 +16,10 @@ from configure_auth.sandbox import Sandbox
 from .apps import EXAMPLE_APPS, ExampleApp, Served, Variation, serving
 from .person import ADA, Person
 
-ARGUMENTS = (
-    "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run "
-    "--disable-gpu"
-)
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--no-first-run", "--disable-gpu", "--host-resolver-rules=MAP *.example.test 127.0.0.1"),
+]
 
 Meet = Callable[[], Person]
 
@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail("these tests need Chromium, and it isn't on the PATH")
         pytest.skip("Chromium isn't on the PATH")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, headless=True, args=ARGUMENTS.split())
+        chromium = playwright.chromium.launch(executable_path=executable, headless=True, args=ARGUMENTS)
         yield chromium
         chromium.close()
 

@@ -213,7 +213,7 @@ def test_a_page_of_the_internet_reaches_an_agent_on_this_machine(
 ) -> None:
     """Chromium asks the person before a public page, such as Configure's own, may reach an app on localhost."""
     public = f"--ip-address-space-overrides={urlsplit(served.sandbox.sign_in_url).netloc}=public"
-    arguments = [*ARGUMENTS.split(), public]
+    arguments = [*ARGUMENTS, public]
     executable = shutil.which("chromium")
     with browser.browser_type.launch(executable_path=executable, headless=True, args=arguments) as chromium:
         ada = Sender(Person.at(chromium, served), "ada")
