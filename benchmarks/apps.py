@@ -7,7 +7,6 @@ Authlib's client as its documentation shows it.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -200,6 +199,8 @@ def starlette_ours(provider: str, store: str) -> Any:
 
 
 def starlette_limit(provider: str, _store: str) -> Any:
+    import asyncio  # not above: an app of Flask is ready to serve without it
+
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.sessions import SessionMiddleware
@@ -286,7 +287,10 @@ class StarletteVisitor:
     """Requests to a Starlette app, on an event loop in a thread."""
 
     def __init__(self, app: Any) -> None:
+        import asyncio
+
         self._app, self._cookies = app, dict[str, str]()
+        self._later = asyncio.run_coroutine_threadsafe
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -296,7 +300,7 @@ class StarletteVisitor:
         self._cookies.clear()
 
     def get(self, url: str, **headers: str) -> tuple[int, str]:
-        return asyncio.run_coroutine_threadsafe(self._get(url, headers), self._loop).result()
+        return self._later(self._get(url, headers), self._loop).result()
 
     async def _get(self, url: str, headers: dict[str, str]) -> tuple[int, str]:
         parts, sent = urlsplit(url), list[dict[str, Any]]()
@@ -337,7 +341,7 @@ class StarletteVisitor:
             await self._loop.shutdown_asyncgens()
             await self._loop.shutdown_default_executor()
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+        self._later(end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 

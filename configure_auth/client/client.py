@@ -13,8 +13,6 @@ from dataclasses import field, replace
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
-import anyio
-
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..events import CommitFailed, Event
 from ..runtime.drivers import arun, run
@@ -347,6 +345,8 @@ class AsyncConfigure(_Client):
 
     async def send_both(self, first: HttpCall[T], second: HttpCall[U], /) -> tuple[T, U]:
         """Send two calls at once. The first failure of the two is raised as it is, and the other call given up."""
+        import anyio
+
         values: dict[int, Any] = {}
         failures: list[Exception] = []
 

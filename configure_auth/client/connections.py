@@ -22,7 +22,6 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-import anyio
 import h11
 
 from ..errors import SettingsError
@@ -131,6 +130,8 @@ def _block(waits: dict[int, Wait], limit: float) -> list[int]:
 
 async def adrive(ends: float, steps: Steps[T]) -> T:
     """`drive`, awaited, for one. A cancelled task gives the steps up."""
+    import anyio
+
     is_late = False
     try:
         while True:

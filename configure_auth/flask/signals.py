@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import re
 from collections.abc import Awaitable
 from typing import Any, Generic, Protocol, TypeVar
 
-import anyio
 from blinker import ANY, NamedSignal
 from flask import Flask
 
 from .. import events
 from ..events import EVENTS, Event
+from ..runtime.loops import failures
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -68,8 +67,10 @@ def emit(app: Flask, event: Event) -> None:
         try:
             made = receiver(app, event=event)
             if inspect.isawaitable(made):
+                import anyio
+
                 anyio.run(_finish, made)
-        except (Exception, asyncio.CancelledError):  # one handler's failure must not stop the others
+        except failures():  # one handler's failure must not stop the others
             log.exception("a receiver of %s failed", type(event).__name__)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import time
@@ -12,17 +11,15 @@ from dataclasses import field
 from functools import partial
 from typing import Any
 
-import anyio
-
 from ..client.call import HttpCall
 from ..client.client import AsyncConfigure, Configure
 from ..errors import ApiCode, ConfigureError
 from ..events import Event
 from ..runtime.circuit import Circuit
-from ..runtime.drivers import arun, run, shielded
+from ..runtime.drivers import arun, run
 from ..runtime.effects import Effect
 from ..runtime.frozen import dataclass
-from ..runtime.loops import is_cancelled
+from ..runtime.loops import failures, is_cancelled, shielded
 from ..stores import Stores
 from .effects import AskApp, Emit, Limited, Observe, Observed, OpenAhead, Pause, SendBoth, Shielded, UseStore
 
@@ -61,10 +58,7 @@ class Performer:
             case Emit(event):
                 try:
                     return self.emit(event)
-                except (
-                    Exception,
-                    asyncio.CancelledError,
-                ):  # what the event reports is committed, and must not look undone
+                except failures():  # what the event reports is committed, and must not look undone
                     log.exception("a handler of %s failed", type(event).__name__)
             case Shielded(flow):
                 return run(flow, self)
@@ -108,10 +102,7 @@ class AsyncPerformer:
             case Emit(event):
                 try:
                     return await _awaited(self.emit(event))
-                except (
-                    Exception,
-                    asyncio.CancelledError,
-                ):  # what the event reports is committed, and must not look undone
+                except failures():  # what the event reports is committed, and must not look undone
                     if is_cancelled():
                         raise
                     log.exception("a handler of %s failed", type(event).__name__)
@@ -120,6 +111,8 @@ class AsyncPerformer:
             case Observe():
                 return _observed(self)
             case Pause(seconds):
+                import anyio
+
                 return await anyio.sleep(seconds)
             case _:
                 raise TypeError(f"{type(effect).__name__} is not an effect of this package")

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import anyio
-
 from .effects import Effect, Flow
-
-log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -74,25 +68,3 @@ def _require_effect(awaited: object) -> Effect[Any]:
     if not isinstance(awaited, Effect):
         raise TypeError(f"a flow can only await effects and other flows, not {type(awaited).__name__}")
     return awaited
-
-
-async def shielded(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await a coroutine that a cancellation, asyncio's own or AnyIO's, delays but does not interrupt."""
-    with anyio.CancelScope(shield=True):
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return await make()
-        # A scope stops AnyIO's cancellations only; `asyncio.timeout` and a server's shutdown cancel the task itself.
-        task = asyncio.create_task(make())
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            if not task.cancelled() and task.exception() is not None:
-                log.warning("the shielded part of a cancelled request failed: %s", type(task.exception()).__name__)
-            raise cancelled
-    return task.result()

@@ -1,17 +1,26 @@
-"""Values that belong to one event loop, such as a pool of connections, and are closed with it."""
+"""Event loops: values that belong to one, such as a pool of connections, and what is awaited on one.
+
+A process without one, such as Flask's, imports neither asyncio nor AnyIO, which take a fifth of its start.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
-
-import anyio
-import anyio.lowlevel
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .forks import abandon
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import anyio
+    from anyio.lowlevel import RunVar
+
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -67,11 +76,22 @@ class PerLoop(Generic[T]):
 
 def worker_threads() -> PerLoop[anyio.CapacityLimiter]:
     """Capacity for worker threads of our own: a store that hangs must not take those of the app's endpoints."""
+    import anyio
+
     return PerLoop(lambda: anyio.CapacityLimiter(40))
+
+
+def failures() -> tuple[type[BaseException], ...]:
+    """Return what a handler of the app may fail with: `except failures():` imports asyncio after a failure only."""
+    from asyncio import CancelledError
+
+    return Exception, CancelledError
 
 
 def is_cancelled() -> bool:
     """Whether the running task of asyncio is cancelled; else a `CancelledError` is of something that it awaited."""
+    import asyncio
+
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -79,8 +99,36 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+async def shielded(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await a coroutine that a cancellation, asyncio's own or AnyIO's, delays but does not interrupt."""
+    import asyncio
+
+    import anyio
+
+    with anyio.CancelScope(shield=True):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return await make()
+        # A scope stops AnyIO's cancellations only; `asyncio.timeout` and a server's shutdown cancel the task itself.
+        task = asyncio.create_task(make())
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            if not task.cancelled() and task.exception() is not None:
+                log.warning("the shielded part of a cancelled request failed: %s", type(task.exception()).__name__)
+            raise cancelled
+    return task.result()
+
+
 async def settled(future: Future[Any], limit: float) -> None:
     """Wait on the running loop for the result of a thread, at most `limit` seconds."""
+    import anyio
+
     done, soon = anyio.Event(), _into_the_loop()
 
     def wake(_future: Future[Any]) -> None:
@@ -95,6 +143,8 @@ async def settled(future: Future[Any], limit: float) -> None:
 
 def _into_the_loop() -> Callable[[Callable[[], object]], object]:
     """Return a function that schedules a call on the running loop from any thread."""
+    import asyncio
+
     try:
         return asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:
@@ -107,6 +157,8 @@ class _Loop:
     """A running event loop, as a key."""
 
     def __init__(self) -> None:
+        import asyncio
+
         try:
             self._asyncio: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -118,11 +170,15 @@ class _Loop:
 
     @classmethod
     def running(cls) -> _Loop:
-        loop = _loops.get(None)
+        loop = _loops().get(None)
         if loop is None:
             loop = cls()
-            _loops.set(loop)
+            _loops().set(loop)
         return loop
 
 
-_loops: anyio.lowlevel.RunVar[_Loop | None] = anyio.lowlevel.RunVar("configure_auth_loop")
+@cache
+def _loops() -> RunVar[_Loop | None]:
+    from anyio.lowlevel import RunVar
+
+    return RunVar("configure_auth_loop")

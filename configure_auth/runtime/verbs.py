@@ -48,8 +48,15 @@ class verb(Generic[P, R_co]):  # a decorator, like `property`
     """
 
     def __init__(self, function: Callable[Concatenate[Any, P], R_co]) -> None:
-        # The arguments may be codes and tokens. They are deleted before anything can fail, so that a traceback printed
-        # with its locals contains none of them.
+        self.__doc__ = function.__doc__
+        self._function = function
+
+    # Made on first use, because a signature takes longer to read than a class to make. The arguments may be codes and
+    # tokens. They are deleted before anything can fail, so that a traceback printed with its locals contains none.
+
+    @functools.cached_property
+    def _blocking(self) -> Any:
+        function = self._function
 
         def blocking(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
             perform = self._performer()
@@ -57,16 +64,19 @@ class verb(Generic[P, R_co]):  # a decorator, like `property`
             del args, kwargs
             return run(flow, perform)
 
+        return _described(blocking, function)
+
+    @functools.cached_property
+    def _awaited(self) -> Any:
+        function = self._function
+
         async def awaited(self: Awaited, /, *args: P.args, **kwargs: P.kwargs) -> Any:
             perform = self._performer()
             flow: Any = function(self, *args, **kwargs)
             del args, kwargs
             return await arun(flow, perform)
 
-        self.__doc__ = function.__doc__
-        self._function = function
-        self._blocking = _described(blocking, function)
-        self._awaited = _described(awaited, function)
+        return _described(awaited, function)
 
     @overload
     def __get__(self, owner: None, cls: type) -> Callable[..., Any]: ...

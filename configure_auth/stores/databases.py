@@ -7,7 +7,6 @@ loop on psycopg's asynchronous ones.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -22,9 +21,6 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
-
-import anyio
-import anyio.to_thread
 
 from ..errors import SettingsError, StoreError
 from ..runtime.forks import abandon, before_fork, reset_after_fork
@@ -473,6 +469,8 @@ class AwaitedDatabase:
         *,
         busy: float = BUSY_SECONDS,
     ) -> None:
+        import anyio
+
         self._database = database
         self._loops = None if pool is None else PerLoop(pool, Postgresql.aclose)
         self._busy = busy
@@ -483,6 +481,9 @@ class AwaitedDatabase:
         reset_after_fork(self)
 
     async def perform(self, operation: Operation[T], kind: Access = "write") -> T:
+        import anyio
+        import anyio.to_thread
+
         if self._loops is not None and _psycopg_can_wait():
             value: T
             # Shielded, so that a client that goes away leaves a transaction whole, and its connection in order.
@@ -507,6 +508,9 @@ class AwaitedDatabase:
             self._loops.abandon()
 
     async def close(self) -> None:
+        import anyio
+        import anyio.to_thread
+
         if self._loops is not None:
             await self._loops.aclose()
         if self._database is not None:
@@ -514,6 +518,8 @@ class AwaitedDatabase:
 
 
 def _psycopg_can_wait() -> bool:
+    import asyncio
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
 from types import MappingProxyType
@@ -317,6 +316,8 @@ def _words(given: Mapping[str, str], language: str) -> Words:
         raise SettingsError(f'texts: dir is {direction!a}; expected "ltr" or "rtl"')
     for key, text in {**changed, "lang": lang}.items():
         if key != "lang" and key not in ENGLISH:
+            import difflib
+
             near = difflib.get_close_matches(str(key), ENGLISH, 1)
             raise SettingsError(f"texts: unknown key {key!a}" + (f"; did you mean {near[0]!a}?" if near else ""))
         if not isinstance(text, str) or not (text.strip() or key.endswith(".way_on")):
