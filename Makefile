@@ -4,8 +4,8 @@
 # make test-fast      a part of it, for the minute after an edit
 # make test-all       every test there is, with branch coverage
 # make test-extended  the tests that make test-all runs and make test doesn't
-# make drills         kill -9, a database that restarts, a full disk and a pool of connections, under sign-ins; and 300
-#                     of them while Configure is slow, on real servers
+# make drills         faults of a production system under sign-ins, on real servers: kill -9, databases that restart, a
+#                     full disk, keys, certificates and clocks that change, thousands of sign-ins, a slow Configure
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,13 +24,11 @@ from configure_auth.stores.schema import TABLES
 from configure_auth.testing import StoreConformance
 
 from ..stores.opened import opened
-from ..support.processes import AppProcess, Machine
+from ..support.processes import Machine
 from ..support.servers import answers, free_port, private_postgresql
-from ..support.web import start_path
+from .traffic import BROWSERS, EACH, link, statuses, under_sign_ins, until
 
 pytestmark = pytest.mark.drill
-
-BROWSERS, EACH = 4, 6
 
 
 @contextmanager
@@ -88,54 +82,6 @@ class TestPgbouncer(StoreConformance):
         return opened(pgbouncer, tmp_path, awaited=request.param == "awaited")
 
 
-def until(works: Callable[[], bool], seconds: float = 60) -> float:
-    """Try until it works; how long that took."""
-    began = time.monotonic()
-    while time.monotonic() < began + seconds:
-        try:
-            if works():
-                return time.monotonic() - began
-        except (OSError, psycopg.Error, http.client.HTTPException):
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"it doesn't work after {seconds} seconds")
-
-
-def linked(machine: Machine, process: AppProcess, number: int) -> int:
-    """The status that a sign-in of a person ends with; 0 for a connection that was cut off."""
-    try:
-        visitor = machine.visitor(process)
-        visitor.sign_in_locally(f"u{number}")
-        started = visitor.get(start_path("link"))
-        if started.location is None:
-            return started.status
-        return visitor.come_back(machine.sandbox.sign_in(started.location, f"+1555010{number:04}")).status
-    except (OSError, http.client.HTTPException):
-        return 0
-
-
-def under_sign_ins(machine: Machine, process: AppProcess, fault: Callable[[], object]) -> Counter[int]:
-    """Let browsers sign in while something fails; the statuses that they saw. Then everybody signs in for good."""
-    seen: list[int] = []
-
-    def browse(first: int) -> None:
-        for number in range(first, first + EACH):
-            seen.append(linked(machine, process, number))
-
-    browsers = [threading.Thread(target=browse, args=(number * EACH,)) for number in range(BROWSERS)]
-    for browser in browsers:
-        browser.start()
-    until(lambda: len(seen) > BROWSERS)
-    fault()
-    back = until(lambda: linked(machine, process, 999) == 303)
-    for browser in browsers:
-        browser.join()
-    for number in range(BROWSERS * EACH):
-        until(lambda number=number: linked(machine, process, number) == 303)  # type: ignore[misc]
-    print(f"\nsaw {dict(Counter(seen))}; the next sign-in worked after {back:.1f} s")
-    return Counter(seen)
-
-
 def rows(url: str) -> list[tuple[str, str]]:
     """The user and the Configure user of every connection."""
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
@@ -154,7 +100,7 @@ def assert_one_row_each(url: str) -> None:
 def test_workers_are_killed(configure_sandbox: Sandbox, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
     with Machine(configure_sandbox, tmp_path, {"store": url}) as machine:
-        parent = machine.gunicorn("-w", "3", "--worker-class", "gthread", "--threads", "4")
+        parent = machine.gunicorn("-w", "3", "--worker-class", "gthread", "--threads", "4", settings={})
 
         def kill() -> None:
             for _ in range(3):
@@ -164,7 +110,7 @@ def test_workers_are_killed(configure_sandbox: Sandbox, tmp_path: Path) -> None:
         seen = under_sign_ins(machine, parent, kill)
 
     # A browser whose attempt was cut off and that came again is told so.
-    assert set(seen) <= {0, 303, 409}
+    assert statuses(seen) <= {"0", "303", "409"}
     assert_one_row_each(url)
 
 
@@ -172,11 +118,11 @@ def test_postgresql_is_restarted(configure_sandbox: Sandbox, tmp_path: Path) -> 
     with private_postgresql() as (url, restart):
         make_tables(url, tmp_path)
         with Machine(configure_sandbox, tmp_path, {"store": url}) as machine:
-            parent = machine.gunicorn("-w", "2", "--worker-class", "gthread", "--threads", "4")
+            parent = machine.gunicorn("-w", "2", "--worker-class", "gthread", "--threads", "4", settings={})
 
             seen = under_sign_ins(machine, parent, restart)
 
-        assert set(seen) <= {303, 409, 503}
+        assert statuses(seen) <= {"303", "409", "503"}
         assert_one_row_each(url)
 
 
@@ -190,7 +136,7 @@ def test_the_disk_is_full(configure_sandbox: Sandbox, tmp_path: Path) -> None:
     with ExitStack() as stack:
         stack.callback(subprocess.run, ["umount", "-l", str(disk)], check=True)
         with Machine(configure_sandbox, tmp_path, {"store": url}) as machine:
-            parent = machine.gunicorn("-w", "2", "--worker-class", "gthread", "--threads", "4")
+            parent = machine.gunicorn("-w", "2", "--worker-class", "gthread", "--threads", "4", settings={})
 
             def fill() -> None:
                 with closing(sqlite3.connect(disk / "x.db")) as file:
@@ -198,12 +144,12 @@ def test_the_disk_is_full(configure_sandbox: Sandbox, tmp_path: Path) -> None:
                 with (disk / "other").open("wb", 0) as other, suppress(OSError):
                     while other.write(b"x" * 4096):
                         pass
-                until(lambda: linked(machine, parent, 998) == 503)
+                until(lambda: link(machine, parent, 998).startswith("503"))
                 (disk / "other").unlink()
 
             seen = under_sign_ins(machine, parent, fill)
 
-        assert set(seen) <= {303, 409, 503}
+        assert statuses(seen) <= {"303", "409", "503"}
         with ExitStack() as looking:
             copy = looking.enter_context(opened_copy(disk, tmp_path))
             found = rows(copy)

@@ -54,7 +54,12 @@ def _a_fastapi_users_app() -> dict[str, Any]:
     def get_user_manager() -> None: ...
     def current_active_user() -> None: ...
 
-    made = {"UserManager": object, "get_user_manager": get_user_manager, "current_active_user": current_active_user}
+    made = {
+        "User": object,
+        "UserManager": object,
+        "get_user_manager": get_user_manager,
+        "current_active_user": current_active_user,
+    }
     return {"app": FastAPI(), "auth_backend": None, **made}
 
 

@@ -6,6 +6,7 @@ The variable TEST_APP is a JSON object: see `AppOptions`. Several processes with
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -27,28 +28,33 @@ from .web import Options, People
 class AppOptions:
     """`clock` is a file with the seconds by which the app's time is ahead. `warm` is a token to read a profile with
     while the app is made, which under `gunicorn --preload` is before the fork. `doom` says in which step to die.
+    `is_drill`: the log is written from INFO on, and the clock is also that of the other libraries.
 
     The file "linked" in the folder gets a line for each call of `on_linked`: the sender's key."""
 
-    settings: dict[str, str]
+    settings: dict[str, Any]
     stores: dict[str, str]
     folder: str
     clock: str
     warm: str | None = None
     doom: Doom | None = None
+    is_drill: bool = False
 
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONFIGURE_")}
         return {**inherited, "TEST_APP": json.dumps(asdict(self))}
 
 
-def _ahead(clock: Path) -> Callable[[], float]:
-    return lambda: time.time() + float(clock.read_text())
+def _ahead(clock: Path, now: Callable[[], float] = time.time) -> Callable[[], float]:
+    return lambda: now() + float(clock.read_text())
 
 
 def create() -> Flask:
     given = json.loads(os.environ["TEST_APP"])
     doom = given.pop("doom")
+    if given["is_drill"]:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        time.time = _ahead(Path(given["clock"]))
     return make(AppOptions(**given, doom=doom and Doom(**doom)))
 
 

@@ -7,11 +7,12 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from configure_auth.sandbox import Sandbox
 
@@ -50,6 +51,11 @@ def is_readable(descriptor: int, seconds: float) -> bool:
 class AppProcess:
     port: int
     process: subprocess.Popen[str]
+
+    def end(self) -> None:
+        """SIGTERM, as at a deploy, and gone."""
+        self.process.terminate()
+        self.process.wait(30)
 
     def kill(self) -> None:
         """SIGKILL, and gone."""
@@ -92,19 +98,26 @@ class Machine:
     def advance(self, seconds: float) -> None:
         """Move the sandbox's time and that of every process on."""
         self.sandbox.advance(seconds)
+        self.step(seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the clock of every process, but not the sandbox's, on or back, as a wrong clock is corrected."""
         self._ahead += seconds
         fresh = self._clock.with_suffix(".new")
         fresh.write_text(str(self._ahead))
         fresh.replace(self._clock)
 
-    def options(self, warm: str | None = None, doom: Doom | None = None) -> AppOptions:
+    def options(
+        self, warm: str | None = None, doom: Doom | None = None, settings: Mapping[str, Any] | None = None
+    ) -> AppOptions:
         return AppOptions(
-            settings=self.sandbox.environment(app_url=f"http://{HOST}"),
+            settings={**self.sandbox.environment(app_url=f"http://{HOST}"), **(settings or {})},
             stores=dict(self.stores),
             folder=str(self._folder),
             clock=str(self._clock),
             warm=warm,
             doom=doom,
+            is_drill=settings is not None,
         )
 
     def start(self, count: int = 1) -> list[AppProcess]:
@@ -120,11 +133,17 @@ class Machine:
         begun = [self._stack.enter_context(_running(command, options, self.log)) for options in apps]
         return [AppProcess(_port(process, self.log), process) for process in begun]
 
-    def gunicorn(self, *arguments: str, warm: str | None = None) -> AppProcess:
-        """gunicorn's parent, and the port of its workers."""
+    def gunicorn(
+        self, *arguments: str, warm: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> AppProcess:
+        """gunicorn's parent, and the port of its workers. With settings, as of a drill, `log` gets its output."""
         command = [sys.executable, "-m", *GUNICORN, *arguments, "tests.support.process_app:create()"]
-        process = self._stack.enter_context(_running(command, self.options(warm), subprocess.STDOUT))
-        return AppProcess(_gunicorn_port(process), process)
+        options = self.options(warm, settings=settings)
+        process = self._stack.enter_context(_running(command, options, subprocess.STDOUT))
+        port = _gunicorn_port(process)
+        if settings is not None:
+            threading.Thread(target=_copy_output, args=(process, self.log), daemon=True).start()
+        return AppProcess(port, process)
 
     def example(self, app: ExampleName, server: Server, warm: str | None = None) -> AppProcess:
         """An example app with two workers of gunicorn or uvicorn, and their port."""
@@ -170,6 +189,12 @@ def _said(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
         if found := re.search(pattern, line):
             return found
     raise AssertionError("".join(said))
+
+
+def _copy_output(process: subprocess.Popen[str], log: Path) -> None:
+    assert process.stdout is not None
+    with log.open("a", buffering=1) as file, suppress(ValueError):  # the process's end closes the pipe
+        file.writelines(process.stdout)
 
 
 @contextmanager
