@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from ..errors import SettingsError, StoreError
 from ..runtime.frozen import dataclass
-from ..stores import StoredAccount, StoredSubject
+from ..stores import StoredAccount, StoredSubject, Stores
 from .effects import Observe, Pause, Shielded, UseStore
 from .keyed_ids import id_key_name, id_key_seal_context
 from .messages.journeys import link_seal_context
@@ -23,7 +24,8 @@ log: logging.Logger = logging.getLogger(__name__)
 ResealEnd = Literal["sealed", "current", "in use", "unreadable", "gone"]
 
 PAUSE = 0.01
-"""Seconds between two steps of a purge, in which an SQLite file is free for sign-ins."""
+"""Least seconds between two steps of a purge, in which the store is free for sign-ins. After a step that took longer it
+is twice its time, so that a purge takes a third of a busy store at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,16 @@ async def purge(clock: Clock) -> int:
 
     Expired replays are deleted too, and not counted.
     """
-    deleted = 0
-    while step := await UseStore(lambda stores: stores.states.purge(now=clock())):
-        deleted += step
-        await Pause(PAUSE)
-    while step := await UseStore(lambda stores: stores.journeys.purge(now=clock())):
-        deleted += step
-        await Pause(PAUSE)
+    steps: tuple[Callable[[Stores], int], ...] = (
+        lambda stores: stores.states.purge(now=clock()),
+        lambda stores: stores.journeys.purge(now=clock()),
+    )
+    deleted, spent = 0, 0.0
+    for step in steps:
+        while count := await UseStore(step):
+            deleted += count
+            before, spent = spent, (await Observe()).store
+            await Pause(max(PAUSE, 2 * (spent - before)))
     return deleted
 
 
