@@ -31,7 +31,8 @@ else:
                     setattr(made, method.__name__, method)
             if not has_hash:
                 made.__hash__ = _hash
-            made.__init__ = _compiled_init(made)
+            if "__init__" not in cls.__dict__:
+                made.__init__ = _compiled_init(made)
             if slots:
                 made.__getstate__, made.__setstate__ = _getstate, _setstate
             return made

@@ -101,3 +101,14 @@ def test_frozen_subclass_has_the_fields_of_both() -> None:
     assert (value.derived, value.more) == (2, "b")
     assert repr(value) == "Extended(number=1, made=[], counted=3, derived=2, more='b')"
     assert not hasattr(value, "__dict__")
+
+
+def test_frozen_keeps_an_init_of_the_class() -> None:
+    @ours(frozen=True, slots=True)
+    class Own:
+        number: int
+
+        def __init__(self, text: str) -> None:
+            object.__setattr__(self, "number", int(text))
+
+    assert Own("5").number == 5
