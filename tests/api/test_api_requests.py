@@ -48,6 +48,7 @@ ALWAYS = {"host", "accept", "accept-encoding", "user-agent", "content-length"}
 DESTINATIONS = "/v1/auth/sign-in/return-destinations"
 
 
+@pytest.mark.conformance("userinfo-bearer-header")
 @pytest.mark.catalogue("H12")
 @pytest.mark.parametrize(
     ("build", "method", "target", "headers", "body"),
@@ -125,6 +126,7 @@ def test_requests(
 BASIC = "Basic " + base64.b64encode(b"oc_client:ocs_secret").decode()
 
 
+@pytest.mark.conformance("client-secret-basic")
 @pytest.mark.catalogue("D7", "D9", "H12")
 @pytest.mark.parametrize("resource", ["https://api.configure.dev", None])
 def test_the_token_request(server: Server, send: Send, resource: str | None) -> None:

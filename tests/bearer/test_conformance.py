@@ -14,7 +14,7 @@ from configure_auth.bearer.key_sets import COOLDOWN
 
 from .conftest import Ask, MakeBearerUser
 from .corpus import THEIRS
-from .issuer import Clock, Issuer, Signer, b64, compact, ec_key, good
+from .issuer import AUDIENCE, NOW, Clock, Issuer, Signer, b64, compact, ec_key, good
 from .tokens import NEW
 
 Make = Callable[[Issuer], str]
@@ -28,7 +28,23 @@ def with_claim(**change: object) -> Make:
     return lambda issuer: issuer.rsa.token(**change)
 
 
+def with_another_algorithm(issuer: Issuer) -> str:
+    """Signed by the issuer, with an algorithm that the app doesn't expect."""
+    return compact(
+        {"alg": "RS384", "typ": "JWT", "kid": "key-1"}, good(), lambda signed: issuer.rsa.sign(signed, "RS384")
+    )
+
+
 MODULES: dict[str, tuple[Make, str | None]] = {
+    "invalid-null-alg": (lambda _: compact({"alg": "none", "typ": "JWT", "kid": "key-1"}, good()), None),
+    "invalid-alternate-alg": (with_another_algorithm, None),
+    "invalid-signature": (lambda issuer: issuer.rsa.token()[:-8] + "AAAAAAAA", None),
+    "invalid-expired-exp": (with_claim(exp=int(NOW) - 301), None),
+    "invalid-missing-exp": (with_claim(exp=...), None),
+    "invalid-missing-aud": (with_claim(aud=...), None),
+    "invalid-missing-iss": (with_claim(iss=...), None),
+    "invalid-secondary-aud": (with_claim(aud=[AUDIENCE, "https://another.example"]), None),
+    "valid-aud-as-array": (with_claim(aud=[AUDIENCE]), "u1"),
     "idtoken-sig-none": (lambda _: compact({"alg": "none", "typ": "JWT"}, good()), None),
     "idtoken-sig-rs256": (lambda issuer: issuer.rsa.token(), "u1"),
     "invalid-sig-rs256": (lambda _: THEIRS.token(), None),
@@ -68,6 +84,14 @@ def test_kid_absent_multiple_jwks(make_bearer_user: MakeBearerUser, issuer: Issu
 
     issuer.publish(issuer.rsa.jwk(), issuer.rsa.jwk(kid="key-3"))
     assert ask(make_bearer_user(), token) is None
+
+
+@pytest.mark.conformance("ignores-unparseable-key-in-jwks")
+def test_ignores_unparseable_key_in_jwks(make_bearer_user: MakeBearerUser, issuer: Issuer, ask: Ask) -> None:
+    unknown = [{"kty": "AKP", "kid": "key-3", "alg": "ML-DSA-0", "pub": "AQAB"}, {"kty": "new", "kid": "key-4"}]
+    issuer.publish(*unknown, issuer.rsa.jwk())
+
+    assert ask(make_bearer_user(), issuer.rsa.token()) == "u1"
 
 
 @pytest.mark.conformance("signing-key-rotation", "signing-key-rotation-just-before-signing")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.all_stores
 ADA = "+15550100001"
 
 
+@pytest.mark.conformance("happy-path", "scope-userinfo-claims")
 def test_a_new_person_becomes_a_user_and_is_signed_in(web: Web, browser: Browser) -> None:
     web.sandbox.add_person(ADA, name="Ada")
 
