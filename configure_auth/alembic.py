@@ -21,8 +21,7 @@ from typing import Any
 
 from .errors import SettingsError
 from .stores.databases import POSTGRESQL, SQLITE, completed
-from .stores.schema import TABLES
-from .stores.schema import upgrade as upgrade_tables
+from .stores.schema import TABLES, Preparation
 
 __all__ = ["downgrade", "include_name", "include_object", "upgrade"]
 
@@ -57,7 +56,7 @@ def upgrade(connection: Any) -> int:
         result = connection.exec_driver_sql(statement)
         return [tuple(row) for row in result] if result.returns_rows else []
 
-    return completed(upgrade_tables(run, dialect))
+    return completed(Preparation(dialect).upgrade(run))
 
 
 def downgrade(connection: Any) -> None:

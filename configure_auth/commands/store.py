@@ -34,11 +34,12 @@ _store_options = add_options(
 @click.option("--sql", is_flag=True, help="Print the SQL instead, for a database that you may not change.")
 def tables(env_file: Path | None, app_name: str | None, store: str | None, sql: bool) -> None:
     """Create the store's tables, or update them for this version."""
-    from ..stores.opening import make_tables, table_statements
+    from ..stores.opening import make_tables
+    from ..stores.schema import statements
 
     with error_messages():
         if sql:
-            click.echo("\n\n".join(table_statements()))
+            click.echo("\n\n".join(f"{statement};" for statement in statements()))
         elif app_name is not None:
             with _targets(app_name, env_file, store) as found:
                 tables_of_targets(found)

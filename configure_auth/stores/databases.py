@@ -1,8 +1,7 @@
 """How the SQL store reaches SQLite and PostgreSQL. What differs between the two is here, and only here.
 
-An operation is a coroutine function of `run`, which runs one statement. It suspends only where the driver does, so the
-same operation runs to its end at once on `sqlite3` and on psycopg's blocking connections (`completed`), and on an event
-loop on psycopg's asynchronous ones.
+An operation is a coroutine function of `run`, which runs one statement. It suspends only where the driver does: never
+on `sqlite3` and psycopg's blocking connections (`completed`), on an event loop on psycopg's asynchronous ones.
 """
 
 from __future__ import annotations
@@ -18,27 +17,24 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from ..errors import SettingsError, StoreError
 from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
-from .schema import Preparation, Run
-from .statements import Dialect
+from .schema import Dialect, Preparation, Run
 
 log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Operation: TypeAlias = Callable[[Run], Coroutine[Any, Any, T]]
-Connect: TypeAlias = Callable[[], Any]
-"""Opens a psycopg connection, blocking or awaited."""
 
+# What an operation does: read by one statement, write in a transaction, delete a user's data for good, or write before
+# tables and keys were checked.
 Access = Literal["read", "write", "erase", "prepare"]
-"""What an operation does: read by one statement, write in a transaction, delete a user's data for good, or write before
-tables and keys were checked."""
 
 _WRITERS_FIRST = "the store could not do its work now: other writers came first"
 _UNUSABLE = (
@@ -52,19 +48,14 @@ A read on PostgreSQL waits only for changes to the tables themselves, and for th
 cost each look-up three more round trips.
 """
 
-_ATTEMPTS = 5
-"""Tries of a transaction that another one made impossible."""
-
-_READERS = 8
-"""Connections to an SQLite file that a process keeps, and threads in which an event loop reads."""
-
+_ATTEMPTS = 5  # of a transaction that another one made impossible
+_READERS = 8  # connections to an SQLite file that a process keeps, and threads in which an event loop reads
 _POOL_SIZE = 15
+_FORK_WAIT = 0.5  # seconds that a fork waits for a running write
+_SLICE = 0.1  # seconds between two looks at whether the pool's own attempt to connect has failed
 
-_FORK_WAIT = 0.5
-"""Seconds that a fork waits for a running write."""
-
-_SLICE = 0.1
-"""Seconds between two looks at whether the pool's own attempt to connect has failed."""
+# PostgreSQL's codes for what another transaction made impossible, and what can be done again: it was rolled back.
+_REPEATABLE = frozenset({"40001", "40P01", "23505"})
 
 
 class RepeatTransaction(Exception):
@@ -72,8 +63,7 @@ class RepeatTransaction(Exception):
 
 
 SQLITE = Dialect(
-    parameter=r":\1",
-    row_locks=False,
+    text=cache(partial(re.sub, r"\s+FOR UPDATE( SKIP LOCKED)?", "")),
     # The write lock at once, so that what is read in a transaction stays true in it. The connection has the timeout.
     begin="BEGIN IMMEDIATE",
     has_parameters="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'configure_parameters'",
@@ -81,16 +71,12 @@ SQLITE = Dialect(
 )
 
 POSTGRESQL = Dialect(
-    parameter=r"%(\1)s",
-    row_locks=True,
+    text=cache(partial(re.sub, r":(\w+)", r"%(\1)s")),
     # The isolation that the statements are written for, whatever a database or a role has for its default.
     begin="BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{milliseconds}ms'",
     has_parameters="SELECT 1 WHERE to_regclass('configure_parameters') IS NOT NULL",
     lock_schema="SELECT pg_advisory_xact_lock(7235427114909)",  # the number is only ours
 )
-
-_REPEATABLE = frozenset({"40001", "40P01", "23505"})
-"""PostgreSQL's codes for what another transaction made impossible, and what can be done again: it was rolled back."""
 
 
 def patience(busy: float) -> dict[str, Any]:
@@ -101,6 +87,8 @@ def patience(busy: float) -> dict[str, Any]:
 
 
 def _store_error(error: BaseException) -> StoreError | SettingsError:
+    if isinstance(error, SettingsError):
+        return error
     # The driver's text may quote a row or an address; its class and its code say enough.
     code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     said = f"{type(error).__name__}, {code}" if code else type(error).__name__
@@ -147,19 +135,14 @@ async def _transaction(run: Run, begin: str, operation: Operation[T]) -> T:
     return value
 
 
-_queues: dict[str, threading.Lock] = {}
+_queues: dict[tuple[int, Path], threading.Lock] = {}
 
 
 class _Connection(sqlite3.Connection):
-    """Closes itself where its store is dropped without `close`, which Python 3.13 and newer warn of otherwise."""
+    """Closes itself if its store is dropped without `close`, of which Python 3.13 and newer warn."""
 
     def __del__(self) -> None:
         self.close()
-
-
-def is_readable_by_others(path: Path) -> bool:
-    """Whether other users of this machine may read a file; never on Windows, whose modes don't tell."""
-    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
 
 
 class Sqlite:
@@ -170,10 +153,19 @@ class Sqlite:
 
     Args:
         path: of the file, which is created when it is first used; None for a database in memory.
+        then: called before a database in memory is first used.
         busy: seconds that a writer waits for its turn, and again for writers of other processes.
     """
 
-    def __init__(self, path: Path | None, prepare: Preparation, *, busy: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        agent: str = "",
+        fingerprints: tuple[str, ...] = (),
+        *,
+        then: Callable[[], None] | None = None,
+        busy: float = BUSY_SECONDS,
+    ) -> None:
         if sqlite3.sqlite_version_info < (3, 35):
             raise SettingsError(
                 f"the store needs SQLite 3.35 or newer, and this Python has {sqlite3.sqlite_version}: install a newer "
@@ -181,14 +173,17 @@ class Sqlite:
             )
         self.path = path
         self.in_memory: bool = path is None
-        self.prepare = prepare
+        self.prepare = Preparation(SQLITE, agent, fingerprints, then=then)
+        if path is not None:
+            self.prepare.before, self.prepare.then = partial(_keep_copy, path), partial(_warn_of_readers, path)
         self._busy = busy
         self._new()
         before_fork(self)
         reset_after_fork(self)
 
     def _new(self) -> None:
-        self._own_queue = threading.Lock()
+        queue = threading.Lock()
+        self._queue = queue if self.path is None else _queues.setdefault((os.getpid(), self.path), queue)
         self._idle: list[sqlite3.Connection] = []
         self._files: tuple[object, object] | None = None
 
@@ -197,11 +192,8 @@ class Sqlite:
             self._reopen(self.path)
         reads = kind == "read" and self.path is not None and self.prepare.done
         try:
-            first_use = kind != "prepare" and not self.prepare.done
             with nullcontext() if reads else self._turn(), self._connection() as connection:
                 value = completed(_perform(_on_sqlite(connection), SQLITE.begin, self.prepare, operation, kind))
-                if first_use and self.path is not None and is_readable_by_others(self.path):
-                    log.warning("%s is readable by others: chmod 600 it and its -wal and -shm", self.path)
                 if kind == "erase":
                     # What was deleted is overwritten in the file (secure_delete), and goes from the log too.
                     ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -211,12 +203,9 @@ class Sqlite:
         except (sqlite3.Error, RepeatTransaction) as error:
             raise _store_error(error) from None
 
-    def _queue(self) -> threading.Lock:
-        return self._own_queue if self.path is None else _queues.setdefault(str(self.path), threading.Lock())
-
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        queue = self._queue()
+        queue = self._queue
         if not queue.acquire(timeout=self._busy):
             raise StoreError(_WRITERS_FIRST)
         try:
@@ -255,10 +244,11 @@ class Sqlite:
         ends = time.monotonic() + self._busy
         while True:
             try:
-                connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                connection.execute("PRAGMA secure_delete = ON").fetchall()
+                # The last one opens the -wal file.
+                connection.executescript(
+                    "PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; SELECT 1 FROM sqlite_master"
+                )
                 if self.path is not None:
-                    connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the -wal file
                     self._files = _identity(self.path), _identity(_wal(self.path))
                 return connection
             except sqlite3.Error as error:
@@ -280,17 +270,15 @@ class Sqlite:
         )
 
     def _before_fork(self) -> None:
-        # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it. A
-        # database in memory would be lost. A thread that is inside SQLite may hold one of its mutexes, which would stay
-        # locked in the child: it is waited for, but for one that waits for another process, which holds none.
-        queue = self._queue()
-        if self.path is not None and queue.acquire(timeout=_FORK_WAIT):
+        # SQLite keeps a process's locks in its memory, so a child must inherit no connection, not even to close it; a
+        # database in memory would be lost. A thread inside SQLite may hold a mutex, which would stay locked in the
+        # child: it is waited for, but for one that waits for another process, which holds none.
+        if self.path is not None and self._queue.acquire(timeout=_FORK_WAIT):
             self._close()
-            queue.release()
+            self._queue.release()
 
     def _after_fork(self) -> None:
         # What was in use during the fork belongs to the parent, and so does a database in memory.
-        _queues.clear()
         abandon(self._idle)
         self.prepare.done = self.prepare.done and self.path is not None
         self._new()
@@ -319,7 +307,17 @@ def _identity(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
-def keep_copy(path: Path, schema: int) -> None:
+def is_readable_by_others(path: Path) -> bool:
+    """Whether other users of this machine may read a file; never on Windows, whose modes don't tell."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+
+
+def _warn_of_readers(path: Path) -> None:
+    if is_readable_by_others(path):
+        log.warning("%s is readable by others: chmod 600 it and its -wal and -shm", path)
+
+
+def _keep_copy(path: Path, schema: int) -> None:
     """Copy a file before its tables are changed, so that the version before can be deployed again."""
     kept = path.with_name(f"{path.name}.schema-{schema}")
     kept.touch(mode=0o600)
@@ -347,8 +345,16 @@ class Postgresql:
         busy: seconds that a lock, or a connection, is waited for.
     """
 
+    path = None
+    in_memory = False
+
     def __init__(
-        self, connect: Connect, prepare: Preparation, *, busy: float = BUSY_SECONDS, asynchronous: bool = False
+        self,
+        connect: Callable[[], Any],
+        prepare: Preparation,
+        *,
+        busy: float = BUSY_SECONDS,
+        asynchronous: bool = False,
     ) -> None:
         import psycopg
         import psycopg_pool
@@ -407,6 +413,10 @@ class Postgresql:
         self._failure = None
         try:
             connection = await _result(self._open())
+            version = connection.info.server_version // 10000
+            if version < 13:
+                await _result(connection.close())
+                raise SettingsError(f"the store needs PostgreSQL 13 or newer, and this server is PostgreSQL {version}")
             # psycopg 3.1 has `set_autocommit` on asynchronous connections only.
             if hasattr(connection, "set_autocommit"):
                 await _result(connection.set_autocommit(True))
@@ -429,13 +439,10 @@ class Postgresql:
                 if pool.closed:
                     await _result(pool.open())
                 return pool, await _result(pool.getconn(timeout=max(0.001, min(_SLICE, left))))
-            except self._timeout as error:
-                # The pool itself would go on waiting for a server that refuses.
-                failure = self._failure or (error if left <= _SLICE else None)
-                if failure is not None:
-                    raise _store_error(failure) from None
             except self._error as error:
-                raise _store_error(error) from None
+                # The pool itself would go on waiting for a server that refuses.
+                if self._failure or left <= _SLICE or not isinstance(error, self._timeout):
+                    raise _store_error(self._failure or error) from None
 
     def _after_fork(self) -> None:
         abandon(self._pool)
@@ -475,7 +482,7 @@ class AwaitedDatabase:
         self._loops = None if pool is None else PerLoop(pool, Postgresql.aclose)
         self._busy = busy
         self.path: Path | None = getattr(database, "path", None)
-        self.in_memory: bool = getattr(database, "in_memory", False)
+        self.in_memory = database is not None and database.in_memory
         writers = 1 if isinstance(database, Sqlite) else _POOL_SIZE
         self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)))
         reset_after_fork(self)

@@ -10,8 +10,7 @@ import sys
 from functools import partial
 
 from . import Stores
-from .databases import SQLITE, Sqlite
-from .schema import Preparation
+from .databases import Sqlite
 from .sql import sql_stores
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -19,22 +18,17 @@ log: logging.Logger = logging.getLogger(__name__)
 _held: dict[tuple[str, int], int] = {}
 
 
-def memory_database(agent: str = "", fingerprints: tuple[str, ...] = (), *, app: str | None = None) -> Sqlite:
-    """Return a new, empty database in memory.
-
-    Args:
-        app: what tells the app from others on the machine, to log an error where two processes serve it.
-    """
-    then = None if app is None else partial(_warn_of_other_processes, app)
-    return Sqlite(None, Preparation(SQLITE, agent, fingerprints, makes_tables=True, then=then))
+def memory_database(agent: str, fingerprints: tuple[str, ...], app: str) -> Sqlite:
+    """Return a new, empty database in memory. `app` tells the app from others on the machine."""
+    return Sqlite(None, agent, fingerprints, then=partial(_report_other_processes, app))
 
 
 def memory_stores() -> Stores:
     """Return a new, empty set of stores."""
-    return sql_stores(memory_database())
+    return sql_stores(Sqlite(None))
 
 
-def _warn_of_other_processes(app: str) -> None:
+def _report_other_processes(app: str) -> None:
     """Log an error where another process of this machine keeps the same app in its own memory; on Linux only."""
     if not sys.platform.startswith("linux") or (app, os.getpid()) in _held:
         return

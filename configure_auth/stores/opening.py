@@ -19,19 +19,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 from ..errors import SettingsError
 from ..settings import Settings
 from . import StateStore, Stores
-from .databases import (
-    BUSY_SECONDS,
-    POSTGRESQL,
-    SQLITE,
-    AwaitedDatabase,
-    Database,
-    Postgresql,
-    Sqlite,
-    keep_copy,
-    patience,
-)
+from .databases import BUSY_SECONDS, POSTGRESQL, AwaitedDatabase, Database, Postgresql, Sqlite, patience
 from .memory import memory_database
-from .schema import Preparation, statements
+from .schema import Preparation
 from .sql import sql_stores
 
 if TYPE_CHECKING:
@@ -116,8 +106,15 @@ def open_stores(
     if states is None:
         return main
     # Leases stay with the accounts: they guard refresh tokens, and a Redis that fails over may forget who holds one.
-    second, close = _second(states, awaited=awaited, names=names)
-    return replace(main, states=second, close=_both(main.close, close))
+    second, close_second = _second(states, awaited=awaited, names=names)
+
+    def close() -> object:
+        try:
+            return main.close()  # to be awaited on an event loop
+        finally:
+            close_second()
+
+    return replace(main, states=second, close=close)
 
 
 def open_attempts(store: AttemptSource, **options: Any) -> Stores:
@@ -144,11 +141,6 @@ def make_tables(store: StoreSource, folder: Path) -> int:
         database.close()
 
 
-def table_statements() -> list[str]:
-    """What `make_tables` does in an empty database, as SQL."""
-    return [f"{statement};" for statement in statements()]
-
-
 def _is_for_states(source: object) -> bool:
     if isinstance(source, str):
         return source.partition(":")[0] in _REDIS
@@ -169,35 +161,35 @@ def open_database(
             "Redis keeps the attempts to sign in only, because the accounts must never expire: give "
             'store="postgresql://..." (or another SQL store) and states="redis://..." beside it'
         )
-    url = store.render_as_string(hide_password=False) if hasattr(store, "render_as_string") else store
-    if isinstance(url, str):
-        scheme, is_url, rest = url.partition("://")
-        scheme = scheme.partition("+")[0]
+    kind, address = "postgresql", store
+    if isinstance(store, str) or hasattr(store, "render_as_string"):
+        url = store if isinstance(store, str) else store.render_as_string(hide_password=False)
+        scheme, is_url, address = url.partition("://")
+        kind = scheme.partition("+")[0]
         if not is_url:
             raise SettingsError(f"store= is not a URL; it looks like {_KNOWN}")
-        if scheme not in ("sqlite", "memory", "postgresql", "postgres"):
-            raise SettingsError(f"store={scheme!a}:... can't be used; use {_KNOWN}")
-        if scheme in ("sqlite", "memory"):
-            if scheme == "memory":
-                database: Sqlite | Postgresql = memory_database(agent, fingerprints, app=f"{agent} {folder}")
-            else:
-                path = (folder / _sqlite_path(rest)).absolute()
-                prepare = Preparation(SQLITE, agent, fingerprints, makes_tables=True, before=partial(keep_copy, path))
-                database = Sqlite(path, prepare, busy=busy)
-            return AwaitedDatabase(database, busy=busy) if awaited else database
-        url = rest
-    prepare = Preparation(POSTGRESQL, agent, fingerprints, makes_tables=False)
-    try:
-        blocking, waiting = _connects(url, busy)
-    except ImportError as error:
-        raise SettingsError("the store needs psycopg: pip install 'configure_auth[postgresql]'") from error
-    in_threads = None if blocking is None else Postgresql(blocking, prepare, busy=busy)
-    if awaited:
+    database: Sqlite | Postgresql | None = None
+    pool = None
+    if kind == "memory":
+        database = memory_database(agent, fingerprints, f"{agent} {folder}")
+    elif kind == "sqlite":
+        path = (folder / _sqlite_path(cast(str, address))).absolute()
+        database = Sqlite(path, agent, fingerprints, busy=busy)
+    elif kind in ("postgresql", "postgres"):
+        try:
+            blocking, waiting = _connects(address, busy)
+        except ImportError as error:
+            raise SettingsError("the store needs psycopg: pip install 'configure_auth[postgresql]'") from error
+        prepare = Preparation(POSTGRESQL, agent, fingerprints)
+        database = None if blocking is None else Postgresql(blocking, prepare, busy=busy)
         pool = None if waiting is None else partial(Postgresql, waiting, prepare, busy=busy, asynchronous=True)
-        return AwaitedDatabase(in_threads, pool, busy=busy)
-    if in_threads is None:
+    else:
+        raise SettingsError(f"store={kind!a}:... can't be used; use {_KNOWN}")
+    if awaited:
+        return AwaitedDatabase(database, pool, busy=busy)
+    if database is None:
         raise SettingsError("store= opens asynchronous connections; give a function that opens blocking ones here")
-    return in_threads
+    return database
 
 
 def _sqlite_path(rest: str) -> str:
@@ -217,8 +209,6 @@ def _connects(store: object, busy: float) -> Connects:
     import psycopg
     import psycopg_pool  # noqa: F401  # asked for here, where its absence can be explained
 
-    if isinstance(store, str):
-        return _to_address(_address_of_url(store), busy)
     made: Any = store
     if callable(store) and _engine_of(store) is None:
         if inspect.iscoroutinefunction(store) or inspect.iscoroutinefunction(type(store).__call__):
@@ -230,16 +220,14 @@ def _connects(store: object, busy: float) -> Connects:
         if inspect.iscoroutine(made) or isinstance(made, psycopg.Connection):
             made.close()
             return (None, store) if inspect.iscoroutine(made) else (store, None)
-    engine = _engine_of(made)
-    if engine is None:
+    engine = None if isinstance(made, str) else _engine_of(made)
+    if isinstance(made, str):
+        address = _address_of_url(made)
+    elif engine is not None:
+        address = _address_of_engine(engine)
+    else:
         that = "" if made is store else f" that returns {_article(made)}"
         raise SettingsError(f"store= got {_article(store)}{that}; expected {_KINDS}")
-    return _to_address(_address_of_engine(engine), busy)
-
-
-def _to_address(address: dict[str, Any], busy: float) -> Connects:
-    import psycopg
-
     given = patience(busy) | address
     return partial(psycopg.Connection.connect, **given), partial(psycopg.AsyncConnection.connect, **given)
 
@@ -331,29 +319,9 @@ def _second(
     states: StateSource, *, awaited: bool, names: Callable[[str], tuple[str, ...]] | None = None
 ) -> tuple[StateStore, Callable[[], object]]:
     if not isinstance(states, str) and hasattr(states, "claim"):
-        return cast(StateStore, states), _nothing
+        return cast(StateStore, states), lambda: None
     try:
-        from .redis import SINGLE, open_redis
+        from .redis import open_redis
     except ImportError as error:
         raise SettingsError("states= needs redis-py: pip install 'configure_auth[redis]'") from error
-    if not _is_for_states(states) and isinstance(states, str):
-        scheme, its, _ = states.partition("://")
-        named = f"{scheme!a}:..." if its else ""  # without a scheme it may be a password that stands there
-        clustered = "sentinel" in scheme or "cluster" in scheme
-        problem = f"states={named} is no store for states"
-        raise SettingsError(SINGLE.format(problem) if clustered else f"{problem}; use redis://...")
     return open_redis(states, awaited=awaited, names=names)
-
-
-def _both(close: Callable[[], object], other: Callable[[], object]) -> Callable[[], object]:
-    def close_both() -> object:
-        try:
-            return close()  # to be awaited on an event loop
-        finally:
-            other()
-
-    return close_both
-
-
-def _nothing() -> None:
-    return None

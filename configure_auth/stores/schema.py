@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import SettingsError
-from .statements import (
-    ANYTHING_SEALED,
-    KEEP_PARAMETER,
-    PARAMETERS_WITH_PREFIX,
-    READ_PARAMETER,
-    REMOVE_PARAMETER,
-    Dialect,
-)
+from .statements import ANYTHING_SEALED, KEEP_PARAMETER, PARAMETERS_WITH_PREFIX, REMOVE_PARAMETER
 
 # `owners` has one row for a Configure user: the constraint that gives it one local user, whatever the kind of token.
 _FIRST = """
-CREATE TABLE configure_parameters (
-    name VARCHAR(255) NOT NULL, value VARCHAR(255) NOT NULL,
-    PRIMARY KEY (name));
+CREATE TABLE configure_parameters (name VARCHAR(255) NOT NULL, value VARCHAR(255) NOT NULL, PRIMARY KEY (name));
 CREATE TABLE configure_states (
     state_hash VARCHAR(64) NOT NULL, browser_hash VARCHAR(64) NOT NULL, intent VARCHAR(8) NOT NULL,
     agent VARCHAR(63) NOT NULL, user_id VARCHAR(255), next TEXT, verifier TEXT, code TEXT, redirect_uri TEXT NOT NULL,
@@ -32,8 +23,7 @@ CREATE INDEX configure_states_user ON configure_states (agent, user_id);
 CREATE INDEX configure_states_end ON configure_states (expires_at);
 CREATE INDEX configure_states_replay ON configure_states (replay_until);
 CREATE TABLE configure_users (
-    agent VARCHAR(63) NOT NULL, user_id VARCHAR(255) NOT NULL, version BIGINT NOT NULL,
-    PRIMARY KEY (agent, user_id));
+    agent VARCHAR(63) NOT NULL, user_id VARCHAR(255) NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (agent, user_id));
 CREATE TABLE configure_owners (
     agent VARCHAR(63) NOT NULL, configure_user_id VARCHAR(255) NOT NULL, user_id VARCHAR(255) NOT NULL,
     PRIMARY KEY (agent, configure_user_id));
@@ -45,8 +35,7 @@ CREATE TABLE configure_accounts (
     PRIMARY KEY (agent, user_id, kind),
     CONSTRAINT configure_accounts_identity UNIQUE (agent, configure_user_id, kind));
 CREATE TABLE configure_leases (
-    name VARCHAR(400) NOT NULL, owner VARCHAR(64) NOT NULL, until FLOAT(53) NOT NULL,
-    PRIMARY KEY (name));
+    name VARCHAR(400) NOT NULL, owner VARCHAR(64) NOT NULL, until FLOAT(53) NOT NULL, PRIMARY KEY (name));
 """
 
 # Several senders may be one Configure user: one person has a phone and a Slack account. `app` is the agent at
@@ -76,7 +65,6 @@ Both databases understand the types; SQLite ignores lengths and precision.
 """
 
 SCHEMA = len(CHANGES)
-"""The number of the tables above. It counts up with every change to them."""
 
 READABLE_SINCE = SCHEMA
 """The oldest schema number whose version of this package can work on the tables above.
@@ -88,97 +76,61 @@ deployed again. The tables have it from then on, as the parameter `readable sinc
 TABLES = frozenset(word for change in CHANGES for word in change.split() if f"CREATE TABLE {word} (" in change)
 
 
+class Dialect(NamedTuple):
+    """What the two databases are told in different words.
+
+    Attributes:
+        text: translates a statement for the driver.
+        begin: begins a transaction that writes; {milliseconds} is how long it waits for locks.
+        has_parameters: gives one row if that table exists.
+        lock_schema: makes a second upgrade at the same time wait. None: SQLite, whose tables the store makes itself.
+    """
+
+    text: Callable[[str], str]
+    begin: str
+    has_parameters: str
+    lock_schema: str | None
+
+
 class Run(Protocol):
     """Runs one statement in a transaction and returns its rows."""
 
     async def __call__(self, statement: str, /, **values: Any) -> list[tuple[Any, ...]]: ...
 
 
-async def number(run: Run, dialect: Dialect) -> int | None:
-    """Return the schema number of the tables that exist; None where there are none.
-
-    Raises:
-        SettingsError: what the tables have for a number is not one.
-    """
-    if not await run(dialect.has_parameters):
-        return None
-    found = await run(READ_PARAMETER.replace(":name", "'schema'"))
-    if found and not (found[0][0].isascii() and found[0][0].isdecimal()):
-        raise SettingsError(f"the store's tables are of schema {found[0][0][:8]!a}, which is not configure_auth's")
-    return int(found[0][0]) if found else None
-
-
-async def upgrade(run: Run, dialect: Dialect, before: Callable[[int], None] | None = None) -> int:
-    """Create the tables or change older ones, in the caller's transaction; return the number that was found, or 0.
-
-    Args:
-        before: called with the number of older tables that are about to be changed.
-
-    Raises:
-        SettingsError: the tables are newer than this version of the package, and it can't work on them.
-    """
-    if dialect.lock_schema is not None:
-        await run(dialect.lock_schema)
-    found = await number(run, dialect) or 0
-    if found > SCHEMA:
-        await _check_readable(run, found)
-        return found
-    if 0 < found < SCHEMA and before is not None:
-        before(found)
-    for statement in statements(found):
-        await run(statement)
-    return found
-
-
-async def _check_readable(run: Run, found: int) -> None:
-    since = await run(READ_PARAMETER.replace(":name", "'readable since'"))
-    if not since or int(since[0][0]) > SCHEMA:
-        raise SettingsError(
-            f"the store's tables are of schema {found}, made by a newer configure_auth; this version knows {SCHEMA}. "
-            "Deploy the newer version again, or restore the copy of the store made before the upgrade (of an SQLite "
-            f"file: the one beside it that ends in .schema-{SCHEMA})"
-        )
-
-
 def statements(since: int = 0) -> list[str]:
     """Return the statements that lead from a schema number (0: an empty database) to the present one."""
-    if since == SCHEMA:
+    if since >= SCHEMA:
         return []
-    note = f"UPDATE configure_parameters SET value = '{SCHEMA}' WHERE name = 'schema'"
-    if since == 0:
-        note = f"INSERT INTO configure_parameters (name, value) VALUES ('schema', '{SCHEMA}')"
-    notes = [note]
-    if READABLE_SINCE < SCHEMA:
-        value = f"VALUES ('readable since', '{READABLE_SINCE}') ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        notes.append(f"INSERT INTO configure_parameters (name, value) {value}")
+    numbers = {"schema": SCHEMA} | ({"readable since": READABLE_SINCE} if READABLE_SINCE < SCHEMA else {})
+    notes = [
+        f"INSERT INTO configure_parameters (name, value) VALUES ('{name}', '{number}')\n"
+        "    ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        for name, number in numbers.items()
+    ]
     return [*(one.strip() for change in CHANGES[since:] for one in change.split(";") if one.strip()), *notes]
 
 
 @dataclass
 class Preparation:
-    """Checks tables, schema number and keys once, before the first operation.
+    """Makes tables or checks their number, and checks the keys, once before the first operation.
 
     Args:
-        makes_tables: whether they are created or changed here, as an SQLite file's are.
-        then: called after it.
         before: called with the number of older tables that are about to be changed.
+        then: called after the checks.
     """
 
     dialect: Dialect
-    agent: str
-    fingerprints: tuple[str, ...]
-    makes_tables: bool
-    then: Callable[[], None] | None = None
+    agent: str = ""
+    fingerprints: tuple[str, ...] = ()
     before: Callable[[int], None] | None = None
+    then: Callable[[], None] | None = None
     done: bool = False
 
     async def __call__(self, run: Run) -> None:
-        if self.makes_tables:
+        if self.dialect.lock_schema is None:
             await self.upgrade(run)
-        found = await number(run, self.dialect)
-        if found is not None and found > SCHEMA:
-            await _check_readable(run, found)
-        elif found != SCHEMA:
+        elif (found := await self._number(run)) is None or found < SCHEMA:
             state = "no tables yet" if found is None else f"tables of schema {found}, and {SCHEMA} is needed"
             raise SettingsError(f"the store has {state}: run `configure_auth tables`, or your migration")
         await self._check_keys(run)
@@ -186,7 +138,36 @@ class Preparation:
             self.then()
 
     async def upgrade(self, run: Run) -> int:
-        return await upgrade(run, self.dialect, self.before)
+        """Create the tables or change older ones, in the caller's transaction; return the number found, 0 for none.
+
+        Raises:
+            SettingsError: the tables are newer than this version of the package, and it can't work on them.
+        """
+        if self.dialect.lock_schema is not None:
+            await run(self.dialect.lock_schema)
+        found = await self._number(run) or 0
+        if 0 < found < SCHEMA and self.before is not None:
+            self.before(found)
+        for statement in statements(found):
+            await run(statement)
+        return found
+
+    async def _number(self, run: Run) -> int | None:
+        if not await run(self.dialect.has_parameters):
+            return None
+        noted = dict(
+            await run("SELECT name, value FROM configure_parameters WHERE name IN ('schema', 'readable since')")
+        )
+        found, since = noted.get("schema", "0"), noted.get("readable since")
+        if not (found.isascii() and found.isdecimal()):
+            raise SettingsError(f"the store's tables are of schema {found[:8]!a}, which is not configure_auth's")
+        if int(found) > SCHEMA and (since is None or int(since) > SCHEMA):
+            raise SettingsError(
+                f"the store's tables are of schema {found}, made by a newer configure_auth; this version knows "
+                f"{SCHEMA}. Deploy the newer version again, or restore the copy of the store made before the upgrade "
+                f"(of an SQLite file: the one beside it that ends in .schema-{SCHEMA})"
+            )
+        return int(found) if "schema" in noted else None
 
     async def _check_keys(self, run: Run) -> None:
         prefix = f"key {self.agent} "

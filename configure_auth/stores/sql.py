@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import fields, replace
-from functools import cache, wraps
+from dataclasses import replace
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from .. import stores as protocols
@@ -22,14 +22,9 @@ R = TypeVar("R")
 Rows = list[tuple[Any, ...]]
 Method = Callable[Concatenate[Any, Run, P], Coroutine[Any, Any, T]]
 
-SWEEP = 20
-"""How many ended records a new one takes with it, so that the table stays small without a job."""
-
-SWEEP_PAUSE = 1.0
-"""Seconds until the next sweep after one that found nothing more to do."""
-
-PURGE = 100
-"""How many go in one step of a purge, so that others don't wait long."""
+SWEEP = 20  # how many ended records a new one takes with it, so that the table stays small without a job
+SWEEP_PAUSE = 1.0  # seconds until the next sweep after one that found nothing more to do
+PURGE = 100  # how many go in one step of a purge, so that others don't wait long
 
 
 def _operation(kind: Access) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
@@ -54,13 +49,10 @@ def _statement(
     """Make the method of a Protocol that is one statement, whose parameters are the method's."""
     names = [*inspect.signature(method).parameters][1:]
 
-    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        async def operation(run: Run) -> Any:
-            return result(await run(statement, **dict(zip(names, args, strict=False)), **kwargs))
+    async def only(_self: Any, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return result(await run(statement, **dict(zip(names, args, strict=False)), **kwargs))
 
-        return cast(T, self.database.perform(operation, kind))
-
-    return perform
+    return _operation(kind)(only)
 
 
 def _nothing(_rows: Rows) -> None: ...
@@ -74,27 +66,18 @@ def _value(rows: Rows) -> str | None:
     return rows[0][0] if rows else None
 
 
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
 def _values(record: Any) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in _names(cast(Any, type(record)))}
+    values = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return values if "scopes" not in values else values | {"scopes": " ".join(record.scopes)}
 
 
 # SQLite gives 0 and 1 where PostgreSQL gives False and True.
-_READ_AS: dict[str, Callable[[Any], object]] = {
-    "replace": bool,
-    "needs_reconnect": bool,
-    "proven": bool,
-    "scopes": lambda text: tuple(text.split()),
-}
+_READ_AS: dict[str, Callable[[Any], object]] = dict.fromkeys(("replace", "needs_reconnect", "proven"), bool)
+_READ_AS["scopes"] = lambda text: tuple(text.split())
 
 
-def _records(kind: type[R], rows: Rows) -> tuple[R, ...]:
-    named = (zip(_names(cast(Any, kind)), row, strict=True) for row in rows)
+def _records(kind: Any, rows: Rows) -> tuple[Any, ...]:
+    named = (zip(kind.__dataclass_fields__, row, strict=True) for row in rows)
     return tuple(kind(**{name: _READ_AS.get(name, _same)(value) for name, value in row}) for row in named)
 
 
@@ -102,7 +85,7 @@ def _same(value: object) -> object:
     return value
 
 
-def _first(kind: type[R], rows: Rows) -> R | None:
+def _first(kind: Any, rows: Rows) -> Any:
     return next(iter(_records(kind, rows)), None)
 
 
@@ -111,12 +94,8 @@ class _SqlStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.in_memory = database.in_memory
         self._swept_at, self._sweep_due = 0.0, 0.0
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether another process knows nothing of it."""
-        return getattr(self.database, "in_memory", False)
 
     async def _sweep(self, run: Run, now: float, *sweeps: tuple[str, float]) -> None:
         """Run each statement for some of what is over, if anything can be."""
@@ -135,12 +114,10 @@ class _SqlStates(_SqlStore):
         await run(sql.DROP_SURPLUS_ATTEMPTS, browser_hash=record.browser_hash, agent=record.agent, kept=limit - 1)
         await run(sql.PUT_ATTEMPT, **_values(record))
 
-    claim = _statement("write", protocols.StateStore.claim, sql.CLAIM_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
-    read = _statement("read", protocols.StateStore.read, sql.READ_ATTEMPT, lambda rows: _first(PendingSignIn, rows))
+    claim = _statement("write", protocols.StateStore.claim, sql.CLAIM_ATTEMPT, partial(_first, PendingSignIn))
+    read = _statement("read", protocols.StateStore.read, sql.READ_ATTEMPT, partial(_first, PendingSignIn))
     forget = _statement("erase", protocols.StateStore.forget, sql.FORGET_ATTEMPTS, _nothing)
-    of_user = _statement(
-        "read", protocols.StateStore.of_user, sql.ATTEMPTS_OF_USER, lambda rows: _records(PendingSignIn, rows)
-    )
+    of_user = _statement("read", protocols.StateStore.of_user, sql.ATTEMPTS_OF_USER, partial(_records, PendingSignIn))
     forget_replays = _statement("write", protocols.StateStore.forget_replays, sql.FORGET_REPLAYS, _nothing)
 
     @_writes
@@ -161,14 +138,13 @@ class _SqlStates(_SqlStore):
 
 
 class _SqlAccounts(_SqlStore):
-    @_writes
-    async def version(self, run: Run, agent: str, user_id: str) -> int:
-        return await _kept_version(run, agent, user_id)
+    async def _version(self, run: Run, agent: str, user_id: str) -> int:
+        rows = await run(sql.KEEP_VERSION, agent=agent, user_id=user_id, version=secrets.randbits(62))
+        return cast(int, rows[0][0])
 
+    version = _writes(_version)
     owner = _statement("read", protocols.AccountStore.owner, sql.OWNER_AND_VERSION, _row)
-    find = _statement(
-        "read", protocols.AccountStore.find, sql.FIND_ACCOUNTS, lambda rows: _records(StoredAccount, rows)
-    )
+    find = _statement("read", protocols.AccountStore.find, sql.FIND_ACCOUNTS, partial(_records, StoredAccount))
 
     @_reads
     async def page(
@@ -196,7 +172,7 @@ class _SqlAccounts(_SqlStore):
         # Locked until the commit: an unlink, or a second save for this user, waits or comes first.
         if version is None:
             # Inserted first: who forgets the user takes the lease, and then waits for this row.
-            await _kept_version(run, agent, user_id)
+            await self._version(run, agent, user_id)
             if forgotten is not None and await run(sql.LEASED_BEYOND, name=forgotten[0], until=forgotten[1]):
                 await run(sql.FORGET_VERSION, agent=agent, user_id=user_id)
                 return Saved("stale")
@@ -238,7 +214,7 @@ class _SqlAccounts(_SqlStore):
 
     @_erases
     async def forget(self, run: Run, agent: str, user_id: str) -> tuple[StoredAccount, ...]:
-        await _kept_version(run, agent, user_id)  # waits for a save that makes it
+        await self._version(run, agent, user_id)  # waits for a save that makes it
         gone = await _deleted(run, sql.DELETE_ACCOUNTS, agent=agent, user_id=user_id)
         await run(sql.FORGET_VERSION, agent=agent, user_id=user_id)
         return gone
@@ -261,10 +237,11 @@ class _SqlJourneys(_SqlStore):
         await run(sql.DROP_SURPLUS_JOURNEYS, agent=journey.agent, subject=journey.subject, kept=limit - 1)
         await run(sql.PUT_JOURNEY, **_values(journey))
 
-    read = _statement("read", protocols.JourneyStore.read, sql.READ_JOURNEY, lambda rows: _first(Journey, rows))
+    read = _statement("read", protocols.JourneyStore.read, sql.READ_JOURNEY, partial(_first, Journey))
     attempt = _statement("write", protocols.JourneyStore.attempt, sql.COUNT_TRY, bool)
-    find = _statement("read", protocols.JourneyStore.find, sql.FIND_LINK, lambda rows: _first(StoredSubject, rows))
+    find = _statement("read", protocols.JourneyStore.find, sql.FIND_LINK, partial(_first, StoredSubject))
     remove = _statement("write", protocols.JourneyStore.remove, sql.REMOVE_LINK, bool)
+    page = _statement("read", protocols.JourneyStore.page, sql.PAGE_OF_LINKS, partial(_records, StoredSubject))
 
     @_writes
     async def complete(
@@ -288,19 +265,20 @@ class _SqlJourneys(_SqlStore):
             return bool(await run(sql.ADD_LINK, **_values(link)))
         return bool(await run(sql.UPDATE_LINK, **_values(link), old_serial=serial))
 
+    async def _forget(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
+        # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
+        await run(sql.FORGET_JOURNEYS, agent=agent, subject=subject)
+        return cast(
+            StoredSubject | None, _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))
+        )
+
+    forget = _erases(_forget)
+
     @_writes
     async def unlink(self, run: Run, opt_out: StoredSubject) -> StoredSubject | None:
-        gone = await _forgotten(run, opt_out.agent, opt_out.subject)
+        gone = await self._forget(run, opt_out.agent, opt_out.subject)
         await run(sql.REPLACE_LINK, **_values(opt_out))
         return gone
-
-    @_erases
-    async def forget(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
-        return await _forgotten(run, agent, subject)
-
-    @_reads
-    async def page(self, run: Run, agent: str, *, after: str | None, limit: int) -> tuple[StoredSubject, ...]:
-        return _records(StoredSubject, await run(sql.PAGE_OF_LINKS, agent=agent, subject=after or "", limit=limit))
 
     @_writes
     async def purge(self, run: Run, *, now: float) -> int:
@@ -338,17 +316,12 @@ def sql_stores(database: Database) -> Stores:
     """Return the stores in one database. On an asynchronous one each method, and `close`, is awaited."""
     kinds: tuple[Any, ...] = (_SqlStates, _SqlAccounts, _SqlLeases, _SqlJourneys, _SqlAgents, _SqlParameters)
     stores: list[Any] = [kind(database) for kind in kinds]
-    return replace(Stores(*stores), close=database.close, path=getattr(database, "path", None))
+    return replace(Stores(*stores), close=database.close, path=database.path)
 
 
 async def _finish(run: Run, *, replay: str | None, now: float, **given: Any) -> None:
     until = None if replay is None else now + REPLAY
     await run(sql.FINISH_ATTEMPT, replay=replay, replay_until=until, now=now, **given)
-
-
-async def _kept_version(run: Run, agent: str, user_id: str) -> int:
-    rows = await run(sql.KEEP_VERSION, agent=agent, user_id=user_id, version=secrets.randbits(62))
-    return cast(int, rows[0][0])
 
 
 async def _unlinked(run: Run, deletion: str, *, agent: str, user_id: str, **given: str) -> tuple[StoredAccount, ...]:
@@ -364,9 +337,3 @@ async def _deleted(run: Run, deletion: str, **given: str) -> tuple[StoredAccount
     for agent, user_id, identity in {(one.agent, one.user_id, one.configure_user_id) for one in gone}:
         await run(sql.DROP_OWNERSHIP, agent=agent, user_id=user_id, configure_user_id=identity)
     return tuple(gone)
-
-
-async def _forgotten(run: Run, agent: str, subject: str) -> StoredSubject | None:
-    # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
-    await run(sql.FORGET_JOURNEYS, agent=agent, subject=subject)
-    return _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))

@@ -1,45 +1,28 @@
 """Every statement of the SQL store, written once for SQLite 3.35 or newer and PostgreSQL 13 or newer.
 
 Parameters are written `:name`. `FOR UPDATE` and `SKIP LOCKED` lock rows on PostgreSQL; SQLite has one writer at a time
-and no such clause, so `databases.SQLITE` leaves them out.
+and no such clause. `databases` has what differs.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import field, fields
+from dataclasses import fields
 
-from ..runtime.frozen import dataclass
 from ..values import Journey, PendingSignIn
 from . import OUTCOME_TTL, StoredAccount, StoredSubject
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """What the two databases are told in different words.
-
-    `parameter` replaces `:name`. `begin` begins a transaction that writes; {milliseconds} is how long it waits for
-    locks. `has_parameters` gives one row if that table exists; `lock_schema` makes a second upgrade at the same time
-    wait.
-    """
-
-    parameter: str
-    row_locks: bool
-    begin: str
-    has_parameters: str
-    lock_schema: str | None
-    _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-
-    def text(self, statement: str) -> str:
-        """Return a statement as the driver wants it; translated once."""
-        if statement not in self._texts:
-            locks = statement if self.row_locks else re.sub(r"\s+FOR UPDATE( SKIP LOCKED)?", "", statement)
-            self._texts[statement] = re.sub(r":(\w+)", self.parameter, locks)
-        return self._texts[statement]
-
-
 def _columns(record: type, form: str = "{}") -> str:
     return ", ".join(form.format(*[field.name] * 2) for field in fields(record))
+
+
+def _due(table: str, key: str, time: str) -> str:
+    """Some rows whose time has come, in the order of an index.
+
+    Those that another transaction deletes are left to it: there is nothing to wait for.
+    """
+    return f"""WHERE {key} IN (SELECT {key} FROM {table} WHERE {time} <= :until
+    ORDER BY {time} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
 
 
 def _insert(table: str, record: type) -> str:
@@ -66,13 +49,9 @@ ATTEMPTS_OF_USER = f"""SELECT {_ATTEMPT} FROM configure_states
     WHERE agent = :agent AND user_id = :user_id ORDER BY created_at"""
 FORGET_REPLAYS = """UPDATE configure_states SET replay = NULL, replay_until = NULL
     WHERE browser_hash = :browser_hash AND agent = :agent AND replay IS NOT NULL"""
-# In the order of an index. Rows that another transaction deletes are left to it: there is nothing to wait for.
-SWEEP_ATTEMPTS = """DELETE FROM configure_states WHERE state_hash IN (
-    SELECT state_hash FROM configure_states WHERE expires_at <= :until
-    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
-WIPE_REPLAYS = """UPDATE configure_states SET replay = NULL, replay_until = NULL WHERE state_hash IN (
-    SELECT state_hash FROM configure_states WHERE replay_until <= :until
-    ORDER BY replay_until LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
+SWEEP_ATTEMPTS = f"DELETE FROM configure_states {_due('configure_states', 'state_hash', 'expires_at')}"
+WIPE_REPLAYS = f"""UPDATE configure_states SET replay = NULL, replay_until = NULL
+    {_due("configure_states", "state_hash", "replay_until")}"""
 
 # Accounts. A user's version is made where there is none; its row is locked until the commit.
 KEEP_VERSION = """INSERT INTO configure_users (agent, user_id, version) VALUES (:agent, :user_id, :version)
@@ -97,12 +76,10 @@ SAVE_ACCOUNT = f"""{_insert("configure_accounts", StoredAccount)}
     ON CONFLICT (agent, user_id, kind) DO UPDATE SET {_columns(StoredAccount, "{} = excluded.{}")}"""
 UPDATE_ACCOUNT = f"""UPDATE configure_accounts SET {_columns(StoredAccount, "{} = :{}")}
     WHERE agent = :agent AND user_id = :user_id AND kind = :kind AND serial = :old_serial RETURNING 1"""
-DELETE_ACCOUNTS = f"""DELETE FROM configure_accounts
-    WHERE agent = :agent AND user_id = :user_id RETURNING {_ACCOUNT}"""
-DELETE_ACCOUNTS_OF_IDENTITY = f"""DELETE FROM configure_accounts
-    WHERE agent = :agent AND user_id = :user_id AND configure_user_id = :configure_user_id RETURNING {_ACCOUNT}"""
-DELETE_OTHER_ACCOUNTS = f"""DELETE FROM configure_accounts
-    WHERE agent = :agent AND user_id = :user_id AND configure_user_id <> :configure_user_id RETURNING {_ACCOUNT}"""
+_DELETE_ACCOUNTS = "DELETE FROM configure_accounts WHERE agent = :agent AND user_id = :user_id"
+DELETE_ACCOUNTS = f"{_DELETE_ACCOUNTS} RETURNING {_ACCOUNT}"
+DELETE_ACCOUNTS_OF_IDENTITY = f"{_DELETE_ACCOUNTS} AND configure_user_id = :configure_user_id RETURNING {_ACCOUNT}"
+DELETE_OTHER_ACCOUNTS = f"{_DELETE_ACCOUNTS} AND configure_user_id <> :configure_user_id RETURNING {_ACCOUNT}"
 
 # Leases. Those that are swept are of workers that were killed.
 ACQUIRE_LEASE = """INSERT INTO configure_leases (name, owner, until) VALUES (:name, :owner, :until)
@@ -110,9 +87,7 @@ ACQUIRE_LEASE = """INSERT INTO configure_leases (name, owner, until) VALUES (:na
     WHERE configure_leases.until <= :now RETURNING owner"""
 LEASED_BEYOND = "SELECT 1 FROM configure_leases WHERE name = :name AND until > :until"
 RELEASE_LEASE = "DELETE FROM configure_leases WHERE name = :name AND owner = :owner"
-SWEEP_LEASES = """DELETE FROM configure_leases WHERE name IN (
-    SELECT name FROM configure_leases WHERE until <= :until
-    ORDER BY until LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
+SWEEP_LEASES = f"DELETE FROM configure_leases {_due('configure_leases', 'name', 'until')}"
 
 # Journeys, and the links that come of them
 _OPEN_JOURNEY = "journey_hash = :journey_hash AND agent = :agent AND expires_at > :now"
@@ -128,12 +103,10 @@ LOCK_JOURNEY = f"SELECT token_hash FROM configure_journeys WHERE {_OPEN_JOURNEY}
 COMPLETE_JOURNEY = """UPDATE configure_journeys SET token_hash = :token_hash, sender = NULL
     WHERE journey_hash = :journey_hash"""
 FORGET_JOURNEYS = "DELETE FROM configure_journeys WHERE agent = :agent AND subject = :subject"
-SWEEP_JOURNEYS = """DELETE FROM configure_journeys WHERE journey_hash IN (
-    SELECT journey_hash FROM configure_journeys WHERE expires_at <= :until
-    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
+SWEEP_JOURNEYS = f"DELETE FROM configure_journeys {_due('configure_journeys', 'journey_hash', 'expires_at')}"
 FIND_LINK = f"SELECT {_LINK} FROM configure_subjects WHERE agent = :agent AND subject = :subject"
 PAGE_OF_LINKS = f"""SELECT {_LINK} FROM configure_subjects
-    WHERE agent = :agent AND subject > :subject ORDER BY subject LIMIT :limit"""
+    WHERE agent = :agent AND subject > coalesce(:after, '') ORDER BY subject LIMIT :limit"""
 ADD_LINK = f"{_insert('configure_subjects', StoredSubject)} ON CONFLICT (agent, subject) DO NOTHING RETURNING 1"
 REPLACE_LINK = f"""{_insert("configure_subjects", StoredSubject)}
     ON CONFLICT (agent, subject) DO UPDATE SET {_columns(StoredSubject, "{} = excluded.{}")}"""

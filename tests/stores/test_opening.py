@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socketserver
+import sqlite3
 import threading
 import traceback
 from collections.abc import Iterator
@@ -32,6 +34,7 @@ from configure_auth.testing.conformance.records import attempt, connection
 
 from ..public.running import says
 from ..support.servers import PostgreSQL, RedisServer
+from .asked import waited
 from .opened import awaitable, opened
 
 SECRET = "hunter2"
@@ -449,6 +452,43 @@ def test_what_is_missing_is_told_how_to_install(
     program = MISSING.format(module=module, folder=str(tmp_path), store=store, states=states, awaited=awaited)
 
     assert says(program).endswith(said.format("configure_auth"))
+
+
+# A database that is too old
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///x.db"])
+def test_sqlite_before_3_35_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+
+    with pytest.raises(
+        SettingsError, match=r"needs SQLite 3\.35 or newer, and this Python has [0-9.]+: install a newer"
+    ):
+        opened(url, tmp_path)
+
+
+class Version12(socketserver.BaseRequestHandler):
+    """A PostgreSQL that accepts everybody and says that it is version 12."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        for kind, body in ((b"R", bytes(4)), (b"S", b"server_version\x0012.22\0"), (b"Z", b"I")):
+            self.request.sendall(kind + (len(body) + 4).to_bytes(4) + body)
+        self.request.recv(1000)  # the client ends the session
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_postgresql_before_13_is_refused(awaited: bool, tmp_path: Path, runner: asyncio.Runner) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Version12) as server, ExitStack() as stack:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        stack.callback(server.shutdown)
+        url = f"postgresql://u@127.0.0.1:{server.server_address[1]}/d?sslmode=disable&gssencmode=disable"
+        stores = opened(url, tmp_path, awaited=awaited)
+
+        with pytest.raises(SettingsError, match="needs PostgreSQL 13 or newer, and this server is PostgreSQL 12"):
+            waited(runner, lambda: stores.accounts.version("a", "u1"))
+
+        waited(runner, stores.close)
 
 
 # Connections of our own
