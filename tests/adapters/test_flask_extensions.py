@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -74,3 +75,31 @@ def test_our_pages_keep_their_policy(serve: Serve) -> None:
         assert page.headers["referrer-policy"] == "no-referrer"
         # A page of the app's keeps the app's policy.
         assert browser.get("/settings").headers["content-security-policy"] != CONTENT_SECURITY_POLICY
+
+
+def test_jwt_extended_responds_to_its_own_errors(serve: Serve) -> None:
+    from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, verify_jwt_in_request
+
+    def user_id() -> str | None:
+        verify_jwt_in_request(optional=True)
+        identity: str | None = get_jwt_identity()
+        return identity
+
+    def customise(app: Flask, configure_auth: Any) -> None:
+        app.config["JWT_SECRET_KEY"] = "a secret key of the tokens, long enough"
+        JWTManager(app)
+
+    web = serve(customise=customise, constructor={"user_id": user_id, "session": False}, login=None)
+    with web.app.app_context():
+        valid = create_access_token("u1")
+        expired = create_access_token("u1", expires_delta=timedelta(seconds=-1))
+    with web.browser() as browser:
+
+        def status(token: str) -> tuple[int, Any]:
+            response = browser.get("/configure/status", authorization=f"Bearer {token}")
+            return response.status_code, response.json().get("msg")
+
+        assert status(expired) == (401, "Token has expired")
+        assert status("garbage") == (422, "Not enough segments")
+        assert status(valid) == (200, None)
+        assert browser.get("/configure/status").status_code == 401

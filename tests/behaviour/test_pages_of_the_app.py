@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
+import flask
 import pytest
-from starlette.responses import HTMLResponse
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
 from configure_auth import SettingsError, ui
@@ -78,6 +83,48 @@ def test_after_cancel_wins_over_next(make_web: MakeWeb) -> None:
         response = browser.come_back(browser.end(start, error="access_denied"))
 
     assert response.headers["location"] == "/who?configure=cancelled"
+
+
+def guard_pages(app: Any, configure_auth: Any) -> None:
+    """A login guard, which sends signed-out users to the app's own sign-in page; that shows a notice."""
+
+    def page(outcome: str | None) -> str:
+        return "You cancelled." if outcome == "cancelled" else "Sign in."
+
+    def place(path: str, user_id: object) -> str | None:
+        is_open = user_id is not None or path.startswith(("/log-in", "/auth/configure/"))
+        return None if is_open else f"/log-in?{urlencode({'next': path})}"
+
+    if hasattr(app, "add_url_rule"):
+        app.add_url_rule("/log-in", "log_in", lambda: page(flask.request.args.get("configure")))
+
+        @app.before_request
+        def turn_away() -> Any:
+            location = place(flask.request.path, flask.session.get("user_id"))
+            return None if location is None else flask.redirect(location)
+
+        return
+
+    async def dispatch(request: Request, call_next: Any) -> Any:
+        location = place(request.url.path, request.session.get("user_id"))
+        return await call_next(request) if location is None else RedirectResponse(location)
+
+    app.router.routes.append(
+        Route("/log-in", lambda request: HTMLResponse(page(request.query_params.get("configure"))), name="log_in")
+    )
+    app.user_middleware.append(Middleware(BaseHTTPMiddleware, dispatch=dispatch))  # inside of the session's
+
+
+def test_a_cancelled_login_is_told_behind_a_login_guard(make_web: MakeWeb) -> None:
+    """The guard's redirect would drop the outcome from the query of any other page."""
+    with make_web(login={"after_cancel": "log_in"}, customise=guard_pages).browser() as browser:
+        assert browser.get("/settings").headers["location"].endswith("/log-in?next=%2Fsettings")
+        cancelled = browser.end(browser.start("login", "?next=/settings"), error="access_denied")
+        location = browser.come_back(cancelled).headers["location"]
+        notice = browser.get(location)
+
+    assert location == "/log-in?configure=cancelled"
+    assert (notice.status_code, notice.text) == (200, "You cancelled.")
 
 
 @pytest.mark.parametrize("page", ["/settings", "/shopping"])

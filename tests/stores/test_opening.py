@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -231,6 +232,28 @@ def test_an_asynchronous_session_factory_is_taken(postgresql_url: str, tmp_path:
     factory = async_sessionmaker(engine) if shape == "maker" else lambda: AsyncSession(engine)
 
     works_awaited(opened(factory, tmp_path, awaited=True))
+
+
+class EngineOf14:
+    """An Engine as SQLAlchemy 1.4 makes it: on psycopg2, with its arguments in the function that connects."""
+
+    def __init__(self, url: str) -> None:
+        place = make_url(url)
+        cargs, cparams = (), place.translate_connect_args(username="user") | dict(place.query)
+
+        def connect(connection_record: object = None) -> Any:
+            raise AssertionError((cargs, cparams))
+
+        self.engine = self
+        self.dialect = SimpleNamespace(name="postgresql", dispatch=SimpleNamespace(do_connect=()))
+        self.pool = SimpleNamespace(_creator=connect)
+
+    def get_execution_options(self) -> dict[str, Any]:
+        return {}
+
+
+def test_an_engine_of_sqlalchemy_1_4_is_taken(postgresql_url: str, tmp_path: Path) -> None:
+    works(opened(EngineOf14(postgresql_url), tmp_path))
 
 
 def test_attempts_alone_may_be_kept_in_redis_and_elsewhere(redis_server: RedisServer, tmp_path: Path) -> None:
