@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
 from ..runtime.frozen import dataclass
@@ -321,13 +322,6 @@ class ParameterStore(Protocol):
         """Keep nothing under a name any more."""
 
 
-class _NoAccounts:
-    """The accounts of stores that keep attempts alone: a sign-in by them finds no user who is connected already."""
-
-    def owner(self, agent: str, configure_user_id: str) -> None:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The stores of one app.
@@ -355,8 +349,8 @@ class Stores:
 
     @classmethod
     def of_attempts(cls, states: StateStore, close: Callable[[], object] = lambda: None) -> Stores:
-        """Return stores for what keeps attempts alone."""
-        accounts: Any = _NoAccounts()
+        """Return stores for what keeps attempts alone: a sign-in finds no user who is connected already."""
+        accounts: Any = SimpleNamespace(owner=lambda agent, configure_user_id: None)
         missing: Any = None
         return cls(states, accounts, missing, missing, missing, missing, close)
 

@@ -153,19 +153,10 @@ class Sqlite:
 
     Args:
         path: of the file, which is created when it is first used; None for a database in memory.
-        then: called before a database in memory is first used.
         busy: seconds that a writer waits for its turn, and again for writers of other processes.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        agent: str = "",
-        fingerprints: tuple[str, ...] = (),
-        *,
-        then: Callable[[], None] | None = None,
-        busy: float = BUSY_SECONDS,
-    ) -> None:
+    def __init__(self, path: Path | None, prepare: Preparation, *, busy: float = BUSY_SECONDS) -> None:
         if sqlite3.sqlite_version_info < (3, 35):
             raise SettingsError(
                 f"the store needs SQLite 3.35 or newer, and this Python has {sqlite3.sqlite_version}: install a newer "
@@ -173,9 +164,7 @@ class Sqlite:
             )
         self.path = path
         self.in_memory: bool = path is None
-        self.prepare = Preparation(SQLITE, agent, fingerprints, then=then)
-        if path is not None:
-            self.prepare.before, self.prepare.then = partial(_keep_copy, path), partial(_warn_of_readers, path)
+        self.prepare = prepare
         self._busy = busy
         self._new()
         before_fork(self)
@@ -295,6 +284,12 @@ class Sqlite:
             connection.close()
 
 
+def sqlite_file(path: Path, agent: str, fingerprints: tuple[str, ...], *, busy: float) -> Sqlite:
+    """Return a file's database, which makes its tables, keeps a copy before it changes them, and warns of readers."""
+    prepare = Preparation(SQLITE, agent, fingerprints, partial(_keep_copy, path), partial(_warn_of_readers, path))
+    return Sqlite(path, prepare, busy=busy)
+
+
 def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
@@ -341,7 +336,7 @@ class Postgresql:
     """A PostgreSQL database with a pool of psycopg's. Threads share it; an asynchronous one belongs to its event loop.
 
     Args:
-        connect: opens a connection of psycopg's; awaited if `asynchronous`.
+        connect: opens a connection of psycopg's; awaited if `is_async`.
         busy: seconds that a lock, or a connection, is waited for.
     """
 
@@ -349,12 +344,7 @@ class Postgresql:
     in_memory = False
 
     def __init__(
-        self,
-        connect: Callable[[], Any],
-        prepare: Preparation,
-        *,
-        busy: float = BUSY_SECONDS,
-        asynchronous: bool = False,
+        self, connect: Callable[[], Any], prepare: Preparation, *, busy: float = BUSY_SECONDS, is_async: bool = False
     ) -> None:
         import psycopg
         import psycopg_pool
@@ -366,9 +356,9 @@ class Postgresql:
         self._open = connect
         self._failure: BaseException | None = None
         self.connect: Callable[..., Any] = (
-            self._connect if asynchronous else lambda *given, **named: completed(self._connect())
+            self._connect if is_async else lambda *given, **named: completed(self._connect())
         )
-        kind: Any = psycopg_pool.AsyncConnectionPool if asynchronous else psycopg_pool.ConnectionPool
+        kind: Any = psycopg_pool.AsyncConnectionPool if is_async else psycopg_pool.ConnectionPool
         # `reconnect_timeout`: an attempt that failed isn't repeated in the background; the next request makes one.
         limits = {"min_size": 0, "max_size": _POOL_SIZE, "reconnect_timeout": 0, "num_workers": 1}
         self._new = partial(kind, connection_class=self, open=False, name="configure_auth", **limits)

@@ -10,7 +10,8 @@ import sys
 from functools import partial
 
 from . import Stores
-from .databases import Sqlite
+from .databases import SQLITE, Sqlite
+from .schema import Preparation
 from .sql import sql_stores
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -20,12 +21,13 @@ _held: dict[tuple[str, int], int] = {}
 
 def memory_database(agent: str, fingerprints: tuple[str, ...], app: str) -> Sqlite:
     """Return a new, empty database in memory. `app` tells the app from others on the machine."""
-    return Sqlite(None, agent, fingerprints, then=partial(_report_other_processes, app))
+    then = partial(_report_other_processes, app)
+    return Sqlite(None, Preparation(SQLITE, agent, fingerprints, then=then))
 
 
 def memory_stores() -> Stores:
     """Return a new, empty set of stores."""
-    return sql_stores(Sqlite(None))
+    return sql_stores(Sqlite(None, Preparation(SQLITE)))
 
 
 def _report_other_processes(app: str) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from ..errors import SettingsError
 from ..settings import Settings
 from . import StateStore, Stores
-from .databases import BUSY_SECONDS, POSTGRESQL, AwaitedDatabase, Database, Postgresql, Sqlite, patience
+from .databases import BUSY_SECONDS, POSTGRESQL, AwaitedDatabase, Database, Postgresql, Sqlite, patience, sqlite_file
 from .memory import memory_database
 from .schema import Preparation
 from .sql import sql_stores
@@ -48,7 +48,7 @@ AttemptSource: TypeAlias = StoreSource | StateSource
 """Where attempts can be kept that lead to no account of ours."""
 
 DEFAULT = "sqlite:///configure.db"
-_REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
 _KINDS = (
     f"{_KNOWN}, or on PostgreSQL an Engine, a Flask-SQLAlchemy db, a Session factory or a function that opens a "
@@ -82,9 +82,9 @@ def open_stores(
     """Open a store, with the attempts in a second one where `states` is given. Nothing is connected to or created yet.
 
     Args:
-        store: "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://..." (with or
-            without a driver of SQLAlchemy's), on PostgreSQL an Engine, an AsyncEngine, a Flask-SQLAlchemy `db`, a
-            Session factory or a function that opens a psycopg connection, or a `Stores`.
+        store: a `Stores`, "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://..."
+            (a driver of SQLAlchemy's may follow a plus sign), or on PostgreSQL an Engine, an AsyncEngine, a
+            Flask-SQLAlchemy `db`, a Session factory or a function that opens a psycopg connection.
         states: "redis://...", a redis-py client, or a `StateStore`.
         agent: whose records these are.
         fingerprints: of the keys that seal, so that a wrong key is noticed before it does harm.
@@ -143,7 +143,7 @@ def make_tables(store: StoreSource, folder: Path) -> int:
 
 def _is_for_states(source: object) -> bool:
     if isinstance(source, str):
-        return source.partition(":")[0] in _REDIS
+        return source.partition(":")[0] in REDIS_SCHEMES
     return hasattr(source, "claim") or hasattr(source, "register_script")
 
 
@@ -174,7 +174,7 @@ def open_database(
         database = memory_database(agent, fingerprints, f"{agent} {folder}")
     elif kind == "sqlite":
         path = (folder / _sqlite_path(cast(str, address))).absolute()
-        database = Sqlite(path, agent, fingerprints, busy=busy)
+        database = sqlite_file(path, agent, fingerprints, busy=busy)
     elif kind in ("postgresql", "postgres"):
         try:
             blocking, waiting = _connects(address, busy)
@@ -182,7 +182,7 @@ def open_database(
             raise SettingsError("the store needs psycopg: pip install 'configure_auth[postgresql]'") from error
         prepare = Preparation(POSTGRESQL, agent, fingerprints)
         database = None if blocking is None else Postgresql(blocking, prepare, busy=busy)
-        pool = None if waiting is None else partial(Postgresql, waiting, prepare, busy=busy, asynchronous=True)
+        pool = None if waiting is None else partial(Postgresql, waiting, prepare, busy=busy, is_async=True)
     else:
         raise SettingsError(f"store={kind!a}:... can't be used; use {_KNOWN}")
     if awaited:
@@ -201,11 +201,8 @@ def _sqlite_path(rest: str) -> str:
     return path
 
 
-Connects = tuple[Callable[[], Any] | None, Callable[[], Any] | None]
-"""What opens a blocking connection of psycopg's, and what opens an asynchronous one."""
-
-
-def _connects(store: object, busy: float) -> Connects:
+def _connects(store: object, busy: float) -> tuple[Callable[[], Any] | None, Callable[[], Any] | None]:
+    """Return what opens a blocking connection of psycopg's, and what opens an asynchronous one."""
     import psycopg
     import psycopg_pool  # noqa: F401  # asked for here, where its absence can be explained
 

@@ -32,13 +32,13 @@ from ..errors import SettingsError, StoreError
 from ..runtime.loops import worker_threads
 from ..values import PendingSignIn
 from . import OUTCOME_TTL, REPLAY, StateStore
+from .opening import REDIS_SCHEMES
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Names = Callable[[str], tuple[str, ...]]
 
 BUSY_SECONDS = 5  # how long Redis is waited for before the user is told to try again
-SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
 PREFIX = "{configure_auth}:"  # of every key; in braces, so that what shards by keys keeps them together
 
 _SINGLE = (
@@ -166,11 +166,11 @@ def _nothing(_answer: object = None) -> None: ...
 
 def _verb(method: Callable[Concatenate[Any, P], T], read: Callable[[Any], Any]) -> Callable[Concatenate[Any, P], T]:
     """Make the method of the Protocol that is the script's function of that name, with the same arguments."""
-    signature = inspect.signature(method)
+    names = [*inspect.signature(method).parameters][1:]
 
     def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        given = signature.bind(self, *args, **kwargs).arguments
-        return cast(T, self._does(method.__name__, read, **{name: given[name] for name in [*given][1:]}))
+        given = dict(zip(names, args, strict=False)) | kwargs
+        return cast(T, self._does(method.__name__, read, given))
 
     return perform
 
@@ -178,16 +178,10 @@ def _verb(method: Callable[Concatenate[Any, P], T], read: Callable[[Any], Any]) 
 class RedisStates:
     """A `StateStore`. Where `perform` is awaited, so are its methods.
 
-    Args:
-        names: the keyed hashes of a user id, by each key that may have been the first one.
+    `names` gives the keyed hashes of a user id, by each key that may have been the first one.
     """
 
-    def __init__(
-        self,
-        client: Any,
-        perform: Callable[[Callable[[], Any], Callable[[Any], Any]], Any],
-        names: Names | None = None,
-    ) -> None:
+    def __init__(self, client: Any, perform: Callable[..., Any], names: Names | None = None) -> None:
         self._script = client.register_script(_SCRIPT)
         self._perform = perform
         self._names = names or (lambda user_id: ("",))
@@ -201,34 +195,23 @@ class RedisStates:
     forget_replays = _verb(StateStore.forget_replays, _nothing)
     purge = _verb(StateStore.purge, int)
 
-    def _does(
-        self,
-        verb: str,
-        read: Callable[[Any], Any],
-        *,
-        record: PendingSignIn | None = None,
-        user_id: str | None = None,
-        **given: str | float | None,
-    ) -> Any:
-        if record is not None:
-            given["record"], user_id = json.dumps(asdict(record)), record.user_id
-        known = {name: value for name, value in given.items() if value is not None}
+    def _does(self, verb: str, read: Callable[[Any], Any], given: dict[str, Any]) -> Any:
+        if "record" in given:
+            given |= {"record": json.dumps(asdict(given["record"])), "user_id": given["record"].user_id}
+        if given.get("user_id") is not None:
+            given["names"] = self._names(given["user_id"])
         # The claimer has a name, so that a command that redis-py sends again finds what it did the first time.
-        more = {"claimer": secrets.token_hex(8), "outcome_ttl": OUTCOME_TTL, "replay_ttl": int(REPLAY)}
-        user = {} if user_id is None else {"user_id": user_id, "names": self._names(user_id)}
-        args = [verb, json.dumps(known | more | user)]
-        return self._perform(partial(self._script, keys=[PREFIX], args=args), read)
+        given |= {"claimer": secrets.token_hex(8), "outcome_ttl": OUTCOME_TTL, "replay_ttl": int(REPLAY)}
+        known = json.dumps({name: value for name, value in given.items() if value is not None})
+        return self._perform(partial(self._script, keys=[PREFIX], args=[verb, known]), read)
 
 
 def open_redis(source: object, *, awaited: bool, names: Names | None = None) -> tuple[StateStore, Callable[[], object]]:
-    """The attempts in one Redis, and what closes it.
+    """Return the attempts in one Redis, and what closes it.
 
     Args:
         source: a URL (redis://, rediss://, unix://, valkey://), or a client, which stays the app's to close. A
-            blocking one works in threads on an event loop; an asynchronous one belongs to the loop that the app made
-            it for.
-        awaited: whether the app runs on an event loop.
-        names: as for `RedisStates`.
+            blocking one works in threads on an event loop; an asynchronous one belongs to the loop it was made for.
 
     Raises:
         SettingsError: it is neither, or an asynchronous client in a blocking app.
@@ -245,7 +228,7 @@ def open_redis(source: object, *, awaited: bool, names: Names | None = None) -> 
 
 def _client(source: object) -> Redis:
     scheme, is_url, _ = source.partition("://") if isinstance(source, str) else (type(source).__name__, "", "")
-    if not isinstance(source, str) or scheme not in SCHEMES:
+    if not isinstance(source, str) or scheme not in REDIS_SCHEMES:
         named = f"{scheme!a}:..." if is_url else "" if isinstance(source, str) else scheme  # it may be a password
         problem = f"states={named} is no store for states"
         clustered = re.search("sentinel|cluster", named, re.IGNORECASE)

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ..errors import SettingsError
 from ..values import Secret
 
-_VERSION = "1"
-"""Of the format; it is authenticated. Older values without one open too, and `reseal` renews them."""
+_VERSION = "1"  # of the format; it is authenticated. Older values without one open too, and `reseal` renews them
 
 
 class Sealer:

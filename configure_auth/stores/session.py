@@ -15,17 +15,11 @@ from ..values import PendingSignIn
 from . import OUTCOME_TTL, Stores
 from .sealing import Sealer
 
-_LIMIT = 3
-"""A cookie holds 4 KiB, and the app wants most of it."""
+_LIMIT = 3  # a cookie holds 4 KiB, and the app wants most of it
 
 
 class SessionStates:
-    """A `StateStore` for one request.
-
-    Args:
-        session: the session of the running request.
-        key: of the session, under which the attempts lie.
-    """
+    """A `StateStore` for one request, with its attempts under one key of the request's session."""
 
     def __init__(self, session: MutableMapping[str, Any], key: str, sealer: Sealer) -> None:
         self._session = session
@@ -58,17 +52,13 @@ class SessionStates:
         is_mine = all(getattr(record, name) == value for name, value in mine.items())
         return record if is_mine and record.expires_at + OUTCOME_TTL > now else None
 
-    def finish(self, state_hash: str, **ended: object) -> None:
-        """Nothing is kept: a token doesn't belong into a cookie."""
+    def finish(self, *_given: object, **_named: object) -> None:
+        """Nothing: of a user, and of what has ended, nothing is kept. A token doesn't belong into a cookie."""
 
-    def forget(self, agent: str, user_id: str) -> None:
-        """Nothing of a user is kept."""
+    forget = forget_replays = finish
 
     def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
         return ()
-
-    def forget_replays(self, agent: str, browser_hash: str) -> None:
-        """Nothing is kept of what has ended."""
 
     def purge(self, *, now: float) -> int:
         return 0

@@ -98,11 +98,11 @@ def guard_pages(app: Any, configure_auth: Any) -> None:
     if hasattr(app, "add_url_rule"):
         app.add_url_rule("/log-in", "log_in", lambda: page(flask.request.args.get("configure")))
 
-        @app.before_request
         def turn_away() -> Any:
             location = place(flask.request.path, flask.session.get("user_id"))
             return None if location is None else flask.redirect(location)
 
+        app.before_request(turn_away)
         return
 
     async def dispatch(request: Request, call_next: Any) -> Any:
