@@ -295,9 +295,8 @@ def _store_error(error: exceptions.RedisError, client: Any) -> StoreError | Sett
         return SettingsError(_SINGLE.format("the Redis of states= is in cluster mode"))
     if "DB index is out of range" in text:
         return SettingsError("the Redis of states= has no database of that number; change the end of its URL")
-    if isinstance(error, exceptions.TimeoutError | exceptions.ConnectionError) and (
-        problem := _tls_problem(error, client)
-    ):
+    is_unreachable = isinstance(error, exceptions.TimeoutError | exceptions.ConnectionError)
+    if is_unreachable and (problem := _tls_problem(error, client)):
         return SettingsError(problem)
     return StoreError(f"Redis could not do its work now ({kind}); is it up, writable, not full?")
 
