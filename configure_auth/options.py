@@ -14,7 +14,7 @@ from . import flows
 from .flows import AgentTable, Clock, Feature, Hook
 from .flows.app import require_hook
 from .runtime.frozen import dataclass
-from .ui import Texts
+from .ui.wording import Texts
 
 if TYPE_CHECKING:
     from .client.oauth_registry import MapProfile

@@ -20,11 +20,12 @@ from flask import (
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
-from .. import flows, ui
+from .. import flows
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, note_hook, reaches_app
 from ..flows.response import RenderedResponse
 from ..runtime.frozen import dataclass
+from ..ui import pages
 
 
 def read_request(has_session: bool) -> flows.Request:
@@ -148,7 +149,7 @@ class FlaskApp:
         return urlsplit(url_for(endpoint)).path
 
     def fill_layout(self, base_template: str, values: Mapping[str, object]) -> str:
-        return render_template_string(ui.LAYOUT, configure_base=base_template, **values)
+        return render_template_string(pages.LAYOUT, configure_base=base_template, **values)
 
     def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:
         if not self.has_session:

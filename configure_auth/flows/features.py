@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from .. import ui
 from ..errors import ConfigureAuthError, NotConfigured, SettingsError
 from ..runtime.frozen import dataclass
+from ..ui import buttons, element, wording
 from ..values import Kind
 from .agent_claims import AgentClaims
 from .destination import with_query
@@ -106,7 +106,7 @@ class Features:
             if self.site.login_url is None:
                 return Markup()
             href = with_query(self.site.login_url, "next", href)
-        return ui.button(href, stylesheet=chosen.button_style, **look)
+        return buttons.button(href, stylesheet=chosen.button_style, **look)
 
     def sign_in(self, flow: str | None, caller: str, *, signed_in: bool = False) -> SignInFeature:
         """Return the feature that a method of the app is about: the link or the login."""
@@ -145,7 +145,7 @@ class Features:
         return found
 
     def disconnect_form(
-        self, fields: Mapping[str, object], label: str | None, words: ui.Words = ui.ENGLISH_WORDS
+        self, fields: Mapping[str, object], label: str | None, words: wording.Words = wording.ENGLISH_WORDS
     ) -> Markup:
         """Return a form that disconnects Configure, with hidden fields of the app's own."""
         if not self.site.settings.has_credentials:
@@ -153,7 +153,7 @@ class Features:
         link: AccountLink | None = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_disconnect_form: register configure_auth.account_link(...) first")
-        return ui.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label or words["disconnect"])
+        return buttons.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label or words["disconnect"])
 
     async def element(self, request: Request | None, next: str | None) -> Markup:
         """Return the hosted element for the signed-in user, or nothing if no user is signed in."""
@@ -171,14 +171,14 @@ class Features:
             return Markup()
         settings, words = self.site.settings, await words_for(self.site, request)
         home = f"{self.site.mount}{link.path}"
-        return ui.element(
+        return element.element(
             publishable_key=settings.required_publishable_key,
             agent=settings.required_agent,
             external_id=await external_id(self.site, user_id),
             hosted_script=f"{settings.script_url}/js/configure.js",
             script=f"{home}/element.js",
             session=f"{home}/session",
-            button=ui.button(
+            button=buttons.button(
                 link.start_href(next), label=words["continue"], theme="auto", stylesheet=link.button_style
             ),
             words=words,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from .. import ui
 from ..errors import SettingsError
+from ..ui import pages, wording
 from .effects import AskApp
 from .request import Request
 from .response import Response
@@ -15,7 +15,7 @@ from .site import Site
 log: logging.Logger = logging.getLogger(__name__)
 
 
-async def words_for(site: Site, request: Request | None) -> ui.Words:
+async def words_for(site: Site, request: Request | None) -> wording.Words:
     """Return the texts in the language of a request; in English if the app's hook fails."""
     chosen, hook = None, site.locale
     try:
@@ -31,7 +31,7 @@ async def localized(site: Site, request: Request, response: Response) -> Respons
         return response
     words = await words_for(site, request)
     base, html = site.base_template, None
-    values = None if base is None else ui.layout_values(response.page, words)
+    values = None if base is None else pages.layout_values(response.page, words)
     if base is not None and values is not None:
         try:
             html = await AskApp(lambda app: app.fill_layout(base, values))

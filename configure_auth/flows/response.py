@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from .. import ui
 from ..runtime.frozen import dataclass
+from ..ui import pages, wording
 from ..values import STATE_LIFETIME
 from .request import Request
 
@@ -56,8 +56,8 @@ class Response:
 
     status: int = 204
     location: str | None = field(default=None, repr=False)
-    page: ui.Page | None = field(default=None, repr=False)
-    words: ui.Words = field(default=ui.ENGLISH_WORDS, repr=False)
+    page: pages.Page | None = field(default=None, repr=False)
+    words: wording.Words = field(default=wording.ENGLISH_WORDS, repr=False)
     """The texts of the page."""
     html: str | None = field(default=None, repr=False)
     """The page in the app's own layout, if it has one."""
@@ -109,10 +109,10 @@ class Response:
         headers = [
             *self.headers.items(),
             ("X-Content-Type-Options", "nosniff"),
-            ("Content-Security-Policy", ui.content_security_policy(self.page, in_layout=self.html is not None)),
+            ("Content-Security-Policy", pages.content_security_policy(self.page, in_layout=self.html is not None)),
             *self.navigation,
         ]
-        if not isinstance(self.page, ui.FramePage):
+        if not isinstance(self.page, pages.FramePage):
             headers.append(("X-Frame-Options", "DENY"))
         if self.location is not None:
             headers.append(("Location", self.location))
@@ -131,7 +131,7 @@ class Response:
             # A page of another site that opened ours in a window can't reach into it.
             opener = "unsafe-none" if self.keeps_opener else "same-origin"
             headers.append(("Cross-Origin-Opener-Policy", opener))
-            body = ui.render(self.page, self.words) if self.html is None else self.html
+            body = pages.render(self.page, self.words) if self.html is None else self.html
         elif self.script is not None:
             headers.append(("Content-Type", "text/javascript; charset=utf-8"))
             body = self.script

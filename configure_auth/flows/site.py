@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from .. import ui
 from ..errors import SettingsError
 from ..runtime.circuit import Circuit
 from ..runtime.frozen import dataclass
@@ -22,6 +21,7 @@ from ..settings import DEFAULT_PORTS, Settings, is_loopback
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, open_stores
 from ..stores.sealing import Sealer
+from ..ui import wording
 from ..values import STATE_LIFETIME, Secret
 from .app import Hook, require_hook
 from .destination import Destinations, read_origins, with_query
@@ -80,7 +80,7 @@ class AppOptions:
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
-    texts: ui.Texts | None = None
+    texts: wording.Texts | None = None
     locale: Hook | None = None
     base_template: str | None = None
     max_calls: int = 4
@@ -101,7 +101,7 @@ class AppOptions:
             require_hook("locale", self.locale, with_request=self.with_request)
             if self.texts is None:
                 raise SettingsError("locale chooses the language of texts=, which isn't given; give both, or neither")
-        ui.read_texts(self.texts)
+        wording.read_texts(self.texts)
         if not self.name.isidentifier():
             raise SettingsError('name must be a plain word, such as "configure"')
         self.circuit()  # raises for a limit that is none
@@ -145,7 +145,7 @@ class AppOptions:
             renew_session=self.renew_session,
             allow_guessable_external_id=self.allow_guessable_external_id,
             login_url=self.login_url,
-            texts=ui.read_texts(self.texts),
+            texts=wording.read_texts(self.texts),
             locale=self.locale,
             base_template=self.base_template,
             show_outcome=self.show_outcome,
@@ -173,7 +173,7 @@ class Site:
     renew_session: Hook | None = None
     allow_guessable_external_id: bool = False
     login_url: str | None = None
-    texts: Callable[[Iterable[str]], ui.Words] = field(default_factory=lambda: ui.read_texts(None))
+    texts: Callable[[Iterable[str]], wording.Words] = field(default_factory=lambda: wording.read_texts(None))
     locale: Hook | None = None
     base_template: str | None = None
     show_outcome: bool = True
@@ -223,7 +223,7 @@ class Site:
         """
         self.settings.require(name for name in names if name != "token_keys" or not self.keys)
 
-    def words(self, languages: Iterable[str], chosen: object = None) -> ui.Words:
+    def words(self, languages: Iterable[str], chosen: object = None) -> wording.Words:
         """Return the texts in the first of these languages that the app has; in English if `texts=` fails.
 
         Args:
@@ -233,7 +233,7 @@ class Site:
             return self.texts(languages if chosen is None else (str(chosen),))
         except Exception:  # a page in English is better than none
             log.exception("texts= failed, and the texts are English")
-            return ui.ENGLISH_WORDS
+            return wording.ENGLISH_WORDS
 
     def onward(self, location: str, outcome: str) -> str:
         """Return a page of the app with how a flow ended, for display only: anybody can type it."""

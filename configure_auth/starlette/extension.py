@@ -40,7 +40,7 @@ from ..runtime.loops import is_cancelled
 from ..settings import Settings, SettingsSource, read_settings
 from ..stores import Stores
 from ..stores.opening import StateSource, StoreSource, chosen, make_tables
-from ..ui import Words
+from ..ui.wording import Words
 from ..values import Identity, Kind, LinkedAccount, Secret, TokenGrant, UserId
 from .request import StarletteApp, check_sessions, no_templates, read_request, respond_by_app, warn_of_large_session
 

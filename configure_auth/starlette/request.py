@@ -17,11 +17,12 @@ from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.templating import Jinja2Templates
 
-from .. import flows, ui
+from .. import flows
 from ..errors import SettingsError
 from ..flows import AppResponse, Hook
 from ..flows.app import id_renewal, is_async, note_hook, reaches_app, warn_of_fixation
 from ..runtime.frozen import dataclass
+from ..ui import pages
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class StarletteApp:
         context: dict[str, object] = {"request": self.request}
         for processor in self.templates.context_processors:
             context.update(processor(self.request))
-        layout = self.templates.env.from_string(ui.LAYOUT)
+        layout = self.templates.env.from_string(pages.LAYOUT)
         return layout.render({**context, **values, "configure_base": base_template})
 
     async def renew_session(self, keep: tuple[str, ...], hook: Hook | None) -> None:

@@ -13,7 +13,7 @@ from flask_limiter import Limiter
 from flask_seasurf import SeaSurf
 from flask_talisman import Talisman
 
-from configure_auth.ui import CONTENT_SECURITY_POLICY
+from configure_auth.ui.pages import CONTENT_SECURITY_POLICY
 
 from .conftest import Serve, sign_in_everywhere
 

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
-from configure_auth import SettingsError, ui
+from configure_auth import SettingsError
+from configure_auth.ui import buttons
 
 from ..support.reading import ending
 from ..support.web import Adapter, MakeWeb
@@ -158,7 +159,7 @@ def test_button_brings_its_stylesheet(make_web: MakeWeb) -> None:
         (address,) = dict.fromkeys(links)
         assert address.startswith("/shop/auth/configure/button.css?v=")
         response = browser.get(address)
-    assert (response.status_code, response.text) == (200, ui.BUTTON_STYLE)
+    assert (response.status_code, response.text) == (200, buttons.BUTTON_STYLE)
     assert response.headers["content-type"] == "text/css; charset=utf-8"
     assert response.headers["cache-control"] == "public, max-age=86400"
     assert not response.headers.keys() & {"set-cookie", "vary"}

@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from configure_auth import ui
 from configure_auth.errors import Code
 from configure_auth.events import AccountLinked, AccountUnlinked, LinkFailed
 from configure_auth.sandbox import Sandbox
+from configure_auth.ui import element
 
 from ..secrecy.conftest import Evidence, listening_to_everything, plant_what_configure_knows, see_files
 from ..support.reading import api_calls, ending, meanwhile, no_calls, together
@@ -503,7 +503,7 @@ def test_the_script_that_hands_over_is_served_by_the_app_itself(web: Web) -> Non
         assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "set-cookie" not in answer.headers
-    assert (got.text, head.text) == (ui.ELEMENT_SCRIPT, "")
+    assert (got.text, head.text) == (element.ELEMENT_SCRIPT, "")
 
 
 # ── what nobody gets to see ───────────────────────────────────────────────────────────────────────────────────────────

@@ -11,13 +11,14 @@ from jinja2 import DictLoader, Environment
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from configure_auth import SettingsError, ui
+from configure_auth import SettingsError
 from configure_auth.errors import Code
+from configure_auth.ui import pages, wording
 
 from ..support.reading import ending
 from ..support.web import Adapter, MakeWeb
 
-ENGLISH = ui.texts[Code.WRONG_BROWSER]
+ENGLISH = wording.texts[Code.WRONG_BROWSER]
 GERMAN = {
     "wrong_browser.heading": "Diese Anmeldung ist abgelaufen",
     "wrong_browser.sentence": "Sie muss in 15 Minuten beendet sein.",
@@ -243,7 +244,7 @@ def test_a_broken_layout_leaves_the_plain_page(
     response = expire(web)
 
     assert of_page(response) == ("en", "ltr", ENGLISH.heading)
-    assert response.headers["content-security-policy"] == ui.CONTENT_SECURITY_POLICY
+    assert response.headers["content-security-policy"] == pages.CONTENT_SECURITY_POLICY
     assert "base_template='layout.html'" in caplog.text
 
 

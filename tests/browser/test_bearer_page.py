@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from configure_auth import ui
 from configure_auth.errors import Code
 from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
+from configure_auth.ui import wording
 
 from .apps import BEARER_PAGE, ExampleApp, Served, Variation
 from .conftest import Meet
@@ -95,7 +95,7 @@ def expect_told(person: Person, code: Code, status: int, tab: Page | None = None
     """The page says calmly why its finish was refused, and the handle is gone from its address."""
     tab = tab or person.page
     person.refusals.append(f"POST /api/configure/finish {status}")
-    expect(tab.get_by_role("alert")).to_have_text(ui.texts[code].sentence)
+    expect(tab.get_by_role("alert")).to_have_text(wording.texts[code].sentence)
     person.expect_at(person.example.settings, tab)
     person.look(code.value, tab)
 

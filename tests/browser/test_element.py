@@ -18,9 +18,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, expect
 
-from configure_auth import ui
 from configure_auth.errors import Code
 from configure_auth.sandbox import Sandbox
+from configure_auth.ui import wording
 from example_apps.cli_bot import create_app as create_bot
 
 from ..support.flask_web import listening
@@ -289,7 +289,7 @@ def test_a_profile_of_somebody_else_s_is_told_in_words(meet: Open) -> None:
     visitor.open()
     visitor.prove_phone_in_the_element()
 
-    visitor.expect_offered(ui.texts[Code.ACCOUNT_TAKEN].sentence)
+    visitor.expect_offered(wording.texts[Code.ACCOUNT_TAKEN].sentence)
     visitor.look("account-taken")
     assert visitor.answer("/account") == {"account": None}
 
@@ -303,7 +303,7 @@ def test_after_an_outage_the_button_ends_what_the_element_began(meet: Open) -> N
     visitor.refusals.append(f"POST {SESSION} 503")
     visitor.open()
     visitor.prove_phone_in_the_element()
-    visitor.expect_offered(ui.texts[Code.UPSTREAM_UNAVAILABLE].sentence)
+    visitor.expect_offered(wording.texts[Code.UPSTREAM_UNAVAILABLE].sentence)
 
     visitor.button().click()
     visitor.prove_phone()
@@ -333,7 +333,7 @@ def test_who_signed_out_meanwhile_is_told_so(meet: Open) -> None:
     visitor.context.request.post(f"{visitor.web.url}/out")
     visitor.prove_phone_in_the_element()
 
-    visitor.expect_offered(ui.texts[Code.SIGNED_OUT].sentence)
+    visitor.expect_offered(wording.texts[Code.SIGNED_OUT].sentence)
 
 
 @pytest.mark.extended
@@ -346,7 +346,7 @@ def test_a_page_of_somebody_who_signed_out_connects_nobody_else(meet: Open) -> N
     visitor.context.request.post(f"{visitor.web.url}/in/u2")
     visitor.prove_phone_in_the_element()
 
-    visitor.expect_offered(ui.texts[Code.WRONG_USER].sentence)
+    visitor.expect_offered(wording.texts[Code.WRONG_USER].sentence)
     assert visitor.answer("/account") == {"account": None}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configure_auth.ui import ConfirmPage, ErrorPage
+from configure_auth.ui.pages import ConfirmPage, ErrorPage
 
 from ..support.destinations import HOSTILE, LISTED, OWN, as_query
 from ..support.examples import examples

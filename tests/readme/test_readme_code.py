@@ -38,7 +38,7 @@ from starlette.testclient import TestClient
 from configure_auth import BearerUser, MessageAgent, Settings
 from configure_auth.sandbox import Sandbox
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
-from configure_auth.ui import CONTENT_SECURITY_POLICY
+from configure_auth.ui.pages import CONTENT_SECURITY_POLICY
 from example_apps.flask_app.models import User, db
 
 from ..api.conftest import Server

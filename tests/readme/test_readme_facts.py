@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from configure_auth import Settings, events, ui
+from configure_auth import Settings, events
 from configure_auth.commands.main import main
 from configure_auth.errors import ApiCode, Code
 from configure_auth.flask.signals import SIGNALS
 from configure_auth.flows import LINK_ROUTES, LOGIN_ROUTES
 from configure_auth.stores.schema import SCHEMA
-from configure_auth.ui import Theme
+from configure_auth.ui import buttons, wording
+from configure_auth.ui.buttons import Theme
 from example_apps.demo import APPS
 
 from .document import BLOCKS, DOCUMENTATION, PAGES, README, ROOT, anchors, block, links, rows
@@ -68,12 +69,12 @@ def test_every_code_is_there_with_its_status_and_its_words() -> None:
         for name, status, words, _ in rows("code")
     }
 
-    assert shown == {code.value: (code.status, ui.texts[code].heading) for code in Code}
+    assert shown == {code.value: (code.status, wording.texts[code].heading) for code in Code}
     for code in Code:
         page = PAGES[f"docs/errors/{code.value}.md"]
         assert page.startswith(f"# {code.value}\n")
         ((status, _, words),) = rows("status", page)
-        assert (int(status), words) == (code.status, ui.texts[code].heading)
+        assert (int(status), words) == (code.status, wording.texts[code].heading)
         assert re.search(
             r"^## Causes\n\nThe most frequent one first\.\n\n1\. .*^## What to do\n\n- ", page, re.M | re.S
         )
@@ -83,7 +84,7 @@ def test_every_code_is_there_with_its_status_and_its_words() -> None:
 
 def test_the_words_of_an_outage_are_those_of_the_page() -> None:
     for code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT):
-        assert f"{ui.texts[code].heading}”" in " ".join(DOCUMENTATION.replace('"', "”").split())
+        assert f"{wording.texts[code].heading}”" in " ".join(DOCUMENTATION.replace('"', "”").split())
         assert f"({code.status})" in DOCUMENTATION
 
 
@@ -155,12 +156,12 @@ def test_no_line_is_too_long_to_read(name: str) -> None:
 def test_the_pictures_are_the_button_itself(theme: Theme, picture: str) -> None:
     """They show its label and its colours, and have its height."""
     drawn = (ROOT / "docs" / picture).read_text(encoding="utf-8")
-    rule = ui.BUTTON_STYLE.partition('="dark"]:any-link {' if theme == "dark" else "button:any-link {")[2]
+    rule = buttons.BUTTON_STYLE.partition('="dark"]:any-link {' if theme == "dark" else "button:any-link {")[2]
     colours = re.findall(r"--\w+: (#\w+)", rule.partition("}")[0])
 
     assert len(colours) >= 3
     assert all(colour in drawn for colour in colours)
-    assert f">{ui.CONTINUE}</text>" in drawn
+    assert f">{wording.CONTINUE}</text>" in drawn
     assert 'height="44"' in drawn
     assert f"docs/{picture}" in links(README)
 

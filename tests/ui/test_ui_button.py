@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from configure_auth import ui
+from configure_auth.ui import buttons
 
 
 class Reader(HTMLParser):
@@ -33,7 +33,7 @@ def first(html: str, tag: str) -> dict[str, str | None]:
 
 
 def test_a_button_is_a_link_that_templates_do_not_escape() -> None:
-    drawn = ui.button("/configure/sign-in")
+    drawn = buttons.button("/configure/sign-in")
     assert isinstance(drawn, Markup)
     link = first(drawn, "a")
     assert link["class"] == "configure-button"
@@ -44,15 +44,15 @@ def test_a_button_is_a_link_that_templates_do_not_escape() -> None:
 
 
 def test_a_button_links_its_stylesheet_with_the_nonce_of_the_page() -> None:
-    drawn = ui.button("/go", stylesheet="/configure/button.css?v=1&a", nonce='n"1')
+    drawn = buttons.button("/go", stylesheet="/configure/button.css?v=1&a", nonce='n"1')
     sheet = first(drawn, "link")
     assert (sheet["rel"], sheet["href"], sheet["nonce"]) == ("stylesheet", "/configure/button.css?v=1&a", 'n"1')
-    assert "nonce" not in first(ui.button("/go", stylesheet="/configure/button.css"), "link")
+    assert "nonce" not in first(buttons.button("/go", stylesheet="/configure/button.css"), "link")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "auto"])
-def test_nothing_in_it_needs_a_policy_to_allow_it_or_collides_with_another(theme: ui.Theme) -> None:
-    for tag, attrs in Reader(ui.button("/", theme=theme)).tags:
+def test_nothing_in_it_needs_a_policy_to_allow_it_or_collides_with_another(theme: buttons.Theme) -> None:
+    for tag, attrs in Reader(buttons.button("/", theme=theme)).tags:
         assert tag in {"a", "svg", "rect", "span"}
         assert not {"style", "id"} & attrs.keys()
         assert not [name for name in attrs if name.startswith("on")]
@@ -61,18 +61,18 @@ def test_nothing_in_it_needs_a_policy_to_allow_it_or_collides_with_another(theme
 @given(st.text(min_size=1).filter(lambda text: bool(text.split())))
 def test_any_label_stays_text(label: str) -> None:
     words = " ".join(label.split())
-    drawn = ui.button("/", label=label)
-    assert drawn.count("<") == ui.button("/").count("<")
+    drawn = buttons.button("/", label=label)
+    assert drawn.count("<") == buttons.button("/").count("<")
     assert Markup(str(drawn).rpartition("</span>")[0].rpartition(">")[2]).unescape() == words
 
 
 def test_markup_as_a_label_is_text_too() -> None:
-    assert Reader(ui.button("/", label=Markup('"><b>x</b>'))).words == ['"><b>x</b>']
+    assert Reader(buttons.button("/", label=Markup('"><b>x</b>'))).words == ['"><b>x</b>']
 
 
 def test_a_hostile_query_cannot_leave_the_href() -> None:
     href = "/sign-in?next=\"><script>alert('1')</script>&a=1"
-    reader = Reader(ui.button(href))
+    reader = Reader(buttons.button(href))
     assert reader.tags[0][1]["href"] == href
     assert "script" not in {tag for tag, _ in reader.tags}
 
@@ -81,7 +81,7 @@ def test_a_hostile_query_cannot_leave_the_href() -> None:
     "href", ["/", "/a?b=c#d", "/a b", "http://localhost:5000/x", "HTTPS://app.example/é", "/javascript:x"]
 )
 def test_web_addresses_pass(href: str) -> None:
-    assert first(ui.button(href), "a")["href"] == href
+    assert first(buttons.button(href), "a")["href"] == href
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_web_addresses_pass(href: str) -> None:
 )
 def test_other_addresses_are_refused(href: str) -> None:
     with pytest.raises(ValueError, match=r"href|IPv6"):
-        ui.button(href)
+        buttons.button(href)
 
 
 def test_a_button_needs_a_label_and_a_theme_that_exists() -> None:
     with pytest.raises(ValueError, match="label"):
-        ui.button("/", label=" \n")
+        buttons.button("/", label=" \n")
     with pytest.raises(ValueError, match="theme"):
-        ui.button("/", theme="blue")  # type: ignore[arg-type]
+        buttons.button("/", theme="blue")  # type: ignore[arg-type]

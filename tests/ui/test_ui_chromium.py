@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, expect
 
-from configure_auth import ui
 from configure_auth.errors import Code
+from configure_auth.ui import buttons, pages, wording
 
 from ..support.stores import first
 
@@ -42,7 +42,7 @@ def app_page(body: str, *, scheme: str | None = None) -> str:
 
 @pytest.fixture(autouse=True)
 def button_style(site: Site) -> None:
-    site.serve("/button.css", ui.BUTTON_STYLE, "text/css")
+    site.serve("/button.css", buttons.BUTTON_STYLE, "text/css")
 
 
 def look(locator: Locator, colours: Colours) -> tuple[str, str]:
@@ -54,9 +54,9 @@ def look(locator: Locator, colours: Colours) -> tuple[str, str]:
     ("theme", "surface"), first([("light", "#ffffff"), ("dark", "#1f2328"), ("auto", "#ffffff")], rows=True)
 )
 def test_a_button_looks_right_under_the_strictest_policy(
-    site: Site, open_tab: OpenTab, colours: Colours, theme: ui.Theme, surface: str
+    site: Site, open_tab: OpenTab, colours: Colours, theme: buttons.Theme, surface: str
 ) -> None:
-    tab = open_tab(site.page("/", app_page(ui.button("/go", theme=theme)), policy=STRICT))
+    tab = open_tab(site.page("/", app_page(buttons.button("/go", theme=theme)), policy=STRICT))
     assert tab.console == []
     box = tab.page.locator("a").bounding_box()
     assert box is not None
@@ -79,15 +79,15 @@ def test_a_button_looks_right_under_the_strictest_policy(
 def test_auto_takes_the_scheme_that_the_page_is_shown_in(
     site: Site, open_tab: OpenTab, colours: Colours, reader: str, page: str | None, surface: str
 ) -> None:
-    url = site.page("/", app_page(ui.button("/go", theme="auto"), scheme=page), policy=STRICT)
+    url = site.page("/", app_page(buttons.button("/go", theme="auto"), scheme=page), policy=STRICT)
     tab = open_tab(url, color_scheme=reader)
     assert look(tab.page.locator("a"), colours)[1] == surface
 
 
 @pytest.mark.extended
 def test_auto_is_light_where_light_dark_is_unknown(site: Site, open_tab: OpenTab, colours: Colours) -> None:
-    site.serve("/button.css", ui.BUTTON_STYLE.replace("light-dark(", "from-the-future("), "text/css")
-    drawn = app_page(ui.button("/go", theme="auto"), scheme="light dark")
+    site.serve("/button.css", buttons.BUTTON_STYLE.replace("light-dark(", "from-the-future("), "text/css")
+    drawn = app_page(buttons.button("/go", theme="auto"), scheme="light dark")
     tab = open_tab(site.page("/", drawn, policy=STRICT), color_scheme="dark")
     assert look(tab.page.locator("a"), colours) == ("#747775", "#ffffff")
     paint = "node => [getComputedStyle(node).color, getComputedStyle(node).stroke]"
@@ -99,7 +99,7 @@ def test_auto_is_light_where_light_dark_is_unknown(site: Site, open_tab: OpenTab
     "label", first(["Continue with Configure", "Reconnect Configure", "Mit Configure weitermachen"])
 )
 def test_a_screen_reader_hears_a_link_with_the_label_once(site: Site, open_tab: OpenTab, label: str) -> None:
-    tab = open_tab(site.page("/", app_page(ui.button("/go", label=label)), policy=STRICT))
+    tab = open_tab(site.page("/", app_page(buttons.button("/go", label=label)), policy=STRICT))
     expect(tab.page.get_by_role("link", name=label, exact=True)).to_have_count(1)
     assert tab.page.locator("body").aria_snapshot() == f'- link "{label}":\n  - /url: /go'
 
@@ -110,7 +110,7 @@ def test_a_screen_reader_hears_a_link_with_the_label_once(site: Site, open_tab: 
 )
 def test_the_label_is_centred_in_every_font(site: Site, open_tab: OpenTab, font: str, label: str) -> None:
     style = f"<style>:root {{ --configure-button-font: {font} }} a {{ width: var(--wide) }}</style>"
-    tab = open_tab(site.page("/", app_page(style + str(ui.button("/go", label=label)))))
+    tab = open_tab(site.page("/", app_page(style + str(buttons.button("/go", label=label)))))
     button = tab.page.locator("a")
     for wide in ("auto", "400px", "100%"):
         tab.page.evaluate(f"document.documentElement.style.setProperty('--wide', '{wide}')")
@@ -122,7 +122,7 @@ def test_the_label_is_centred_in_every_font(site: Site, open_tab: OpenTab, font:
 def test_the_button_grows_with_the_readers_text_and_breaks_where_there_is_no_room(
     site: Site, open_tab: OpenTab
 ) -> None:
-    tab = open_tab(site.page("/", app_page(ui.button("/go"))), viewport={"width": 320, "height": 480})
+    tab = open_tab(site.page("/", app_page(buttons.button("/go"))), viewport={"width": 320, "height": 480})
     size = "node => [parseFloat(getComputedStyle(node).fontSize), node.offsetHeight, node.offsetWidth]"
     for percent, least in ((50, 15), (100, 16), (200, 32)):
         tab.page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
@@ -134,7 +134,7 @@ def test_the_button_grows_with_the_readers_text_and_breaks_where_there_is_no_roo
 def test_an_app_restyles_the_button_by_properties(site: Site, open_tab: OpenTab, colours: Colours) -> None:
     names = {"surface": "#0000ff", "border": "#ff0000", "ink": "#fff", "mark": "#fff", "radius": "0", "size": "20px"}
     style = "".join(f"--configure-button-{name}: {value};" for name, value in names.items())
-    tab = open_tab(site.page("/", app_page(f"<style>:root {{{style}}}</style>{ui.button('/go', theme='dark')}")))
+    tab = open_tab(site.page("/", app_page(f"<style>:root {{{style}}}</style>{buttons.button('/go', theme='dark')}")))
     assert look(tab.page.locator("a"), colours) == ("#ff0000", "#0000ff")
     found = "node => { const s = getComputedStyle(node); return [s.fontSize, s.color, s.borderTopLeftRadius] }"
     assert tab.page.locator("a").evaluate(found) == ["20px", "rgb(255, 255, 255)", "0px"]
@@ -148,8 +148,8 @@ def test_the_app_around_it_does_not_change_it(site: Site, open_tab: OpenTab, col
         a, a:hover, a:visited { color: red; text-decoration: underline }
         svg { fill: currentColor; stroke: currentColor; stroke-width: 9 }
     </style>"""
-    plain = open_tab(site.page("/", app_page(at_one_place + str(ui.button("/go")))))
-    dressed = open_tab(site.page("/dressed", app_page(at_one_place + loud + str(ui.button("/go")))))
+    plain = open_tab(site.page("/", app_page(at_one_place + str(buttons.button("/go")))))
+    dressed = open_tab(site.page("/dressed", app_page(at_one_place + loud + str(buttons.button("/go")))))
     for tab in (plain, dressed):
         tab.page.locator("a").hover()
     points = [(x, y) for x in range(0, 240, 2) for y in range(0, 44, 2)]
@@ -158,8 +158,8 @@ def test_the_app_around_it_does_not_change_it(site: Site, open_tab: OpenTab, col
 
 
 def test_the_tab_key_reaches_every_button_and_the_browsers_ring_shows(site: Site, open_tab: OpenTab) -> None:
-    themes: tuple[ui.Theme, ...] = ("light", "dark", "auto")
-    many = " ".join(ui.button(f"/go-{number}", theme=theme) for number, theme in enumerate(themes))
+    themes: tuple[buttons.Theme, ...] = ("light", "dark", "auto")
+    many = " ".join(buttons.button(f"/go-{number}", theme=theme) for number, theme in enumerate(themes))
     tab = open_tab(site.page("/", app_page(many), policy=STRICT))
     plain = tab.page.screenshot()
     for number in range(3):
@@ -172,14 +172,14 @@ def test_the_tab_key_reaches_every_button_and_the_browsers_ring_shows(site: Site
 
 
 def test_many_buttons_on_one_page_share_no_id(site: Site, open_tab: OpenTab) -> None:
-    tab = open_tab(site.page("/", app_page(" ".join(ui.button(f"/{n}") for n in range(4))), policy=STRICT))
+    tab = open_tab(site.page("/", app_page(" ".join(buttons.button(f"/{n}") for n in range(4))), policy=STRICT))
     assert tab.page.locator("[id]").count() == 0
     expect(tab.page.get_by_role("link", name="Continue with Configure", exact=True)).to_have_count(4)
 
 
 def test_a_style_that_the_policy_does_not_know_would_be_seen(site: Site, open_tab: OpenTab) -> None:
-    html = ui.render(ui.ErrorPage(Code.EXPIRED, None, "/")).replace("<main>", '<main style="color: red">')
-    tab = open_tab(site.page("/", html, policy=ui.CONTENT_SECURITY_POLICY))
+    html = pages.render(pages.ErrorPage(Code.EXPIRED, None, "/")).replace("<main>", '<main style="color: red">')
+    tab = open_tab(site.page("/", html, policy=pages.CONTENT_SECURITY_POLICY))
     assert "Content Security Policy" in " ".join(tab.console)
 
 
@@ -189,16 +189,16 @@ def test_a_style_that_the_policy_does_not_know_would_be_seen(site: Site, open_ta
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(ui.ConfirmPage("link", "/go"), id="confirm-link"),
-        pytest.param(ui.ConfirmPage("login", "/go"), id="confirm-login"),
-        pytest.param(ui.ErrorPage(Code.COOKIE_MISSING, "/again", "/home"), id="error"),
-        pytest.param(ui.ErrorPage(Code.LOGIN_REFUSED, None, "/home", "<b>" + "x" * 90), id="error-refused"),
+        pytest.param(pages.ConfirmPage("link", "/go"), id="confirm-link"),
+        pytest.param(pages.ConfirmPage("login", "/go"), id="confirm-login"),
+        pytest.param(pages.ErrorPage(Code.COOKIE_MISSING, "/again", "/home"), id="error"),
+        pytest.param(pages.ErrorPage(Code.LOGIN_REFUSED, None, "/home", "<b>" + "x" * 90), id="error-refused"),
     ],
 )
 def test_a_page_shows_as_drawn_under_its_own_policy(
-    site: Site, open_tab: OpenTab, page: ui.Page, scheme: str, ground: str
+    site: Site, open_tab: OpenTab, page: pages.Page, scheme: str, ground: str
 ) -> None:
-    url = site.page("/page", ui.render(page), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/page", pages.render(page), policy=pages.CONTENT_SECURITY_POLICY)
     tab = open_tab(url, color_scheme=scheme, viewport={"width": 320, "height": 480})
     assert tab.console == []
     assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
@@ -210,24 +210,24 @@ def test_a_page_shows_as_drawn_under_its_own_policy(
 def test_every_error_page_fits_a_small_phone_with_text_twice_as_large(site: Site, open_tab: OpenTab) -> None:
     tab = open_tab(site.page("/", app_page("")), viewport={"width": 320, "height": 480})
     for code in Code:
-        page = ui.ErrorPage(code, "/again", "/home")
-        tab.page.goto(site.page("/page", ui.render(page), policy=ui.CONTENT_SECURITY_POLICY))
-        expect(tab.page.get_by_role("heading", name=ui.texts[code].heading, level=1)).to_be_visible()
+        page = pages.ErrorPage(code, "/again", "/home")
+        tab.page.goto(site.page("/page", pages.render(page), policy=pages.CONTENT_SECURITY_POLICY))
+        expect(tab.page.get_by_role("heading", name=wording.texts[code].heading, level=1)).to_be_visible()
         tab.page.evaluate("document.documentElement.style.fontSize = '200%'")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 320
     assert tab.console == []
 
 
 def test_the_confirm_page_says_where_its_link_leads(site: Site, open_tab: OpenTab) -> None:
-    url = site.page("/", ui.render(ui.ConfirmPage("login", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/", pages.render(pages.ConfirmPage("login", "/go")), policy=pages.CONTENT_SECURITY_POLICY)
     tab = open_tab(url)
     tab.page.get_by_role("link", name="Continue with Configure", exact=True).click()
     tab.page.wait_for_url("**/go")
 
 
-@pytest.mark.parametrize("page", [ui.ReloadPage(), ui.WaitPage()], ids=["reload", "wait"])
-def test_a_page_that_reloads_asks_for_the_same_address(site: Site, open_tab: OpenTab, page: ui.Page) -> None:
-    url = site.page("/back", ui.render(page), app_page("You are in"), policy=ui.CONTENT_SECURITY_POLICY)
+@pytest.mark.parametrize("page", [pages.ReloadPage(), pages.WaitPage()], ids=["reload", "wait"])
+def test_a_page_that_reloads_asks_for_the_same_address(site: Site, open_tab: OpenTab, page: pages.Page) -> None:
+    url = site.page("/back", pages.render(page), app_page("You are in"), policy=pages.CONTENT_SECURITY_POLICY)
     tab = open_tab(url + "?a=b&c=d")
     expect(tab.page.get_by_text("You are in")).to_be_visible()
     assert site.asked == ["/back?a=b&c=d"] * 2
@@ -235,7 +235,7 @@ def test_a_page_that_reloads_asks_for_the_same_address(site: Site, open_tab: Ope
 
 
 def test_focus_shows_on_the_links_of_a_page(site: Site, open_tab: OpenTab) -> None:
-    url = site.page("/", ui.render(ui.ErrorPage(Code.EXPIRED, "/r", "/h")), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/", pages.render(pages.ErrorPage(Code.EXPIRED, "/r", "/h")), policy=pages.CONTENT_SECURITY_POLICY)
     tab = open_tab(url)
     for href in ("/r", "/h"):
         tab.page.keyboard.press("Tab")
@@ -245,7 +245,7 @@ def test_focus_shows_on_the_links_of_a_page(site: Site, open_tab: OpenTab) -> No
 
 @pytest.mark.extended
 def test_forced_colours_keep_links_and_label_readable(site: Site, open_tab: OpenTab, colours: Colours) -> None:
-    url = site.page("/", ui.render(ui.ConfirmPage("link", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/", pages.render(pages.ConfirmPage("link", "/go")), policy=pages.CONTENT_SECURITY_POLICY)
     tab = open_tab(url, forced_colors="active", color_scheme="dark")
     ink, mark = "node => getComputedStyle(node).color", "node => getComputedStyle(node).stroke"
     found = (
@@ -264,7 +264,7 @@ HOLD_ANIMATIONS = """document.addEventListener("animationstart", ({target}) => {
 
 def test_confirm_page_ignores_the_end_of_a_double_click(site: Site, open_tab: OpenTab) -> None:
     """Its link is inert when the page was just loaded, and again when the pointer just came to its window."""
-    url = site.page("/confirm", ui.render(ui.ConfirmPage("login", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/confirm", pages.render(pages.ConfirmPage("login", "/go")), policy=pages.CONTENT_SECURITY_POLICY)
     page = open_tab(site.page("/", app_page(""))).page
     page.add_init_script(HOLD_ANIMATIONS)
     page.goto(url)
@@ -284,7 +284,7 @@ def test_confirm_page_ignores_the_end_of_a_double_click(site: Site, open_tab: Op
 
 def test_confirm_page_ignores_the_end_of_a_double_tap(site: Site, open_tab: OpenTab) -> None:
     """On a touch screen no pointer comes to the window: only the load makes the link inert."""
-    url = site.page("/confirm", ui.render(ui.ConfirmPage("login", "/go")), policy=ui.CONTENT_SECURITY_POLICY)
+    url = site.page("/confirm", pages.render(pages.ConfirmPage("login", "/go")), policy=pages.CONTENT_SECURITY_POLICY)
     page = open_tab(site.page("/", app_page("")), has_touch=True, is_mobile=True).page
     page.add_init_script(HOLD_ANIMATIONS)
     page.goto(url)

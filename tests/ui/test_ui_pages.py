@@ -10,18 +10,18 @@ from typing import Literal
 
 import pytest
 
-from configure_auth import ui
 from configure_auth.errors import Code
+from configure_auth.ui import pages, wording
 
 HOSTILE = "\"'><script>alert(1)</script><style>*{color:red}</style><a href=javascript:x>{{ 7*7 }}&amp;"
 
 EVERY_PAGE = [
-    pytest.param(ui.ConfirmPage("link", "/configure/sign-in"), id="confirm-link"),
-    pytest.param(ui.ConfirmPage("login", "/auth/configure/sign-in"), id="confirm-login"),
-    pytest.param(ui.ReloadPage(), id="reload"),
-    pytest.param(ui.WaitPage(), id="wait"),
-    pytest.param(ui.TerminalPage(), id="terminal"),
-    *(pytest.param(ui.ErrorPage(code, "/again", "/home"), id=f"error-{code}") for code in Code),
+    pytest.param(pages.ConfirmPage("link", "/configure/sign-in"), id="confirm-link"),
+    pytest.param(pages.ConfirmPage("login", "/auth/configure/sign-in"), id="confirm-login"),
+    pytest.param(pages.ReloadPage(), id="reload"),
+    pytest.param(pages.WaitPage(), id="wait"),
+    pytest.param(pages.TerminalPage(), id="terminal"),
+    *(pytest.param(pages.ErrorPage(code, "/again", "/home"), id=f"error-{code}") for code in Code),
 ]
 
 every_page = pytest.mark.parametrize("page", EVERY_PAGE)
@@ -49,9 +49,9 @@ class Tags(HTMLParser):
 
 
 def test_every_code_has_its_own_words() -> None:
-    assert set(ui.texts) == set(Code)
-    assert len({text.heading for text in ui.texts.values()}) == len(Code)
-    for text in ui.texts.values():
+    assert set(wording.texts) == set(Code)
+    assert len({text.heading for text in wording.texts.values()}) == len(Code)
+    for text in wording.texts.values():
         assert not text.heading.endswith(".")
         assert text.sentence.endswith(".")
         assert text.way_on.endswith(".")
@@ -59,7 +59,7 @@ def test_every_code_has_its_own_words() -> None:
 
 @pytest.mark.parametrize("code", Code)
 def test_the_words_need_no_developer(code: Code) -> None:
-    words = " ".join(dataclasses.astuple(ui.texts[code])).lower()
+    words = " ".join(dataclasses.astuple(wording.texts[code])).lower()
     jargon = (
         r"states?|tokens?|o-?auth\d?|codes?|verifier|pkce|csrf|csp|ur[il]s?|https?|api|sso|otp|agents?|callbacks?|"
         r"redirect\w*|sessions?|parameters?|requests?|upstream|server|store|database|host|invalid|authenticat\w*|"
@@ -73,13 +73,13 @@ def test_the_words_say_that_nothing_is_lost(code: Code) -> None:
     assert re.search(
         r"nothing (is|was|you)|nothing you had here is lost|neither account was changed|as (they were|it was)|"
         r"nothing is lost",
-        ui.texts[code].sentence.lower(),
+        wording.texts[code].sentence.lower(),
     )
 
 
 @every_page
-def test_a_page_is_one_plain_document(page: ui.Page) -> None:
-    html = ui.render(page)
+def test_a_page_is_one_plain_document(page: pages.Page) -> None:
+    html = pages.render(page)
     tags = Tags(html)
     assert html.startswith("<!doctype html>")
     assert tags.all("html") == [{"lang": "en"}]
@@ -91,8 +91,8 @@ def test_a_page_is_one_plain_document(page: ui.Page) -> None:
 
 
 @every_page
-def test_a_page_loads_nothing_and_runs_nothing(page: ui.Page) -> None:
-    html = ui.render(page)
+def test_a_page_loads_nothing_and_runs_nothing(page: pages.Page) -> None:
+    html = pages.render(page)
     for tag, attrs in Tags(html).seen:
         assert tag not in {"script", "link", "img", "image", "iframe", "object", "form", "use", "base"}
         assert not {"style", "src", "srcset", "xlink:href"} & attrs.keys()
@@ -102,10 +102,10 @@ def test_a_page_loads_nothing_and_runs_nothing(page: ui.Page) -> None:
 
 
 @every_page
-def test_the_policy_allows_the_style_of_the_page_and_no_other(page: ui.Page) -> None:
-    (style,) = re.findall(r"<style>(.*?)</style>", ui.render(page), re.DOTALL)
+def test_the_policy_allows_the_style_of_the_page_and_no_other(page: pages.Page) -> None:
+    (style,) = re.findall(r"<style>(.*?)</style>", pages.render(page), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert ui.CONTENT_SECURITY_POLICY.split("; ") == [
+    assert pages.CONTENT_SECURITY_POLICY.split("; ") == [
         "default-src 'none'",
         f"style-src 'sha256-{digest}'",
         "img-src 'none'",
@@ -117,7 +117,7 @@ def test_the_policy_allows_the_style_of_the_page_and_no_other(page: ui.Page) -> 
 
 @pytest.mark.parametrize("intent", ["link", "login"])
 def test_the_confirm_page_goes_on_by_one_link(intent: Literal["link", "login"]) -> None:
-    html = ui.render(ui.ConfirmPage(intent, "/configure/sign-in?next=%2Fa&b=c"))
+    html = pages.render(pages.ConfirmPage(intent, "/configure/sign-in?next=%2Fa&b=c"))
     (link,) = Tags(html).all("a")
     assert link["href"] == "/configure/sign-in?next=%2Fa&b=c"
     assert "close this page" in html
@@ -125,17 +125,17 @@ def test_the_confirm_page_goes_on_by_one_link(intent: Literal["link", "login"]) 
 
 
 def test_confirming_a_link_and_a_login_says_different_things() -> None:
-    link, login = (ui.render(ui.ConfirmPage(intent, "/x")) for intent in ("link", "login"))
+    link, login = (pages.render(pages.ConfirmPage(intent, "/x")) for intent in ("link", "login"))
     assert "connected" in link
     assert "signed in" in login
     assert Tags(link).words["h1"] != Tags(login).words["h1"]
 
 
 @pytest.mark.parametrize(
-    ("page", "seconds"), [(ui.ReloadPage(), "0"), (ui.WaitPage(), "1"), (ui.WaitPage(4, Code.BUSY), "4")]
+    ("page", "seconds"), [(pages.ReloadPage(), "0"), (pages.WaitPage(), "1"), (pages.WaitPage(4, Code.BUSY), "4")]
 )
-def test_a_page_that_reloads_names_no_address_and_shows_that_it_works(page: ui.Page, seconds: str) -> None:
-    tags = Tags(ui.render(page))
+def test_a_page_that_reloads_names_no_address_and_shows_that_it_works(page: pages.Page, seconds: str) -> None:
+    tags = Tags(pages.render(page))
     assert tags.all("progress") == [{"aria-label": tags.words["h1"][0]}]
     assert {"http-equiv": "refresh", "content": seconds} in tags.all("meta")
     assert not tags.all("a")
@@ -143,8 +143,8 @@ def test_a_page_that_reloads_names_no_address_and_shows_that_it_works(page: ui.P
 
 @pytest.mark.parametrize("code", Code)
 def test_an_error_page_says_what_happened_and_how_to_go_on(code: Code) -> None:
-    tags = Tags(ui.render(ui.ErrorPage(code, "/again?a=1&b=2", "/home")))
-    text = ui.texts[code]
+    tags = Tags(pages.render(pages.ErrorPage(code, "/again?a=1&b=2", "/home")))
+    text = wording.texts[code]
     assert tags.words["h1"] == [text.heading]
     assert text.sentence in tags.words["p"]
     assert text.way_on in tags.words["p"]
@@ -154,49 +154,49 @@ def test_an_error_page_says_what_happened_and_how_to_go_on(code: Code) -> None:
 
 
 def test_an_error_page_without_a_retry_leads_back_only() -> None:
-    tags = Tags(ui.render(ui.ErrorPage(Code.LOGIN_REFUSED, None, "https://app.example/")))
+    tags = Tags(pages.render(pages.ErrorPage(Code.LOGIN_REFUSED, None, "https://app.example/")))
     assert [link["href"] for link in tags.all("a")] == ["https://app.example/"]
 
 
 def test_the_apps_own_sentence_stands_in_the_place_of_ours() -> None:
-    html = ui.render(ui.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence="Come back on Monday."))
+    html = pages.render(pages.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence="Come back on Monday."))
     assert "Come back on Monday." in Tags(html).words["p"]
-    assert ui.texts[Code.LOGIN_REFUSED].sentence not in html
-    blank = ui.render(ui.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence=" \n "))
-    assert ui.texts[Code.LOGIN_REFUSED].sentence in Tags(blank).words["p"]
+    assert wording.texts[Code.LOGIN_REFUSED].sentence not in html
+    blank = pages.render(pages.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence=" \n "))
+    assert wording.texts[Code.LOGIN_REFUSED].sentence in Tags(blank).words["p"]
 
 
 def test_a_hostile_sentence_is_text() -> None:
-    plain = Tags(ui.render(ui.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence="plain")))
-    hostile = Tags(ui.render(ui.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence=HOSTILE)))
+    plain = Tags(pages.render(pages.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence="plain")))
+    hostile = Tags(pages.render(pages.ErrorPage(Code.LOGIN_REFUSED, None, "/", sentence=HOSTILE)))
     assert hostile.seen == plain.seen
     assert HOSTILE in hostile.words["p"]
 
 
 def test_hostile_hrefs_stay_hrefs() -> None:
-    tags = Tags(ui.render(ui.ErrorPage(Code.EXPIRED, "/r?" + HOSTILE, "/h?" + HOSTILE)))
+    tags = Tags(pages.render(pages.ErrorPage(Code.EXPIRED, "/r?" + HOSTILE, "/h?" + HOSTILE)))
     assert [link["href"] for link in tags.all("a")] == ["/r?" + HOSTILE, "/h?" + HOSTILE]
     assert not tags.all("script")
-    (link,) = Tags(ui.render(ui.ConfirmPage("link", "/c?" + HOSTILE))).all("a")
+    (link,) = Tags(pages.render(pages.ConfirmPage("link", "/c?" + HOSTILE))).all("a")
     assert link["href"] == "/c?" + HOSTILE
 
 
 @pytest.mark.parametrize("href", ["javascript:alert(1)", "//evil.example", "data:text/html,x", ""])
 def test_a_page_refuses_an_address_that_is_none(href: str) -> None:
     with pytest.raises(ValueError, match="href"):
-        ui.ConfirmPage("link", href)
+        pages.ConfirmPage("link", href)
     with pytest.raises(ValueError, match="href"):
-        ui.ErrorPage(Code.EXPIRED, href, "/")
+        pages.ErrorPage(Code.EXPIRED, href, "/")
     with pytest.raises(ValueError, match="href"):
-        ui.ErrorPage(Code.EXPIRED, None, href)
+        pages.ErrorPage(Code.EXPIRED, None, href)
 
 
 def test_pages_and_texts_are_frozen() -> None:
-    page = ui.ErrorPage(Code.EXPIRED, None, "/")
+    page = pages.ErrorPage(Code.EXPIRED, None, "/")
     with pytest.raises(dataclasses.FrozenInstanceError):
         page.home_href = "/other"  # type: ignore[misc]
     with pytest.raises(TypeError):
-        ui.texts[Code.EXPIRED] = ui.texts[Code.CANCELLED]  # type: ignore[index]
+        wording.texts[Code.EXPIRED] = wording.texts[Code.CANCELLED]  # type: ignore[index]
 
 
 def test_the_documentation_lists_every_key() -> None:
@@ -204,5 +204,5 @@ def test_the_documentation_lists_every_key() -> None:
     page = (Path(__file__).parents[2] / "docs" / "translating.md").read_text(encoding="utf-8")
     rows = {(cells[1].strip(" `"), cells[3].strip()) for line in page.splitlines() if len(cells := line.split("|")) > 4}
 
-    parts = {key: key.removesuffix(".heading") for key in ui.ENGLISH if "." not in key or key.endswith(".heading")}
-    assert {(name, ui.ENGLISH[key]) for key, name in parts.items()} <= rows
+    parts = {key: key.removesuffix(".heading") for key in wording.ENGLISH if "." not in key or key.endswith(".heading")}
+    assert {(name, wording.ENGLISH[key]) for key, name in parts.items()} <= rows

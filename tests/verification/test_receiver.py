@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from configure_auth.commands.checks import receiver
 from configure_auth.commands.checks.receiver import Receiver, receiving
 from configure_auth.commands.checks.sign_in import StartedSignIn
-from configure_auth.ui import CONTENT_SECURITY_POLICY
+from configure_auth.ui.pages import CONTENT_SECURITY_POLICY
 from configure_auth.values import Secret
 
 from ..support.examples import examples

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from ...flows import AccountLink, Login
-from ...ui import CONTENT_SECURITY_POLICY
+from ...ui.pages import CONTENT_SECURITY_POLICY
 from .application import Application, NoResponse, PageResponse
 from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst

@@ -15,15 +15,15 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ... import ui
+from ...ui import pages
 from .sign_in import StartedSignIn
 
-_PAGE = ui.render(ui.TerminalPage()).encode()
+_PAGE = pages.render(pages.TerminalPage()).encode()
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": ui.CONTENT_SECURITY_POLICY,
+    "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
 }
 
 

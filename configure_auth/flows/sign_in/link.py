@@ -6,13 +6,13 @@ import json
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
-from ... import ui
 from ...client.sign_in import SignInCalls, is_agent_token
 from ...client.wire import is_token
 from ...errors import Code, ConfigureError, SettingsError, SignInError
 from ...events import AccountLinked, AccountUnlinked, LinkFailed
 from ...runtime.frozen import dataclass
 from ...stores import Saved, StoredAccount
+from ...ui.element import ELEMENT_SCRIPT
 from ...values import Intent, LinkedAccount, PendingSignIn, Secret, SignInGrant
 from ..app import Hook
 from ..destination import with_query
@@ -243,7 +243,7 @@ async def _connect_by_token(feature: AccountLink, request: Request, user_id: str
 
 async def element(feature: AccountLink, request: Request) -> Response:
     """Handle `GET /element.js`: the script that posts the element's token to `POST /session`."""
-    return Response(status=200, script=ui.ELEMENT_SCRIPT)
+    return Response(status=200, script=ELEMENT_SCRIPT)
 
 
 def check_starter(record: PendingSignIn, user_id: str | None) -> None:

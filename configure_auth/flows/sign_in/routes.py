@@ -16,10 +16,10 @@ from dataclasses import field, replace
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode, urlsplit
 
-from ... import ui
 from ...errors import Code, LoginRefused, SettingsError, SignInError
 from ...events import LinkFailed
 from ...runtime.frozen import dataclass
+from ...ui import buttons, pages, wording
 from ..app import AppResponse, Hook
 from ..destination import with_query
 from ..effects import AskApp, Emit, OpenAhead
@@ -150,7 +150,7 @@ class SignInFeature(Feature):
     @property
     def button_style(self) -> str:
         """The path of the button's stylesheet, with a version so that browsers keep it."""
-        return f"{self.site.mount}{self.path}/button.css?v={ui.BUTTON_STYLE_VERSION}"
+        return f"{self.site.mount}{self.path}/button.css?v={buttons.BUTTON_STYLE_VERSION}"
 
     async def reauthenticate(self, request: Request, back: str) -> Response | None:
         """Return what leads to the app's own re-authentication and back; None where there is no need.
@@ -164,7 +164,7 @@ class SignInFeature(Feature):
         """Return the response of the app's `on_error`, JSON for a script, or an error page."""
         if error.code == Code.BUSY and not request.wants_json:
             # Not the end of an attempt: the same request is to come again.
-            page, wait = ui.WaitPage(round(error.retry_after or 1), Code.BUSY), error.retry_after
+            page, wait = pages.WaitPage(round(error.retry_after or 1), Code.BUSY), error.retry_after
             return Response(status=error.status, page=page, retry_after=wait, keeps_opener=request.is_popup_callback)
         if error.code != Code.BUSY and error.reference is None and route.endpoint != "status":
             error.reference, code = random_reference(), Code(error.code)
@@ -217,7 +217,7 @@ async def start(feature: SignInFeature, request: Request) -> Response:
             raise SignInError(Code.CROSS_SITE, f"a start that was made elsewhere than on {app_url}")
         proof = site.confirmation(cookie, feature.path, again)
         moved = {"moved": "1"} if "moved" in asked else {}
-        page = ui.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
+        page = pages.ConfirmPage(feature.sign_in.intent, feature.start_href(confirm=proof, **moved, **again))
         return Response(status=200, page=page, cookie=cookie, keeps_opener=opener is not None)
     carried = Carried(untrusted=untrusted)
     replaces = asked.get("replace") == "1"
@@ -283,7 +283,7 @@ async def _begin(
         carried=carried,
     )
     if ask_first:
-        return Response(status=200, page=ui.ConfirmPage(feature.sign_in.intent, url), cookie=cookie)
+        return Response(status=200, page=pages.ConfirmPage(feature.sign_in.intent, url), cookie=cookie)
     if request.is_own_click:
         await OpenAhead(feature.sign_in.connections)
     if request.wants_json:
@@ -323,7 +323,7 @@ def _leave_frame(feature: SignInFeature, request: Request, app_url: str, href: s
     )
     if not own:
         raise SignInError(Code.INVALID_REQUEST, "another site started a sign-in in a frame")
-    return Response(status=200, page=ui.FramePage(feature.sign_in.intent, href))
+    return Response(status=200, page=pages.FramePage(feature.sign_in.intent, href))
 
 
 async def button_style(feature: SignInFeature, request: Request) -> Response:
@@ -331,7 +331,7 @@ async def button_style(feature: SignInFeature, request: Request) -> Response:
     return _BUTTON_STYLE
 
 
-_BUTTON_STYLE = Response(status=200, stylesheet=ui.BUTTON_STYLE)
+_BUTTON_STYLE = Response(status=200, stylesheet=buttons.BUTTON_STYLE)
 
 
 def reload_first(route: Route, request: Request, site: Site | None) -> Response | None:
@@ -344,12 +344,12 @@ def reload_first(route: Route, request: Request, site: Site | None) -> Response 
         return _BUTTON_STYLE
     if route.endpoint != "callback" or request.is_prefetch_or_head or not request.lacks_strict_session:
         return None
-    words = ui.ENGLISH_WORDS if site is None else site.words(request.languages)
+    words = wording.ENGLISH_WORDS if site is None else site.words(request.languages)
     return replace(_reload(request), words=words) if request.may_lack_strict_cookies else None
 
 
 def _reload(request: Request) -> Response:
-    return Response(status=200, page=ui.ReloadPage(), keeps_opener=request.is_popup_callback)
+    return Response(status=200, page=pages.ReloadPage(), keeps_opener=request.is_popup_callback)
 
 
 async def callback(feature: SignInFeature, request: Request) -> Response:
@@ -366,7 +366,7 @@ async def callback(feature: SignInFeature, request: Request) -> Response:
         return _reload(request)
     completed = await complete_sign_in(kind, returned, cookie, user_id)
     if completed is None:
-        return Response(status=202, page=ui.WaitPage(), retry_after=1, keeps_opener=request.is_popup_callback)
+        return Response(status=202, page=pages.WaitPage(), retry_after=1, keeps_opener=request.is_popup_callback)
     if completed.response is None:
         return await kind.repeat(completed.record, completed.outcome, user_id)
     return completed.response
@@ -420,7 +420,7 @@ async def _error_response(feature: SignInFeature, route: Route, request: Request
     if replaces := code is Code.ALREADY_CONNECTED and feature.sign_in.intent == "link" and route in SIGN_IN_ROUTES:
         retry = None if _needs_bearer(feature, request) else feature.start_href(error.next, replace="1")
     refused = error if isinstance(error, LoginRefused) else None
-    page = ui.ErrorPage(code, retry, onward, reference=error.reference, cause=cause, replaces=replaces)
+    page = pages.ErrorPage(code, retry, onward, reference=error.reference, cause=cause, replaces=replaces)
     if refused is not None:
         page = replace(page, sentence=refused.sentence, sign_in_href=refused.sign_in)
     elif code is Code.SIGNED_OUT and feature.site.login_url is not None:
@@ -459,7 +459,7 @@ async def popup(feature: SignInFeature, request: Request) -> Response:
     outcome = asked.get("configure", "connected")
     message = {"source": "configure", "outcome": "done" if outcome in ("connected", "signed-in") else outcome}
     message |= {FINISH: asked[FINISH]} if FINISH in asked else {}
-    page = ui.PopupPage(_opener(feature, request, asked.get("origin", "")), message, secrets.token_urlsafe(16))
+    page = pages.PopupPage(_opener(feature, request, asked.get("origin", "")), message, secrets.token_urlsafe(16))
     return Response(status=200, page=page, keeps_opener=True)
 
 
