@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import BearerError, Code, ConfigureError, SettingsError, SignInError, StoreError
+from ..errors import ApiCode, BearerError, Code, ConfigureError, SettingsError, SignInError, StoreError
 from .app import raised_by
 
 log: logging.Logger = logging.getLogger(__name__)
+
+_CREDENTIALS = {
+    "POST /oauth/token": "CONFIGURE_OAUTH_CLIENT_ID and CONFIGURE_OAUTH_CLIENT_SECRET",
+    "POST /v1/auth/sign-in/exchange": "CONFIGURE_API_KEY",
+}
+"""The settings that a call sends, by its endpoint."""
 
 
 def as_sign_in_error(error: Exception) -> SignInError:
@@ -15,8 +21,11 @@ def as_sign_in_error(error: Exception) -> SignInError:
     if isinstance(error, SignInError):
         return error
     if isinstance(error, ConfigureError):
-        log.warning("a call to Configure failed: %s: %s", error.endpoint or "not sent", error)
-        return SignInError(error.sign_in_code, str(error), retry_after=error.retry_after)
+        sentence = f"{error.endpoint or 'not sent'}: {error}"
+        if error.code == ApiCode.AUTH_REQUIRED and (settings := _CREDENTIALS.get(error.endpoint or "")):
+            sentence += f"; check {settings}"
+        log.warning("a call to Configure failed: %s", sentence)
+        return SignInError(error.sign_in_code, sentence, retry_after=error.retry_after)
     if isinstance(error, SettingsError):
         sentence = "; ".join((str(error), *raised_by(error)))
         log.error("%s: %s", error.code, sentence)

@@ -14,7 +14,7 @@ from configure_auth.flask import ConfigureAuth
 from configure_auth.sandbox import Sandbox
 
 from ..support.reading import ending
-from ..support.web import MakeWeb
+from ..support.web import Flow, MakeWeb
 
 HOST = "app.example.com"
 PRODUCTION = {"CONFIGURE_APP_URL": f"https://{HOST}", "CONFIGURE_TOKEN_KEYS": secrets.token_urlsafe(32)}
@@ -62,6 +62,24 @@ def test_a_missing_setting(make_web: MakeWeb) -> None:
 
     assert ending(page) == (503, "not_configured")
     assert "CONFIGURE_OAUTH_CLIENT_ID" in page.text
+
+
+@pytest.mark.parametrize(
+    ("flow", "name", "value", "check"),
+    [
+        ("login", "CONFIGURE_OAUTH_CLIENT_SECRET", f"ocs_local_{'0' * 32}", "CONFIGURE_OAUTH_CLIENT_SECRET"),
+        ("link", "CONFIGURE_API_KEY", f"sk_local_{'0' * 32}", "CONFIGURE_API_KEY"),
+    ],
+)
+def test_a_wrong_credential_is_named(
+    make_web: MakeWeb, flow: Flow, name: str, value: str, check: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with make_web(settings={name: value}).browser() as browser:
+        page = browser.come_back(browser.at_configure(browser.begin(flow)))
+
+    assert ending(page) == (502, "upstream_rejected")
+    assert f"; check {check}" in page.text or f" and {check}" in page.text
+    assert check in caplog.text
 
 
 def test_what_a_developer_changes_for_a_request_of_the_browser(make_web: MakeWeb) -> None:

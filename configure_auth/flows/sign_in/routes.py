@@ -202,8 +202,8 @@ async def start(feature: SignInFeature, request: Request) -> Response:
         # Cookies of this host would be missing at the callback. Redirected once only: behind a proxy that rewrites the
         # Host header the second request looks the same, and is served.
         log.warning(
-            "wrong_host: a sign-in began at host %.100r, not at CONFIGURE_APP_URL (%s); behind a proxy, make it pass "
-            "the Host header on",
+            "wrong_host: a sign-in began at host %.100r and goes on at CONFIGURE_APP_URL (%s); correct the setting if "
+            "that isn't the app, or behind a proxy make it pass the Host header on",
             request.host,
             app_url,
         )
