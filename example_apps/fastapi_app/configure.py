@@ -49,7 +49,7 @@ def configure_api(configure_auth: ConfigureAuth) -> APIRouter:
 
     @api.get("/profile")
     async def profile(user: CurrentUser, client: Annotated[AsyncProfile, Depends(configure_auth.profile)]) -> Profile:
-        """What the person shares with this app."""
+        """What the person shares with this app: for display, so that no commit has to follow."""
         found = await client.read(sections=["identity", "summary", "preferences"])
         return Profile(
             name=found.identity.name,

@@ -133,7 +133,10 @@ def known_of_user() -> dict[str, Any] | None:
 
 
 def read_profile() -> tuple[ProfileResponse | None, str | None]:
-    """What the person shares with this app, or why there is nothing to show just now."""
+    """What the person shares with this app, or why there is nothing to show just now.
+
+    For display, and in a session of its own, so that no commit has to follow.
+    """
     try:
         return configure_auth.profile().read(sections=["identity", "summary", "preferences"]), None
     except ConfigureError:

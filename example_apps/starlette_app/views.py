@@ -171,7 +171,10 @@ async def known_of_user(request: Request) -> dict[str, Any] | None:
 
 
 async def read_profile(request: Request) -> tuple[ProfileResponse | None, str | None]:
-    """What the person shares with this app, or why there is nothing to show just now."""
+    """What the person shares with this app, or why there is nothing to show just now.
+
+    For display, and in a session of its own, so that no commit has to follow.
+    """
     try:
         profile = await configure_auth_of(request).profile(request)
         return await profile.read(sections=["identity", "summary", "preferences"]), None

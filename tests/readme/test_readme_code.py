@@ -366,6 +366,8 @@ def test_a_message_agent_s_lines_connect_a_sender(
     with flask_app.app_context():
         assert answer("ada", PHONE, "hello") == "Hello Ada"
         assert answer("bob", "+15550100002", "hello") == "Hello there"
+        with configure_sandbox_down(configure_sandbox):
+            assert answer("ada", PHONE, "hello") == "Hello there"
         assert answer("ada", PHONE, "disconnect").startswith("Done. I keep what you told me")
         assert answer("ada", PHONE, "hello") == "Hello there"
         assert answer("ada", PHONE, "forget me") == "Done. I have forgotten everything."
