@@ -53,7 +53,7 @@ class Change:
             good,
             status=self.status or good.status,
             headers={**good.headers, **self.headers},
-            content=content[: self.cut],
+            content=content if self.cut is None else content[: min(self.cut, len(content) - 1)],
         )
 
 

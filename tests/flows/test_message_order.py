@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -286,25 +285,12 @@ def test_a_link_that_changed_meanwhile_is_looked_at_again(end: str) -> None:
     world.wire.phones |= {PHONE: "usr_1", OTHER: "usr_2"}
     phone = OTHER if end == "dropped" else PHONE
     # Another message of the same sender comes between the look and the change.
-    between(world, RECOGNIZE, lambda: message(world, phone))
+    world.meanwhile(RECOGNIZE, lambda: message(world, phone))
 
     got = message(world, phone)
 
     assert (got.user_id, got.source) == (world.wire.phones[phone], "token")
     assert len(world.events) == {"proven": 0, "dropped": 2, "recognised": 1}[end]
-
-
-def between(world: World, entry: str, action: Callable[[], object]) -> None:
-    """Let something happen once, when this call was answered."""
-    response, pending = world.wire.response, [action]
-
-    def answered(call: Any) -> Any:
-        got = response(call)
-        if pending and f"{call.method} {urlsplit(call.url).path}" == entry:
-            pending.pop()()
-        return got
-
-    world.wire.response = answered  # type: ignore[method-assign]
 
 
 # A refresh
@@ -392,7 +378,7 @@ def test_a_pair_that_cannot_be_saved_is_not_used() -> None:
     world = World()
     user = login(world)
     world.loses["accounts.update"] = [None]
-    between(world, "POST /oauth/token", lambda: world.fails.update({"accounts.update": StoreError("full")}))
+    world.meanwhile("POST /oauth/token", lambda: world.fails.update({"accounts.update": StoreError("full")}))
 
     with pytest.raises(StoreError, match="full"):
         refreshed(world, user)

@@ -12,7 +12,8 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -23,9 +24,11 @@ from configure_auth import Settings
 from configure_auth.client.call import HttpCall, HttpResponse
 from configure_auth.events import Event
 from configure_auth.flows import (
+    CLAIM_ROUTES,
     LINK_ROUTES,
     MESSAGE_ROUTES,
     AccountLink,
+    AgentClaims,
     AppOptions,
     AsyncPerformer,
     Login,
@@ -58,6 +61,15 @@ SETTINGS = Settings(
     app_url=APP,
     token_keys=(Secret("a key of the app to seal its tokens with"),),
 )
+OTHER_SETTINGS = replace(
+    SETTINGS,
+    publishable_key="pk_other",
+    agent="other-agent",
+    oauth_client_id="oc_other",
+    app_url="http://localhost:3001",
+)
+"""Another app of the same company, with the same store and keys."""
+AGENTS = {one.publishable_key: one.agent for one in (SETTINGS, OTHER_SETTINGS)}
 
 
 class Wire:
@@ -70,9 +82,12 @@ class Wire:
         self.changes: dict[str, Callable[[HttpResponse], HttpResponse]] = {}
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, str] = {}
+        self._agents: dict[str, str | None] = {}
+        self._rotated: set[str] = set()
         self.phones: dict[str, str] = {}
         self._number = itertools.count(1)
         self.used: list[str] = []
+        self.failure: Exception | None = None
 
     def approve(self, start: str, configure_user_id: str) -> str:
         """The query with which a person comes back who approved."""
@@ -96,20 +111,27 @@ class Wire:
         return call.parse(self.changes[path](good) if path in self.changes else good)
 
     def _use(self, code: str) -> dict[str, str] | None:
-        assert code not in self.used, "a code was sent twice"
+        self._once(code not in self.used, "a code was sent twice")
         self.used.append(code)
         return self._codes.get(code)
+
+    def _once(self, is_first: bool, otherwise: str) -> None:
+        if not is_first:
+            self.failure = AssertionError(otherwise)
+            raise self.failure
 
     def _exchange(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         grant = self._use(json.loads(call.content or b"")["code"])
         if grant is None or "return_to" not in grant:
             return {"error": {"type": "invalid_request_error", "code": "invalid_code", "message": "no such code"}}
-        token = self.issue(grant["user"])
-        return {"token": token, "user_id": grant["user"], "agent": SETTINGS.agent, "approved": True}
+        agent = AGENTS[grant["pk"]]
+        return {"token": self.issue(grant["user"], agent), "user_id": grant["user"], "agent": agent, "approved": True}
 
     def _token(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
         if sent["grant_type"] == "refresh_token":
+            self._once(sent["refresh_token"] not in self._rotated, "a refresh token was sent twice")
+            self._rotated.add(sent["refresh_token"])
             return self._pair(self._tokens[sent["refresh_token"].removeprefix("r-")])
         grant = self._use(sent["code"])
         if grant is None or grant.get("redirect_uri") != sent["redirect_uri"]:
@@ -131,8 +153,9 @@ class Wire:
         return {"user_id": user, "identity": {"name": f"Person {user}"}}
 
     def _validate(self, call: HttpCall[Any]) -> Mapping[str, Any]:
-        user = self._tokens.get(json.loads(call.content or b"")["token"])
-        known = {"userId": user, "tokenUse": "agent", "approved": True, "agent": SETTINGS.agent}
+        token = json.loads(call.content or b"")["token"]
+        user, agent = self._tokens.get(token), self._agents.get(token)
+        known = {"userId": user, "tokenUse": "agent", "approved": True, "agent": agent}
         return {"valid": False} if user is None else {"valid": True, **known}
 
     def _recognize(self, call: HttpCall[Any]) -> Mapping[str, Any]:
@@ -145,11 +168,19 @@ class Wire:
     def revoke(self, token: str) -> None:
         del self._tokens[token]
 
-    def issue(self, user: str) -> str:
+    def issue(self, user: str, agent: str | None = SETTINGS.agent) -> str:
         """A token of any kind."""
         token = f"token-{next(self._number)}"
-        self._tokens[token] = user
+        self._tokens[token], self._agents[token] = user, agent
         return token
+
+    def user_of(self, token: str) -> str:
+        return self._tokens[token]
+
+    @property
+    def secrets(self) -> Iterator[str]:
+        """Every code and token."""
+        return itertools.chain(self._codes, self._tokens)
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -162,6 +193,8 @@ class Browser:
 
     user: str | None = None
     cookie: str | None = None
+    renewed: int = 0
+    """How often its session was renewed."""
 
 
 @dataclass
@@ -189,6 +222,7 @@ class App:
 
     def renew_session(self, keep: tuple[str, ...], hook: Callable[..., Any] | None) -> None:
         self.browser.user = None
+        self.browser.renewed += 1
 
 
 class Logged:
@@ -225,6 +259,7 @@ class World:
     one time after the other (None: nothing). `options` are of `ConfigureAuth`.
     """
 
+    settings: Settings = SETTINGS
     wire: Wire = field(default_factory=Wire)
     stores: Stores = field(default_factory=memory_stores)
     now: float = 1_800_000_000.0
@@ -241,11 +276,16 @@ class World:
     link: AccountLink = field(init=False)
     login: Login = field(init=False)
     messages: Messages = field(init=False)
+    claims: AgentClaims = field(init=False)
+    failure: Exception | None = None
+    calls: int = 0
+    """How many calls Configure responded to."""
+    _meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given: dict[str, Any] = {"show_outcome": False, **self.options}
         options = AppOptions(user_id=lambda: self.current.user, clock=lambda: self.now, **given)
-        site: Site = options.site(SETTINGS, SETTINGS.required_token_keys)
+        site: Site = options.site(self.settings, self.settings.required_token_keys)
         self.link = AccountLink(site=site, path="/configure", after="/settings")
         self.login = Login(site=site, path="/auth/configure", on_login=self._on_login)
         self.messages = Messages(
@@ -254,6 +294,7 @@ class World:
             on_unproven="accept",
             on_linked=lambda key, account: self.linked.append((key, account)),
         )
+        self.claims = AgentClaims(site=site)
 
     def _on_login(self, identity: Any, grant: Any) -> Any:
         if self.on_login is not None:
@@ -270,7 +311,7 @@ class World:
         if entry in self.fails:
             raise self.fails[entry]
 
-    @property
+    @cached_property
     def _stores(self) -> Stores:
         return wrapped(self.stores, lambda store, name: Logged(store, self._note, name, self._lost))
 
@@ -305,8 +346,32 @@ class World:
             self.log.append("shielded ends")
 
     def send(self, call: HttpCall[Any]) -> Any:
-        self._note(f"{call.method} {urlsplit(call.url).path}")
-        return self.wire.response(call)
+        entry = f"{call.method} {urlsplit(call.url).path}"
+        self._note(entry)
+        self.calls += 1
+        response = self.wire.response(call)
+        if entry in self._meanwhile:
+            current = self.current
+            try:
+                self._meanwhile.pop(entry)()
+            except Exception as error:
+                self.failure = error
+                raise
+            self.current = current
+        return response
+
+    def meanwhile(self, entry: str, action: Callable[[], object]) -> None:
+        """Let something happen once, while Configure responds to this call."""
+        self._meanwhile[entry] = action
+
+    def drop_meanwhile(self) -> None:
+        self._meanwhile.clear()
+
+    def raise_failure(self) -> None:
+        """Raise what a test found wrong within a flow, which makes a page of it."""
+        for failure in (self.failure, self.wire.failure):
+            if failure is not None:
+                raise failure
 
     def _hear(self, event: Event) -> None:
         self._note(f"tell {type(event).__name__}")
@@ -327,8 +392,8 @@ class World:
         if browser.cookie is not None:
             sent["cookie"] = browser.cookie
         return Request(
-            method="POST" if route in ("disconnect", "finish") else "GET",
-            host="localhost:3000",
+            method="POST" if route in ("disconnect", "finish", "session") else "GET",
+            host=urlsplit(self.settings.app_url or "").netloc,
             path=f"{self.feature(intent).path}{ROUTES[route].rule}",
             query=query,
             headers=sent | headers,
@@ -353,15 +418,18 @@ class World:
 
     def complete(self, body: bytes, **headers: str) -> Response:
         """Post the end of a journey."""
-        (route,) = MESSAGE_ROUTES
-        return self.post(self.messages, route, body, **headers)
+        return self.post(self.messages, MESSAGE_ROUTES[0], body, **headers)
+
+    def claim(self, body: bytes, browser: Browser) -> Response:
+        self.current = browser
+        return self.post(self.claims, CLAIM_ROUTES[0], body, **{"sec-fetch-site": "same-origin"})
 
     def post(self, feature: Feature, route: Route, body: bytes, **headers: str) -> Response:
         """Post JSON, by the current browser."""
         self.posted = body
         sent = {"content-type": "application/json", "content-length": str(len(body))} | headers
-        path = f"{feature.path}{route.rule}"
-        request = Request(method="POST", host="localhost:3000", path=path, query="", headers=sent)
+        path, host = f"{feature.path}{route.rule}", urlsplit(self.settings.app_url or "").netloc
+        request = Request(method="POST", host=host, path=path, query="", headers=sent)
         return run(serve(feature, route, request), self.perform)
 
     def came_back(self, intent: str, browser: Browser, configure_user_id: str = "usr_1") -> str:
