@@ -6,6 +6,8 @@
 # make test-extended  the tests that make test-all runs and make test doesn't
 # make drills         faults of a production system under sign-ins, on real servers: kill -9, databases that restart, a
 #                     full disk, keys, certificates and clocks that change, thousands of sign-ins, a slow Configure
+# make mutation       changes of the code in redirects, attempts, routes, sealing and bearer checks, and whether a test
+#                     fails for each; with SAMPLE=300 so many in all other modules. It takes an hour, in a copy: mutants
 # make test-browsers  link, disconnect, cancel and login in Chromium, Firefox and WebKitGTK
 # make test-lowest    make test on the oldest versions that pyproject.toml accepts
 # make test-newest    make test on the newest versions of everything
@@ -43,7 +45,7 @@ FAST := tests/flows tests/claims tests/behaviour/test_link.py tests/behaviour/te
   tests/behaviour/test_disconnect.py tests/behaviour/test_cookies.py tests/api/test_api_client.py \
   tests/ui/test_ui_button.py tests/ui/test_ui_pages.py
 
-.PHONY: bench drills demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
+.PHONY: bench drills mutation demo check lint test test-fast test-all test-extended test-browsers test-lowest test-newest test-versions test-wheel test-docs docs dist clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -68,6 +70,9 @@ test-fast: $(VENV)/test.stamp
 drills: $(VENV)/test.stamp
 	@$(PYTEST) -n 0 -s -m drill tests/drills
 	@$(BIN)/python -m tests.drills.slow_configure
+
+mutation: $(VENV)/test.stamp $(VENV)/mutation.stamp
+	@PYTHONDONTWRITEBYTECODE= $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python tests/support/mutants.py $(if $(SAMPLE),sample=$(SAMPLE)) $(MUTANTS)
 
 bench: $(VENV)/test.stamp
 	@$(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python benchmarks/sign_in.py $(BENCH)
@@ -113,13 +118,14 @@ test-wheel: $(VENV)/test.stamp
 	@$(BIN)/python tests/support/wheel.py
 
 clean:
-	rm -rf .venv* dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
+	rm -rf .venv* dist mutants docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* example_apps/*/instance
 
 $(VENV)/test.stamp: WHAT = -e '.[bearer,flask,starlette,postgresql,redis,messages,sandbox]' --group test $(ALSO)
 $(VENV)/docs.stamp: WHAT := -e . --group docs
 $(VENV)/dist.stamp: WHAT := --group dist
+$(VENV)/mutation.stamp: WHAT := --group mutation
 
-$(VENV)/test.stamp $(VENV)/docs.stamp $(VENV)/dist.stamp: $(INPUTS)
+$(VENV)/test.stamp $(VENV)/docs.stamp $(VENV)/dist.stamp $(VENV)/mutation.stamp: $(INPUTS)
 	$(install)
 
 # Makes the environment if there is none, and installs into it. What pip says is kept; of a failure one line is shown.

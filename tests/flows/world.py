@@ -83,10 +83,10 @@ class Wire:
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, str] = {}
         self._agents: dict[str, str | None] = {}
-        self._rotated: set[str] = set()
         self.phones: dict[str, str] = {}
         self._number = itertools.count(1)
         self.used: list[str] = []
+        self.refreshed: list[str] = []
         self.failure: Exception | None = None
 
     def approve(self, start: str, configure_user_id: str) -> str:
@@ -111,14 +111,11 @@ class Wire:
         return call.parse(self.changes[path](good) if path in self.changes else good)
 
     def _use(self, code: str) -> dict[str, str] | None:
-        self._once(code not in self.used, "a code was sent twice")
+        if code in self.used:
+            self.failure = AssertionError("a code was sent twice")
+            raise self.failure
         self.used.append(code)
         return self._codes.get(code)
-
-    def _once(self, is_first: bool, otherwise: str) -> None:
-        if not is_first:
-            self.failure = AssertionError(otherwise)
-            raise self.failure
 
     def _exchange(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         grant = self._use(json.loads(call.content or b"")["code"])
@@ -130,8 +127,7 @@ class Wire:
     def _token(self, call: HttpCall[Any]) -> Mapping[str, Any]:
         sent = {name: values[0] for name, values in parse_qs((call.content or b"").decode()).items()}
         if sent["grant_type"] == "refresh_token":
-            self._once(sent["refresh_token"] not in self._rotated, "a refresh token was sent twice")
-            self._rotated.add(sent["refresh_token"])
+            self.refreshed.append(sent["refresh_token"])
             return self._pair(self._tokens[sent["refresh_token"].removeprefix("r-")])
         grant = self._use(sent["code"])
         if grant is None or grant.get("redirect_uri") != sent["redirect_uri"]:
