@@ -143,6 +143,9 @@ class Attempt:
     is_void: bool = False
     """Its user was disconnected or forgotten meanwhile."""
     signed_in: str | None = None
+    """Whom its reload may sign in again."""
+    account: str | None = None
+    """Whose connection came of it."""
 
 
 @dataclass
@@ -385,7 +388,7 @@ class Apps(RuleBasedStateMachine):
         gone = {key for key, owner in self.owners.items() if (key[0], owner) == (app, name)}
         self.owners = {key: owner for key, owner in self.owners.items() if key not in gone}
         for attempt in self.attempts:
-            if (attempt.app, name) in ((app, attempt.user), (app, attempt.signed_in)):
+            if attempt.app == app and name in (attempt.user, attempt.account):
                 # Nothing of theirs is left, the outcomes of their attempts neither.
                 attempt.is_open, attempt.status = attempt.is_open and attempt.is_under_way, None
 
@@ -454,7 +457,7 @@ class Apps(RuleBasedStateMachine):
         if attempt.intent == "login":
             assert browser.user == account.user_id
             assert browser.renewed > renewed
-            attempt.signed_in = browser.user
+            attempt.signed_in = attempt.account = browser.user
         location = step.response.location or ""
         assert location.startswith("/")
         assert not location.startswith(("//", "/\\"))
@@ -495,7 +498,7 @@ class Apps(RuleBasedStateMachine):
         if attempt.intent == "login" and before is None:
             owner = self._owner(attempt.app, attempt.person)
             assert browser.user in (None, owner)
-            attempt.signed_in = owner
+            attempt.signed_in = attempt.account = owner
 
     # The element
 
