@@ -39,7 +39,7 @@ from configure_auth.flows.tokens import access_token, forget_user
 from configure_auth.runtime.effects import Effect
 from configure_auth.stores import REPLAY
 from configure_auth.stores.memory import memory_stores
-from configure_auth.ui import ReloadPage
+from configure_auth.ui.pages import ReloadPage
 from configure_auth.values import STATE_LIFETIME
 
 from .world import OTHER_SETTINGS, SETTINGS, Browser, Wire, World, a_token

@@ -15,8 +15,7 @@ from configure_auth.flows.effects import AskApp
 from configure_auth.flows.messages import journeys
 from configure_auth.flows.sign_in import attempts, callback, link, login
 from configure_auth.flows.site import Site
-from configure_auth.stores import sql, statements
-from configure_auth.stores.databases import SQLITE
+from configure_auth.stores import databases, sql, statements
 
 __all__ = ["FAULTS"]
 
@@ -25,9 +24,16 @@ Fault = Callable[[], AbstractContextManager[object]]
 
 def _sql(statement: str, old: str, new: str = "") -> Fault:
     """A statement with one condition changed."""
-    assert old in SQLITE.text(statement), old
-    altered = SQLITE.text(statement).replace(old, new, 1)
-    return lambda: patch.dict(SQLITE._texts, {statement: altered})
+    text = databases.SQLITE.text(statement)
+    assert old in text, old
+
+    def planted() -> AbstractContextManager[object]:
+        present = databases.SQLITE
+        changed = {statement: text.replace(old, new, 1)}
+        altered = present._replace(text=lambda one: changed.get(one) or present.text(one))
+        return patch.object(databases, "SQLITE", altered)
+
+    return planted
 
 
 def _attribute(target: object, name: str, value: object) -> Fault:
