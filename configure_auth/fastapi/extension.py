@@ -25,7 +25,7 @@ from ..starlette.extension import AsgiConfigureAuth
 from ..starlette.request import StarletteApp, respond_by_app
 from ..stores.opening import StateSource, StoreSource
 from ..values import LinkedAccount, Secret
-from .injection import HEADERS, KEYWORD, Injected, annotation_of, with_parameters
+from .injection import HEADERS, KEYWORD, Injected, annotation_of, dependency_of, with_parameters
 from .schema import describe
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
         states: StateSource | None = None,
         **options: Unpack[ConfigureAuthOptions],
     ) -> None:
-        self._parameter = inspect.Parameter("user", KEYWORD, annotation=annotation_of(user))
+        annotation = annotation_of(user)
+        self._parameter = inspect.Parameter("user", KEYWORD, annotation=annotation)
         self._id_of = user_id
         self._routes: dict[str, Route] = {}
 
@@ -89,10 +90,23 @@ class ConfigureAuth(AsgiConfigureAuth[APIRouter]):
             return self._identify(user)
 
         self._ask = Injected(with_parameters(identify, (self._parameter,), "user"), (), "user")
+        dependency = dependency_of(annotation)
+        if inspect.isclass(dependency) and (empty := self._ask.from_query):
+            raise SettingsError(
+                f"user= got the class {dependency.__name__}, whose {empty[0]!a} FastAPI would read from the query; "
+                "give the dependency that returns the user, such as get_current_user"
+            )
+
+        async def user_of(request: Request) -> object:
+            return await self._late_user_id(request)
+
+        # For the log, which names the hook that failed.
+        user_of.__module__ = dependency.__module__
+        user_of.__qualname__ = getattr(dependency, "__qualname__", repr(dependency))
         made: dict[str, Any] = {"session": None, **options}
         for name in {"renew_session", "locale"} & options.keys():
             made[name] = made[name] and Injected(made[name], (), name)
-        super().__init__(settings, store, states, self._late_user_id, made)
+        super().__init__(settings, store, states, user_of, made)
 
     @cached_property
     def account(self) -> UserDependency[LinkedAccount | None]:

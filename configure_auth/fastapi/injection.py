@@ -45,6 +45,13 @@ def annotation_of(user: Any) -> Any:
     )
 
 
+def dependency_of(annotation: Any) -> Callable[..., Any]:
+    """Return the function of an annotation with `Depends(...)`; the annotated type for an empty one."""
+    (*_, depends) = (part for part in annotation.__metadata__ if isinstance(part, Dependency))
+    found: Callable[..., Any] = depends.dependency or annotation.__origin__
+    return found
+
+
 def with_parameters(function: F, parameters: Sequence[inspect.Parameter], name: str) -> F:
     """Give a function `(**given)` the parameters that FastAPI shall fill, and a name."""
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
@@ -94,6 +101,11 @@ class Injected:
                 f"{option} has a parameter {foreign[0]!a} that nothing fills: name it as one of {', '.join(own)}, or "
                 "annotate it with Depends(...)"
             )
+
+    @property
+    def from_query(self) -> list[str]:
+        """The names that the dependencies of its parameters would read from the query."""
+        return [field.name for one in self._route.dependant.dependencies for field in one.query_params]
 
     @property
     def dependency_overrides(self) -> Mapping[Any, Any]:

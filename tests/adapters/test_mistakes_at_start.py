@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from flask import Flask
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Host
 
 from configure_auth import Settings, SettingsError
@@ -97,6 +99,40 @@ def test_user_id_of_the_other_framework(settings: Settings) -> None:
         OnFlask(settings, user_id=user_of_request)
     with pytest.raises(SettingsError, match=r"user_id is called with \(request\), but .* takes \(\)"):
         OnStarlette(settings, user_id=user_of_context)
+
+
+def test_a_model_in_the_place_of_the_dependency_for_the_user(settings: Settings) -> None:
+    """FastAPI would take its fields from the query, and respond 422 to everybody."""
+
+    @dataclass
+    class User:
+        id: int
+
+    class RequestUser:
+        def __init__(self, request: Request) -> None:
+            self.id = "ada"
+
+    with pytest.raises(SettingsError, match=r"user= got the class User, whose 'id' .* such as get_current_user"):
+        OnFastAPI(settings, store="memory://", user=User)
+    OnFastAPI(settings, store="memory://", user=RequestUser)
+
+
+def test_a_failing_dependency_for_the_user_is_named(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    def find_user() -> None:
+        raise KeyError
+
+    made = OnFastAPI(settings, store="memory://", user=find_user)
+    app = FastAPI()
+    app.include_router(made.login(on_login=lambda identity, grant: "ada"))
+
+    async def main() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=URL) as client:
+            page = await client.get("/auth/configure/sign-in", headers={"sec-fetch-site": "same-origin"})
+        assert "raised by the hook tests.adapters.test_mistakes_at_start." in page.text
+        assert "find_user of the app" in page.text
+
+    anyio.run(main)
+    assert "find_user of the app" in caplog.text
 
 
 def test_an_app_in_the_place_of_settings(settings: Settings, tmp_path: Path) -> None:
