@@ -15,7 +15,7 @@ from configure_auth.events import AccountLinked
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
 
-from ..support.reading import api_calls, ending, no_calls
+from ..support.reading import api_calls, ending, refused
 from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
 from ..support.wrapping import wrapped
 
@@ -57,7 +57,7 @@ def test_state_is_256_random_bits(browser: Browser, flow: Flow) -> None:
 @pytest.mark.parametrize("flow", FLOWS)
 def test_callback_without_code_ends_the_attempt(web: Web, browser: Browser, flow: Flow) -> None:
     start = browser.begin(flow)
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(browser.end(start))) == (400, "invalid_request")
         assert ending(browser.come_back(browser.end(start, code="cfgsic_x"))) == (400, "invalid_request")
 
@@ -79,10 +79,10 @@ def test_state_journey_and_claim_token_swapped(make_web: MakeWeb) -> None:
             own = {"sec-fetch-site": "same-origin"}
             return browser.http.post("/api/v1/agents/claim", json={"claimToken": token}, headers=own).status_code
 
-        with no_calls(web.sandbox):
+        with refused(web):
             for other in (journey, claim):
-                refused = browser.come_back(f"{callback_path('link')}?state={other}&code=x")
-                assert ending(refused) == (400, "invalid_request")
+                answer = browser.come_back(f"{callback_path('link')}?state={other}&code=x")
+                assert ending(answer) == (400, "invalid_request")
             assert [complete(other) for other in (state, claim)] == [404, 404]
             assert [claimed(other) for other in (state, journey)] == [400, 404]
 
@@ -99,7 +99,7 @@ def test_clock_set_back_extends_no_state(web: Web, browser: Browser, flow: Flow)
 
     late = browser.end(browser.begin(flow), code="cfgsic_x")
     web.sandbox.advance(-3600)
-    with no_calls(web.sandbox):
+    with refused(web):
         assert [ending(browser.come_back(late)) for _ in range(2)] == [(400, "expired")] * 2
 
 
@@ -112,7 +112,7 @@ def test_clock_set_back_extends_no_state(web: Web, browser: Browser, flow: Flow)
 def test_issuer_of_another_server_is_refused_before_the_exchange(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
     own = web.sandbox.accounts_url
-    with no_calls(web.sandbox):
+    with refused(web):
         for issuer in ("https://evil.example", f"{own}/", own.upper(), f"{own}.evil.example", f" {own}"):
             assert ending(browser.come_back(changed(callback, iss=issuer))) == (400, "invalid_request"), issuer
 
@@ -127,7 +127,7 @@ def test_issuer_that_is_set_must_be_there(make_web: MakeWeb, flow: Flow) -> None
     web = make_web(settings={"CONFIGURE_ISSUER": issuer})
     with web.browser() as browser:
         callback = browser.at_configure(browser.begin(flow))
-        with no_calls(web.sandbox):
+        with refused(web):
             for other in (None, web.sandbox.accounts_url, f"{issuer}/", issuer.lower()):
                 assert ending(browser.come_back(changed(callback, iss=other))) == (400, "invalid_request"), other
 
@@ -233,7 +233,7 @@ def test_store_that_fails_after_the_claim_sends_nothing(losing: Web, lost: list[
     with losing.browser() as browser:
         callback = browser.at_configure(browser.begin(flow))
         lost.append("claim")
-        with no_calls(losing.sandbox):
+        with refused(losing):
             assert ending(browser.come_back(callback)) == (503, "store_busy")
             losing.sandbox.advance(31)
             assert ending(browser.come_back(callback)) == (409, "interrupted")

@@ -13,7 +13,7 @@ from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.stores.memory import memory_stores
 from configure_auth.values import STATE_LIFETIME
 
-from ..support.reading import ending, links_of, no_calls, without_reference
+from ..support.reading import ending, links_of, refused, without_reference
 from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
@@ -23,7 +23,7 @@ FLOWS: tuple[Flow, Flow] = ("link", "login")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
-    with browser.copy(without=(LOOPBACK_COOKIE_NAME,)) as scanner, no_calls(web.sandbox):
+    with browser.copy(without=(LOOPBACK_COOKIE_NAME,)) as scanner, refused(web):
         assert ending(scanner.come_back(callback)) == (400, "cookie_missing")
 
     assert browser.come_back(callback).status_code == 303
@@ -33,7 +33,7 @@ def test_a_callback_without_the_cookie_is_refused_and_burns_nothing(web: Web, br
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_state_of_another_browser_is_unknown_and_stays_open_there(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
-    with web.browser() as other, no_calls(web.sandbox):
+    with web.browser() as other, refused(web):
         other.begin(flow)
         assert ending(other.come_back(callback)) == (400, "wrong_browser")
 
@@ -47,7 +47,7 @@ def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Br
     with web.browser() as other:
         other.begin(flow)
         foreign = browser.come_back(other.end(other.start(flow), code="cfgsic_x"))
-    with no_calls(web.sandbox):
+    with refused(web):
         made_up = browser.come_back(
             f"{callback_path(flow)}?code=cfgsic_x&state={secrets.token_urlsafe(32)}{secrets.token_hex(11)}"
         )
@@ -62,7 +62,7 @@ def test_a_made_up_state_is_answered_like_another_browsers(web: Web, browser: Br
 def test_another_browser_learns_nothing_of_an_attempt_that_ended(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
     browser.come_back(callback)
-    with web.browser() as other, no_calls(web.sandbox):
+    with web.browser() as other, refused(web):
         other.sign_in_locally("u2")
         other.start("link")
         assert ending(other.come_back(callback)) == (400, "wrong_browser")
@@ -76,7 +76,7 @@ def test_an_attackers_callback_connects_nothing_in_the_victims_browser(web: Web,
         callback = attacker.at_configure(attacker.start("link"), "+15550100666")
     browser.sign_in_locally("victim")
     browser.start("link")
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(callback)) == (400, "wrong_browser")
 
     assert browser.account() is None
@@ -87,7 +87,7 @@ def test_an_attackers_login_signs_nobody_in_at_the_victims_browser(web: Web, bro
     with web.browser() as attacker:
         callback = attacker.at_configure(attacker.start("login"), "+15550100666")
     browser.start("login")
-    with no_calls(web.sandbox):
+    with refused(web):
         browser.come_back(callback)
 
     assert browser.who() is None
@@ -100,7 +100,7 @@ def test_a_state_of_one_flow_is_unknown_in_the_other(web: Web, browser: Browser,
     callback = browser.at_configure(browser.begin(made_for))
     if made_for == "login":
         browser.sign_in_locally("u1")
-    with no_calls(web.sandbox):
+    with refused(web):
         crossed = browser.come_back(callback.replace(callback_path(made_for), callback_path(used_at)))
         assert ending(crossed) == (400, "wrong_browser")
         assert browser.account() is None
@@ -112,7 +112,7 @@ def test_a_state_of_one_flow_is_unknown_in_the_other(web: Web, browser: Browser,
 def test_another_user_in_the_same_browser_ends_the_attempt(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))
     browser.sign_in_locally("u2")
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(callback)) == (403, "wrong_user")
         assert browser.account() is None
         browser.sign_in_locally("u1")
@@ -126,7 +126,7 @@ def test_another_user_in_the_same_browser_ends_the_attempt(web: Web, browser: Br
 def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> None:
     callback = browser.at_configure(browser.begin("link"))
     browser.sign_out()
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.get(callback)) == (401, "signed_out")
         browser.sign_in_locally("u1")
         assert ending(browser.come_back(callback)) == (401, "signed_out")
@@ -138,7 +138,7 @@ def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> 
 def test_after_fifteen_minutes_an_attempt_has_expired(web: Web, browser: Browser, flow: Flow) -> None:
     start = browser.begin(flow)
     web.sandbox.advance(STATE_LIFETIME)
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(browser.end(start, code="cfgsic_x"))) == (400, "expired")
 
 
@@ -200,7 +200,7 @@ def test_two_agents_that_share_a_store_never_see_each_others_records(make_web: M
         browser.sign_in_locally("u1")
         callback = browser.at_configure(browser.start("link"))
         with browser.copy(second) as beside:
-            with no_calls(first.sandbox):
+            with refused(second):
                 crossed = beside.come_back(callback.replace(first.url, second.url))
             assert ending(crossed) == (400, "wrong_browser")
 

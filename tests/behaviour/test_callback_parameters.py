@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ..support.reading import api_calls, ending, no_calls
+from ..support.reading import api_calls, ending, refused
 from ..support.web import Browser, Flow, Web, callback_path, query_of
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
@@ -46,7 +46,7 @@ def state_of(browser: Browser, flow: Flow) -> str:
 def test_a_repeated_or_oversized_parameter_changes_nothing(web: Web, browser: Browser, flow: Flow, query: str) -> None:
     start = browser.begin(flow)
     filled = query.format(state=query_of(start)["state"], long="a" * 2049, many="&".join("y" * 101))
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(f"{callback_path(flow)}?{filled}")) == (400, "invalid_request")
 
     assert browser.come_back(browser.at_configure(start)).status_code == 303
@@ -71,7 +71,7 @@ def test_a_repeated_or_oversized_parameter_changes_nothing(web: Web, browser: Br
 def test_a_state_of_another_shape_is_refused(web: Web, browser: Browser, flow: Flow, spoil: object) -> None:
     assert callable(spoil)
     state = spoil(state_of(browser, flow))
-    with no_calls(web.sandbox):
+    with refused(web):
         answer = browser.come_back(f"{callback_path(flow)}?code=a&state={quote(state)}")
 
     assert ending(answer) == (400, "invalid_request")
@@ -84,7 +84,7 @@ def test_a_state_of_another_shape_is_refused(web: Web, browser: Browser, flow: F
 def test_a_state_with_other_letters_is_unknown(web: Web, browser: Browser, flow: Flow, spoil: object) -> None:
     assert callable(spoil)
     state = spoil(state_of(browser, flow))
-    with no_calls(web.sandbox):
+    with refused(web):
         answer = browser.come_back(f"{callback_path(flow)}?code=a&state={state}")
 
     assert ending(answer) == (400, "wrong_browser")
@@ -93,7 +93,7 @@ def test_a_state_with_other_letters_is_unknown(web: Web, browser: Browser, flow:
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_callback_without_any_parameter_is_refused(web: Web, browser: Browser, flow: Flow) -> None:
     state_of(browser, flow)
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(callback_path(flow))) == (400, "invalid_request")
 
 
@@ -102,7 +102,7 @@ def test_a_callback_without_any_parameter_is_refused(web: Web, browser: Browser,
 @pytest.mark.parametrize("code", ["", " ", "a b", "a\nb", "a\0", "\x7f", "\N{SNOWMAN}", "a\r\nX: y", "\ud800"])
 def test_a_malformed_code_is_refused_and_ends_the_attempt(web: Web, browser: Browser, flow: Flow, code: str) -> None:
     state = state_of(browser, flow)
-    with no_calls(web.sandbox):
+    with refused(web):
         broken = f"{callback_path(flow)}?state={state}&code={quote(code, errors='surrogatepass')}"
         assert ending(browser.come_back(broken)) == (400, "invalid_request")
         again = browser.come_back(f"{callback_path(flow)}?state={state}&code=cfgsic_good")
@@ -134,7 +134,7 @@ def test_a_strange_oauth_code_goes_to_configure_as_one_value(web: Web, browser: 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_error_wins_over_a_code_beside_it(web: Web, browser: Browser, flow: Flow) -> None:
     state = state_of(browser, flow)
-    with no_calls(web.sandbox):
+    with refused(web):
         answer = browser.come_back(f"{callback_path(flow)}?state={state}&code=a&error=invalid_scope")
 
     assert ending(answer) == (502, "upstream_rejected")
@@ -159,7 +159,7 @@ def test_an_error_from_configure_has_a_page_without_its_words(
 ) -> None:
     state = state_of(browser, flow)
     said = f"error={quote(error)}&error_description=%3Cscript%3Ehello&error_uri=https://evil.example/help"
-    with no_calls(web.sandbox):
+    with refused(web):
         answer = browser.come_back(f"{callback_path(flow)}?state={state}&{said}")
 
     assert ending(answer) == code
@@ -193,7 +193,7 @@ def test_an_issuer_beside_the_code_is_no_obstacle(web: Web, browser: Browser, fl
 def test_configure_losing_the_state_connects_nobody(web: Web, browser: Browser, flow: Flow, reading: str) -> None:
     web.sandbox.variants.callback_state = reading  # type: ignore[assignment]  # one of its literals
     callback = browser.at_configure(browser.begin(flow))
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(callback)) == (400, "invalid_request")
 
 

@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
-from ..support.reading import ending, no_calls
+from ..support.reading import ending, refused
 from ..support.web import Browser, Flow, MakeWeb, Web, planted, query_of, start_path
 
 # Each adapter reads and writes these by itself.
@@ -70,7 +70,7 @@ def test_on_https_a_cookie_without_the_prefix_counts_for_nothing(make_web: MakeW
         start = browser.get("/auth/configure/sign-in", host="app.example.com")
         bare = planted(start)[0].split(";")[0].replace("__Host-configure", OURS)
         callback = f"/auth/configure/callback?state={query_of(start.headers['location'])['state']}&code=x"
-        with no_calls(web.sandbox):
+        with refused(web):
             answer = browser.get(callback, site="cross-site", host="app.example.com", cookie=bare)
 
     assert ending(answer) == (400, "cookie_missing")
@@ -82,7 +82,7 @@ def test_cookie_of_another_name_is_not_ours(web: Web, browser: Browser, flow: Fl
     """White space of Python isn't a browser's: another host of the domain can set such a name for all of it."""
     callback = browser.at_configure(browser.begin(flow))
     session = [f"{one.name}={one.value}" for one in browser.http.cookies.jar if one.name != OURS]
-    with browser.copy(without=(OURS, "session")) as tossed, no_calls(web.sandbox):
+    with browser.copy(without=(OURS, "session")) as tossed, refused(web):
         for prefix in ("\xa0", "\x85", "\xc2\xa0", "_", "=", "x,"):
             cookie = "; ".join([*session, f"{prefix}{OURS}={ours(browser)}"]).encode("latin-1")
             headers = [(b"cookie", cookie), (b"sec-fetch-site", b"cross-site"), (b"accept", b"text/html")]
@@ -118,7 +118,7 @@ def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
     mine = ours(browser)
     rest = [f"; {name}={value}" for name, value in browser.http.cookies.items() if name != OURS]
     doubled = f"{OURS}={mine}; {OURS}={'x' * 43}{''.join(rest)}"
-    with no_calls(web.sandbox):
+    with refused(web):
         assert ending(browser.come_back(callback, cookie=doubled)) == (400, "cookie_missing")
 
     with browser.copy() as other:
@@ -131,7 +131,7 @@ def test_a_doubled_cookie_is_replaced_at_the_start_and_refused_at_the_end(
 @pytest.mark.parametrize("value", ["", "short", "x" * 44, "x" * 4000])
 def test_a_malformed_cookie_is_refused_at_the_end(web: Web, browser: Browser, value: str) -> None:
     start = browser.start("login")
-    with no_calls(web.sandbox):
+    with refused(web):
         answer = browser.come_back(browser.end(start, code="a"), cookie=f"{OURS}={value}")
 
     assert ending(answer) == (400, "cookie_missing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from ..support.reading import ending, no_calls
+from ..support.reading import ending, refused
 from ..support.web import Browser, Flow, Web, planted, query_of, start_path
 
 # Each adapter reads and writes these by itself.
@@ -36,7 +36,7 @@ def test_a_wrong_method_is_refused_with_a_code(web: Web, browser: Browser, route
     start = browser.begin("link")
     state = query_of(start)["state"]
     for method in set(ALL) - set(ROUTES[route]):
-        with no_calls(web.sandbox):
+        with refused(web):
             answer = browser.request(method, f"{route}?state={state}&code=x", site="same-origin")
         assert answer.status_code == 405, method
         assert set(answer.headers["allow"].split(", ")) == set(ROUTES[route]) - {"HEAD"}, method
@@ -72,7 +72,7 @@ def test_slash_too_many_leads_nowhere(web: Web, browser: Browser, path: str) -> 
 )
 def test_a_prefetch_touches_nothing(web: Web, browser: Browser, flow: Flow, headers: dict[str, str]) -> None:
     callback = browser.at_configure(browser.begin(flow))
-    with no_calls(web.sandbox):
+    with refused(web):
         looked = browser.come_back(callback, **headers)
         started = browser.get(start_path(flow), **headers)
 
@@ -88,7 +88,7 @@ def test_a_prefetch_touches_nothing(web: Web, browser: Browser, flow: Flow, head
 @pytest.mark.parametrize("flow", FLOWS)
 def test_head_touches_nothing(web: Web, browser: Browser, flow: Flow) -> None:
     callback = browser.at_configure(browser.begin(flow))
-    with no_calls(web.sandbox):
+    with refused(web):
         for url in (callback, start_path(flow)):
             answer = browser.request("HEAD", url, site="cross-site")
             assert (answer.status_code, answer.text) == (204, "")

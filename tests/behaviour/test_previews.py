@@ -8,7 +8,7 @@ import pytest
 
 from configure_auth.events import LinkFailed
 
-from ..support.reading import no_calls
+from ..support.reading import refused
 from ..support.web import Flow, MakeWeb, start_path
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
@@ -38,7 +38,7 @@ def test_preview_of_start_and_callback_uses_nothing_up(make_web: MakeWeb, flow: 
     with web.browser() as browser, web.browser() as preview:
         callback = browser.at_configure(browser.begin(flow))
         before = list(web.people.events)
-        with no_calls(web.sandbox):
+        with refused(web):
             for method in ("GET", "HEAD"):
                 for url in (start_path(flow), callback):
                     answer = preview.request(method, url, **headers)

@@ -129,9 +129,10 @@ def test_any_callback_without_an_attempt_is_answered_and_sends_nothing(
     world = World(current=Browser(user=user))
     world.came_back(intent, signed_in(intent))
     world.current = Browser(user=user)
+    before = world.rows
 
     assert is_fine(answered(world, intent, "callback", query, host, headers))
-    assert world.sent == []
+    assert (world.sent, world.rows) == ([], before)
     # A callback without a cookie is told as a failure, of nobody's attempt.
     assert all(isinstance(event, LinkFailed) and event.user_id is None for event in world.events)
 
@@ -142,9 +143,10 @@ def test_any_other_request_is_answered_and_sends_nothing(
     route: str, user: str | None, query: str, host: str, headers: dict[str, str]
 ) -> None:
     world = World(current=Browser(user=user))
+    before = world.rows
 
     assert is_fine(answered(world, "link", route, query, host, headers))
-    assert world.sent == []
+    assert (world.sent, world.rows) == ([], before)
 
 
 @unhurried
@@ -203,9 +205,12 @@ def test_any_request_at_any_route_is_answered_and_changes_nothing(
     place: tuple[str, Route], path: str, method: str, user: str | None, query: str, host: str, headers: dict[str, str]
 ) -> None:
     world = World(current=Browser(user=user))
+    before = world.rows
 
     assert is_fine(asked(world, place, path, method, query, host, headers))
     assert world.sent == []
+    changed = {table for table, rows in world.rows.items() if rows != before[table]}
+    assert changed <= ({"configure_states"} if place[1].endpoint == "sign_in" else set())
     assert all(isinstance(event, LinkFailed | SignInStarted) for event in world.events)
 
 
@@ -300,10 +305,11 @@ def test_nothing_is_sent_unless_state_and_cookie_match(intent: str, change: str)
     query = world.came_back(intent, browser)
     good = browser.cookie
     changed, browser.cookie = CHANGES[change](query, good)
+    before = world.rows
     response = world.request(intent, "callback", changed, browser)
 
     assert 400 <= response.status < 500
-    assert world.sent == []
+    assert (world.sent, world.rows) == ([], before)
 
     browser.cookie = good
     assert world.request(intent, "callback", query, browser).status == 303

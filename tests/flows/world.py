@@ -378,6 +378,18 @@ class World:
         """What went to Configure."""
         return [entry for entry in self.log if entry.startswith(("GET ", "POST "))]
 
+    @property
+    def rows(self) -> dict[str, list[Any]]:
+        """Every row of the stores, by table."""
+        states: Any = self.stores.states
+
+        async def read(run: Any) -> dict[str, list[Any]]:
+            tables = await run("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'configure_%'")
+            return {name: await run(f"SELECT * FROM {name}") for (name,) in tables}
+
+        rows: dict[str, list[Any]] = states.database.perform(read, "read")
+        return rows
+
     # Requests
 
     def feature(self, intent: str) -> Feature:

@@ -86,7 +86,7 @@ class Web:
     button. With `messages`: POST /journey, /message, /subject/forget and /subject/export, which take the verbs'
     arguments as JSON. With `claims`: POST /agents/<id> (register it), GET /agents (the session user's) and GET
     /agents/<id>/owner. A `ConfigureError` on one of them answers 502 with its `code` and `suggested_action`.
-    `hurry(seconds)` shortens the deadline of calls to Configure.
+    `hurry(seconds)` shortens the deadline of calls to Configure. `answers` are those that its browsers got.
     """
 
     url: str
@@ -97,6 +97,7 @@ class Web:
     app: Any
     folder: Path
     hurry: Callable[[float], None]
+    answers: list[httpx2.Response] = field(default_factory=list)
 
     def browser(self) -> Browser:
         return Browser(self)
@@ -137,7 +138,10 @@ class Browser:
     def request(self, method: str, url: str, *, site: str | None, **headers: str) -> httpx2.Response:
         fetched = {} if site is None else {"sec-fetch-site": site}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.request(method, urljoin(self.web.url, url), headers={"accept": "text/html"} | fetched | named)
+        sent = {"accept": "text/html"} | fetched | named
+        answer = self.http.request(method, urljoin(self.web.url, url), headers=sent)
+        self.web.answers.append(answer)
+        return answer
 
     def sign_in_locally(self, user_id: str) -> None:
         self.post(f"/in/{user_id}").raise_for_status()
