@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import error_messages
+from .store import sqlite_path
 
 if TYPE_CHECKING:
     from ..stores.schema import Run
@@ -56,7 +57,7 @@ def copy(source: str, target: str | None) -> None:
         if not target:
             raise SettingsError("no store to copy into is named: give --to URL, or set CONFIGURE_STORE")
         for url in (source, target):
-            if url.startswith("sqlite") and not url.startswith("sqlite:////"):
+            if url.startswith("sqlite") and sqlite_path(url) is None:
                 raise SettingsError("give SQLite files by their absolute path: sqlite:////srv/app/configure.db")
         click.echo(f"copied and compared {copy_store(source, target)} rows; set CONFIGURE_STORE to the new store")
 

@@ -45,7 +45,7 @@ def tables(env_file: Path | None, app_name: str | None, store: str | None, sql: 
                 tables_of_targets(found)
         else:
             url = _url(store, _environment(env_file))
-            _report_tables(_sqlite_path(url), make_tables(url, Path.cwd()))
+            _report_tables(sqlite_path(url), make_tables(url, Path.cwd()))
 
 
 @click.command()
@@ -164,12 +164,12 @@ def _url(store: str | None, environment: Mapping[str, str]) -> str:
     url = store if store is not None else environment.get("CONFIGURE_STORE")
     if not url:
         raise SettingsError("no store is named: give --store URL, --app MODULE:NAME, or set CONFIGURE_STORE")
-    if url.startswith("sqlite") and _sqlite_path(url) is None:
+    if url.startswith("sqlite") and sqlite_path(url) is None:
         raise SettingsError(f"a relative path is one in the app's own folder, which isn't known here: {_ABSOLUTE}")
     return url
 
 
-def _sqlite_path(url: str) -> Path | None:
+def sqlite_path(url: str) -> Path | None:
     """Return the absolute path of an SQLite URL; None for a relative one, or another store."""
     scheme, _, rest = url.partition("://")
     path = Path(rest.removeprefix("/"))

@@ -24,9 +24,9 @@ _PREFIXES: Final = ("sk_", "cfg_", "ocs_", "cfgsic_", "cfgoac_", *(f"{kind}_loca
 _SECRET: Final = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(_PREFIXES)})[^\s,;/?#&]*")
 
 
-def cut(text: str, longest: int = _LONGEST_VALUE) -> str:
+def cut(text: str) -> str:
     """Mask secrets in a text, and shorten it."""
-    return _shortened(masked(text), longest)
+    return _shortened(masked(text), _LONGEST_VALUE)
 
 
 def prefix_of(secret: str) -> str:

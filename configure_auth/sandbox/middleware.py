@@ -33,12 +33,12 @@ class SandboxMiddleware:
         if scope["type"] != "http":
             return
         body = await _read(receive)
-        entry = self._log.record(self._call(scope, body or b""))
+        set_status = self._log.record(self._call(scope, body or b""))
 
         async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Before the response is sent, so that a test that has it also sees its status here.
-                entry.set_status(message["status"])
+                set_status(message["status"])
             await send(message)
 
         if body is None:

@@ -38,13 +38,13 @@ class _NumberedConnection(H11Protocol):
 class _Server(uvicorn.Server):
     """Sets an event when it listens."""
 
-    def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
-        super().__init__(config)
-        self._listening = listening
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(_config(app))
+        self.listening = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._listening.set()
+        self.listening.set()
 
 
 def bind(port: int, host: str = HOST) -> list[socket.socket]:
@@ -115,17 +115,13 @@ class Servers:
     """The servers. `start` returns when all of them listen."""
 
     def __init__(self, applications: Mapping[socket.socket, ASGIApp]) -> None:
-        self._applications = applications
-        self._listening = [threading.Event() for _ in applications]
-        self._servers = [
-            _Server(_config(app), event) for app, event in zip(applications.values(), self._listening, strict=True)
-        ]
+        self._servers = {_Server(app): sock for sock, app in applications.items()}
         self._thread = threading.Thread(target=self._run, name="configure-sandbox", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-        for event in self._listening:
-            if not event.wait(START_SECONDS):
+        for server in self._servers:
+            if not server.listening.wait(START_SECONDS):
                 raise SandboxError("the sandbox did not start")
 
     def stop(self) -> None:
@@ -138,9 +134,7 @@ class Servers:
             asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        await asyncio.gather(
-            *(server.serve([sock]) for server, sock in zip(self._servers, self._applications, strict=True))
-        )
+        await asyncio.gather(*(server.serve([sock]) for server, sock in self._servers.items()))
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -49,7 +49,7 @@ log: logging.Logger = logging.getLogger(__name__)
 E = TypeVar("E")
 R = TypeVar("R")
 T = TypeVar("T")
-Handler: TypeAlias = Callable[[E], object]
+EventHandler: TypeAlias = Callable[[E], object]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -126,7 +126,7 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         self._sources = store, states
         self._settings = settings
         self._builders: dict[str, Callable[..., flows.Feature]] = {}
-        self._handlers: dict[type[Any], list[Handler[Any]]] = {event: [] for event in EVENTS}
+        self._handlers: dict[type[Any], list[EventHandler[Any]]] = {event: [] for event in EVENTS}
         self._apps: WeakSet[Starlette] = WeakSet()
         self._opened: _Opened | None = None
         self._templates: Jinja2Templates | None = None
@@ -284,12 +284,12 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         templates.env.globals["configure_button"] = configure_button
         templates.env.globals["configure_disconnect_form"] = configure_disconnect_form
 
-    def on(self, event: type[E]) -> Callable[[Handler[E]], Handler[E]]:
+    def on(self, event: type[E]) -> Callable[[EventHandler[E]], EventHandler[E]]:
         """Call a function, plain or async, with every event of a type: `@configure_auth.on(AccountLinked)`."""
         if event not in self._handlers:
             raise SettingsError("that is none of the events of configure_auth.events")
 
-        def listen(handler: Handler[E]) -> Handler[E]:
+        def listen(handler: EventHandler[E]) -> EventHandler[E]:
             self._handlers[event].append(handler)
             return handler
 
