@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.responses import Response
 
 from .authentication import bearer
@@ -76,20 +74,6 @@ def preflight(db: Database, incoming: ApiRequest) -> Response:
         "Access-Control-Max-Age": "0",
     }
     return Response(status_code=204, headers=headers)
-
-
-def for_browsers(endpoint: Callable[[Database, ApiRequest], Response]) -> Callable[[Database, ApiRequest], Response]:
-    """Return the endpoint with responses, errors included, that pages of any origin can read (CORS)."""
-
-    def readable(db: Database, incoming: ApiRequest) -> Response:
-        try:
-            response = endpoint(db, incoming)
-        except ApiError as error:
-            response = error.response(flat=db.variants.error_shape == "flat")
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        return response
-
-    return readable
 
 
 def _any_key(db: Database, incoming: ApiRequest) -> Agent:

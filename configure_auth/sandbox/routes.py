@@ -33,6 +33,13 @@ COMPLETION_SECONDS = 10.0
 
 _SIGN_IN = "/v1/auth/sign-in"
 
+_FOR_BROWSERS: Final[Mapping[str, Endpoint]] = {
+    "/v1/auth/otp/start": phone_endpoints.start,
+    "/v1/auth/otp/verify": phone_endpoints.verify,
+    "/v1/embed/approve": phone_endpoints.approve,
+}
+"""Endpoints whose responses, errors included, pages of any origin can read (CORS)."""
+
 API: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/oauth/authorize", authorize),
     ("POST", "/oauth/authorize", advance),
@@ -48,18 +55,8 @@ API: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", f"{_SIGN_IN}/message-lines", message_endpoints.list_lines),
     ("DELETE", f"{_SIGN_IN}/message-lines", message_endpoints.revoke_line),
     ("POST", f"{_SIGN_IN}/message-url", message_endpoints.message_url),
-    *(
-        route
-        for path, endpoint in (
-            ("/v1/auth/otp/start", phone_endpoints.start),
-            ("/v1/auth/otp/verify", phone_endpoints.verify),
-            ("/v1/embed/approve", phone_endpoints.approve),
-        )
-        for route in (
-            ("POST", path, phone_endpoints.for_browsers(endpoint)),
-            ("OPTIONS", path, phone_endpoints.for_browsers(phone_endpoints.preflight)),
-        )
-    ),
+    *(("POST", path, endpoint) for path, endpoint in _FOR_BROWSERS.items()),
+    *(("OPTIONS", path, phone_endpoints.preflight) for path in _FOR_BROWSERS),
     ("GET", "/v1/profile", profile_endpoints.read),
     ("GET", "/v1/profile/search", profile_endpoints.search),
     ("POST", "/v1/profile/remember", profile_endpoints.remember),
@@ -142,6 +139,8 @@ def _served(db: Database, origin: Origin, endpoint: Endpoint) -> Callable[[Reque
             except ApiError as error:
                 response = error.response(flat=db.variants.error_shape == "flat")
             outbox, db.outbox = db.outbox, []
+        if incoming.path in _FOR_BROWSERS:
+            response.headers["Access-Control-Allow-Origin"] = "*"
         for completion in outbox:
             await _deliver(db, completion)
         return response
