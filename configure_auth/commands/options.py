@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import click
 
@@ -39,9 +39,19 @@ def error_messages() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def add_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Return a decorator that adds several options to a command; the last one is listed first."""
-    return lambda command: reduce(lambda made, option: option(made), options, command)
+class AddOptions(Protocol):
+    """A decorator that adds options to a command."""
+
+    def __call__(self, command: F, /) -> F: ...
+
+
+def add_options(*options: AddOptions) -> AddOptions:
+    """Return a decorator that adds several options; the last one is listed first."""
+
+    def add(command: F, /) -> F:
+        return reduce(lambda made, option: option(made), options, command)
+
+    return add
 
 
 def _path(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -64,7 +74,7 @@ def require_no_paths(app_name: str | None, *paths: str | None) -> None:
         raise click.UsageError("the routes are read from --app; remove --link-path and --login-path")
 
 
-app_options = add_options(
+app_options: AddOptions = add_options(
     click.option("--app", "app_name", metavar="MODULE:NAME", help="Your app: its settings, routes and store."),
     click.option(
         "--env-file",
@@ -72,7 +82,7 @@ app_options = add_options(
         help="A .env file; its variables override the environment's.",
     ),
 )
-path_options = add_options(
+path_options: AddOptions = add_options(
     click.option(
         "--login-path", callback=_path, help="path= of login(...), without --app.  [default: /auth/configure]"
     ),

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from .options import add_options, app_options, error_messages, option_errors, path_options, require_no_paths
+from .options import AddOptions, add_options, app_options, error_messages, option_errors, path_options, require_no_paths
 
-verify_options = add_options(
+verify_options: AddOptions = add_options(
     click.option(
         "--users", metavar="MODULE:NAME", help="Your mapped class or table of users, if it isn't found in the app."
     ),
