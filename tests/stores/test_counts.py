@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from configure_auth import Settings
+from configure_auth import ConfigureAuthError, Settings
 from configure_auth.flask import ConfigureAuth
 from configure_auth.sandbox import Sandbox
 from configure_auth.stores import Ended
@@ -23,7 +23,7 @@ from ..support.servers import PostgreSQL
 from ..support.statements import each_statement
 from ..support.stores import StoresAt
 from ..support.visitor import Visitor
-from ..support.web import Web
+from ..support.web import Web, query_of
 from .asked import claimed, found
 from .opened import opened
 
@@ -106,10 +106,24 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
     auth.init_app(app)
     app.register_blueprint(auth.messages())
     app.register_blueprint(auth.agent_claims())
-    with app.app_context():
+    client, browser = app.test_client(), {"Sec-Fetch-Site": "same-origin", "Cookie": f"__Host-configure={'x' * 43}"}
+    ada = configure_sandbox.add_person(ADA)
+    completion = {"agent": configure_sandbox.agent, "userId": ada.user_id}
+    completion["token"] = configure_sandbox.issue_agent_token(ada)
+
+    def complete() -> None:
+        response = client.post("/configure/messages/complete", json=completion)
+        assert response.status_code == 200, response.text
+
+    def claim() -> None:
+        response = client.post("/api/v1/agents/claim", json=claimed_by, headers=browser)
+        assert response.status_code == 200, response.text
+
+    with app.test_request_context("/", headers=browser):
         auth.external_id_for("u1")
         auth.start_journey("somebody")
-        auth.register_agent("before")
+        claimed_by = {"claimToken": auth.register_agent("before").reveal()}
+        completion["journeyId"] = query_of(auth.start_journey("somebody else"))["journey"]
         verbs: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {
             "account": (auth.account, (1, 1)),
             "export_user": (lambda: auth.export_user("u1"), (3, 3)),
@@ -124,12 +138,25 @@ def test_what_verbs_cost(kept_in: str, configure_sandbox: Sandbox, stores_at: St
             "forget_subject": (lambda: auth.forget_subject("somebody"), (5, 8)),
             "export_subject": (lambda: auth.export_subject("somebody"), (1, 1)),
             "register_agent": (lambda: auth.register_agent("one"), (1, 1)),
+            "agent_owner": (lambda: auth.agent_owner("before"), (1, 1)),
             "agents_owned_by": (lambda: auth.agents_owned_by("u1"), (1, 1)),
+            "access_token": (auth.access_token, (1, 1)),
+            "forget_browser": (auth.forget_browser, (3, 3)),
+            "identity_before_link": (lambda: auth.identity_before_link("somebody"), (2, 2)),
+            "message_sign_in_url": (auth.message_sign_in_url, (0, 0)),
+            "once": (lambda: auth.once("a message"), (1, 2)),
+            "once, again": (lambda: auth.once("a message"), (1, 1)),
+            "a journey's callback": (complete, (3, 5)),
+            "a journey's callback, again": (complete, (1, 1)),
+            "a claim": (claim, (1, 1)),
+            "a claim, again": (claim, (1, 2)),
+            "reseal": (auth.reseal, (4, 4)),
+            "health": (auth.health, (1, 1)),
             "purge": (auth.purge, (2, 3)),
         }
         costs = {}
         for name, (verb, _) in verbs.items():
-            with counted() as count:
+            with counted() as count, suppress(ConfigureAuthError):
                 verb()
             costs[name] = count.cost
     auth.close()
