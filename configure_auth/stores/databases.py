@@ -41,13 +41,10 @@ _UNUSABLE = (
     "the store's file can't be opened ({}); set CONFIGURE_STORE, or store=, to a place that this process may write to"
 )
 
+# How long a lock, a writer's turn or a connection is waited for before the user is told to try again. A read on
+# PostgreSQL waits only for changes to the tables themselves, and for those without a limit: setting one would cost each
+# look-up three more round trips.
 BUSY_SECONDS = 5.0
-"""How long a lock, a writer's turn or a connection is waited for before the user is told to try again.
-
-A read on PostgreSQL waits only for changes to the tables themselves, and for those without a limit: setting one would
-cost each look-up three more round trips.
-"""
-
 _ATTEMPTS = 5  # of a transaction that another one made impossible
 _READERS = 8  # connections to an SQLite file that a process keeps, and threads in which an event loop reads
 _POOL_SIZE = 15
@@ -460,11 +457,7 @@ class AwaitedDatabase:
     """
 
     def __init__(
-        self,
-        database: Sqlite | Postgresql | None,
-        pool: Callable[[], Postgresql] | None = None,
-        *,
-        busy: float = BUSY_SECONDS,
+        self, database: Sqlite | Postgresql | None, pool: Callable[[], Postgresql] | None = None, *, busy: float
     ) -> None:
         import anyio
 

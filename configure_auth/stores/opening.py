@@ -148,13 +148,7 @@ def _is_for_states(source: object) -> bool:
 
 
 def open_database(
-    store: object,
-    agent: str,
-    fingerprints: tuple[str, ...],
-    folder: Path,
-    *,
-    awaited: bool,
-    busy: float = BUSY_SECONDS,
+    store: object, agent: str, fingerprints: tuple[str, ...], folder: Path, *, awaited: bool, busy: float = BUSY_SECONDS
 ) -> Database:
     if _is_for_states(store):
         raise SettingsError(

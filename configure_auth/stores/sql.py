@@ -77,12 +77,10 @@ _READ_AS["scopes"] = lambda text: tuple(text.split())
 
 
 def _records(kind: Any, rows: Rows) -> tuple[Any, ...]:
-    named = (zip(kind.__dataclass_fields__, row, strict=True) for row in rows)
-    return tuple(kind(**{name: _READ_AS.get(name, _same)(value) for name, value in row}) for row in named)
-
-
-def _same(value: object) -> object:
-    return value
+    named = (dict(zip(kind.__dataclass_fields__, row, strict=True)) for row in rows)
+    return tuple(
+        kind(**row | {name: read(row[name]) for name, read in _READ_AS.items() if name in row}) for row in named
+    )
 
 
 def _first(kind: Any, rows: Rows) -> Any:

@@ -17,10 +17,7 @@ def _columns(record: type, form: str = "{}") -> str:
 
 
 def _due(table: str, key: str, time: str) -> str:
-    """Some rows whose time has come, in the order of an index.
-
-    Those that another transaction deletes are left to it: there is nothing to wait for.
-    """
+    # In the order of an index. Rows that another transaction deletes are left to it: there is nothing to wait for.
     return f"""WHERE {key} IN (SELECT {key} FROM {table} WHERE {time} <= :until
     ORDER BY {time} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
 
