@@ -128,7 +128,7 @@ def test_reseal_under_traffic(configure_sandbox: Sandbox, tmp_path: Path, store:
                 if number == 0:
                     machine.advance(3600)  # every token is over: they are refreshed while they are encrypted anew
                     seen[f"link {link(machine, both, number)}"] += 1
-                for user in users[number::4]:
+                for user in users[number : people // 3 : 4]:  # a refresh encrypts with the new key: some are left
                     seen[f"token {user.get('/token', port=both.port).status}"] += 1
 
         threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
