@@ -57,7 +57,13 @@ people, users, senders = st.sampled_from(PEOPLE), st.sampled_from(USERS), st.sam
 intents = st.sampled_from(("link", "login"))
 tokens = st.sampled_from(("own",) * 6 + ("another agent's", "of no agent", "forged"))
 nexts = st.sampled_from((None, None, "/page?a=1", ELSEWHERE, "//evil.example", "/\\evil.example"))
-faults = st.sampled_from((None,) * 18 + tuple((entry, is_done) for entry in FAULTS for is_done in (False, True)))
+faults = st.sampled_from(
+    (
+        *(None,) * 18,
+        *(("accounts.save", False),) * 3,
+        *((entry, is_done) for entry in FAULTS for is_done in (False, True)),
+    )
+)
 recent = st.sampled_from((0, 0, 0, 0, 1, 2))
 """How far from the newest one."""
 near = st.sampled_from((0, 0, 0, 1))

@@ -225,14 +225,22 @@ class Logged:
     """An object whose method calls are named in a log. `lose` is asked after each whether its response gets lost."""
 
     def __init__(
-        self, target: Any, log: Callable[[str], None], name: str, lose: Callable[[str], Exception | None]
+        self,
+        target: Any,
+        log: Callable[[str], None],
+        name: str,
+        lose: Callable[[str], Exception | None],
+        has_one_database: bool = False,
     ) -> None:
         self._target, self._log, self._name, self._lose = target, log, name, lose
+        self._has_one_database = has_one_database
 
     def __getattr__(self, method: str) -> Any:
         if method == "database":
-            # As if attempts and accounts had a database each, so that the log shows where an attempt is finished.
-            raise AttributeError(method)
+            if not self._has_one_database:
+                # As if attempts and accounts had one each, so that the log shows where an attempt is finished.
+                raise AttributeError(method)
+            return self._target.database
         found = getattr(self._target, method)
         entry = f"{self._name}.{method}"
         self._log(entry)
@@ -258,6 +266,8 @@ class World:
     settings: Settings = SETTINGS
     wire: Wire = field(default_factory=Wire)
     stores: Stores = field(default_factory=memory_stores)
+    has_one_database: bool = False
+    """Whether attempts and accounts are in one, as without `states=`."""
     now: float = 1_800_000_000.0
     log: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -309,7 +319,8 @@ class World:
 
     @cached_property
     def _stores(self) -> Stores:
-        return wrapped(self.stores, lambda store, name: Logged(store, self._note, name, self._lost))
+        one = self.has_one_database
+        return wrapped(self.stores, lambda store, name: Logged(store, self._note, name, self._lost, one))
 
     @property
     def _app(self) -> Logged:
