@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configure_auth.flows.destination import with_query
 from configure_auth.ui.pages import ConfirmPage, ErrorPage
 
 from ..support.destinations import HOSTILE, LISTED, OWN, as_query
@@ -163,3 +164,18 @@ TARGETS = st.one_of(
 def test_any_destination_is_ours(world: World, target: str, case: tuple[Place, str]) -> None:
     place, intent = case
     assert all(is_ours(location, intent) for location in place(world, intent, as_query(target, HOST)))
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("/page", "/page?configure=connected"),
+        ("/page?", "/page?configure=connected"),
+        ("/page?a=1&&b=#end", "/page?a=1&b=&configure=connected#end"),
+        ("/page?configure=a=b&configure&configured=1", "/page?configured=1&configure=connected"),
+        ("/page#a?b", "/page?configure=connected#a?b"),
+        ("/page?a=1?b#c#d", "/page?a=1?b&configure=connected#c#d"),
+    ],
+)
+def test_outcome_replaces_one_that_is_in_the_query(location: str, expected: str) -> None:
+    assert with_query(location, "configure", "connected") == expected
