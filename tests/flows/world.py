@@ -213,6 +213,9 @@ class App:
     def to_response(self, value: object) -> Any:
         return value
 
+    def path_of(self, endpoint: str) -> str:
+        return {"settings": "/settings"}[endpoint]
+
     def memory(self) -> dict[Any, Any]:
         return self.remembered
 
