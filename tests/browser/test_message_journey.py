@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from example_apps.message_agent.agent import CONNECTED, DISCONNECTED, ECHO, HINT, LINK
+from example_apps.message_agent.agent import CONNECTED, DISCONNECTED, ECHO, HINT, LINK, SAY_CONNECT, WHY
 from example_apps.message_agent.threads import PHONES
 
 from ..support.stores import first
@@ -22,6 +22,7 @@ from .person import Person
 
 COMPLETE = "/configure/messages/complete"
 STRANGER, BY_ADA, BY_BOB = f"{ECHO}hello{HINT}", f"Ada Lovelace, {ECHO}hello", f"Bob, {ECHO}hello"
+DROPPED, AWAY = f"{ECHO}hello ({WHY['contradicted']} {SAY_CONNECT})", f"{ECHO}hello ({WHY['unavailable']})"
 
 every_sender = pytest.mark.parametrize("sender", first(["page", "server", "both"]))
 """Who tells the agent: the page, its browser asking first; Configure's server; or both at once."""
@@ -152,7 +153,7 @@ def test_a_link_that_was_passed_on(ada: Sender, bob: Sender, served: Served, sen
     ada.follow(link)
 
     bob.expect(CONNECTED)
-    bob.say("hello", BY_BOB if known == "connected" else STRANGER)
+    bob.say("hello", BY_BOB if known == "connected" else DROPPED)
     expect(bob.messages.filter(has_text="Ada")).to_have_count(0)
     ada.say("hello", BY_ADA)
 
@@ -193,7 +194,7 @@ def test_the_agent_goes_on_while_configure_is_away(ada: Sender, bob: Sender, ser
         served.sandbox.fault(path, status=503)
 
     ada.say("hello", f"{ECHO}hello")
-    bob.say("hello", STRANGER)
+    bob.say("hello", AWAY)
     bob.link()
     tab = bob.press_the_link()
     bob.let_in(tab)
