@@ -171,8 +171,8 @@ async def login_refresh_and_fail(app: Starlette, sandbox: Sandbox) -> None:
         asks = await client.get("/auth/configure/sign-in", headers=CROSS)
         refused = await client.get("/auth/configure/callback?state=s", headers=CROSS)
         assert (asks.status_code, refused.status_code) == (200, 400)
-    assert (await app.state.configure_auth.export_user("new")).accounts
-    assert await app.state.configure_auth.forget_user("new")
+    assert (await app.state.configure_auth.export_user("user 1")).accounts
+    assert await app.state.configure_auth.forget_user("user 1")
 
 
 @pytest.mark.catalogue("A15")
