@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from urllib.parse import urlsplit
@@ -52,6 +52,8 @@ T = TypeVar("T")
 _KEY = "configure_auth"
 _BUILDERS = "configure_auth_builders"
 """Key of the functions that build the features of registered blueprints, also of those before `init_app`."""
+_BEFORE = "configure_auth_before"
+"""Key of what runs before the requests to our routes."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,13 @@ class Installed:
     circuit: Circuit
     features: dict[str, flows.Feature] = field(default_factory=dict)
 
-    @cached_property
-    def renews_session(self) -> bool:
-        """Whether the session's id changes at a sign-in; says so, once, if it doesn't. It is known in a request only.
+    def check_session(self) -> None:
+        """Log a warning if the session's id can't change at a sign-in. It is known in a request only.
 
         An app sets its session interface after `init_app` as well.
         """
-        renews = keeps_session_in_cookie() or self.site.renew_session is not None or session_renewal() is not None
-        if not renews:
+        if not (keeps_session_in_cookie() or self.site.renew_session is not None or session_renewal() is not None):
             warn_of_fixation(type(self.app.session_interface))
-        return renews
 
     @property
     def perform(self) -> flows.Performer:
@@ -389,24 +388,12 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
             if installed is not None and installed.owner is self:
                 installed.features[registered_name] = build_here(site=installed.site)
                 installed.all_features.require_one_message_agent()
-            by_endpoint = {f"{registered_name}.{route.endpoint}": route for route in made.routes}
-
-            def early() -> Response | None:
-                installed = self._found()
-                if method == "login" and self._options.session and installed is not None:
-                    _ = installed.renews_session
-                moved, prefix = request.routing_exception, f"{request.script_root}{state.url_prefix}/"
-                if isinstance(moved, RequestRedirect) and urlsplit(moved.new_url).path.startswith(prefix):
-                    abort(404)  # Werkzeug 2.2 merges slashes all the same
-                route = by_endpoint.get(request.endpoint or "")
-                if route is None:
-                    return None
-                site = None if installed is None else installed.site
-                response = flows.reload_first(route, read_request(bool(self._options.session)), site)
-                return None if response is None else write_response(response)
-
-            # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
-            app.before_request_funcs.setdefault(None, []).insert(0, early)
+            before = _Before.of(app)
+            if method == "login" and self._options.session:
+                before.first.append(self._check_session)
+            before.by_endpoint[None].append(partial(_refuse_merged_slashes, f"{state.url_prefix}/"))
+            for route in made.routes:
+                before.by_endpoint[f"{registered_name}.{route.endpoint}"] = [partial(self._reload_first, route)]
             # Flask calls the first one last: an app's own policy for its pages must not take the style off ours.
             after = app.after_request_funcs.setdefault(None, [])
             if keep_headers not in after:
@@ -421,6 +408,17 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         blueprint.record(registered)
         blueprint.url_value_preprocessor(exempt)
         return blueprint
+
+    def _check_session(self) -> None:
+        installed = self._found()
+        if installed is not None:
+            installed.check_session()
+
+    def _reload_first(self, route: flows.Route) -> Response | None:
+        installed = self._found()
+        site = None if installed is None else installed.site
+        response = flows.reload_first(route, read_request(bool(self._options.session)), site)
+        return None if response is None else write_response(response)
 
     def _view(self, name: str, route: flows.Route) -> Callable[..., Response]:
         def view(**_parameters: str) -> Response:
@@ -446,6 +444,42 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
     def _open(self, app: Flask, site: flows.Site) -> Stores:
         with app.app_context():  # for the engine of a Flask-SQLAlchemy `db`
             return site.open_stores(self._store, self._states, Path(app.instance_path), awaited=False)
+
+
+class _Before:
+    """What runs before the requests to our routes.
+
+    One function for all of them, because it runs before each request to the app's other routes as well.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[Callable[[], object]] = []
+        """Before the first request of all."""
+        self.by_endpoint: dict[str | None, list[Callable[[], Response | None]]] = {None: []}
+        """By endpoint; under None, before a request that matches no route."""
+
+    @classmethod
+    def of(cls, app: Flask) -> _Before:
+        if _BEFORE not in app.extensions:
+            app.extensions[_BEFORE] = made = cls()
+            # In front of whatever the app has there: a login guard would turn away who only lacks a strict cookie.
+            app.before_request_funcs.setdefault(None, []).insert(0, made.before_request)
+        found: _Before = app.extensions[_BEFORE]
+        return found
+
+    def before_request(self) -> Response | None:
+        while self.first:
+            self.first.pop()()
+        for act in self.by_endpoint.get(request.endpoint, ()):
+            if (response := act()) is not None:
+                return response
+        return None
+
+
+def _refuse_merged_slashes(path: str) -> None:
+    moved = request.routing_exception
+    if isinstance(moved, RequestRedirect) and urlsplit(moved.new_url).path.startswith(f"{request.script_root}{path}"):
+        abort(404)  # Werkzeug 2.2 merges slashes all the same
 
 
 def _no_flask(app: object) -> SettingsError:

@@ -90,6 +90,8 @@ class _Mount(Mount, flows.OfOneFramework):
             # `FastAPI(root_path=)` behind a proxy that cuts it off. The child's root_path has it, so its path needs it.
             scope = {**scope, "path": root + path}
         match, child = super().matches(scope)
+        if match is Match.NONE:
+            return match, child
         child = {**child, "path": scope.get("path", "")}
         plain = {**scope, **child, "path": child["path"].rstrip("/")}
         if any(route.matches(plain)[0] is not Match.NONE for route in self.routes):
