@@ -59,8 +59,14 @@ class RepeatTransaction(Exception):
     """Raised by an operation that saw a change which makes its work so far useless; nothing of it is kept."""
 
 
+@cache
+def _for_sqlite(statement: str) -> str:
+    rows = re.sub(r"= ANY \(ARRAY\((.+?)\)\)", r"IN (\1)", statement, flags=re.DOTALL)
+    return re.sub(r"\s+FOR UPDATE( SKIP LOCKED)?", "", rows)
+
+
 SQLITE = Dialect(
-    text=cache(partial(re.sub, r"\s+FOR UPDATE( SKIP LOCKED)?", "")),
+    text=_for_sqlite,
     # The write lock at once, so that what is read in a transaction stays true in it. The connection has the timeout.
     begin="BEGIN IMMEDIATE",
     has_parameters="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'configure_parameters'",

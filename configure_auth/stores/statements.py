@@ -1,7 +1,8 @@
 """Every statement of the SQL store, written once for SQLite 3.35 or newer and PostgreSQL 13 or newer.
 
 Parameters are written `:name`. `FOR UPDATE` and `SKIP LOCKED` lock rows on PostgreSQL; SQLite has one writer at a time
-and no such clause. `databases` has what differs.
+and no such clause. PostgreSQL reads the rows of `= ANY (ARRAY(SELECT ...))` once, perhaps those of `IN (SELECT ...)`
+for each row of a table without statistics. `databases` has what SQLite reads instead.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ def _columns(record: type, form: str = "{}") -> str:
 
 def _due(table: str, key: str, time: str) -> str:
     # In the order of an index. Rows that another transaction deletes are left to it: there is nothing to wait for.
-    return f"""WHERE {key} IN (SELECT {key} FROM {table} WHERE {time} <= :until
-    ORDER BY {time} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1"""
+    return f"""WHERE {key} = ANY (ARRAY(SELECT {key} FROM {table} WHERE {time} <= :until
+    ORDER BY {time} LIMIT :limit FOR UPDATE SKIP LOCKED)) RETURNING 1"""
 
 
 def _insert(table: str, record: type) -> str:
@@ -32,9 +33,9 @@ _ATTEMPT, _ACCOUNT, _JOURNEY, _LINK = map(_columns, (PendingSignIn, StoredAccoun
 _THIS_ATTEMPT = "state_hash = :state_hash AND browser_hash = :browser_hash AND intent = :intent AND agent = :agent"
 PUT_ATTEMPT = _insert("configure_states", PendingSignIn)
 # The open attempts of a browser beyond the newest ones. One that was claimed meanwhile is kept.
-DROP_SURPLUS_ATTEMPTS = """DELETE FROM configure_states WHERE claimed_at IS NULL AND state_hash IN (
+DROP_SURPLUS_ATTEMPTS = """DELETE FROM configure_states WHERE claimed_at IS NULL AND state_hash = ANY (ARRAY(
     SELECT state_hash FROM configure_states WHERE browser_hash = :browser_hash AND agent = :agent AND claimed_at IS NULL
-    ORDER BY created_at DESC LIMIT 1000 OFFSET :kept)"""
+    ORDER BY created_at DESC LIMIT 1000 OFFSET :kept))"""
 CLAIM_ATTEMPT = f"""UPDATE configure_states SET claimed_at = :now
     WHERE {_THIS_ATTEMPT} AND claimed_at IS NULL AND expires_at > :now RETURNING {_ATTEMPT}"""
 READ_ATTEMPT = f"SELECT {_ATTEMPT} FROM configure_states WHERE {_THIS_ATTEMPT} AND expires_at > :now - {OUTCOME_TTL}"
@@ -89,9 +90,9 @@ SWEEP_LEASES = f"DELETE FROM configure_leases {_due('configure_leases', 'name', 
 # Journeys, and the links that come of them
 _OPEN_JOURNEY = "journey_hash = :journey_hash AND agent = :agent AND expires_at > :now"
 PUT_JOURNEY = _insert("configure_journeys", Journey)
-DROP_SURPLUS_JOURNEYS = """DELETE FROM configure_journeys WHERE token_hash IS NULL AND journey_hash IN (
+DROP_SURPLUS_JOURNEYS = """DELETE FROM configure_journeys WHERE token_hash IS NULL AND journey_hash = ANY (ARRAY(
     SELECT journey_hash FROM configure_journeys WHERE agent = :agent AND subject = :subject AND token_hash IS NULL
-    ORDER BY created_at DESC LIMIT 1000 OFFSET :kept)"""
+    ORDER BY created_at DESC LIMIT 1000 OFFSET :kept))"""
 READ_JOURNEY = f"SELECT {_JOURNEY} FROM configure_journeys WHERE {_OPEN_JOURNEY}"
 COUNT_TRY = f"""UPDATE configure_journeys SET tries = tries + 1
     WHERE {_OPEN_JOURNEY} AND token_hash IS NULL AND tries < :limit RETURNING 1"""
