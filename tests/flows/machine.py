@@ -446,7 +446,7 @@ class Apps(RuleBasedStateMachine):
         assert step.sent == 0 or (before == attempt.user and not is_cancelled)
         change = None if is_cancelled else self._change(attempt, before)
         if fault is not None:
-            self._judge_fault(attempt, browser, before, change)
+            self._judge_fault(attempt, browser, before, change, step.response.status)
             return
         attempt.status = step.response.status
         made = [event for event in ends if not isinstance(event, LinkFailed)]
@@ -495,7 +495,12 @@ class Apps(RuleBasedStateMachine):
             assert browser.user == attempt.signed_in == self._owner(attempt.app, attempt.person)
 
     def _judge_fault(
-        self, attempt: Attempt, browser: Browser, before: str | None, change: dict[tuple[int, str, str], str] | None
+        self,
+        attempt: Attempt,
+        browser: Browser,
+        before: str | None,
+        change: dict[tuple[int, str, str], str] | None,
+        status: int,
     ) -> None:
         """The store or Configure failed: either all of it happened or nothing did."""
         actual = self._actual()
@@ -503,7 +508,7 @@ class Apps(RuleBasedStateMachine):
         self.accounts = actual
         if attempt.intent == "login" and before is None:
             owner = self._owner(attempt.app, attempt.person)
-            assert browser.user in (None, owner)
+            assert browser.user == (owner if status == 303 else None)
             attempt.signed_in = attempt.account = owner
 
     # The element
