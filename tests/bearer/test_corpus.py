@@ -16,6 +16,7 @@ from configure_auth.flask import BearerUser as OnFlask
 from configure_auth.starlette import BearerUser as OnStarlette
 
 from ..api.conftest import Server
+from ..support.ids import plain_id
 from ..support.reading import code_of
 from .apps import App, serving
 from .conftest import MakeBearerUser, package_locals
@@ -53,7 +54,7 @@ def test_there_are_enough_and_each_has_its_own_name() -> None:
 
 
 @pytest.mark.catalogue("L1", "L2", "L3", "L5", "L6", "L7", "L8", "L9", "L10", "L11", "L13", "L14")
-@pytest.mark.parametrize("bad", CORPUS, ids=str)
+@pytest.mark.parametrize("bad", CORPUS, ids=plain_id)
 def test_a_bad_token_is_nobodys(
     issuer: Issuer, bearer_user: BearerUser, bad: Bad, caplog: pytest.LogCaptureFixture
 ) -> None:
