@@ -55,7 +55,8 @@ class SessionStates:
     def finish(self, *_given: object, **_named: object) -> None:
         """Nothing: of a user, and of what has ended, nothing is kept. A token doesn't belong into a cookie."""
 
-    forget = forget_replays = finish
+    forget: Any = finish
+    forget_replays: Any = finish
 
     def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
         return ()
