@@ -14,10 +14,10 @@ import pytest
 from configure_auth import Secret
 
 from ..behaviour.conftest import make_web, store
-from ..support.adapters import either
+from ..support.adapters import adapter
 from ..support.web import Browser, MakeWeb, Web
 
-__all__ = ["either", "make_web", "store"]
+__all__ = ["adapter", "make_web", "store"]
 
 PATH = "/api/v1/agents/claim"
 JSON = "application/json"

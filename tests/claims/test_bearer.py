@@ -16,10 +16,11 @@ from configure_auth.starlette import BearerUser as OnStarlette
 from ..api.conftest import http
 from ..bearer.conftest import MakeBearerUser, clock, issuer, make_bearer_user
 from ..bearer.issuer import NOW, Clock, Issuer, Signer, rsa_key
+from ..support.adapters import either
 from ..support.web import Adapter, MakeWeb
 from .conftest import NOBODYS, TAKEN, People, claimed, people_of, said
 
-__all__ = ["clock", "issuer", "make_bearer_user"]
+__all__ = ["clock", "either", "issuer", "make_bearer_user"]
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 from configure_auth.sandbox import Sandbox
 
 from ..behaviour.conftest import make_web, store
-from ..support.adapters import either
+from ..support.adapters import adapter
 from ..support.web import Browser, MakeWeb, Web, query_of
 
-__all__ = ["either", "make_web", "store"]
+__all__ = ["adapter", "make_web", "store"]
 
 ADA, BOB = "+14155550101", "+14155550102"
 KEY = "chat:ada"
