@@ -123,6 +123,14 @@ def test_link_ends_at_a_page_or_an_endpoint(after: str | None, location: str) ->
     assert world.request("link", "callback", world.came_back("link", browser), browser).location == location
 
 
+@pytest.mark.parametrize(("after", "home"), [("settings", "/app/settings"), ("mounted", "/app/page")])
+def test_endpoint_is_under_the_mount(after: str, home: str) -> None:
+    world = World()
+    site = replace(world.link.site, settings=replace(SETTINGS, app_url="http://localhost:3000/app"))
+
+    assert run(AccountLink(site=site, after=after).located(), world.perform).home == home
+
+
 def test_unknown_endpoint_is_misconfigured() -> None:
     world, browser = World(), signed_in("link")
     world.link = AccountLink(site=world.link.site, path="/configure", after="nowhere")

@@ -214,7 +214,7 @@ class App:
         return value
 
     def path_of(self, endpoint: str) -> str:
-        return {"settings": "/settings"}[endpoint]
+        return {"settings": "/settings", "mounted": "/app/page"}[endpoint]
 
     def memory(self) -> dict[Any, Any]:
         return self.remembered
