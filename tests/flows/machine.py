@@ -685,7 +685,10 @@ class Apps(RuleBasedStateMachine):
 
         def do() -> None:
             sent, told = world.calls, len(world.events)
+            failing, world.fails = world.fails, {}  # the fault is that of the other request
+            losing, world.loses = world.loses, {}
             self._do(step)
+            world.fails, world.loses = failing, losing
             self.apart_sent[app] += world.calls - sent
             self.apart_events += world.events[told:]
 
