@@ -19,15 +19,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from ..errors import SettingsError, StoreError
 from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Dialect, Preparation, Run
-
-if TYPE_CHECKING:
-    import anyio
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -474,11 +471,9 @@ class AwaitedDatabase:
         self._loops = None if pool is None else PerLoop(pool, Postgresql.aclose)
         self._busy = busy
         self.path: Path | None = getattr(database, "path", None)
-        self.in_memory = database is not None and database.in_memory
+        self.in_memory: bool = database is not None and database.in_memory
         writers = 1 if isinstance(database, Sqlite) else _POOL_SIZE
-        self._places: PerLoop[tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]] = PerLoop(
-            lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers))
-        )
+        self._places = PerLoop(lambda: (anyio.CapacityLimiter(_READERS), anyio.CapacityLimiter(writers)))
         reset_after_fork(self)
 
     async def perform(self, operation: Operation[T], kind: Access = "write") -> T:
