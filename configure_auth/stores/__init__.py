@@ -39,6 +39,8 @@ __all__ = [
 OUTCOME_TTL = 120.0
 """Seconds that an ended attempt is kept, so that a late reload still finds its outcome."""
 
+REDIS_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+
 REPLAY = 30.0
 """Seconds after its end that a login may be played again for the same browser; then its `replay` is wiped."""
 

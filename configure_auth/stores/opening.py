@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from ..errors import SettingsError
 from ..settings import Settings
-from . import StateStore, Stores
+from . import REDIS_SCHEMES, StateStore, Stores
 from .databases import BUSY_SECONDS, POSTGRESQL, AwaitedDatabase, Database, Postgresql, Sqlite, patience, sqlite_file
 from .memory import memory_database
 from .schema import Preparation
@@ -48,7 +48,6 @@ AttemptSource: TypeAlias = StoreSource | StateSource
 """Where attempts can be kept that lead to no account of ours."""
 
 DEFAULT = "sqlite:///configure.db"
-REDIS_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
 _KNOWN = "sqlite:///configure.db, postgresql://... or memory://"
 _KINDS = (
     f"{_KNOWN}, or on PostgreSQL an Engine, a Flask-SQLAlchemy db, a Session factory or a function that opens a "

@@ -31,8 +31,7 @@ from redis.retry import Retry
 from ..errors import SettingsError, StoreError
 from ..runtime.loops import worker_threads
 from ..values import PendingSignIn
-from . import OUTCOME_TTL, REPLAY, StateStore
-from .opening import REDIS_SCHEMES
+from . import OUTCOME_TTL, REDIS_SCHEMES, REPLAY, StateStore
 
 P = ParamSpec("P")
 T = TypeVar("T")

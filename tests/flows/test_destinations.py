@@ -87,7 +87,8 @@ def confirmed(world: World, intent: str, query: str) -> Iterator[str | None]:
 def connected(world: World, intent: str, query: str) -> Iterator[str | None]:
     browser = signed_in(intent)
     start = world.request(intent, "sign_in", query, browser).location
-    callback = world.wire.approve(start or "", "usr_1")
+    # Another Configure user for each intent: the one who signed in is connected to another local user than u1.
+    callback = world.wire.approve(start or "", f"usr_{intent}")
     for _ in range(2):
         yield world.request(intent, "callback", callback, browser).location
 
@@ -96,7 +97,7 @@ def finished_by_a_page(world: World, intent: str, query: str) -> Iterator[str | 
     browser = Browser(user="u1")
     start = world.request("link", "sign_in", query, browser, authorization="Bearer x").location
     browser.user = None
-    callback = world.wire.approve(start or "", "usr_1")
+    callback = world.wire.approve(start or "", "usr_link")
     back = world.request("link", "callback", callback, browser, **{"sec-fetch-site": "same-origin"}).location
     yield back
     browser.user = "u1"
