@@ -174,12 +174,14 @@ def served(server: str, sandbox: Sandbox) -> Iterator[tuple[str, subprocess.Pope
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("server", choices=SERVERS, nargs="*", default=[*SERVERS])
+    parser.add_argument("servers", nargs="*", metavar="server", help=f"{', '.join(SERVERS)}; all of them by default")
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=6.0)
     given = parser.parse_args()
+    if unknown := {*given.servers} - {*SERVERS}:
+        parser.error(f"unknown: {', '.join(unknown)}")
     missed = 0
-    for server in given.server:
+    for server in given.servers or SERVERS:
         print(f"\n{server}: Configure responds after {given.seconds:g} s", flush=True)
         with Sandbox() as sandbox, served(server, sandbox) as (url, _):
             figures = drill(sandbox, url, given.people, given.seconds, threads_of_an_app=server == "gunicorn")
