@@ -455,6 +455,8 @@ class _Before:
     def __init__(self) -> None:
         self.first: list[Callable[[], object]] = []
         """Before the first request of all."""
+        # An iterator gives each of them once, also to threads that begin together.
+        self._waiting = iter(self.first)
         self.by_endpoint: dict[str | None, list[Callable[[], Response | None]]] = {None: []}
         """By endpoint; under None, before a request that matches no route."""
 
@@ -468,8 +470,8 @@ class _Before:
         return found
 
     def before_request(self) -> Response | None:
-        while self.first:
-            self.first.pop()()
+        for check in self._waiting:
+            check()
         for act in self.by_endpoint.get(request.endpoint, ()):
             if (response := act()) is not None:
                 return response

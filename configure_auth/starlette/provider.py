@@ -113,7 +113,9 @@ class OAuthProvider(provider.RegistryClient):
                 return await client.request(method, target, **given)
 
     async def forget_browser(self, request: Request) -> None:
-        """Forget this browser's recent sign-ins, as on Flask."""
+        """Call this at the app's sign-out, before its session is cleared: a callback that is loaded again in this
+        browser then signs nobody in.
+        """
         if self._flow.client.settings.has_credentials:
             asked, binding = (
                 read_request(request, has_session=True),
