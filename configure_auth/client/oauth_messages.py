@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.auth import encode_client_secret_basic
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
@@ -65,20 +65,14 @@ def refresh_body(*, refresh_token: str, client_id: str, resource: str | None) ->
     return cast(str, body).encode("ascii")
 
 
-class _Client(NamedTuple):
-    client_id: str
-    client_secret: str
-
-
 def basic_authorization(client_id: str, client_secret: Secret) -> str:
     """The `Authorization` header of a confidential client.
 
-    Configure takes id and secret as they are, not form-encoded as RFC 6749 section 2.3.1 has it; neither has a letter
-    that the two would write differently.
+    Configure takes id and secret as they are, not form-encoded as RFC 6749 section 2.3.1 has it. Authlib's own function
+    encodes them in some versions.
     """
-    headers: dict[str, Any] = {}
-    encode_client_secret_basic(_Client(client_id, client_secret.reveal()), "POST", "", headers, "")
-    return cast(str, headers["Authorization"])
+    pair = f"{client_id}:{client_secret.reveal()}".encode("latin-1")
+    return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
 def code_challenge(verifier: str) -> str:

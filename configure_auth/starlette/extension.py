@@ -272,6 +272,7 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
             next: str | None = None,
             **look: Any,
         ) -> Markup:
+            self._locate_once(context["request"])
             signed_in = flow != "login" and (flow == "link" or self._user_at_once(context["request"]) is not None)
             look = {"label": self._words_at_once(context["request"])["continue"], **look}
             return self._features.plain_button(flow, next, look, signed_in=signed_in)
@@ -280,7 +281,9 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         def configure_disconnect_form(
             context: jinja2.runtime.Context, fields: Mapping[str, object] | None = None, *, label: str | None = None
         ) -> Markup:
-            return self._features.disconnect_form(fields or {}, label, self._words_at_once(context.get("request")))
+            request = context.get("request")
+            self._locate_once(request)
+            return self._features.disconnect_form(fields or {}, label, self._words_at_once(request))
 
         self._templates = templates
         templates.env.globals["configure_button"] = configure_button
@@ -333,8 +336,14 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
     def _locate(self, app: object) -> None:
         """Find the paths of our routes in an app, where its routers may have prefixes."""
 
+    def _locate_once(self, request: Request | None) -> None:
+        """Find them for a request to the app's own routes, if neither `lifespan` nor a request to ours has yet."""
+        if request is not None and (app := request.scope.get("app")) not in self._apps:
+            self._locate(app)
+
     def _require_own_name(self, app: Starlette) -> None:
-        """
+        """Find our routes in an app, once.
+
         Raises:
             SettingsError: another `ConfigureAuth` of this name has routes in the app.
         """
@@ -349,6 +358,7 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
                 "add what they return once"
             )
         self._apps.add(app)
+        self._locate(app)
 
     @property
     def _features(self) -> flows.Features:
@@ -368,6 +378,7 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         return self._site.words(read_request(request, False).languages, chosen)
 
     def _performer(self, request: Request | None = None) -> flows.AsyncPerformer:
+        self._locate_once(request)
         app, opened = None if request is None else self._app(request), self._open()
         return flows.AsyncPerformer(opened.client, opened.stores, app, self._emit, opened.circuit)
 

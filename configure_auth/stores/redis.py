@@ -232,9 +232,12 @@ def _client(source: object) -> Redis:
         problem = f"states={named} is no store for states"
         clustered = re.search("sentinel|cluster", named, re.IGNORECASE)
         raise SettingsError(_SINGLE.format(problem) if clustered else f"{problem}; use redis://...")
+    # Before version 6 redis-py takes a certificate for any host unless it is told. What the URL says goes first.
+    names_host = scheme in ("rediss", "valkeys") and "ssl_cert_reqs=none" not in source
     try:
         client = Redis.from_url(
             re.sub("^valkey", "redis", source),
+            **({"ssl_check_hostname": True} if names_host else {}),
             socket_timeout=BUSY_SECONDS,
             socket_connect_timeout=BUSY_SECONDS,
             # Once more on a new connection, where a kept one had been closed; a call may be made twice.

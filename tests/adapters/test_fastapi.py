@@ -723,6 +723,27 @@ def test_a_prefix_twice_is_said_at_start_up(make: Make, caplog: pytest.LogCaptur
     assert [one for one in caplog.records if one.levelno == logging.WARNING and "leave the prefix" in one.getMessage()]
 
 
+def test_a_template_has_the_prefix_where_nothing_runs_the_lifespan(configure_sandbox: Sandbox) -> None:
+    """As in an app on FastAPI before 0.112.2, which doesn't run those of routers."""
+    given = {**configure_sandbox.environment(SITE), "CONFIGURE_TOKEN_KEYS": "k" * 32}
+    configure_auth = ConfigureAuth(Settings.from_mapping(given), user=get_current_user, store="memory://")
+    source = "{{ configure_button('link') }}{{ configure_disconnect_form() }}"
+    templates = Jinja2Templates(env=Environment(loader=DictLoader({"page": source}), autoescape=True))
+    configure_auth.install(templates)
+    app = FastAPI()
+    app.include_router(configure_auth.account_link(), prefix="/api")
+
+    @app.get("/page")
+    async def view(request: Request) -> Any:
+        return templates.TemplateResponse(request, "page")
+
+    page = TestClient(app, SITE).get("/page").text
+
+    assert 'href="/api/configure/sign-in' in page
+    assert 'action="/api/configure/disconnect' in page
+    asyncio.run(configure_auth.aclose())
+
+
 def test_a_template_of_a_plain_view_says_that_the_user_takes_a_wait(make: Make) -> None:
     templates = Jinja2Templates(
         env=Environment(loader=DictLoader({"page": "{{ configure_button() }}"}), autoescape=True)

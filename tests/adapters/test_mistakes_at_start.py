@@ -112,6 +112,9 @@ def test_a_model_in_the_place_of_the_dependency_for_the_user(settings: Settings)
         def __init__(self, request: Request) -> None:
             self.id = "ada"
 
+    # Older FastAPIs don't resolve the annotations of a class, which this module has as text.
+    RequestUser.__init__.__annotations__["request"] = Request
+
     with pytest.raises(SettingsError, match=r"user= got the class User, whose 'id' .* such as get_current_user"):
         OnFastAPI(settings, store="memory://", user=User)
     OnFastAPI(settings, store="memory://", user=RequestUser)

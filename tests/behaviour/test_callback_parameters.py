@@ -59,7 +59,7 @@ def test_a_repeated_or_oversized_parameter_changes_nothing(web: Web, browser: Br
     [
         lambda state: "",
         lambda state: state[:-1],
-        lambda state: f"{state}A",
+        lambda state: f"{state}AA",  # by one A, one that begins with a p would have the shape of a popup's
         lambda state: f"{state} ",
         lambda state: f"{state}\0",
         lambda state: f"{state}\n",
