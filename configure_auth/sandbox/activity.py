@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
@@ -15,13 +15,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .authentication import agent_of_token
 from .database import Database
 from .faults import Faults
-from .issuer import AuthorizationCode, ReturnCode, Token
-from .masking import cut, name_or_part, prefix_of, target_of
+from .issuer import AuthorizationCode, ReturnCode, Token, TokenKind
 from .pages import page
 from .phones import show_phone
 from .request_log import RequestLog
+from .routes import served_at
+from .values import Call
 
 MOST_ROWS: Final = 200
+FIRST_LETTERS: Final = 4
+_MARK: Final = "…"
+_LONGEST_VALUE: Final = 120
+_LONGEST_PART: Final = 32
+_PUBLIC_PARAMETERS: Final = frozenset(
+    "response_type client_id scope code_challenge_method agent_name delivery theme connectors sections limit".split()
+)
+_URL_PARAMETERS: Final = frozenset({"redirect_uri", "return_to", "resource"})
+"""Of these, what comes before the query is shown."""
+_PREFIXES: Final = ("sk_", "cfg_", "ocs_", "cfgsic_", "cfgoac_", *(f"{kind}_local_" for kind in get_args(TokenKind)))
+"""Of keys, secrets, codes and tokens. What begins with pk_ or oc_ is public."""
+_SECRET: Final = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(_PREFIXES)})[^\s,;/?#&]*")
 _LOOPBACK_HOST: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -82,12 +95,12 @@ class ActivityPage:
         db, agents = self._db, self._db.agents.values()
         codes = [*db.issuer.return_codes.values(), *db.issuer.codes.values()]
         return {
-            "People": reversed(db.people.all()),
+            "People": reversed(db.people.values()),
             "Grants": reversed(db.issuer.grants),
             "Codes": sorted(codes, key=lambda code: code.expires_at, reverse=True),
             "Tokens": reversed(db.issuer.tokens.values()),
             "Addresses": [
-                *((agent.handle, "redirect_uri", uri) for agent in agents for uri in agent.client.redirect_uris),
+                *((agent.handle, "redirect_uri", uri) for agent in agents for uri in agent.redirect_uris),
                 *((agent.handle, "return_to", uri) for agent in agents for uri in agent.return_destinations),
             ],
             "Message lines": [
@@ -133,3 +146,55 @@ def _state(issued: AuthorizationCode | ReturnCode | Token, now: float) -> str:
         return f"valid for {seconds // 86_400:.0f}\u00a0d"
     minutes, rest = divmod(int(seconds), 60)
     return f"valid for {minutes}\u00a0min {rest}\u00a0s" if minutes else f"valid for {rest}\u00a0s"
+
+
+# Codes, tokens and URLs: never a whole secret is shown.
+
+
+def cut(text: str) -> str:
+    """Mask secrets in a text, and shorten it."""
+    return _shortened(masked(text), _LONGEST_VALUE)
+
+
+def prefix_of(secret: str) -> str:
+    """Return the first letters of a code or token, by which a developer recognizes it."""
+    prefix = next((one for one in _PREFIXES if secret.startswith(one)), "")
+    return _shortened(secret, len(prefix) + FIRST_LETTERS)
+
+
+def masked(text: str) -> str:
+    """Mask what begins as a secret, however short it is."""
+    return _SECRET.sub(rf"\1{_MARK}", text)
+
+
+def name_or_part(text: str) -> str:
+    """Return a part of a path, or a parameter's name. One longer than ours may be anything, a token too."""
+    text = masked(text)
+    return text if len(text) <= _LONGEST_PART else text[: 2 * FIRST_LETTERS] + _MARK
+
+
+def target_of(call: Call) -> str:
+    """Return the path and query of a request, without the code of a sign-in link and without secret values."""
+    served = next(served_at(call.origin, call.path), None)
+    code = served.params.get("code") if served else None
+    parts = (_shortened(one, FIRST_LETTERS) if one == code else name_or_part(one) for one in call.path.split("/"))
+    pairs = parse_qsl(call.query_string, keep_blank_values=True)
+    query = "&".join(f"{name_or_part(name)}={_value(name, value)}" for name, value in pairs)
+    return "/".join(parts) + (f"?{query}" if call.query_string else "")
+
+
+def _value(name: str, value: str) -> str:
+    if name in _PUBLIC_PARAMETERS:
+        return cut(value)
+    if name not in _URL_PARAMETERS:
+        return _MARK if value else ""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return _MARK
+    rest = f"?{_MARK}" if parts.query or parts.fragment else ""
+    return cut(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}") + rest
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + _MARK

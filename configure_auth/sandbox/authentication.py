@@ -62,8 +62,8 @@ def agent_of_token(db: Database, issued: Token | AuthorizationCode | ReturnCode)
     """Return the agent that a token or code was issued for."""
     if (agent := getattr(issued, "agent", None)) is not None:
         return str(agent)
-    client = db.client(getattr(issued, "client_id", None) or "")
-    return client.credentials.agent if client is not None else None
+    agent = db.agent_of_client(getattr(issued, "client_id", None) or "")
+    return agent.handle if agent is not None else None
 
 
 def subject_of(db: Database, incoming: ApiRequest, fields: Mapping[str, object], scope: str) -> ProfileOwner:

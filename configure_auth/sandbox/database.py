@@ -17,54 +17,38 @@ from .values import SCOPES, Completion, Credentials, Person
 from .variants import Variants
 
 
-@dataclass(slots=True)
-class People:
-    """People by phone and by id."""
-
-    _by_id: dict[str, Person] = field(default_factory=dict)
-    _by_phone: dict[str, Person] = field(default_factory=dict)
+class People(dict[str, Person]):
+    """People by their ids."""
 
     def put(self, person: Person) -> Person:
-        self._by_id[person.user_id] = person
-        self._by_phone[person.phone] = person
+        self[person.user_id] = person
         return person
 
     def with_phone(self, phone: str) -> Person | None:
-        return self._by_phone.get(phone)
-
-    def get(self, user_id: str) -> Person | None:
-        return self._by_id.get(user_id)
+        return next((person for person in reversed(self.values()) if person.phone == phone), None)
 
     def sign_up(self, phone: str) -> Person:
         """Return the person with this phone; add them if there is none."""
-        return self._by_phone.get(phone) or self.put(Person(phone=phone))
-
-    def all(self) -> tuple[Person, ...]:
-        return tuple(self._by_id.values())
-
-
-@dataclass(slots=True)
-class RegisteredClient:
-    """An agent's OAuth client. It may ask for `scopes`."""
-
-    credentials: Credentials
-    name: str
-    redirect_uris: list[str] = field(default_factory=list)
-    scopes: tuple[str, ...] = SCOPES
+        return self.with_phone(phone) or self.put(Person(phone=phone))
 
 
 @dataclass(slots=True)
 class Agent:
-    """A developer's agent: its keys, OAuth client, return destinations and message lines."""
+    """A developer's agent. `redirect_uris`, and the `scopes` to choose from, are those of its OAuth client."""
 
     credentials: Credentials
-    client: RegisteredClient
+    redirect_uris: list[str] = field(default_factory=list)
+    scopes: tuple[str, ...] = SCOPES
     return_destinations: dict[str, float] = field(default_factory=dict)
     message_lines: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def handle(self) -> str:
         return self.credentials.agent
+
+    @property
+    def name(self) -> str:
+        return self.handle.replace("-", " ").title()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +125,11 @@ class Database:
         return self.agents[self._primary]
 
     def add_agent(self, handle: str, *, test_mode: bool = False) -> Agent:
-        credentials = Credentials.of(handle, test_mode=test_mode)
-        name = handle.replace("-", " ").title()
-        self.agents[handle] = Agent(credentials, RegisteredClient(credentials, name))
+        self.agents[handle] = Agent(Credentials.of(handle, test_mode=test_mode))
         return self.agents[handle]
 
-    def rotate(self, agent: Agent, credentials: Credentials) -> None:
-        """Replace an agent's credentials; the old ones are unknown from now on."""
-        agent.credentials = agent.client.credentials = credentials
-
-    def client(self, client_id: str) -> RegisteredClient | None:
-        clients = (agent.client for agent in self.agents.values() if agent.credentials.client_id)
-        return next((c for c in clients if c.credentials.client_id == client_id), None)
+    def agent_of_client(self, client_id: str) -> Agent | None:
+        return next((a for a in self.agents.values() if client_id and a.credentials.client_id == client_id), None)
 
     def agent_with_key(self, api_key: str) -> Agent | None:
         return next((a for a in self.agents.values() if a.credentials.api_key == api_key), None)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from typing import Any
 
 from .authentication import agent_of_key
-from .database import Database, RegisteredClient
-from .http_messages import ApiError, ApiRequest, invalid, json_response, missing
+from .database import Agent, Database
+from .http_messages import ApiError, ApiRequest, invalid, missing
 from .uris import redirect_uri_error
 
 
-def list_clients(db: Database, incoming: ApiRequest) -> Response:
+def list_clients(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     agent = agent_of_key(db, incoming)
-    return json_response({"clients": [_client_body(agent.client)] if agent.credentials.client_id else []})
+    return {"clients": [_client_body(agent)] if agent.credentials.client_id else []}
 
 
-def update_client(db: Database, incoming: ApiRequest) -> Response:
+def update_client(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Add or remove redirect URIs; never replaces the list, never changes the id."""
     agent = agent_of_key(db, incoming)
-    client = agent.client
-    if incoming.path_params["client_id"] != client.credentials.client_id:
+    if incoming.path_params["client_id"] != agent.credentials.client_id:
         raise ApiError(404, "invalid_request_error", "client_not_found", "there is no such OAuth client")
     body = incoming.json()
     added = _uris(body.get("add_redirect_uris"), "add_redirect_uris")
@@ -31,10 +30,10 @@ def update_client(db: Database, incoming: ApiRequest) -> Response:
     for uri in added:
         if fault := redirect_uri_error(uri):
             raise invalid(fault, "add_redirect_uris", "invalid_redirect_uri")
-    before = list(client.redirect_uris)
-    client.redirect_uris.extend(uri for uri in dict.fromkeys(added) if uri not in before)
-    client.redirect_uris[:] = [uri for uri in client.redirect_uris if uri not in removed]
-    return json_response({**_client_body(client), "changed": client.redirect_uris != before})
+    before = agent.redirect_uris
+    kept = dict.fromkeys([*before, *added])
+    agent.redirect_uris = [uri for uri in kept if uri not in removed]
+    return {**_client_body(agent), "changed": agent.redirect_uris != before}
 
 
 def _uris(value: object, name: str) -> list[str]:
@@ -45,10 +44,10 @@ def _uris(value: object, name: str) -> list[str]:
     return value
 
 
-def _client_body(client: RegisteredClient) -> dict[str, object]:
+def _client_body(agent: Agent) -> dict[str, Any]:
     return {
-        "client_id": client.credentials.client_id,
-        "client_name": client.name,
-        "agent": client.credentials.agent,
-        "redirect_uris": list(client.redirect_uris),
+        "client_id": agent.credentials.client_id,
+        "client_name": agent.name,
+        "agent": agent.handle,
+        "redirect_uris": list(agent.redirect_uris),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -16,6 +17,10 @@ from .phones import canonical_phone
 from .sign_in_steps import advance, begin
 from .uris import is_web_address, read_return_destination
 from .values import CONNECTORS
+
+_TAKEN_AS_THEY_ARE: Final = frozenset(
+    "state journey agent_name agent_logo delivery message_body message_complete_url theme".split()
+)
 
 
 def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
@@ -33,7 +38,7 @@ def hosted_sign_in(db: Database, incoming: ApiRequest) -> Response:
         return error_page(
             "This sign-in can't start", error.message, error.status, code=error.code, address=error.address
         )
-    return begin(db, incoming, request, agent.handle, request.agent_name or agent.client.name)
+    return begin(db, incoming, request, agent.handle, request.agent_name or agent.name)
 
 
 def minted_sign_in(db: Database, incoming: ApiRequest) -> Response:
@@ -46,7 +51,7 @@ def minted_sign_in(db: Database, incoming: ApiRequest) -> Response:
     agent = db.agents[link.agent]
     request = _read(agent, dict(link.query), reconnect=link.reason == "reconnect")
     request = replace(request, external_id=link.external_id, return_url=link.return_url)
-    return begin(db, incoming, request, agent.handle, request.agent_name or agent.client.name)
+    return begin(db, incoming, request, agent.handle, request.agent_name or agent.name)
 
 
 def hosted_step(db: Database, incoming: ApiRequest) -> Response:
@@ -56,7 +61,7 @@ def hosted_step(db: Database, incoming: ApiRequest) -> Response:
     return advance(db, incoming)
 
 
-def _read(agent: Agent, params: Mapping[str, str], *, reconnect: bool) -> HostedRequest:
+def _read(agent: Agent, params: Mapping[str, Any], *, reconnect: bool) -> HostedRequest:
     key = params.get("pk")
     if key is not None and key.startswith("sk_"):
         raise invalid("a secret key must never be in a URL", "pk", "publishable_key_required")
@@ -65,12 +70,9 @@ def _read(agent: Agent, params: Mapping[str, str], *, reconnect: bool) -> Hosted
     if params.get("agent") not in {None, agent.handle}:
         raise invalid("the agent is named by the path alone", "agent")
     return_to = _return_to(agent, params.get("return_to"))
-    complete_url = params.get("message_complete_url")
-    if complete_url is not None and not is_web_address(complete_url):
-        raise invalid("message_complete_url must be https, or http on localhost", "message_complete_url")
-    logo = params.get("agent_logo")
-    if logo is not None and not is_web_address(logo):
-        raise invalid("agent_logo must be https, or http on localhost", "agent_logo")
+    for name in ("message_complete_url", "agent_logo"):
+        if name in params and not is_web_address(params[name]):
+            raise invalid(f"{name} must be https, or http on localhost", name)
     line = params.get("message_line_phone")
     if line is not None and canonical_phone(line) is None:
         raise invalid("message_line_phone is not a phone number", "message_line_phone")
@@ -85,16 +87,9 @@ def _read(agent: Agent, params: Mapping[str, str], *, reconnect: bool) -> Hosted
         agent=agent.handle,
         reconnect=reconnect,
         return_to=return_to,
-        state=params.get("state"),
-        journey=params.get("journey"),
-        agent_name=params.get("agent_name"),
-        agent_logo=logo,
-        delivery=params.get("delivery"),
         message_line_phone=canonical_phone(line) if line is not None else None,
-        message_body=params.get("message_body"),
-        message_complete_url=complete_url,
         connectors=connectors,
-        theme="light" if theme == "light" else "dark" if theme == "dark" else None,
+        **{name: value for name, value in params.items() if name in _TAKEN_AS_THEY_ARE},
     )
 
 

@@ -204,6 +204,15 @@ def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -
     return value if value.strip() else None
 
 
+def in_snake_case(value: Any) -> Any:
+    """Return the body of a response with its camelCase names written as snake_case ones."""
+    if isinstance(value, list):
+        return [in_snake_case(one) for one in value]
+    if isinstance(value, dict):
+        return {re.sub("[A-Z]", lambda one: f"_{one[0].lower()}", k): in_snake_case(v) for k, v in value.items()}
+    return value
+
+
 def json_response(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON response without the members that are None."""
     members = {name: value for name, value in body.items() if value is not None}

@@ -64,8 +64,6 @@ class Interaction:
     step: Step = "phone"
     phone: str | None = None
     user_id: str | None = None
-    remembered: bool = False
-    """Whether the browser's cookie named the person."""
     tries: int = 0
     redirect_to: str | None = None
     page_completion: dict[str, str] | None = None

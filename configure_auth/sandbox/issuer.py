@@ -127,7 +127,7 @@ class TokenIssuer:
         if found is None:
             raise OAuthError("invalid_grant", "the authorization code is unknown")
         if found.family is not None:
-            self.revoke_family(found.family)
+            self.revoke(lambda token: token.family == found.family)
             raise OAuthError("invalid_grant", "the authorization code was already used")
         if self.now() >= found.expires_at:
             raise OAuthError("invalid_grant", "the authorization code has expired")
@@ -163,7 +163,8 @@ class TokenIssuer:
             successor = self.tokens[refresh.successor] if refresh.successor else None
             used = successor is None or successor.rotated_at is not None
             if used or self.now() - refresh.rotated_at > grace:
-                self.reused(refresh)
+                self.revoke(lambda token: token.family == refresh.family)
+                raise OAuthError("invalid_grant", "the refresh token was already used; its whole family is revoked")
             assert successor is not None
             self.tokens[successor.token] = replace(successor, rotated_at=refresh.rotated_at)
         assert refresh.client_id is not None
@@ -172,12 +173,6 @@ class TokenIssuer:
         rotated_at = refresh.rotated_at if refresh.rotated_at is not None else self.now()
         self.tokens[refresh.token] = replace(refresh, rotated_at=rotated_at, successor=pair.refresh.token)
         return pair
-
-    def reused(self, refresh: Token) -> None:
-        """Revoke the family of a refresh token that was used again. Always raises."""
-        assert refresh.family is not None
-        self.revoke_family(refresh.family)
-        raise OAuthError("invalid_grant", "the refresh token was already used; its whole family is revoked")
 
     def issue_return_code(self, user_id: str, agent: str) -> str:
         code = f"cfgsic_{secrets.token_urlsafe(32)}"
@@ -199,9 +194,6 @@ class TokenIssuer:
         """Return the raw token of a one-time password: it proves a phone and is not an agent token."""
         return self._issue("user", user_id, (), AGENT_TOKEN_SECONDS)
 
-    def approve(self, grant: Grant) -> None:
-        self.grants.append(grant)
-
     def approved(self, user_id: str, agent: str) -> bool:
         """Whether this person approved this agent on the hosted sign-in."""
         return any(g.kind == "agent" and g.user_id == user_id and g.agent == agent for g in self.grants)
@@ -213,23 +205,16 @@ class TokenIssuer:
             return None
         return found
 
-    def revoke(self, token: str) -> bool:
-        """Revoke one token; False when it is unknown."""
-        found = self.tokens.get(token)
-        if found is None:
-            return False
-        self.tokens[token] = replace(found, revoked=True)
-        return True
-
-    def revoke_family(self, family: str) -> None:
-        for token in [t for t in self.tokens.values() if t.family == family]:
-            self.tokens[token.token] = replace(token, revoked=True)
+    def revoke(self, concerned: Callable[[Token], bool]) -> bool:
+        """Revoke these tokens; False when there are none."""
+        found = [token for token in self.tokens.values() if concerned(token)]
+        self.tokens |= {token.token: replace(token, revoked=True) for token in found}
+        return bool(found)
 
     def revoke_approval(self, user_id: str, agent: str) -> None:
         """Revoke the approval of an agent and its tokens, as when the person removes it."""
         self.grants = [g for g in self.grants if (g.user_id, g.agent, g.kind) != (user_id, agent, "agent")]
-        for token in [t for t in self.tokens.values() if t.user_id == user_id and t.agent == agent]:
-            self.tokens[token.token] = replace(token, revoked=True)
+        self.revoke(lambda token: (token.user_id, token.agent) == (user_id, agent))
 
     def _issue(
         self,

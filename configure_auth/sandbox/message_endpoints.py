@@ -6,13 +6,11 @@ import secrets
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from starlette.responses import Response
-
 from .authentication import acting_agent, subject_of
 from .database import Agent, Database, MintedLink
-from .http_messages import ApiRequest, invalid, json_response, missing, optional_text, text_field
+from .http_messages import ApiRequest, invalid, missing, optional_text, text_field
 from .phones import canonical_phone
-from .sign_in_endpoints import field_name, timestamp
+from .sign_in_endpoints import timestamp
 from .uris import is_web_address
 from .values import CONNECTORS
 from .variants import OWN
@@ -21,7 +19,7 @@ LINK_SECONDS: Final = 600.0
 REASONS: Final = ("signin", "reconnect", "permissions")
 
 
-def add_line(db: Database, incoming: ApiRequest) -> Response:
+def add_line(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Register a phone that the agent writes from. Idempotent; a revoked one becomes active again."""
     agent = acting_agent(db, incoming)
     body = incoming.json()
@@ -34,31 +32,31 @@ def add_line(db: Database, incoming: ApiRequest) -> Response:
     line = {
         "id": known["id"] if known else f"line_{secrets.token_hex(8)}",
         "channel": channel,
-        field_name(db, "phoneLast4"): phone[-4:],
+        "phoneLast4": phone[-4:],
         "label": optional_text(body, "label", limit=200),
         "status": "active",
         "metadata": metadata,
-        field_name(db, "createdAt"): timestamp(db.now()),
-        field_name(db, "updatedAt"): timestamp(db.now()),
+        "createdAt": timestamp(db.now()),
+        "updatedAt": timestamp(db.now()),
     }
     agent.message_lines[key] = line
-    return json_response({"line": line})
+    return {"line": line}
 
 
-def list_lines(db: Database, incoming: ApiRequest) -> Response:
-    return json_response({"lines": _active(acting_agent(db, incoming))})
+def list_lines(db: Database, incoming: ApiRequest) -> dict[str, Any]:
+    return {"lines": _active(acting_agent(db, incoming))}
 
 
-def revoke_line(db: Database, incoming: ApiRequest) -> Response:
+def revoke_line(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     agent = acting_agent(db, incoming)
     line = agent.message_lines.get(_line_key(incoming.json()))
     deleted = line is not None and line["status"] == "active"
     if line is not None:
         line["status"] = "revoked"
-    return json_response({"deleted": deleted, "lines": _active(agent)})
+    return {"deleted": deleted, "lines": _active(agent)}
 
 
-def message_url(db: Database, incoming: ApiRequest) -> Response:
+def message_url(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Return a sign-in link for the sender of a message: plain, as Configure is said to do always, or minted."""
     agent = acting_agent(db, incoming)
     body = incoming.json()
@@ -78,18 +76,18 @@ def message_url(db: Database, incoming: ApiRequest) -> Response:
     idempotency_key = optional_text(body, "idempotencyKey")
     path = f"{quote(agent.handle, safe='')}{'/reconnect' if reason == 'reconnect' else ''}"
     mode = db.variants.message_url_mode
-    body = {"mode": mode, "reason": shown_reason, field_name(db, "idempotencyKey"): idempotency_key}
+    body = {"mode": mode, "reason": shown_reason, "idempotencyKey": idempotency_key}
     if mode == "plain":
         body["url"] = f"{db.urls.sign_in}/{path}?{urlencode(query, quote_via=quote)}"
-        body[field_name(db, "fallbackReason")] = db.variants.message_url_fallback
+        body["fallbackReason"] = "sender_proof_missing"
     else:
         code = _minted_code(db, agent, query, reason, idempotency_key)
         body |= {"url": _minted_url(db, agent, code), "code": code}
-        body[field_name(db, "expiresAt")] = timestamp(db.minted[code].expires_at)
-    return json_response(body)
+        body["expiresAt"] = timestamp(db.minted[code].expires_at)
+    return body
 
 
-def connect(db: Database, incoming: ApiRequest) -> Response:
+def connect(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Return a link with which the subject of the request signs in, or connects an app.
 
     Guesses: a subject that is linked already gets a link to connect `app`, or without one to change its permissions;
@@ -114,15 +112,12 @@ def connect(db: Database, incoming: ApiRequest) -> Response:
         agent.handle, query, reason, db.now() + LINK_SECONDS, external_id=subject.external_id, return_url=return_url
     )
     code = _keep(db, link)
-    shown = db.variants.connect_status
-    return json_response(
-        {
-            "status": status if shown == OWN else shown,
-            "connect_url": _minted_url(db, agent, code),
-            "expires_at": timestamp(link.expires_at),
-            "instructions": "Send connect_url to the user.",
-        }
-    )
+    return {
+        "status": status,
+        "connect_url": _minted_url(db, agent, code),
+        "expires_at": timestamp(link.expires_at),
+        "instructions": "Send connect_url to the user.",
+    }
 
 
 def _link_query(agent: Agent, body: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -83,7 +83,7 @@ def step_page(db: Database, interaction: Interaction, *, error: str | None = Non
         person=person,
         phone=show_phone(shown_phone) if shown_phone else "",
         phone_text=phone_text,
-        people=[(show_phone(person.phone), person.name) for person in db.people.all() if person.name],
+        people=[(show_phone(person.phone), person.name) for person in db.people.values() if person.name],
         error=error,
         tries_left=CODE_TRIES - interaction.tries,
     )

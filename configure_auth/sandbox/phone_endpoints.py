@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from .authentication import bearer
 from .database import Agent, Database
-from .http_messages import (
-    ApiError,
-    ApiRequest,
-    forbidden,
-    invalid,
-    json_response,
-    missing,
-    optional_text,
-    text_field,
-    unauthenticated,
-)
+from .http_messages import ApiError, ApiRequest, forbidden, invalid, missing, optional_text, text_field, unauthenticated
 from .interactions import RIGHT_CODE
 from .issuer import Grant
 from .phones import canonical_phone
 from .profiles import ProfileOwner
-from .sign_in_endpoints import field_name
 from .values import SCOPES
 
 
-def start(db: Database, incoming: ApiRequest) -> Response:
+def start(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Pretend to send a code."""
     _any_key(db, incoming)
     _phone(incoming)
-    return json_response({"ok": True, "mocked": True})
+    return {"ok": True, "mocked": True}
 
 
-def verify(db: Database, incoming: ApiRequest) -> Response:
+def verify(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Return the raw user token for the right code. It proves the phone and approves no agent.
 
     What was kept under an `external_id` moves to the person, once and one way, as the older documents promise.
@@ -49,10 +40,10 @@ def verify(db: Database, incoming: ApiRequest) -> Response:
     if external_id is not None:
         unlinked = ProfileOwner(agent.handle, None, external_id)
         db.profiles.merge(unlinked, ProfileOwner(agent.handle, person.user_id, None))
-    return json_response({"token": db.issuer.issue_user_token(person.user_id).token, "user_id": person.user_id})
+    return {"token": db.issuer.issue_user_token(person.user_id).token, "user_id": person.user_id}
 
 
-def approve(db: Database, incoming: ApiRequest) -> Response:
+def approve(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Exchange a user token for an agent token, as the embedded page does after the person agreed."""
     token = bearer(incoming)
     found = db.issuer.live(token, "user") if token is not None else None
@@ -61,9 +52,9 @@ def approve(db: Database, incoming: ApiRequest) -> Response:
     agent = db.agents.get(text_field(incoming.json(), "agent"))
     if agent is None:
         raise ApiError(404, "invalid_request_error", "agent_not_found", "there is no such agent", param="agent")
-    db.issuer.approve(Grant("agent", found.user_id, agent.handle, SCOPES, (), db.now()))
+    db.issuer.grants.append(Grant("agent", found.user_id, agent.handle, SCOPES, (), db.now()))
     issued = db.issuer.issue_agent_token(found.user_id, agent.handle, SCOPES)
-    return json_response({"token": issued.token, field_name(db, "userId"): found.user_id})
+    return {"token": issued.token, "userId": found.user_id}
 
 
 def preflight(db: Database, incoming: ApiRequest) -> Response:

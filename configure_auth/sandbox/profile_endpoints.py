@@ -59,7 +59,7 @@ def search(db: Database, incoming: ApiRequest) -> Response:
     return json_response(body, headers=_read_headers(db, owed, subject))
 
 
-def remember(db: Database, incoming: ApiRequest) -> Response:
+def remember(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     body = incoming.json()
     subject = subject_of(db, incoming, body, "profile.remember")
     fact = text_field(body, "fact", limit=1000)
@@ -67,10 +67,10 @@ def remember(db: Database, incoming: ApiRequest) -> Response:
     if kind is not None and kind not in KINDS:
         raise invalid(f"kind must be one of {', '.join(KINDS)}", "kind")
     memory = db.profiles.remember(subject, fact, kind)
-    return json_response({"saved": True, "app": subject.agent, "fact": fact, "memory": _hit(memory)})
+    return {"saved": True, "app": subject.agent, "fact": fact, "memory": _hit(memory)}
 
 
-def forget(db: Database, incoming: ApiRequest) -> Response:
+def forget(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Delete memories. Strict: it needs profile.remember, and a match needs its confirm."""
     body = incoming.json()
     subject = subject_of(db, incoming, body, "profile.remember")
@@ -84,7 +84,7 @@ def forget(db: Database, incoming: ApiRequest) -> Response:
         raise invalid("scope must be imports, saved or all", "scope")
     if ways[0] == "match" and body.get("confirm") is not True:
         matching = db.profiles.search(subject, wanted, 100)
-        return json_response({"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]})
+        return {"deleted": False, "matched": len(matching), "matches": [_hit(m) for m in matching]}
 
     def matches(memory: SavedMemory) -> bool:
         if ways[0] == "id":
@@ -97,13 +97,11 @@ def forget(db: Database, incoming: ApiRequest) -> Response:
     if ways[0] == "id" and not gone:
         raise ApiError(404, "invalid_request_error", "memory_not_found", "there is no such memory", param="id")
     if ways[0] == "id":
-        return json_response({"deleted": True, "id": wanted, "source": "memories"})
-    return json_response(
-        {"deleted": bool(gone), "deleted_count": len(gone), "deleted_ids": [memory.id for memory in gone]}
-    )
+        return {"deleted": True, "id": wanted, "source": "memories"}
+    return {"deleted": bool(gone), "deleted_count": len(gone), "deleted_ids": [memory.id for memory in gone]}
 
 
-def commit(db: Database, incoming: ApiRequest) -> Response:
+def commit(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     body = incoming.json()
     subject = subject_of(db, incoming, body, "profile.commit")
     memories = _texts(body.get("memories"), "memories", 20, 1000)
@@ -120,24 +118,22 @@ def commit(db: Database, incoming: ApiRequest) -> Response:
         settles=db.variants.commit_settles,
     )
     written = [db.profiles.remember(subject, text) for text in memories]
-    return json_response(
-        {
-            "status": "completed" if body.get("sync") is True else "processing",
-            "facts_written": [],
-            "memories_written": [
-                {
-                    "id": memory.id,
-                    "path": f"/agents/{subject.agent}/{memory.id}",
-                    "source": "memories",
-                    "written_by": memory.agent,
-                    "created_at": timestamp(memory.saved_at),
-                }
-                for memory in written
-            ],
-            "obligations_committed": settled,
-            "rejected_memories": [],
-        }
-    )
+    return {
+        "status": "completed" if body.get("sync") is True else "processing",
+        "facts_written": [],
+        "memories_written": [
+            {
+                "id": memory.id,
+                "path": f"/agents/{subject.agent}/{memory.id}",
+                "source": "memories",
+                "written_by": memory.agent,
+                "created_at": timestamp(memory.saved_at),
+            }
+            for memory in written
+        ],
+        "obligations_committed": settled,
+        "rejected_memories": [],
+    }
 
 
 def _sections(text: str | None) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 from starlette.applications import Starlette
@@ -16,19 +16,20 @@ from starlette.routing import Route, compile_path
 from . import (
     developer_endpoints,
     message_endpoints,
+    oauth_endpoints,
     phone_endpoints,
     profile_endpoints,
     sign_in_endpoints,
-    token_endpoints,
 )
-from .authorize import authorize
 from .database import Database
 from .hosted import hosted_script, hosted_sign_in, hosted_step, minted_sign_in
-from .http_messages import ApiError, ApiRequest
+from .http_messages import ApiError, ApiRequest, in_snake_case, json_response
 from .sign_in_steps import advance
 from .values import Completion, Origin
 
-Endpoint = Callable[[Database, ApiRequest], Response]
+Endpoint = Callable[[Database, ApiRequest], Response | dict[str, Any]]
+"""Returns the body of its JSON response, with camelCase names where Configure sends both spellings; or a response."""
+
 COMPLETION_SECONDS = 10.0
 
 _SIGN_IN = "/v1/auth/sign-in"
@@ -41,10 +42,10 @@ _FOR_BROWSERS: Final[Mapping[str, Endpoint]] = {
 """Endpoints whose responses, errors included, pages of any origin can read (CORS)."""
 
 API: tuple[tuple[str, str, Endpoint], ...] = (
-    ("GET", "/oauth/authorize", authorize),
+    ("GET", "/oauth/authorize", oauth_endpoints.authorize),
     ("POST", "/oauth/authorize", advance),
-    ("POST", "/oauth/token", token_endpoints.token),
-    ("POST", "/oauth/introspect", token_endpoints.introspect),
+    ("POST", "/oauth/token", oauth_endpoints.token),
+    ("POST", "/oauth/introspect", oauth_endpoints.introspect),
     ("POST", f"{_SIGN_IN}/exchange", sign_in_endpoints.exchange),
     ("POST", f"{_SIGN_IN}/validate", sign_in_endpoints.validate),
     ("POST", f"{_SIGN_IN}/recognize-phone", sign_in_endpoints.recognize_phone),
@@ -67,7 +68,7 @@ API: tuple[tuple[str, str, Endpoint], ...] = (
     ("PATCH", "/v1/developer/oauth/clients/{client_id}", developer_endpoints.update_client),
 )
 ACCOUNTS: tuple[tuple[str, str, Endpoint], ...] = (
-    ("GET", "/oauth/authorize", authorize),
+    ("GET", "/oauth/authorize", oauth_endpoints.authorize),
     ("POST", "/oauth/authorize", advance),
 )
 SIGN_IN: tuple[tuple[str, str, Endpoint], ...] = (
@@ -136,6 +137,8 @@ def _served(db: Database, origin: Origin, endpoint: Endpoint) -> Callable[[Reque
         with db.lock:
             try:
                 response = endpoint(db, incoming)
+                if isinstance(response, dict):
+                    response = json_response(in_snake_case(response) if db.variants.casing == "snake" else response)
             except ApiError as error:
                 response = error.response(flat=db.variants.error_shape == "flat")
             outbox, db.outbox = db.outbox, []

@@ -250,7 +250,7 @@ class Sandbox:
     @property
     def people(self) -> tuple[Person, ...]:
         with self._db.lock:
-            return self._db.people.all()
+            return tuple(self._db.people.values())
 
     def add_agent(self, handle: str, *, test_mode: bool = False) -> Credentials:
         """Add an agent with keys and an OAuth client of its own; in test mode with `sk_test_` keys and no client."""
@@ -268,7 +268,7 @@ class Sandbox:
     def _rotate(self, handle: str | None, **changes: str) -> Credentials:
         with self._db.lock:
             agent = self._db.agents[handle or self.agent]
-            self._db.rotate(agent, replace(agent.credentials, **changes))
+            agent.credentials = replace(agent.credentials, **changes)
             return agent.credentials
 
     @property
@@ -282,14 +282,14 @@ class Sandbox:
         if fault := redirect_uri_error(uri):
             raise ValueError(fault)
         with self._db.lock:
-            uris = self._db.agents[agent or self.agent].client.redirect_uris
+            uris = self._db.agents[agent or self.agent].redirect_uris
             if uri not in uris:
                 uris.append(uri)
 
     @property
     def redirect_uris(self) -> tuple[str, ...]:
         with self._db.lock:
-            return tuple(self._db.primary.client.redirect_uris)
+            return tuple(self._db.primary.redirect_uris)
 
     def register_return_to(self, uri: str, *, agent: str | None = None) -> None:
         """Allow the hosted sign-in to return there. Raises ValueError for one that Configure refuses."""
@@ -307,7 +307,7 @@ class Sandbox:
     def register_scopes(self, *scopes: str) -> None:
         """Set the scopes that the OAuth client may ask for; all four unless set."""
         with self._db.lock:
-            self._db.primary.client.scopes = scopes
+            self._db.primary.scopes = scopes
 
     # Signing in
 
@@ -341,7 +341,7 @@ class Sandbox:
         """Return an agent token as a hosted sign-in does, with its approval, without the pages."""
         handle = agent or self.agent
         with self._db.lock:
-            self._db.issuer.approve(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
+            self._db.issuer.grants.append(Grant("agent", person.user_id, handle, SCOPES, (), self.now()))
             return self._db.issuer.issue_agent_token(person.user_id, handle, SCOPES).token
 
     def issue_return_code(self, person: Person, *, agent: str | None = None) -> str:
@@ -377,7 +377,7 @@ class Sandbox:
     def revoke_token(self, token: str) -> bool:
         """Revoke one token of any kind; False when it is unknown."""
         with self._db.lock:
-            return self._db.issuer.revoke(token)
+            return self._db.issuer.revoke(lambda one: one.token == token)
 
     def revoke_approval(self, person: Person, *, agent: str | None = None) -> None:
         """Revoke the agent's approval and tokens, as when the person removes it at Configure."""

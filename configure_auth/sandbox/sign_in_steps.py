@@ -29,7 +29,6 @@ def begin(
     user_id = db.browsers.get(incoming.cookies.get(_cookie_name(incoming), ""))
     if user_id is not None:
         interaction.user_id = user_id
-        interaction.remembered = True
         interaction.step = "consent"
     db.interactions[interaction.id] = interaction
     return step_page(db, interaction)
@@ -60,7 +59,6 @@ def advance(db: Database, incoming: ApiRequest) -> Response:
             return _code(db, incoming, interaction, fields.get("code", ""))
         case "other":
             interaction.step, interaction.user_id, interaction.phone = "phone", None, None
-            interaction.remembered = False
             return step_page(db, interaction)
         case "allow" if interaction.step == "consent":
             return _allow(db, interaction, tuple(value for name, value in pairs if name == "connector"))
@@ -115,7 +113,7 @@ def _allow_client(db: Database, interaction: Interaction, request: OAuthRequest)
     assert interaction.user_id is not None
     narrower = db.variants.granted_scopes
     scopes = request.scopes if narrower is None else tuple(s for s in request.scopes if s in narrower)
-    db.issuer.approve(Grant("oauth", interaction.user_id, interaction.agent, scopes, (), db.now()))
+    db.issuer.grants.append(Grant("oauth", interaction.user_id, interaction.agent, scopes, (), db.now()))
     code = db.issuer.issue_code(interaction.user_id, request, scopes)
     interaction.redirect_to = _return_url(db, request.redirect_uri, [("code", code)], request.state)
 
@@ -123,7 +121,7 @@ def _allow_client(db: Database, interaction: Interaction, request: OAuthRequest)
 def _allow_agent(db: Database, interaction: Interaction, request: HostedRequest, connectors: tuple[str, ...]) -> None:
     assert interaction.user_id is not None
     chosen = tuple(c for c in request.connectors if c in connectors)
-    db.issuer.approve(Grant("agent", interaction.user_id, request.agent, SCOPES, chosen, db.now()))
+    db.issuer.grants.append(Grant("agent", interaction.user_id, request.agent, SCOPES, chosen, db.now()))
     if request.return_to is not None:
         code = db.issuer.issue_return_code(interaction.user_id, request.agent)
         interaction.redirect_to = _return_url(db, request.return_to, [("code", code)], request.state)

@@ -53,7 +53,6 @@ class Variants:
     introspection_client_id: str | None = OWN
     introspection_details: bool = True
     """Whether scope, client_id, exp, iat and token_type are sent at all."""
-    introspect_takes_agent_tokens: bool = False
     sub_differs: bool = False
     """Whether OAuth's `sub` is another id than the `userId` of the hosted sign-in, for the same person."""
 
@@ -81,7 +80,6 @@ class Variants:
     error_shape: Literal["structured", "flat"] = "structured"
 
     # POST /v1/profile/connect
-    connect_status: str | None = OWN
     connect_links_external_id: bool = True
     """Whether an `X-User-Id` stands for the person who signed in with a link that was made for it."""
 
@@ -91,7 +89,6 @@ class Variants:
 
     # Messages
     message_url_mode: Literal["plain", "minted"] = "plain"
-    message_url_fallback: str = "sender_proof_missing"
     message_url_reason: str | None = OWN
     completion_sender: Literal["server", "page", "both"] = "server"
     """Who posts the completion: Configure's server, or the last page, whose browser asks the app first (CORS). A

@@ -1,4 +1,4 @@
-"""POST /oauth/token and POST /oauth/introspect."""
+"""GET /oauth/authorize ("Continue with Configure"), POST /oauth/token and POST /oauth/introspect."""
 
 from __future__ import annotations
 
@@ -7,18 +7,73 @@ import binascii
 import hashlib
 import hmac
 import re
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from .database import Database, RegisteredClient
-from .http_messages import NO_STORE, ApiError, ApiRequest, OAuthError, json_response, text_field
+from .database import Agent, Database
+from .http_messages import NO_STORE, ApiError, ApiRequest, OAuthError, UnregisteredAddress, text_field
+from .interactions import OAuthRequest
 from .issuer import Token, TokenPair
+from .pages import error_page
+from .sign_in_steps import begin
 from .variants import OWN
 
-_VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
-_KNOWN = frozenset(
-    {"grant_type", "code", "redirect_uri", "client_id", "code_verifier", "refresh_token", "resource", "scope"}
-)
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
+MAX_STATE: Final = 4096
+
+
+def authorize(db: Database, incoming: ApiRequest) -> Response:
+    """Show the first page of a sign-in.
+
+    A wrong request is an error body and never a redirect, for every error that precedes the pages: this is what
+    Configure's own client reads for client, callback and scope; the rest follows it.
+    """
+    try:
+        request, agent = _checked(db, incoming)
+    except OAuthError as error:
+        if incoming.wants_html:
+            return error_page(
+                "This sign-in can't start", error.description, error.status, code=error.error, address=error.address
+            )
+        return error.response()
+    return begin(db, incoming, request, agent.handle, agent.name)
+
+
+def _checked(db: Database, incoming: ApiRequest) -> tuple[OAuthRequest, Agent]:
+    if (name := incoming.repeated()) is not None:
+        raise OAuthError("invalid_request", f"{name} is repeated")
+    params = {name: value for name, value in incoming.query if value}
+    agent = db.agent_of_client(params.get("client_id", ""))
+    if agent is None:
+        raise OAuthError("invalid_client", "client_id is missing or unknown")
+    redirect_uri = params.get("redirect_uri")
+    if redirect_uri not in agent.redirect_uris or redirect_uri is None:
+        address = UnregisteredAddress("redirect_uri", redirect_uri, tuple(agent.redirect_uris))
+        raise OAuthError("invalid_request", str(address), address=address)
+    if params.get("response_type") != "code":
+        raise OAuthError("unsupported_response_type", "response_type must be code")
+    scopes = tuple(params.get("scope", "").split(" "))
+    if len(set(scopes)) != len(scopes) or not set(scopes) <= set(agent.scopes):
+        raise OAuthError("invalid_scope", "scope is missing, or the client is not registered for all of it")
+    if params.get("code_challenge_method") != "S256":
+        raise OAuthError("invalid_request", "code_challenge_method must be S256")
+    if not _CHALLENGE.fullmatch(params.get("code_challenge", "")):
+        raise OAuthError("invalid_request", "code_challenge must be 43 base64url characters")
+    if params.get("resource") not in {None, db.urls.api}:
+        raise OAuthError("invalid_target", "resource must be the API's base URL")
+    if len(params.get("state", "")) > MAX_STATE:
+        raise OAuthError("invalid_request", "state is too long")
+    request = OAuthRequest(
+        client_id=agent.credentials.client_id,
+        redirect_uri=redirect_uri,
+        scopes=scopes,
+        state=params.get("state"),
+        code_challenge=params["code_challenge"],
+        resource=params.get("resource"),
+    )
+    return request, agent
 
 
 def token(db: Database, incoming: ApiRequest) -> Response:
@@ -35,13 +90,12 @@ def token(db: Database, incoming: ApiRequest) -> Response:
         return error.response()
 
 
-def introspect(db: Database, incoming: ApiRequest) -> Response:
+def introspect(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Return whether a token is active. Takes JSON and no client authentication, as Configure's own client does."""
     text = text_field(incoming.json(), "token")
-    kinds: tuple[str, ...] = ("access", "agent") if db.variants.introspect_takes_agent_tokens else ("access",)
-    found = db.issuer.live(text, "access", "agent")
-    if found is None or found.kind not in kinds:
-        return json_response({"active": False})
+    found = db.issuer.live(text, "access")
+    if found is None:
+        return {"active": False}
     variants = db.variants
     sub = db.subject(found.user_id) if variants.introspection_sub == OWN else variants.introspection_sub
     body: dict[str, object] = {"active": variants.introspection_active, "sub": sub}
@@ -54,7 +108,7 @@ def introspect(db: Database, incoming: ApiRequest) -> Response:
             "iat": int(found.issued_at),
             "exp": int(found.expires_at),
         }
-    return json_response(body)
+    return body
 
 
 def _fields(incoming: ApiRequest) -> dict[str, str]:
@@ -79,7 +133,7 @@ def _required(fields: dict[str, str], name: str) -> str:
     return value
 
 
-def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> RegisteredClient:
+def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Agent:
     """Authenticate the client: HTTP Basic with the plain id and secret.
 
     A client_id in the body must be the same. It may be left out, as RFC 6749 has it: Configure's own provider does so.
@@ -93,7 +147,7 @@ def _client(db: Database, incoming: ApiRequest, fields: dict[str, str]) -> Regis
         client_id, colon, secret = base64.b64decode(text, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise refused from None
-    client = db.client(client_id)
+    client = db.agent_of_client(client_id)
     if client is None or not colon:
         raise refused
     if not hmac.compare_digest(secret.encode(), client.credentials.client_secret.encode()):
