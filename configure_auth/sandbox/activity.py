@@ -16,9 +16,9 @@ from .authentication import agent_of_token
 from .database import Database
 from .faults import Faults
 from .issuer import AuthorizationCode, ReturnCode, Token, TokenKind
+from .middleware import RequestLog
 from .pages import page
 from .phones import show_phone
-from .request_log import RequestLog
 from .routes import served_at
 from .values import Call
 

@@ -16,9 +16,8 @@ from typing import Annotated, Any, Final, TypedDict
 
 import msgspec
 
-from .errors import FaultError
+from .errors import FaultError, message_of, place_of
 from .routes import TABLES, Served, served_at
-from .validation import message_of, place_of
 from .values import Origin
 
 Body = str | bytes | Mapping[str, object]

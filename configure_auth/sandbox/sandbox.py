@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -20,14 +20,13 @@ from .errors import NotRunning, SeedError
 from .faults import FaultOptions, Faults, Hold, check_endpoint, make_fault, read_fault
 from .http_browser import HttpBrowser
 from .issuer import Grant, Token
-from .middleware import SandboxMiddleware
+from .middleware import RequestLog, SandboxMiddleware
 from .phones import read_phone
 from .profiles import ProfileOwner
-from .request_log import RequestLog
 from .routes import application
 from .seeds import Seed, read_seed
 from .uris import TEST_CLIENT, origin_template, origins_of, read_return_destination, redirect_uri_error
-from .values import SCOPES, Call, Completion, Credentials, IdentityField, Origin, Person
+from .values import SCOPES, Call, Completion, Credentials, Origin, Person, PersonFields
 from .variants import Variants
 
 ORIGINS: tuple[Origin, ...] = ("api", "accounts", "sign-in")
@@ -180,39 +179,10 @@ class Sandbox:
 
     # People, agents, what is registered
 
-    def add_person(
-        self,
-        phone: str = "+15550100001",
-        *,
-        user_id: str | None = None,
-        name: str | None = None,
-        email: str | None = None,
-        email_verified: bool | None = None,
-        preferences: tuple[str, ...] = (),
-        summary: str | None = None,
-        occupation: str | None = None,
-        location: str | None = None,
-        bio: str | None = None,
-        interests: tuple[str, ...] = (),
-        hidden: tuple[IdentityField, ...] = (),
-    ) -> Person:
+    def add_person(self, phone: str = "+15550100001", **known: Unpack[PersonFields]) -> Person:
         """Add a person, or change the one with this phone. Raises ValueError for an invalid phone number."""
-        person = Person(
-            phone=phone,
-            user_id=user_id or "",
-            name=name,
-            email=email,
-            email_verified=email_verified,
-            preferences=tuple(preferences),
-            summary=summary,
-            occupation=occupation,
-            location=location,
-            bio=bio,
-            interests=tuple(interests),
-            hidden=tuple(hidden),
-        )
         with self._db.lock:
-            return self._db.people.put(person)
+            return self._db.people.put(Person(phone=phone, **known))
 
     def seed(self, seed: Seed | Path | str | Mapping[str, object]) -> None:
         """Take over people, agents, addresses and faults from a .json or .toml file, or from the same as a mapping.
@@ -318,7 +288,7 @@ class Sandbox:
         *,
         cancel: bool = False,
         code: str = "000000",
-        **person: Any,
+        **person: Unpack[PersonFields],
     ) -> str:
         """Sign in at an authorization or hosted sign-in URL in a new session, by plain HTTP.
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from .errors import SeedError
+from .errors import HANDLE, SeedError, message_of, place_of
 from .faults import Fault
 from .http_messages import no_duplicates
 from .uris import read_return_destination, redirect_uri_error
-from .validation import HANDLE, message_of, place_of
 from .values import NonBlank, Person, Scope
 
 MemoryText = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=1000)]

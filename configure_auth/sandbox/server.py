@@ -39,7 +39,20 @@ class _Server(uvicorn.Server):
     """Sets an event when it listens."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(_config(app))
+        options: dict[str, Any] = {
+            "http": _NumberedConnection,
+            "loop": "asyncio",
+            "lifespan": "off",
+            "ws": "none",
+            "log_config": None,
+            "access_log": False,
+            "log_level": "warning",
+            "proxy_headers": False,
+            "server_header": False,
+            "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+            "timeout_graceful_shutdown": 1,
+        }
+        super().__init__(uvicorn.Config(app, **options))
         self.listening = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -135,20 +148,3 @@ class Servers:
 
     async def _serve(self) -> None:
         await asyncio.gather(*(server.serve([sock]) for server, sock in self._servers.items()))
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    options: dict[str, Any] = {
-        "http": _NumberedConnection,
-        "loop": "asyncio",
-        "lifespan": "off",
-        "ws": "none",
-        "log_config": None,
-        "access_log": False,
-        "log_level": "warning",
-        "proxy_headers": False,
-        "server_header": False,
-        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
-        "timeout_graceful_shutdown": 1,
-    }
-    return uvicorn.Config(app, **options)

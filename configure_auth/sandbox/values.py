@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypedDict, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,6 +24,22 @@ Scope = Literal["profile.read", "profile.search", "profile.remember", "profile.c
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 CONNECTORS: Final = ("gmail", "calendar", "drive", "notion", "sheets", "outlook")
+
+
+class PersonFields(TypedDict, total=False):
+    """What a person may have beside the phone; see `Person`."""
+
+    user_id: str
+    name: str | None
+    email: str | None
+    email_verified: bool | None
+    preferences: tuple[str, ...]
+    summary: str | None
+    occupation: str | None
+    location: str | None
+    bio: str | None
+    interests: tuple[str, ...]
+    hidden: tuple[IdentityField, ...]
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

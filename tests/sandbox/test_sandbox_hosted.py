@@ -34,7 +34,7 @@ def test_a_person_gets_what_a_sign_in_names(sandbox: Sandbox, developer: Develop
     (ada,) = sandbox.people
     assert (ada.name, ada.email, ada.email_verified) == ("Ada Lovelace", "ada@example.com", True)
     with pytest.raises(TypeError, match="nmae"):
-        sandbox.sign_in(url, nmae="Ada")
+        sandbox.sign_in(url, nmae="Ada")  # type: ignore[call-arg]
 
 
 def test_a_whole_account_link(developer: Developer, sandbox: Sandbox) -> None:
