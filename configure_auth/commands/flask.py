@@ -40,8 +40,8 @@ def _add(command: click.Command, run: Callable[[tuple[Target, ...]], None]) -> N
 
 
 _add(store.tables, store.tables_of_targets)
-_add(store.purge, store.purge_targets)
-_add(store.reseal, store.reseal_targets)
+_add(store.purge, store.purge_stores)
+_add(store.reseal, store.reseal_stores)
 _add(register_callback, register_targets)
 
 
@@ -49,11 +49,11 @@ _add(register_callback, register_targets)
 @verify_options
 @click.pass_context
 def verify_current(context: click.Context, /, **how: Any) -> None:
-    from .checks.run import verify_app
+    from .checks.run import verify_deployment
 
     load = partial(_targets, context.ensure_object(ScriptInfo))
     with option_errors("--users"):
-        code = verify_app(load, os.environ, **how)
+        code = verify_deployment(os.environ, load, **how)
     raise click.exceptions.Exit(code)
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from .options import add_options, app_options, error_messages
 
 if TYPE_CHECKING:
-    from ..flows import Resealed, Site
+    from ..flows import Flow, Site
     from ..stores import Stores
     from .apps.targets import Target
+
+T = TypeVar("T")
 
 _ABSOLUTE = "give an absolute path (sqlite:////srv/app/configure.db), or --app, or use `flask configure ...`"
 
@@ -53,15 +56,8 @@ def tables(env_file: Path | None, app_name: str | None, store: str | None, sql: 
 @click.option("--states", help="URL of states=..., if it is used, without --app.  [env var: CONFIGURE_STATES]")
 def purge(env_file: Path | None, app_name: str | None, store: str | None, states: str | None) -> None:
     """Delete expired sign-in attempts. The app does this too, little by little."""
-    from .. import flows
-
-    with error_messages():
-        if app_name is not None:
-            with _targets(app_name, env_file, store, states) as found:
-                purge_targets(found)
-        else:
-            with _opened(store, states, _environment(env_file)) as (stores, run):
-                _report_purge(stores, run(flows.purge(time.time)))
+    with error_messages(), _stores(app_name, env_file, store, states) as found:
+        purge_stores(found)
 
 
 @click.command()
@@ -71,19 +67,8 @@ def reseal(env_file: Path | None, app_name: str | None, store: str | None) -> No
 
     Exit code 1: an older key is still needed.
     """
-    from .. import flows
-    from ..settings import Settings
-
-    with error_messages():
-        if app_name is not None:
-            with _targets(app_name, env_file, store) as found:
-                reseal_targets(found)
-        else:
-            environment = _environment(env_file)
-            settings = Settings.from_mapping(environment)
-            site = flows.AppOptions(user_id=lambda: None).site(settings, settings.required_token_keys)
-            with _opened(store, None, environment, site) as (stores, run):
-                _report_reseal([(stores, run(flows.reseal(site)))])
+    with error_messages(), _stores(app_name, env_file, store, sealed=True) as found:
+        reseal_stores(found)
 
 
 def tables_of_targets(targets: tuple[Target, ...]) -> None:
@@ -92,22 +77,27 @@ def tables_of_targets(targets: tuple[Target, ...]) -> None:
         _report_tables(target.stores.path, target.make_tables())
 
 
-def purge_targets(targets: tuple[Target, ...]) -> None:
-    """Purge the store of each target, and report it."""
+def purge_stores(stores: Sequence[Target | _NamedStore]) -> None:
+    """Purge each store, and report it."""
     from .. import flows
 
-    for target in targets:
-        _require_store(target.stores)
-        _report_purge(target.stores, target.run(flows.purge(target.features.site.clock)))
+    for one in stores:
+        _require_store(one.stores)
+        clock = time.time if one.site is None else one.site.clock
+        click.echo(f"{_where(one.stores.path)}deleted {one.run(flows.purge(clock))} ended attempts")
 
 
-def reseal_targets(targets: tuple[Target, ...]) -> None:
-    """Reseal the store of each target, and report it; exit code 1 while an older key is still needed."""
+def reseal_stores(stores: Sequence[Target | _NamedStore]) -> None:
+    """Reseal each store, and report it; exit code 1 while an older key is still needed."""
     from .. import flows
 
-    for target in targets:
-        _require_store(target.stores)
-    _report_reseal([(target.stores, target.run(flows.reseal(target.features.site))) for target in targets])
+    for one in stores:
+        _require_store(one.stores)
+    done = [(one.stores.path, one.run(flows.reseal(one.site))) for one in stores if one.site is not None]
+    for path, resealed in done:
+        click.echo(f"{_where(path)}{resealed}", err=not resealed.is_complete)
+    if not all(resealed.is_complete for _, resealed in done):
+        raise click.exceptions.Exit(1)
 
 
 def _report_tables(path: Path | None, found: int) -> None:
@@ -117,17 +107,6 @@ def _report_tables(path: Path | None, found: int) -> None:
         "are there already" if found == SCHEMA else "were made" if found == 0 else f"were changed from schema {found}"
     )
     click.echo(f"{_where(path)}the tables of schema {SCHEMA} {done}")
-
-
-def _report_purge(stores: Stores, deleted: int) -> None:
-    click.echo(f"{_where(stores.path)}deleted {deleted} ended attempts")
-
-
-def _report_reseal(done: list[tuple[Stores, Resealed]]) -> None:
-    for stores, one in done:
-        click.echo(f"{_where(stores.path)}{one}", err=not one.is_complete)
-    if not all(one.is_complete for _, one in done):
-        raise click.exceptions.Exit(1)
 
 
 def _where(path: Path | None) -> str:
@@ -176,16 +155,45 @@ def sqlite_path(url: str) -> Path | None:
     return path if scheme.partition("+")[0] == "sqlite" and path.is_absolute() else None
 
 
+@dataclass(frozen=True)
+class _NamedStore:
+    """A store named by its URL, with what the commands use of a `Target`; without `site` it has no keys."""
+
+    stores: Stores
+    site: Site | None
+
+    def run(self, flow: Flow[T]) -> T:
+        from ..client.client import Configure
+        from ..flows import Performer, run
+        from ..settings import Settings
+
+        with Configure(Settings()) as client:
+            return run(flow, Performer(client, self.stores, None, lambda event: None))
+
+
 @contextmanager
-def _opened(
-    store: str | None, states: str | None, environment: Mapping[str, str], site: Site | None = None
-) -> Iterator[tuple[Stores, Callable[[Any], Any]]]:
-    from ..client.client import Configure
+def _stores(
+    app_name: str | None,
+    env_file: Path | None,
+    store: str | None,
+    states: str | None = None,
+    *,
+    sealed: bool = False,
+) -> Iterator[Sequence[Target | _NamedStore]]:
+    """Open the stores of an app, or the one that is named by its URL."""
+    if app_name is not None:
+        with _targets(app_name, env_file, store, states) as found:
+            yield found
+        return
+    from .. import flows
     from ..errors import SettingsError
-    from ..flows import Performer, run
     from ..settings import Settings
     from ..stores.opening import open_stores
 
+    environment, site = _environment(env_file), None
+    if sealed:
+        settings = Settings.from_mapping(environment)
+        site = flows.AppOptions(user_id=lambda: None).site(settings, settings.required_token_keys)
     url = _url(store, environment)
     if url == "memory://":
         raise SettingsError("memory:// is the memory of the app's process, which a command can't read")
@@ -199,9 +207,6 @@ def _opened(
         local=True,
     )
     try:
-        _require_store(stores)
-        with Configure(Settings()) as client:
-            performer = Performer(client, stores, None, lambda event: None)
-            yield stores, lambda flow: run(flow, performer)
+        yield (_NamedStore(stores, site),)
     finally:
         stores.close()

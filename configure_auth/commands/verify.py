@@ -46,18 +46,15 @@ def verify(
     from .. import flows
     from .apps.loading import read_environment
     from .apps.targets import load_targets
-    from .checks.run import verify_app, verify_settings
+    from .checks.run import verify_deployment
 
     require_no_paths(app_name, link_path, login_path)
     if users is not None and app_name is None:
         raise click.UsageError("--users needs --app")
     with error_messages():
         environment = read_environment(env_file)
-    if app_name is None:
-        link, login = link_path or flows.LINK_PATH, login_path or flows.LOGIN_PATH
-        code = verify_settings(environment, link_path=link, login_path=login, **how)
-    else:
-        load = partial(load_targets, app_name, environment)
-        with option_errors("--users"):
-            code = verify_app(load, environment, users=users, **how)
+    load = None if app_name is None else partial(load_targets, app_name, environment)
+    link, login = link_path or flows.LINK_PATH, login_path or flows.LOGIN_PATH
+    with option_errors("--users"):
+        code = verify_deployment(environment, load, users=users, link_path=link, login_path=login, **how)
     raise click.exceptions.Exit(code)

@@ -19,12 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configure_auth import Settings
 from configure_auth.commands.apps.targets import Target, targets_in
-from configure_auth.commands.checks.app_checks import APP_CHECKS
 from configure_auth.commands.checks.check import run_checks
 from configure_auth.commands.checks.deployment import Deployment
 from configure_auth.commands.checks.findings import Finding, Result, passed
 from configure_auth.commands.checks.report import Report
-from configure_auth.commands.checks.run import describe
+from configure_auth.commands.checks.run import APP_CHECKS, describe
 from configure_auth.flask import ConfigureAuth as FlaskConfigureAuth
 from configure_auth.starlette import ConfigureAuth as StarletteConfigureAuth
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ...client.client import Configure
 from ...errors import SettingsError
-from ...flows import Features, Flow, Performer, run
+from ...flows import Features, Flow, Performer, Site, run
 from ...flows.verbs import UserVerbs
 from ...settings import Settings
 from ...stores import Stores
@@ -50,6 +50,10 @@ class Target:
     make_tables: Callable[[], int] = field(repr=False)
     close: Callable[[], None] = field(repr=False)
     configure_auth: AsgiConfigureAuth[Any] | None = field(default=None, repr=False)
+
+    @property
+    def site(self) -> Site:
+        return self.features.site
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow with the app's client and store, on Starlette in an event loop of its own."""

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from .application import Application
+from .check import app_check
 from .deployment import Deployment
 from .findings import Finding, passed, warned
 
@@ -48,6 +49,7 @@ ADVISORIES = (
 """Those that put an app at risk, not this package. Not all that are known: that is the work of a tool for audits."""
 
 
+@app_check("the versions of libraries")
 async def versions(deployment: Deployment, application: Application) -> Finding:
     """Warn of installed versions with a published vulnerability that can affect the app."""
     found, remedies = [], []

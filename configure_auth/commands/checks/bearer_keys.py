@@ -8,14 +8,15 @@ from ...bearer.user import BearerUser
 from ...errors import ApiCode, ConfigureError
 from ...settings import is_loopback
 from .application import Application
+from .check import app_check
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, unknown, warned
 
 
+@app_check("the keys of bearer tokens")
 async def bearer(deployment: Deployment, application: Application) -> Finding:
     """Fetch the key set (RFC 7517, section 5) without storing it in the app's `BearerUser`."""
-    assert deployment.features is not None
-    user = deployment.features.site.user_id
+    user = deployment.site.user_id
     if not isinstance(user, BearerUser):
         return skipped("user_id is no BearerUser")
     algorithms = " ".join(user.algorithms)

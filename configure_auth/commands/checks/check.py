@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, TypeVar
+from functools import partial, wraps
+from typing import Protocol, TypeAlias, TypeVar
 
 from ...flows.effects import Flow
+from .application import Application
 from .deployment import Deployment
 from .findings import End, Finding, Result, catch_errors, errors_as_findings, skipped
 from .report import Report
@@ -16,23 +17,47 @@ from .report import Report
 T = TypeVar("T")
 
 
+CheckFlow: TypeAlias = Callable[[Deployment], Flow[Finding]]
+AppCheckFlow: TypeAlias = Callable[[Deployment, Application], Flow[Finding]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that can be wrong.
-
-    Args:
-        name: stable, for scripts.
-        title: for people.
-        flow: makes the check.
-        needs: names of checks that must have passed.
-        after: names of checks that must not have failed: they have reported the cause already.
-    """
+    """One thing that can be wrong; `check` and `app_check` say what the fields mean."""
 
     name: str
     title: str
-    flow: Callable[[Deployment], Flow[Finding]]
-    needs: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    flow: CheckFlow
+    needs: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def check(title: str, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Callable[[CheckFlow], Check]:
+    """Make a function that makes a flow a check. Its name is the check's, which is stable, for scripts.
+
+    Args:
+        title: for people.
+        needs: names of checks that must have passed.
+        after: names of checks that must not have failed: they have reported the cause already.
+    """
+    return lambda flow: Check(name=flow.__name__, title=title, flow=flow, needs=needs, after=after)
+
+
+def app_check(
+    title: str, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = ("app",)
+) -> Callable[[AppCheckFlow], Check]:
+    """Make a function a check of an app's own configuration, which is skipped without an app; as `check`."""
+
+    def add(flow: AppCheckFlow) -> Check:
+        @wraps(flow)
+        async def checked(deployment: Deployment) -> Finding:
+            if deployment.application is None or deployment.features is None:
+                return skipped("no app was named")
+            return await flow(deployment, deployment.application)
+
+        return check(title, needs=needs, after=after)(checked)
+
+    return add
 
 
 class PerformFlow(Protocol):

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from ...flows import AccountLink, Login
 from ...ui.pages import CONTENT_SECURITY_POLICY
 from .application import Application, NoResponse, PageResponse
+from .check import app_check
 from .deployment import Deployment
 from .findings import Finding, passed, skipped, warned, worst
 from .routes import is_ours, prefetch, request
@@ -29,6 +30,7 @@ _FALLBACKS = {
 _PORTS = {"http": 80, "https": 443}
 
 
+@app_check("the Content-Security-Policy")
 async def csp(deployment: Deployment, application: Application) -> Finding:
     """Judge the policies of the app's home page and of our pages, which are requested for it."""
     return worst([await _home(deployment, application), *await _ours(deployment, application)])
@@ -36,8 +38,7 @@ async def csp(deployment: Deployment, application: Application) -> Finding:
 
 async def _ours(deployment: Deployment, application: Application) -> list[Finding]:
     """Judge whether a middleware of the app replaces the policy of our pages, or adds to it."""
-    assert deployment.features is not None
-    pages = [one for one in deployment.features.registered.values() if isinstance(one, AccountLink | Login)]
+    pages = [one for one in deployment.registered.values() if isinstance(one, AccountLink | Login)]
     responses = [await prefetch(application, one) for one in pages]
     ours = (one for one in responses if isinstance(one, PageResponse) and is_ours(one))
     policies = [one.all("content-security-policy") for one in ours]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ...flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthOptions
+from ...flows import LINK_PATH, LOGIN_PATH, AccountLink, Feature, Features, Login, OAuthOptions, Site
 from ...settings import Settings
 from .application import Application
 from .findings import skipped
@@ -38,8 +38,18 @@ class Deployment:
 
     def feature(self, kind: type[F]) -> F | None:
         """Return the app's first feature of a kind."""
-        known = () if self.features is None else self.features.registered.values()
-        return next((feature for feature in known if isinstance(feature, kind)), None)
+        return next((feature for feature in self.registered.values() if isinstance(feature, kind)), None)
+
+    @property
+    def registered(self) -> Mapping[str, Feature]:
+        """The app's features by their names; none without an app."""
+        return {} if self.features is None else self.features.registered
+
+    @property
+    def site(self) -> Site:
+        """The app as its flows know it. Only with an app."""
+        assert self.features is not None
+        return self.features.site
 
     @property
     def has_login(self) -> bool:

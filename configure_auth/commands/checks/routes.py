@@ -13,6 +13,7 @@ from ...client.wire import json_object
 from ...flows import AccountLink, Feature, Login, Messages
 from ...flows.effects import AskApp
 from .application import Application, NoResponse, PageResponse
+from .check import app_check
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, unknown, worst
 
@@ -40,13 +41,13 @@ def is_ours(response: PageResponse) -> bool:
     return response.status == 503 and not response.body and "no-store" in (response.first("cache-control") or "")
 
 
+@app_check("access to our routes", needs=("app", "mount"), after=())
 async def login_guard(deployment: Deployment, application: Application) -> Finding:
     """Whether signed-out users can reach the routes that sign them in."""
-    assert deployment.features is not None
-    open_routes = {name: _open_routes(feature, application) for name, feature in deployment.features.registered.items()}
+    open_routes = {name: _open_routes(feature, application) for name, feature in deployment.registered.items()}
     remedy = application.framework.exempt(name for name, routes in open_routes.items() if routes)
     findings = []
-    for name, feature in deployment.features.registered.items():
+    for name, feature in deployment.registered.items():
         for route in open_routes[name]:
             if isinstance(feature, Messages):
                 findings += await _completion(deployment, application, feature, remedy)
@@ -151,6 +152,7 @@ def _permits(preflight: PageResponse, origin: str) -> bool:
     )
 
 
+@app_check("the app's path")
 async def mount(deployment: Deployment, application: Application) -> Finding:
     """Whether CONFIGURE_APP_URL ends with the path that the app says it is mounted at."""
     url, said = deployment.settings.app_url, application.mount

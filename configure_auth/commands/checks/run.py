@@ -10,81 +10,70 @@ from functools import partial
 from typing import Any
 
 from ...errors import ConfigureAuthError, NotConfigured
+from ...flows import LINK_PATH, LOGIN_PATH
 from ...values import Secret
 from ..apps.loading import import_object
 from ..apps.targets import Target, closing_targets, perform_without_app
 from . import sign_in
-from .app_checks import APP_CHECKS
+from .advisories import versions
 from .application import Application
+from .bearer_keys import bearer
 from .check import Check, PerformFlow, perform_check, run_checks, unmet_need
+from .csp import csp
 from .deployment import Deployment
 from .findings import End, Finding, Result, catch_errors, failed, passed, skipped, warned
 from .process import open_browser, reserved_stdout
 from .receiver import receiving
 from .report import Report, exit_code, report_for
+from .routes import login_guard, mount
+from .session import secret_key, session_cookie
 from .settings import configuration_of, read_settings
 from .sign_in import StartedSignIn
+from .store import store, user_ids, workers
 from .upstream import UPSTREAM_CHECKS
 
+APP_CHECKS = (mount, secret_key, session_cookie, store, workers, user_ids, bearer, login_guard, versions, csp)
 
-def verify_settings(
+
+def verify_deployment(
     environment: Mapping[str, str],
+    load: Callable[[], Sequence[Target]] | None = None,
     *,
-    link_path: str,
-    login_path: str,
+    users: str | None = None,
+    link_path: str = LINK_PATH,
+    login_path: str = LOGIN_PATH,
     offline: bool,
     as_json: bool,
     patience: float,
 ) -> int:
-    """Verify the settings in an environment; return the exit code.
-
-    Args:
-        link_path, login_path: paths of the app's routes.
-        offline: skip the sign-in.
-        as_json: report as JSON.
-        patience: seconds to wait for the sign-in.
-    """
-    with reserved_stdout() as out:
-        report = report_for(out, as_json=as_json)
-        settings, results = read_settings(environment)
-        deployment = Deployment(settings=settings, link_path=link_path, login_path=login_path)
-        wait = None if offline else patience
-        return _summarize(report, _verify_without_app(deployment, results, report, wait))
-
-
-def verify_app(
-    load: Callable[[], Sequence[Target]],
-    environment: Mapping[str, str],
-    *,
-    users: str | None,
-    offline: bool,
-    as_json: bool,
-    patience: float,
-) -> int:
-    """Verify each `ConfigureAuth` of an app; return the exit code.
+    """Verify the settings in an environment, or each `ConfigureAuth` of an app; return the exit code.
 
     Args:
         load: imports the app. If it fails, the settings in the environment are verified all the same, because most
             often one of them is the cause.
         users: `module:name` of the app's mapped class or table of users.
-        offline, as_json, patience: as for `verify_settings`.
+        link_path, login_path: paths of the routes, without an app.
+        offline: skip the sign-in.
+        as_json: report as JSON.
+        patience: seconds to wait for the sign-in.
 
     Raises:
         SettingsError: `users` can't be imported.
     """
     # Variables that `load` sets are for the app, and not for the browser.
     own_environment = dict(os.environ)
+    wait = None if offline else patience
     with reserved_stdout() as out:
         report = report_for(out, as_json=as_json)
+        done: list[Result] = []
+        targets: tuple[Target, ...] = ()
+        failure = None
         try:
-            targets = load()
+            targets = () if load is None else tuple(load())
         except ConfigureAuthError as error:
-            settings, results = read_settings(environment)
-            results.append(_app_result(_unusable(error, results, "it can't be loaded")))
-            return _summarize(report, _verify_without_app(Deployment(settings=settings), results, report, None))
-        with closing_targets(tuple(targets)):
-            table = None if users is None else import_object(users)
-            done: list[Result] = []
+            failure, wait = error, None
+        with closing_targets(targets):
+            table = import_object(users) if users is not None and targets else None
             for number, target in enumerate(targets, 1):
                 settings, results = read_settings(configuration_of(target.features.site.settings, environment))
                 application = catch_errors(partial(describe, target, table))
@@ -102,12 +91,19 @@ def verify_app(
                     APP_CHECKS,
                     target.perform,
                     report,
-                    patience=None if offline else patience,
+                    patience=wait,
                     was_asked=any(_is_sign_in(result) for result in done),
                     environment=own_environment,
                 )
                 done += found if len(targets) == 1 else (replace(one, name=f"{number}.{one.name}") for one in found)
-            return _summarize(report, done)
+        if not targets:
+            settings, results = read_settings(environment)
+            if failure is not None:
+                results.append(_app_result(_unusable(failure, results, "it can't be loaded")))
+            deployment = Deployment(settings=settings, link_path=link_path, login_path=login_path)
+            done += verify(deployment, results, (), partial(perform_without_app, settings), report, patience=wait)
+        report.summarize(done)
+        return exit_code(done)
 
 
 def describe(target: Target, users: object | None = None) -> Application | None:
@@ -229,13 +225,6 @@ def _wait_for_callback(
     return code if isinstance(code, Finding) else (started, code)
 
 
-def _verify_without_app(
-    deployment: Deployment, results: Sequence[Result], report: Report, patience: float | None
-) -> tuple[Result, ...]:
-    perform = partial(perform_without_app, deployment.settings)
-    return verify(deployment, results, (), perform, report, patience=patience)
-
-
 def _unusable(error: ConfigureAuthError, results: Sequence[Result], found: str) -> Finding:
     causes = (result for result in results if result.finding.end is End.FAILED)
     if any(one.name in str(error) or (one.finding.remedy or one.name) in str(error) for one in causes):
@@ -264,8 +253,3 @@ def _app_result(finding: Finding) -> Result:
 
 def _is_sign_in(result: Result) -> bool:
     return result.name.endswith(".sign_in") and result.finding.end is not End.SKIPPED
-
-
-def _summarize(report: Report, results: Sequence[Result]) -> int:
-    report.summarize(results)
-    return exit_code(results)

@@ -10,6 +10,7 @@ from ...flows.response import COOKIE_NAME, LOOPBACK_COOKIE_NAME
 from ...flows.sign_in.routes import SignInFeature
 from ...keys import MAKE_KEY, key_weakness
 from .application import Application, PageResponse, Session
+from .check import app_check
 from .deployment import Deployment
 from .findings import End, Finding, failed, passed, skipped, warned, worst
 from .routes import prefetch
@@ -18,6 +19,7 @@ _LEAST = 16
 """Characters of the shortest key that sessions are signed with."""
 
 
+@app_check("the session key")
 async def secret_key(deployment: Deployment, application: Application) -> Finding:
     session = await _session(deployment, application)
     if isinstance(session, Finding):
@@ -36,14 +38,13 @@ async def secret_key(deployment: Deployment, application: Application) -> Findin
 
 async def _session(deployment: Deployment, application: Application) -> Session | Finding:
     """Return the app's session, or why there is none to judge."""
-    assert deployment.features is not None
-    wanted = deployment.features.site.session
+    wanted = deployment.site.session
     if wanted is False or (wanted is None and application.session is None):
         return skipped("the app has no session: session=False" if wanted is False else "found no session of the app's")
     if application.session is not None:
         return application.session
     # Another middleware may provide one: our own routes tell.
-    for feature in deployment.features.registered.values():
+    for feature in deployment.registered.values():
         if isinstance(feature, SignInFeature):
             response = await prefetch(application, feature)
             if isinstance(response, PageResponse) and response.has_session:
@@ -58,6 +59,7 @@ async def _session(deployment: Deployment, application: Application) -> Session 
     return skipped("found no SessionMiddleware of Starlette")
 
 
+@app_check("the session cookie", after=("app", "mount"))
 async def session_cookie(deployment: Deployment, application: Application) -> Finding:
     session = await _session(deployment, application)
     if isinstance(session, Finding):
@@ -109,8 +111,7 @@ def _faults(deployment: Deployment, session: Session, names: Mapping[str, str]) 
 
 def _not_covered(deployment: Deployment, cookie_path: str, mount: str) -> str | None:
     """Return a route of ours that needs a user but doesn't get the cookie (RFC 6265, section 5.1.4); None if all do."""
-    assert deployment.features is not None
-    for feature in deployment.features.registered.values():
+    for feature in deployment.registered.values():
         if isinstance(feature, Login | Messages):
             continue
         path = f"{mount}{feature.path}/"

@@ -10,6 +10,7 @@ from ...flows.effects import UseStore
 from ...flows.site import MAY_VANISH, NAME_A_STORE
 from ...stores.databases import is_readable_by_others
 from .application import Application, Table
+from .check import app_check
 from .deployment import Deployment
 from .findings import Finding, failed, passed, skipped, warned
 
@@ -17,13 +18,13 @@ _ABSENT = "0" * 64
 """A well-formed hash that no record has."""
 
 
+@app_check("the store", needs=("app",), after=())
 async def store(deployment: Deployment, application: Application) -> Finding:
     """Read an absent record from each part of the store that a sign-in needs.
 
     As with the app's first use, this creates the tables of an SQLite file and stores the fingerprints of the keys.
     """
-    assert deployment.features is not None
-    site = deployment.features.site
+    site = deployment.site
     now = site.clock()
     await UseStore(
         lambda stores: stores.states.read(_ABSENT, browser_hash=_ABSENT, intent="link", agent=site.agent, now=now)
@@ -38,6 +39,7 @@ async def store(deployment: Deployment, application: Application) -> Finding:
     return passed("it works, with the tables and keys of this version")
 
 
+@app_check("the workers")
 async def workers(deployment: Deployment, application: Application) -> Finding:
     """Whether a store in memory is used by several processes, as far as the environment tells."""
     states, accounts = await UseStore(
@@ -76,6 +78,7 @@ def _options(arguments: str) -> Iterator[str]:
             yield word.removeprefix("-w").removeprefix("=")
 
 
+@app_check("the user ids")
 async def user_ids(deployment: Deployment, application: Application) -> Finding:
     """Whether the app's database assigns a deleted user's id to the next user, who would inherit the connection."""
     if not application.tables:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import wraps
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,21 +14,37 @@ from ...client.probes import AuthorizeFault, is_page, probe_authorize, probe_key
 from ...client.sign_in import SignInCalls
 from ...client.wire import is_token
 from ...errors import ApiCode, ConfigureError, SettingsError
-from ...flows.effects import Flow
 from ...flows.registration import LINK_PATH, return_destinations
 from ...flows.sign_in.login import check_sso_redirect_uri
 from ...settings import Settings
-from .check import Check
+from .check import CheckFlow, check
 from .deployment import NO_APP_URL, Deployment
 from .findings import Finding, failed, no_answer, passed, skipped, unknown, warned
 
 T = TypeVar("T")
 
+_CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
 _STATE = "configure_auth_verify"
 _REGISTER = "run register-callback, or add it at configure.dev/sso"
 
 
-async def _api_key(deployment: Deployment) -> Finding:
+def _of_login(flow: CheckFlow) -> CheckFlow:
+    """Skip a check without a login."""
+
+    @wraps(flow)
+    async def checked(deployment: Deployment) -> Finding:
+        if not deployment.has_login:
+            return skipped("there is no login(...)")
+        if deployment.settings.app_url is None:
+            return NO_APP_URL
+        return await flow(deployment)
+
+    return checked
+
+
+# Without `after`, a malformed origin would be replaced by Configure's own.
+@check("the key at Configure", needs=("CONFIGURE_API_KEY",), after=("CONFIGURE_BASE_URL",))
+async def api_key(deployment: Deployment) -> Finding:
     base_url = deployment.settings.base_url
     try:
         fault = await probe_key(deployment.settings)
@@ -47,21 +64,24 @@ async def _api_key(deployment: Deployment) -> Finding:
     return passed("Configure accepts it")
 
 
-async def _agent(deployment: Deployment) -> Finding:
-    agent = deployment.settings.required_agent
+@check("the agent of the key", needs=("api_key", "CONFIGURE_AGENT"))
+async def agent(deployment: Deployment) -> Finding:
+    handle = deployment.settings.required_agent
     try:
         await SignInCalls(deployment.settings).list_sign_in_return_destinations()
     except ConfigureError as error:
         if error.code in (ApiCode.ACCESS_DENIED, ApiCode.AUTH_REQUIRED, ApiCode.NOT_FOUND, ApiCode.INVALID_INPUT):
             return failed(
-                f"the key doesn't belong to the agent {agent}",
+                f"the key doesn't belong to the agent {handle}",
                 "set CONFIGURE_AGENT to the handle of the agent that CONFIGURE_API_KEY belongs to",
             )
         return no_answer(error)
-    return passed(f"the key belongs to the agent {agent}")
+    return passed(f"the key belongs to the agent {handle}")
 
 
-async def _callback(deployment: Deployment) -> Finding:
+@check("the login's callback at Configure", needs=_CLIENT)
+@_of_login
+async def callback(deployment: Deployment) -> Finding:
     wanted = deployment.redirect_uri
     client_id = deployment.settings.required_oauth_client_id
     try:
@@ -90,7 +110,8 @@ async def _callback(deployment: Deployment) -> Finding:
     return _not_registered(wanted, client.redirect_uris)
 
 
-async def _return_to(deployment: Deployment) -> Finding:
+@check("the link's callback at Configure", needs=("agent", "CONFIGURE_APP_URL"))
+async def return_to(deployment: Deployment) -> Finding:
     if deployment.has_link is False:
         return skipped("there is no account_link(...)")
     if deployment.settings.app_url is None:
@@ -106,7 +127,9 @@ async def _return_to(deployment: Deployment) -> Finding:
     return _not_registered(wanted, known)
 
 
-async def _authorize(deployment: Deployment) -> Finding:
+@check("the authorization request", needs=_CLIENT, after=("callback",))
+@_of_login
+async def authorize(deployment: Deployment) -> Finding:
     # Configure's own programs use the API's origin, which responds with the page itself or an error.
     settings = deployment.settings
     try:
@@ -126,7 +149,9 @@ async def _authorize(deployment: Deployment) -> Finding:
     return _refused(deployment, fault) or passed(f"{settings.base_url} accepts client, callback and scopes")
 
 
-async def _accounts_page(deployment: Deployment) -> Finding:
+@check("the login page", needs=_CLIENT, after=("callback", "authorize", "CONFIGURE_ACCOUNTS_URL"))
+@_of_login
+async def accounts(deployment: Deployment) -> Finding:
     # Where users are sent. What this page responds to programs is undocumented, apart from its redirects.
     settings = deployment.settings
     try:
@@ -169,7 +194,8 @@ def _refused(deployment: Deployment, fault: AuthorizeFault | None) -> Finding | 
     return failed("Configure redirects with an error", _LOOK) if fault == "turned_back" else None
 
 
-async def _sign_in_page(deployment: Deployment) -> Finding:
+@check("the link page", needs=("agent",), after=("CONFIGURE_SIGN_IN_URL",))
+async def sign_in_page(deployment: Deployment) -> Finding:
     settings = deployment.settings
     url = f"{settings.sign_in_url}/{settings.required_agent}"
     try:
@@ -181,7 +207,8 @@ async def _sign_in_page(deployment: Deployment) -> Finding:
     return passed(f"{url} shows a page")
 
 
-async def _script(deployment: Deployment) -> Finding:
+@check("Configure's script", after=("CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_SCRIPT_URL"))
+async def script(deployment: Deployment) -> Finding:
     settings = deployment.settings
     if settings.publishable_key is None:
         return skipped("only Configure's element in a page needs it")
@@ -280,58 +307,4 @@ def _path(one: SplitResult, two: SplitResult) -> str:
     return "upper and lower case in the path" if one.path.lower() == two.path.lower() else "the path"
 
 
-def _of_login(flow: Callable[[Deployment], Flow[Finding]]) -> Callable[[Deployment], Flow[Finding]]:
-    """Skip a check without a login."""
-
-    async def checked(deployment: Deployment) -> Finding:
-        if not deployment.has_login:
-            return skipped("there is no login(...)")
-        if deployment.settings.app_url is None:
-            return NO_APP_URL
-        return await flow(deployment)
-
-    return checked
-
-
-_KEY = "CONFIGURE_API_KEY"
-_CLIENT = ("agent", "CONFIGURE_OAUTH_CLIENT_ID", "CONFIGURE_OAUTH_CLIENT_SECRET", "CONFIGURE_APP_URL")
-
-UPSTREAM_CHECKS = (
-    # Without `after`, a malformed origin would be replaced by Configure's own.
-    Check(name="api_key", title="the key at Configure", flow=_api_key, needs=(_KEY,), after=("CONFIGURE_BASE_URL",)),
-    Check(name="agent", title="the agent of the key", flow=_agent, needs=("api_key", "CONFIGURE_AGENT")),
-    Check(name="callback", title="the login's callback at Configure", flow=_of_login(_callback), needs=_CLIENT),
-    Check(
-        name="authorize",
-        title="the authorization request",
-        flow=_of_login(_authorize),
-        needs=_CLIENT,
-        after=("callback",),
-    ),
-    Check(
-        name="accounts",
-        title="the login page",
-        flow=_of_login(_accounts_page),
-        needs=_CLIENT,
-        after=("callback", "authorize", "CONFIGURE_ACCOUNTS_URL"),
-    ),
-    Check(
-        name="return_to",
-        title="the link's callback at Configure",
-        flow=_return_to,
-        needs=("agent", "CONFIGURE_APP_URL"),
-    ),
-    Check(
-        name="sign_in_page",
-        title="the link page",
-        flow=_sign_in_page,
-        needs=("agent",),
-        after=("CONFIGURE_SIGN_IN_URL",),
-    ),
-    Check(
-        name="script",
-        title="Configure's script",
-        flow=_script,
-        after=("CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_SCRIPT_URL"),
-    ),
-)
+UPSTREAM_CHECKS = (api_key, agent, callback, authorize, accounts, return_to, sign_in_page, script)
