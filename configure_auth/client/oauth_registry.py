@@ -6,7 +6,7 @@ Only `register_oauth` imports this: Authlib's OpenID Connect takes longer to imp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from authlib.integrations.base_client import OAuthError
 from authlib.oauth2.rfc6749.wrappers import OAuth2Token
@@ -14,6 +14,8 @@ from authlib.oidc.core import UserInfo
 
 from ..errors import Code, SettingsError, SignInError
 from ..values import Identity, TokenGrant
+
+T = TypeVar("T")
 
 MapProfile: TypeAlias = Callable[[Identity], Mapping[str, Any]]
 """Makes the claims of `token["userinfo"]` from an identity, for apps that want others."""
@@ -70,7 +72,7 @@ def userinfo_of(identity: Identity, map_profile: MapProfile | None) -> Any:
     return UserInfo({name: value for name, value in claims.items() if value is not None})
 
 
-class ClientFactory:
+class ClientFactory(Generic[T]):
     """What a registry of Authlib calls to make a client: `OAuth.register(name, client_cls=...)`.
 
     Args:
@@ -79,10 +81,10 @@ class ClientFactory:
 
     OAUTH_APP_CONFIG = None
 
-    def __init__(self, make: Callable[[str], Any]) -> None:
+    def __init__(self, make: Callable[[str], T]) -> None:
         self.make = make
 
-    def __call__(self, framework: object, name: str, **config: object) -> Any:
+    def __call__(self, framework: object, name: str, **config: object) -> T:
         given = [option for option, value in config.items() if value]
         if given:
             raise SettingsError(
@@ -90,3 +92,9 @@ class ClientFactory:
                 "oauth_client(...)"
             )
         return self.make(name)
+
+    def register(self, oauth: Any, name: str) -> T:
+        """Make the client, and register it; return it."""
+        client = self.make(name)
+        oauth.register(name, client_cls=ClientFactory(lambda _name: client))
+        return client

@@ -5,32 +5,34 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import urljoin
 
 from ...client.oauth import refresh_tokens
 from ...client.oauth_messages import with_parameters
-from ...client.oauth_registry import ConfigureOAuthError, MapProfile
+from ...client.oauth_registry import ClientFactory, ConfigureOAuthError, ConfigureToken, token_of, userinfo_of
 from ...client.profile import RuntimeScope, Subject
 from ...client.transport import CALL_TIMEOUT
 from ...client.wire import api_headers
 from ...errors import Code, SettingsError, SignInError
 from ...events import SignInStarted
+from ...runtime.circuit import Circuit
 from ...runtime.frozen import dataclass
+from ...runtime.verbs import verb
 from ...settings import Settings, require_origin
 from ...values import STATE_LIFETIME, Identity, Intent, PendingSignIn, Secret, TokenGrant
-from ..effects import Emit, OpenAhead, UseStore
+from ..effects import Emit, Flow, OpenAhead, UseStore
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
-from ..site import Clock, Site, digest
-from . import pending_logins
+from ..site import Clock, Site, circuit_of, digest
 from .attempts import Carried, Outcome, SignInKind, decline_start, random_state, save_attempt, seal_verifier
 from .callback import STATE, CompletedSignIn, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
+from .pending_logins import forget_browser
 
 _OURS = frozenset(
     "client_id client_secret response_type response_mode redirect_uri code_challenge code_challenge_method "
@@ -217,12 +219,6 @@ async def authorize_access_token(
     return deserialize_login(completed.outcome.replay)
 
 
-async def forget_browser(provider: ProviderKind, request: Request, session_binding: str | None) -> None:
-    """`pending_logins.forget_browser`, also for attempts that are bound to the app's session."""
-    other = session_cookie(session_binding) if session_binding else None
-    await pending_logins.forget_browser(provider.site, request, other)
-
-
 async def _complete(provider: ProviderKind, returned: Returned, cookies: list[BrowserCookie]) -> CompletedSignIn | None:
     """`complete_sign_in`, for the first of these that an attempt is bound to."""
     for cookie in cookies[:-1]:
@@ -232,22 +228,6 @@ async def _complete(provider: ProviderKind, returned: Returned, cookies: list[Br
             if error.code != Code.WRONG_BROWSER:
                 raise
     return await complete_sign_in(provider, returned, cookies[-1], None)
-
-
-async def userinfo(provider: ProviderKind, token: Mapping[str, Any]) -> Identity:
-    """Return the identity of a token: introspection and profile, requested at the same time."""
-    access_token, scopes = _entry(token, "access_token")
-    return await resolve_identity(provider.client, access_token, scopes, provider.site)
-
-
-async def refresh_token(provider: ProviderKind, token: Mapping[str, Any]) -> TokenGrant:
-    """Refresh a token. Its refresh token is used up, so save the new one before anything else."""
-    client = provider.client
-    old, scopes = _entry(token, "refresh_token")
-    response = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
-    grant = make_grant(response, provider.site.clock())
-    # RFC 6749 section 6: without a new refresh token the old one stays.
-    return grant if grant.refresh_token is not None else replace(grant, refresh_token=old)
 
 
 def _entry(token: Mapping[str, Any], name: str) -> tuple[Secret, tuple[str, ...]]:
@@ -261,43 +241,141 @@ def in_authlib_terms() -> Iterator[None]:
     """Raise every failure, also of opening the store, as an error that code written for Authlib catches."""
     try:
         yield
+    except ConfigureOAuthError:
+        raise
     except Exception as error:  # whatever it was, it gets a code
         raise ConfigureOAuthError(as_sign_in_error(error)) from error
 
 
 class RegistryClient:
-    """What every client in a registry of Authlib has, beside the verbs of its framework."""
+    """The object behind `oauth.configure`: Authlib's methods, over one pool of connections.
 
-    def __init__(self, flow: ProviderKind, name: str, map_profile: MapProfile | None) -> None:
+    On Starlette they are awaited, and those that look at a request have it as their first argument.
+    """
+
+    def __init__(self, kind: ProviderKind, circuit: Circuit, name: str, options: Mapping[str, Any]) -> None:
         self.name = name
-        self._flow = flow
-        self._map_profile = map_profile
+        self._kind = kind
+        self._circuit = circuit
+        self._map_profile = options.get("map_profile")
+        # The key in the app's session that attempts are bound to where no response of ours can set a cookie.
+        self._binding = f"_{name}_browser"
 
-    @property
-    def _binding(self) -> str:
-        """The key in the app's session that attempts are bound to where no response of ours can set a cookie."""
-        return f"_{self.name}_browser"
+    @classmethod
+    def factory(cls, settings: Settings, options: Mapping[str, Any], *, max_calls: int) -> ClientFactory[Self]:
+        """Return what makes clients with the options of `RegistryOptions`. `max_calls` is the framework's default."""
+        clock = options.get("clock")
+        kind = ProviderKind.of(settings, options.get("scopes"), options.get("resource"), clock)
+        circuit = circuit_of(options.get("max_calls", max_calls), clock)
+        return ClientFactory(lambda name: cls(kind, circuit, name, options))
 
-    def _authorization(self, redirect_uri: object, parameters: dict[str, Any]) -> dict[str, Any]:
+    def authorize_redirect(self, *_arguments: Any, **_parameters: Any) -> Any:
+        """Redirect to Configure: `authorize_redirect(redirect_uri, **parameters)`.
+
+        Args:
+            redirect_uri: the app's callback, an absolute URL exactly as it is registered at Configure.
+            parameters: of the authorization request. `scope` replaces the client's for this sign-in; `state`, of at
+                most 2048 characters, travels as it is and is good once in this browser; others, such as `prompt` and
+                `login_hint`, are sent as they are.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code such as `misconfigured` or `store_busy`.
+        """
+        raise NotImplementedError
+
+    def create_authorization_url(self, redirect_uri: object, **parameters: Any) -> Any:
+        """Return `url`, `state` and `code_verifier` of an authorization request, for `save_authorize_data`."""
         with in_authlib_terms():
-            self._flow.require_settings()
-            return authorize(self._flow, str(redirect_uri), parameters)
+            self._kind.require_settings()
+            return authorize(self._kind, str(redirect_uri), parameters)
+
+    def save_authorize_data(self, *_arguments: Any, **_made: Any) -> Any:
+        """Save what `create_authorization_url` returned, before the app redirects to its `url`.
+
+        The attempt is bound to the app's session, because no response of ours can set a cookie.
+
+        Args:
+            redirect_uri: as it was given there, by keyword; what was returned are the others.
+        """
+        raise NotImplementedError
+
+    def _saved(
+        self, request: Request, session: MutableMapping[str, Any], redirect_uri: object, made: Mapping[str, Any]
+    ) -> Flow[None]:
+        binding = session.setdefault(self._binding, secrets.token_urlsafe(32))
+        session[self._binding] = binding  # noticed as a change by every session
+        cookie = session_cookie(binding)
+        return save_authorization(self._kind, request, cookie, redirect_uri=str(redirect_uri), **made)
+
+    def load_server_metadata(self) -> Any:
+        """Return `server_metadata`."""
+        return self.server_metadata
+
+    def authorize_access_token(self, *_arguments: Any, **_options: Any) -> Any:
+        """In the callback: check it, exchange its code once, and identify the user.
+
+        Args:
+            options: those of Authlib for ID tokens (`claims_options`, `leeway`), which have no effect: there is none.
+
+        Returns:
+            a dict as Authlib's, with `token["userinfo"]`: `sub`, and where there are any `name`, `email`,
+            `email_verified` and `configure_phone_last4`.
+
+        Raises:
+            OAuthError: Authlib's; `error` is a stable code: `cancelled`, `expired`, `wrong_browser`, ...
+        """
+        raise NotImplementedError
+
+    async def _token(
+        self, request: Request, session: Mapping[str, Any], options: Mapping[str, object]
+    ) -> ConfigureToken:
+        identity, grant = await authorize_access_token(self._kind, request, session.get(self._binding), options)
+        return token_of(identity, grant, self._map_profile, self._kind.site.clock())
+
+    @verb
+    async def userinfo(self, token: Mapping[str, Any]) -> Any:
+        """Return the user of a token, in the form of `token["userinfo"]`."""
+        with in_authlib_terms():
+            access_token, scopes = _entry(token, "access_token")
+            identity = await resolve_identity(self._kind.client, access_token, scopes, self._kind.site)
+        return userinfo_of(identity, self._map_profile)
+
+    @verb
+    async def refresh_token(self, token: Mapping[str, Any]) -> ConfigureToken:
+        """A new token for one with a refresh token, which is used up by it; keep the new one before anything else."""
+        client, now = self._kind.client, self._kind.site.clock()
+        with in_authlib_terms():
+            old, scopes = _entry(token, "refresh_token")
+            response = await refresh_tokens(client.settings, refresh_token=old, resource=client.resource, scopes=scopes)
+            # RFC 6749 section 6: without a new refresh token the old one stays.
+            response = replace(response, refresh_token=response.refresh_token or old)
+            return token_of(None, make_grant(response, now), None, now)
+
+    def forget_browser(self, *_arguments: Any) -> Any:
+        """Call this at the app's sign-out, before its session is cleared: a callback that is loaded again in this
+        browser then signs nobody in.
+        """
+        raise NotImplementedError
+
+    def _forgotten(self, request: Request, session: Mapping[str, Any]) -> Flow[None]:
+        binding = session.get(self._binding)
+        return forget_browser(self._kind.site, request, session_cookie(binding) if binding else None)
 
     @property
     def client_id(self) -> str | None:
-        return self._flow.client.settings.oauth_client_id
+        return self._kind.client.settings.oauth_client_id
 
     @property
     def client_kwargs(self) -> dict[str, Any]:
-        return {"scope": " ".join(self._flow.client.scopes), "code_challenge_method": "S256"}
+        return {"scope": " ".join(self._kind.client.scopes), "code_challenge_method": "S256"}
 
     @property
     def api_base_url(self) -> str:
-        return f"{self._flow.client.settings.base_url}/"
+        return f"{self._kind.client.settings.base_url}/"
 
     @property
     def authorize_url(self) -> str:
-        return f"{self._flow.client.settings.accounts_url}/oauth/authorize"
+        return f"{self._kind.client.settings.accounts_url}/oauth/authorize"
 
     @property
     def access_token_url(self) -> str:
@@ -324,6 +402,16 @@ class RegistryClient:
         )
 
     def request(self, method: str, url: str, token: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Call Configure's API with a token, and return the response of requests, or of httpx2 on Starlette.
+
+        Args:
+            url: a path of the API, such as "v1/profile", or its URL; the token is sent nowhere else.
+            token: of `authorize_access_token`.
+            options: of that library: `params`, `json`, `headers`, `timeout` (10 s), ...
+
+        Raises:
+            OAuthError: the token is missing, the URL isn't one of the API, or the call failed.
+        """
         raise NotImplementedError
 
     def get(self, url: str, **options: Any) -> Any:
@@ -356,7 +444,7 @@ class RegistryClient:
             raise SignInError(Code.INVALID_REQUEST, f"a token of Configure is sent to {self.api_base_url} only")
         headers = {
             **(options.pop("headers", None) or {}),
-            **api_headers(self._flow.client.settings, content=False),
+            **api_headers(self._kind.client.settings, content=False),
             **RuntimeScope().headers,
             **Subject(token=access_token).headers,
         }
