@@ -16,7 +16,7 @@ from ..client.sign_in import SignInCalls
 from ..errors import ApiCode, ConfigureError, StoreError
 from ..events import AccountUnlinked, ReconnectNeeded, TokenRefreshed
 from ..runtime.frozen import dataclass
-from ..stores import StoredAccount, UserExport
+from ..stores import StoredAccount
 from ..values import Kind, LinkedAccount, Secret, TokenValidation
 from .effects import Emit, Flow, Pause, Shielded, UseStore
 from .keyed_ids import FORGOTTEN, forget_id, forgotten_lease, keyed_id
@@ -93,17 +93,6 @@ async def call_with_token(site: Site, user_id: str | None, resource: str, kind: 
             raise
     renewed = await _renewed(site, opened.account, resource)
     return await call.bearing(_tokens(site, renewed)[0])
-
-
-async def export_user(site: Site, user_id: str) -> UserExport:
-    """Return everything stored of a user, without what is sealed."""
-    accounts = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))
-    attempts = await UseStore(lambda stores: stores.states.of_user(site.agent, user_id))
-    return UserExport(
-        accounts=tuple(replace(one, token="") for one in accounts),
-        agents=await UseStore(lambda stores: stores.agents.owned_by(user_id, app=site.agent)),
-        sign_ins=tuple(replace(one, verifier=None, code=None, outcome=None, replay=None) for one in attempts),
-    )
 
 
 async def forget_user(site: Site, user_id: str) -> bool:

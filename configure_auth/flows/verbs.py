@@ -2,157 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ..client.client import AsyncProfile, Profile
-from ..client.connect import ConnectResponse
 from ..client.profile import Subject
 from ..runtime.drivers import arun, run
 from ..runtime.verbs import Awaited, Blocking, verb
-from ..stores import SenderExport, UserExport
-from ..values import Kind, LinkedAccount, MessageIdentity, Secret, UserId
+from ..stores import UserExport
+from ..values import Kind, LinkedAccount, Secret, UserId
 from . import erasure, keyed_ids, tokens, upkeep
 from .app import normalize_id, require_id
-from .features import Features
-from .messages import journeys as messages
-from .messages import senders
+from .effects import UseStore
+from .messages.senders import SubjectVerbs
 from .sign_in import link as account_link
-
-
-class SubjectVerbs(ABC):
-    """The verbs of a message agent.
-
-    `sender` is the platform's permanent id of a message's sender. The key that is stored for it is a keyed hash (the
-    subject), and the id that Configure gets is another one (the external id).
-    """
-
-    @property
-    @abstractmethod
-    def _features(self) -> Features:
-        """The features of the app that a verb is for."""
-
-    @property
-    def _ready(self) -> Features:
-        """The same, with what every verb needs.
-
-        Raises:
-            NotConfigured: a setting is missing.
-        """
-        features = self._features
-        features.require()
-        return features
-
-    @verb
-    async def start_journey(self, sender: str | int, *, display_name: str | None = None, context: object = None) -> str:
-        """Return a sign-in link for one sender, whose sign-in Configure reports to the app.
-
-        It is good once, for `STATE_LIFETIME`. Send it to that sender only.
-
-        Args:
-            display_name: the agent's name on Configure's page, for this link alone: such as "Echo for @ada in Acme", so
-                that another user who gets the link sees for whom it is.
-            context: what `on_linked` gets as its third argument, such as {"channel": "C024"}: at most 1000 characters
-                of JSON, stored encrypted.
-
-        Raises:
-            SettingsError: CONFIGURE_APP_URL isn't set, or the context can't be carried.
-        """
-        return await messages.start_journey(self._ready.messages, sender, display_name=display_name, context=context)
-
-    @verb
-    async def message_sign_in_url(self) -> str:
-        """Return the hosted sign-in link for any sender; nothing is stored, and CONFIGURE_APP_URL isn't needed.
-
-        A user who signs in there is recognized by the phone of a later message, else stays on the external id.
-        """
-        features = self._ready.messages
-        features.unrecognized.clear()
-        return features.link()
-
-    @verb
-    async def connect(self, sender: str | int) -> ConnectResponse:
-        """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to that sender only.
-
-        The sign-in belongs to the external id of `message_identity`, so that `client.profile(identity)` is the
-        sender's linked profile afterwards; no report is sent to the app.
-
-        Raises:
-            ConfigureError: Configure's failure.
-        """
-        return await senders.connect_sender(self._ready.messages, sender)
-
-    @verb
-    async def message_identity(
-        self,
-        sender: str | int,
-        *,
-        phone_candidates: Iterable[str | None] | None = (),
-        raise_on_error: bool = False,
-    ) -> MessageIdentity:
-        """Identify the sender of a message; `client.profile(identity)` is their profile, linked or not.
-
-        The rules of what proves a link, for each platform, are in the documentation's page on message agents.
-
-        Args:
-            phone_candidates: what the platform says of the sender's own phone; never the agent's line, and never what
-                the sender typed. None and blank ones count as not given.
-            raise_on_error: raise where Configure fails. Otherwise the identity is `unlinked_because="unavailable"`, and
-                every use of its profile is a retryable error.
-
-        Raises:
-            SettingsError: a phone candidate isn't a string.
-            ConfigureError: only with `raise_on_error`.
-        """
-        return await senders.message_identity(
-            self._ready.messages, sender, phone_candidates=phone_candidates, raise_on_error=raise_on_error
-        )
-
-    @verb
-    async def identity_before_link(self, sender: str | int) -> MessageIdentity:
-        """Return a sender as they are without a link; `client.profile(...)` of it is what the agent kept before one."""
-        return await senders.identity_before_link(self._ready.messages, sender)
-
-    @verb
-    async def once(self, message_id: str | int) -> bool:
-        """Return True for the first of several deliveries of one message, False for the others in 24 hours.
-
-        Of any number of calls at once, in all processes that share the store, one gets True. A message whose handling
-        fails afterwards is not delivered as new again.
-
-        Args:
-            message_id: the platform's own id of the message.
-        """
-        return await senders.once(self._ready.messages, message_id)
-
-    @verb
-    async def unlink_subject(self, sender: str | int) -> bool:
-        """Disconnect a sender who asks for it. Return whether a link existed.
-
-        Until the sender follows a new link, they are unlinked, although Configure would recognize their phone. What the
-        agent kept before the link is kept, and used again; `forget_subject` erases that too.
-        """
-        return await senders.unlink_subject(self._ready.messages, sender)
-
-    @verb
-    async def forget_subject(self, sender: str | int) -> bool:
-        """Erase a sender: what the agent saved at Configure, then everything here. Return whether a link existed.
-
-        What stays is a keyed hash, with the wish not to be recognized by phone until they follow a new link.
-
-        Raises:
-            ConfigureError: Configure could not be asked. The message says what is still to do; nothing was deleted
-                here, so that the call can be repeated.
-        """
-        return await senders.forget_subject(self._ready.messages, sender)
-
-    @verb
-    async def export_subject(self, sender: str | int) -> SenderExport | None:
-        """Return what is stored of a sender, without the token; None if nothing is. `dataclasses.asdict` makes a
-        mapping of it.
-        """
-        return await senders.export_subject(self._ready.messages, sender)
 
 
 class UserVerbs(SubjectVerbs):
@@ -204,7 +67,14 @@ class UserVerbs(SubjectVerbs):
 
         `external_id` isn't stored, and `dataclasses.asdict` makes a mapping of it.
         """
-        return await tokens.export_user(self._ready.site, require_id(user_id))
+        site, known = self._ready.site, require_id(user_id)
+        accounts = await UseStore(lambda stores: stores.accounts.find(site.agent, known))
+        attempts = await UseStore(lambda stores: stores.states.of_user(site.agent, known))
+        return UserExport(
+            accounts=tuple(replace(one, token="") for one in accounts),
+            agents=await UseStore(lambda stores: stores.agents.owned_by(known, app=site.agent)),
+            sign_ins=tuple(replace(one, verifier=None, code=None, outcome=None, replay=None) for one in attempts),
+        )
 
     @verb
     async def register_agent(self, agent_id: str | int) -> Secret:

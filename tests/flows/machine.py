@@ -33,7 +33,6 @@ from configure_auth.flows.agent_claims import CLAIM_LIFETIME
 from configure_auth.flows.effects import Pause
 from configure_auth.flows.keyed_ids import external_id
 from configure_auth.flows.messages.journeys import start_journey
-from configure_auth.flows.messages.senders import message_identity
 from configure_auth.flows.sign_in.attempts import OPEN_LIMIT
 from configure_auth.flows.tokens import access_token, forget_user
 from configure_auth.runtime.effects import Effect
@@ -42,7 +41,7 @@ from configure_auth.stores.memory import memory_stores
 from configure_auth.ui.pages import ReloadPage
 from configure_auth.values import STATE_LIFETIME
 
-from .world import OTHER_SETTINGS, SETTINGS, Browser, Wire, World, a_token
+from .world import OTHER_SETTINGS, SETTINGS, Browser, Wire, World, a_token, message_identity
 
 USERS, PEOPLE, SENDERS = ("u1", "u2"), ("usr_1", "usr_2"), ("chat:one", "chat:two")
 EXCHANGE = {"link": "POST /v1/auth/sign-in/exchange", "login": "POST /oauth/token"}

@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 from configure_auth.client.call import HttpResponse
 from configure_auth.errors import ApiCode, ConfigureError
 from configure_auth.flows import LINK_ROUTES, Response, run
-from configure_auth.flows.messages.senders import message_identity
 from configure_auth.flows.tokens import access_token
 
 from ..support.examples import examples
 from .test_message_order import KEY, PHONE, completion
-from .world import APP, Browser, World, signed_in
+from .world import APP, Browser, World, message_identity, signed_in
 
 EXCHANGE, TOKEN, INTROSPECT, PROFILE = "/v1/auth/sign-in/exchange", "/oauth/token", "/oauth/introspect", "/v1/profile"
 VALIDATE, RECOGNIZE = "/v1/auth/sign-in/validate", "/v1/auth/sign-in/recognize-phone"

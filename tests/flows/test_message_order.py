@@ -12,12 +12,11 @@ from configure_auth.errors import ApiCode, ConfigureError, StoreError
 from configure_auth.events import JourneyCompleted, SenderLinked, SenderUnlinked, TokenRefreshed
 from configure_auth.flows import run
 from configure_auth.flows.messages.journeys import start_journey
-from configure_auth.flows.messages.senders import message_identity
 from configure_auth.flows.tokens import access_token
 from configure_auth.values import MessageIdentity
 
 from .test_order import in_order
-from .world import Browser, World
+from .world import Browser, World, message_identity
 
 KEY, PHONE, OTHER = "chat:1", "+14155550101", "+14155550102"
 VALIDATE, RECOGNIZE = "POST /v1/auth/sign-in/validate", "POST /v1/auth/sign-in/recognize-phone"

@@ -31,6 +31,7 @@ from configure_auth.flows import (
     AgentClaims,
     AppOptions,
     AsyncPerformer,
+    Features,
     Login,
     Messages,
     Performer,
@@ -42,15 +43,34 @@ from configure_auth.flows import (
     serve,
 )
 from configure_auth.flows.effects import Flow, Limited, Pause, Shielded
+from configure_auth.flows.messages.senders import SubjectVerbs
 from configure_auth.flows.routing import Feature, Route
 from configure_auth.runtime.effects import Effect
+from configure_auth.runtime.verbs import Verbs
 from configure_auth.stores import Stores
 from configure_auth.stores.memory import memory_stores
-from configure_auth.values import Secret
+from configure_auth.values import MessageIdentity, Secret
 
 from ..support.wrapping import wrapped
 
 APP = "http://localhost:3000"
+
+
+class _Senders(SubjectVerbs, Verbs):
+    """Its verbs return their flow."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.messages = messages
+
+    @property
+    def _features(self) -> Features:
+        return Features(self.messages.site, {"messages": self.messages})
+
+
+def message_identity(messages: Messages, sender: str, **given: Any) -> Flow[MessageIdentity]:
+    return _Senders(messages).message_identity(sender, **given)
+
+
 ROUTES = {route.endpoint: route for route in LINK_ROUTES}
 SETTINGS = Settings(
     api_key=Secret("sk_test"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import field, replace
 from functools import partial
@@ -18,14 +19,16 @@ from ...client.sign_in import is_agent_token
 from ...errors import ApiCode, ConfigureError, SettingsError
 from ...events import SenderLinked, SenderUnlinked
 from ...runtime.frozen import dataclass
+from ...runtime.verbs import verb
 from ...stores import SenderExport, StoredSubject
 from ...values import MessageIdentity, PhoneRecognition, Secret
 from ..effects import Emit, UseStore
 from ..erasure import UNREACHABLE, erase
+from ..features import Features
 from ..keyed_ids import forget_id, keyed_id, known_id, salted_id
 from ..site import Site, digest
 from ..tokens import validate_token
-from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link
+from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link, start_journey
 from .phones import PhoneEvidence
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -82,66 +85,191 @@ def proof_of(evidence: PhoneEvidence) -> str:
     return digest("phones", " ".join(sorted(evidence.numbers))) if evidence.numbers else _NO_PHONE
 
 
-async def message_identity(
-    messages: Messages,
-    sender: str | int,
-    *,
-    phone_candidates: Iterable[str | None] | None = (),
-    raise_on_error: bool = False,
-) -> MessageIdentity:
-    """Identify the sender of a message by token, phone or the app's own id, in this order.
+class SubjectVerbs(ABC):
+    """The verbs of a message agent.
 
-    Raises:
-        ConfigureError: Configure failed, and `raise_on_error` is set.
+    `sender` is the platform's permanent id of a message's sender. The key that is stored for it is a keyed hash (the
+    subject), and the id that Configure gets is another one (the external id).
     """
-    if phone_candidates and isinstance(phone_candidates, str):
-        raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
-    evidence = messages.phones.read(phone_candidates or ())
-    if evidence.unreadable:
-        log.warning(
-            "a phone of a message's sender can't be read, so it proves nothing: give numbers as +<country code>"
-            '<number>, or set region= or platform="whatsapp"'
+
+    @property
+    @abstractmethod
+    def _features(self) -> Features:
+        """The features of the app that a verb is for."""
+
+    @property
+    def _ready(self) -> Features:
+        """The same, with what every verb needs.
+
+        Raises:
+            NotConfigured: a setting is missing.
+        """
+        features = self._features
+        features.require()
+        return features
+
+    @verb
+    async def start_journey(self, sender: str | int, *, display_name: str | None = None, context: object = None) -> str:
+        """Return a sign-in link for one sender, whose sign-in Configure reports to the app.
+
+        It is good once, for `STATE_LIFETIME`. Send it to that sender only.
+
+        Args:
+            display_name: the agent's name on Configure's page, for this link alone: such as "Echo for @ada in Acme", so
+                that another user who gets the link sees for whom it is.
+            context: what `on_linked` gets as its third argument, such as {"channel": "C024"}: at most 1000 characters
+                of JSON, stored encrypted.
+
+        Raises:
+            SettingsError: CONFIGURE_APP_URL isn't set, or the context can't be carried.
+        """
+        return await start_journey(self._ready.messages, sender, display_name=display_name, context=context)
+
+    @verb
+    async def message_sign_in_url(self) -> str:
+        """Return the hosted sign-in link for any sender; nothing is stored, and CONFIGURE_APP_URL isn't needed.
+
+        A user who signs in there is recognized by the phone of a later message, else stays on the external id.
+        """
+        features = self._ready.messages
+        features.unrecognized.clear()
+        return features.link()
+
+    @verb
+    async def connect(self, sender: str | int) -> ConnectResponse:
+        """Have Configure create a sign-in link for one sender; it is in `connect_url`. Send it to that sender only.
+
+        The sign-in belongs to the external id of `message_identity`, so that `client.profile(identity)` is the
+        sender's linked profile afterwards; no report is sent to the app.
+
+        Raises:
+            ConfigureError: Configure's failure.
+        """
+        messages = self._ready.messages
+        known = await resolve_sender(messages, sender)
+        external_id = await salted_id(messages.site, "sender", known.name)
+        messages.unrecognized.forget(known.subject)
+        return await ConnectCalls(ProfileSession(messages.site.settings, Subject(external_id=external_id))).connect()
+
+    @verb
+    async def message_identity(
+        self,
+        sender: str | int,
+        *,
+        phone_candidates: Iterable[str | None] | None = (),
+        raise_on_error: bool = False,
+    ) -> MessageIdentity:
+        """Identify the sender of a message; `client.profile(identity)` is their profile, linked or not.
+
+        The rules of what proves a link, for each platform, are in the documentation's page on message agents.
+
+        Args:
+            phone_candidates: what the platform says of the sender's own phone; never the agent's line, and never what
+                the sender typed. None and blank ones count as not given.
+            raise_on_error: raise where Configure fails. Otherwise the identity is `unlinked_because="unavailable"`, and
+                every use of its profile is a retryable error.
+
+        Raises:
+            SettingsError: a phone candidate isn't a string.
+            ConfigureError: only with `raise_on_error`.
+        """
+        messages = self._ready.messages
+        if phone_candidates and isinstance(phone_candidates, str):
+            raise SettingsError('phone_candidates is a list of what the platform says, such as ["+14155550100"]')
+        evidence = messages.phones.read(phone_candidates or ())
+        if evidence.unreadable:
+            log.warning(
+                "a phone of a message's sender can't be read, so it proves nothing: give numbers as +<country code>"
+                '<number>, or set region= or platform="whatsapp"'
+            )
+        known = await resolve_sender(messages, sender)
+        nobody = MessageIdentity(external_id=await salted_id(messages.site, "sender", known.name))
+        turn = _Turn(messages, known, evidence, messages.site.clock() + messages.deadline, nobody)
+        try:
+            for _ in range(ROUNDS):
+                found = await _identified(turn)
+                if found is not None:
+                    return found
+        except ConfigureError as error:
+            if raise_on_error:
+                raise
+            # The stored link is kept for the next message.
+            log.warning("failed to look up the sender of a message at Configure: %s", error)
+        return replace(nobody, unlinked_because="unavailable")
+
+    @verb
+    async def identity_before_link(self, sender: str | int) -> MessageIdentity:
+        """Return a sender as they are without a link; `client.profile(...)` of it is what the agent kept before one."""
+        messages = self._ready.messages
+        known = await resolve_sender(messages, sender)
+        return MessageIdentity(external_id=await salted_id(messages.site, "sender", known.name))
+
+    @verb
+    async def once(self, message_id: str | int) -> bool:
+        """Return True for the first of several deliveries of one message, False for the others in 24 hours.
+
+        Of any number of calls at once, in all processes that share the store, one gets True. A message whose handling
+        fails afterwards is not delivered as new again.
+
+        Args:
+            message_id: the platform's own id of the message.
+        """
+        site = self._ready.messages.site
+        if not isinstance(message_id, str | int) or isinstance(message_id, bool) or not str(message_id).strip():
+            raise SettingsError("message_id must be the platform's own id of a message")
+        name, now = await keyed_id(site, "message", str(message_id)), site.clock()
+        return await UseStore(
+            lambda stores: stores.leases.acquire(name, owner=secrets.token_hex(16), until=now + ONCE, now=now)
         )
-    known = await resolve_sender(messages, sender)
-    nobody = MessageIdentity(external_id=await salted_id(messages.site, "sender", known.name))
-    turn = _Turn(messages, known, evidence, messages.site.clock() + messages.deadline, nobody)
-    try:
-        for _ in range(ROUNDS):
-            found = await _identified(turn)
-            if found is not None:
-                return found
-    except ConfigureError as error:
-        if raise_on_error:
-            raise
-        # The stored link is kept for the next message.
-        log.warning("failed to look up the sender of a message at Configure: %s", error)
-    return replace(nobody, unlinked_because="unavailable")
 
+    @verb
+    async def unlink_subject(self, sender: str | int) -> bool:
+        """Disconnect a sender who asks for it. Return whether a link existed.
 
-async def connect_sender(messages: Messages, sender: str | int) -> ConnectResponse:
-    """Have Configure create a sign-in link for a sender, who has the profile of `message_identity`'s external id."""
-    known = await resolve_sender(messages, sender)
-    external_id = await salted_id(messages.site, "sender", known.name)
-    messages.unrecognized.forget(known.subject)
-    session = ProfileSession(messages.site.settings, Subject(external_id=external_id))
-    return await ConnectCalls(session).connect()
+        Until the sender follows a new link, they are unlinked, although Configure would recognize their phone. What the
+        agent kept before the link is kept, and used again; `forget_subject` erases that too.
+        """
+        messages = self._ready.messages
+        known = await resolve_sender(messages, sender)
+        return await _told_of(known, await _opt_out(messages.site, known), "disconnected")
 
+    @verb
+    async def forget_subject(self, sender: str | int) -> bool:
+        """Erase a sender: what the agent saved at Configure, then everything here. Return whether a link existed.
 
-async def identity_before_link(messages: Messages, sender: str | int) -> MessageIdentity:
-    """Return a sender as they are without a link, whether they have one or not."""
-    known = await resolve_sender(messages, sender)
-    return MessageIdentity(external_id=await salted_id(messages.site, "sender", known.name))
+        What stays is a keyed hash, with the wish not to be recognized by phone until they follow a new link.
 
+        Raises:
+            ConfigureError: Configure could not be asked. The message says what is still to do; nothing was deleted
+                here, so that the call can be repeated.
+        """
+        messages = self._ready.messages
+        site, known = messages.site, await resolve_sender(messages, sender)
+        link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
+        tokens: list[Secret] = []
+        if link is not None and not link.is_opt_out:
+            try:
+                tokens.append(Secret(site.sealer.open(link.token, *link_seal_context(link))))
+            except SettingsError as error:  # its key is gone, and must not keep the sender from being deleted
+                log.warning("%s (%s)", UNREACHABLE, error)
+        await erase(site, await known_id(site, "sender", known.name), tokens)
+        # The id first: a recognition under way looks for it after its save, and takes that back.
+        await forget_id(site, "sender", known.name)
+        gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, known.subject))
+        late = await _opt_out(site, known)
+        return await _told_of(known, gone or late, "forgotten")
 
-async def once(messages: Messages, message_id: str | int) -> bool:
-    """Return whether this is the first call for a message in 24 hours, of all processes that share the store."""
-    site = messages.site
-    if not isinstance(message_id, str | int) or isinstance(message_id, bool) or not str(message_id).strip():
-        raise SettingsError("message_id must be the platform's own id of a message")
-    name, now = await keyed_id(site, "message", str(message_id)), site.clock()
-    return await UseStore(
-        lambda stores: stores.leases.acquire(name, owner=secrets.token_hex(16), until=now + ONCE, now=now)
-    )
+    @verb
+    async def export_subject(self, sender: str | int) -> SenderExport | None:
+        """Return what is stored of a sender, without the token; None if nothing is. `dataclasses.asdict` makes a
+        mapping of it.
+        """
+        messages = self._ready.messages
+        site, known = messages.site, await resolve_sender(messages, sender)
+        link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
+        if link is None:
+            return None
+        return SenderExport(disconnected_at=link.public.linked_at) if link.is_opt_out else SenderExport(link.public)
 
 
 async def _identified(turn: _Turn) -> MessageIdentity | None:
@@ -275,51 +403,13 @@ async def _dropped(
     return found if found is None or found.linked else replace(found, unlinked_because=why)
 
 
-async def export_subject(messages: Messages, sender: str | int) -> SenderExport | None:
-    """Return what is stored of a sender, without the token."""
-    site = messages.site
-    known = await resolve_sender(messages, sender)
-    link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
-    if link is None:
-        return None
-    return SenderExport(disconnected_at=link.public.linked_at) if link.is_opt_out else SenderExport(link.public)
-
-
-async def unlink_subject(messages: Messages, sender: str | int) -> bool:
-    """Delete a sender's link and journeys, and store the opt-out. Return whether a link existed.
+async def _opt_out(site: Site, sender: Sender) -> StoredSubject | None:
+    """Delete a sender's link and journeys, and store the opt-out. Return the link.
 
     Without it, Configure would recognize the phone at the next message, because the user approved the agent once.
     """
-    site = messages.site
-    known = await resolve_sender(messages, sender)
-    opt_out = create_opt_out(site, known.subject)
-    gone = await UseStore(lambda stores: stores.journeys.unlink(opt_out))
-    return await _told_of(known, gone, "disconnected")
-
-
-async def forget_subject(messages: Messages, sender: str | int) -> bool:
-    """Erase a sender at Configure, then here. Only the opt-out stays. Return whether a link existed.
-
-    Raises:
-        ConfigureError: Configure could not be asked; nothing was deleted here, so that this can be repeated.
-    """
-    site = messages.site
-    known = await resolve_sender(messages, sender)
-    link = await UseStore(lambda stores: stores.journeys.find(site.agent, known.subject))
-    tokens: list[Secret] = []
-    if link is not None and not link.is_opt_out:
-        try:
-            tokens.append(Secret(site.sealer.open(link.token, *link_seal_context(link))))
-        except SettingsError as error:  # its key is gone, and must not keep the sender from being deleted
-            log.warning("%s (%s)", UNREACHABLE, error)
-    await erase(site, await known_id(site, "sender", known.name), tokens)
-    # The id first: a recognition under way looks for it after its save, and takes that back.
-    await forget_id(site, "sender", known.name)
-    gone = await UseStore(lambda stores: stores.journeys.forget(site.agent, known.subject))
-    # Configure would recognize the phone of the next message, because the user approved the agent once.
-    opt_out = create_opt_out(site, known.subject)
-    late = await UseStore(lambda stores: stores.journeys.unlink(opt_out))
-    return await _told_of(known, gone or late, "forgotten")
+    opt_out = create_opt_out(site, sender.subject)
+    return await UseStore(lambda stores: stores.journeys.unlink(opt_out))
 
 
 async def _told_of(sender: Sender, gone: StoredSubject | None, why: Literal["disconnected", "forgotten"]) -> bool:
