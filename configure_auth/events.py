@@ -14,7 +14,7 @@ from .runtime.frozen import dataclass
 from .values import Intent, Kind, LinkedAccount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """Base class of all events."""
 
@@ -25,7 +25,7 @@ _events: list[type[Event]] = []
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def _event(cls: type[_E]) -> type[_E]:
-    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    made = dataclass(frozen=True, kw_only=True)(cls)
     _events.append(made)
     return made
 

@@ -294,7 +294,7 @@ def feature_builder(
     return partial(feature, **{_FIELDS.get(name, name): value for name, value in options.items()})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureRoutes:
     """What a method of `ConfigureAuth` makes. `suffix` is added to the name; `options` is a `TypedDict`."""
 

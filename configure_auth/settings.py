@@ -6,13 +6,13 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from .errors import NotConfigured, SettingsError
 from .keys import LEAST_KEY_LENGTH, MAKE_KEY, key_weakness, read_key
+from .runtime.frozen import dataclass
 from .values import Secret
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ def read_settings(source: SettingsSource) -> Settings:
     return Settings.from_mapping(source) if isinstance(source, Mapping) else Settings.from_object(source)
 
 
-@dataclass(frozen=True, kw_only=True, init=False)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one app. Nothing here is required before the part that needs it is made.
 

@@ -101,7 +101,7 @@ class Secret:
         raise TypeError("a Secret can't be pickled")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Identity of the user who signed in at Configure.
 
@@ -123,7 +123,7 @@ class Identity:
     local_user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenGrant:
     """Tokens of one OAuth sign-in or refresh (RFC 6749 section 5.1).
 
@@ -146,7 +146,7 @@ class TokenGrant:
     untrusted: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SignUpNeeded:
     """Return this from `on_login` if the user has to fill in a form first; `complete_login(user_id)` ends the login.
 
@@ -157,7 +157,7 @@ class SignUpNeeded:
     response: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkedAccount:
     """Connection of a local user to a Configure user, without its token.
 
@@ -178,7 +178,7 @@ class LinkedAccount:
     needs_reconnect: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignInGrant:
     """Response to the exchange of a hosted sign-in code.
 
@@ -197,7 +197,7 @@ class SignInGrant:
     approved: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenValidation:
     """Response to the validation of a token from outside; every field but `valid` is None where it is left out."""
 
@@ -208,7 +208,7 @@ class TokenValidation:
     agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PhoneRecognition:
     """Response to the recognition of phone numbers. A recognized user hasn't necessarily approved the agent.
 
@@ -231,7 +231,7 @@ class PhoneRecognition:
     phone_candidate_count: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MessageIdentity:
     """Identity of a message's sender: a linked user, or the app's own id. `configure.profile` takes it as it is.
 
@@ -266,7 +266,7 @@ class MessageIdentity:
         return self.token is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Journey:
     """A sign-in that a message's sender was sent a link to, as the store keeps it: by the hash of its id.
 
@@ -284,7 +284,7 @@ class Journey:
     token_hash: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimedAgent:
     """An agent of the app that a user has claimed.
 
@@ -299,7 +299,7 @@ class ClaimedAgent:
     is_new: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PendingSignIn:
     """One attempt, as the store keeps it: hashes of the state and the browser cookie, never the two themselves.
 

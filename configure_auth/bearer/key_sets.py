@@ -119,7 +119,7 @@ class OneKey(SigningKeys):
         return self._keys.get(key_id[1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Published:
     """Published keys of an issuer: the algorithms with a usable key, and what the other keys are for."""
 
@@ -127,7 +127,7 @@ class Published:
     others: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Known:
     """What the last attempt left: the keys, when it began and how long they are good for from then on.
 

@@ -14,7 +14,7 @@ Refusal: TypeAlias = tuple[str, Callable[[Claims], bool]]
 GOOGLE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class IssuerSettings:
     """What is the same in every project, tenant or realm of one provider.
 

@@ -46,7 +46,7 @@ _PAST = ("nbf", "iat", "auth_time")
 _QUOTED = re.compile(r"[^ !#-\[\]-~]")  # what may not be in an error_description (RFC 6750, section 3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Settled(Effect[None]):
     """Wait for a fetch of keys, 10 seconds at most; it ends by itself before."""
 

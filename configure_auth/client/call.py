@@ -14,7 +14,7 @@ from ..values import Secret
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpResponse:
     """A response as it came: at most 256 KiB, not validated. `headers` has lower-case names."""
 
@@ -23,7 +23,7 @@ class HttpResponse:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpCall(Effect[T_co]):
     """A request with its parser, as an effect: a flow awaits it for its value.
 

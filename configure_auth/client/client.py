@@ -89,7 +89,7 @@ class AsyncAuth(_AuthCalls, _Awaited):
         self._perform = perform
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Blocks:
     """What the profiles of one client share at the end of their `with` blocks."""
 

@@ -21,7 +21,7 @@ LONGEST_IN_ALL: Final = 50_000
 _LONGEST_TOOL_NAME: Final = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CommitContent:
     """Parts of a commit as they are sent. Lengths are in UTF-16 units, which is how Configure's own client counts.
 

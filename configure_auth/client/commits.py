@@ -30,7 +30,7 @@ a read with one line; messages and results of tools are what counts there, memor
 of the person, so that nothing can be made of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WrittenMemory:
     """A memory that a commit wrote. What Configure leaves out is None; `saved_on` is a date or a time."""
 
@@ -43,7 +43,7 @@ class WrittenMemory:
     marker: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RejectedMemory:
     """A memory that Configure didn't keep, and why."""
 
@@ -51,7 +51,7 @@ class RejectedMemory:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CommitResponse:
     """Response to a commit.
 

@@ -21,7 +21,7 @@ ConnectStatus: TypeAlias = Literal["authorization_required", "connect_app", "per
 _STATUSES: tuple[str, ...] = get_args(ConnectStatus)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectResponse:
     """A link for one subject; send it unchanged, to that user only.
 

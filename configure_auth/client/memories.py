@@ -31,7 +31,7 @@ _LONGEST_QUERY: Final = 2048
 _LONGEST_FACT: Final = 16_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Memory:
     """A memory of a profile, as a search returns it. What Configure leaves out is None or empty.
 
@@ -63,7 +63,7 @@ class Memory:
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchResponse:
     """Response to a search.
 
@@ -83,7 +83,7 @@ class SearchResponse:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RememberResponse:
     """Response to `remember`.
 
@@ -100,7 +100,7 @@ class RememberResponse:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ForgetResponse:
     """Response to `forget`.
 

@@ -32,7 +32,7 @@ _INTERNATIONAL = re.compile(rf"\+(?:{_SEPARATED}\d){{7}}")
 _NATIONAL = re.compile(rf"(?<![\w.-])(?:{_SEPARATED}\d){{10,15}}(?![\w:])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MessageLine:
     """A number that our agent writes from. Configure gives its last four digits only.
 
@@ -50,7 +50,7 @@ class MessageLine:
     updated_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RevokedLine:
     """The end of a line. `deleted` is false where there was none; `lines` are those that are left."""
 

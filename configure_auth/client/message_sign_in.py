@@ -33,7 +33,7 @@ Reason = Literal["signin", "reconnect", "permissions"]
 _REASONS: tuple[str, ...] = get_args(Reason)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MessageSignInUrl:
     """A sign-in link for a message's sender, for that sender alone.
 

@@ -20,7 +20,7 @@ _LONGEST_LIFE = 10 * 365 * 24 * 3600.0
 _USUAL_LIFE = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenResponse:
     """The tokens of a code exchange or a refresh.
 
@@ -33,7 +33,7 @@ class TokenResponse:
     scopes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Introspection:
     """What Configure says of an access token (RFC 7662 section 2.2).
 

@@ -12,7 +12,7 @@ from .call import HttpCall
 from .wire import ResponseBody, invalid, is_token, json_body, read_response, require_text, require_token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OAuthClient:
     """An OAuth client, as Configure lists it; its secret is shown once, at its making, and never here."""
 
@@ -22,7 +22,7 @@ class OAuthClient:
     redirect_uris: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RegisteredCallbacks:
     """The callbacks of a client after a change. `changed` is false where there was nothing to do."""
 

@@ -24,7 +24,7 @@ _LAST4 = re.compile(r"[0-9]{4}")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Subject:
     """Whose profile: a linked person's, by token, or one of the app's own users, by the app's id for them.
 
@@ -87,7 +87,7 @@ class Subject:
         return {"X-User-Id": self.external_id or ""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RuntimeScope:
     """The session and the runtime scope of one profile client.
 
@@ -104,7 +104,7 @@ class RuntimeScope:
         return {"X-Configure-Session-Id": self.session_id, "X-Configure-Runtime-Scope-Id": self.runtime_scope_id}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProfileIdentity:
     """The identity section. Every field may be hidden by the person and is None then.
 
@@ -123,7 +123,7 @@ class ProfileIdentity:
     claimed_user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProfileResponse:
     """Response to a read of a profile.
 

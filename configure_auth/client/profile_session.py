@@ -34,7 +34,7 @@ _FOR_THE_LINKED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CommitObligation:
     """A read that must be followed by a commit, as Configure counts it. Not every read is given an id."""
 

@@ -17,7 +17,7 @@ from .wire import ApiCalls, ResponseBody, api_call, form, given_text, invalid, p
 _DESTINATIONS = "/v1/auth/sign-in/return-destinations"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReturnDestination:
     """A page or app link that a hosted sign-in may return to.
 

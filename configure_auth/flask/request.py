@@ -103,7 +103,7 @@ def _decoded(name: str) -> str:
     return value.encode("latin-1").decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlaskApp:
     """The duties of `flows.App`. `has_session` is false for an app that keeps no session."""
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SendBoth(Effect[tuple[T, U]]):
     """Two calls to Configure at the same time; the first failure of the two is raised."""
 
@@ -26,21 +26,21 @@ class SendBoth(Effect[tuple[T, U]]):
     second: HttpCall[U]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenAhead(Effect[None]):
     """Open so many connections to Configure in the background, for a user who comes back in half a minute."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limited(Effect[T]):
     """A flow that calls Configure for a waiting user; raises `Busy` if too many do, or Configure doesn't respond."""
 
     flow: Flow[T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
     """Seconds that a request has waited for Configure and for the store; whether the circuit is open."""
 
@@ -49,26 +49,26 @@ class Observed:
     is_circuit_open: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observe(Effect[Observed]):
     """Return what is known of this request so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UseStore(Effect[T]):
     """One operation on the store, in a short transaction of its own."""
 
     operation: Callable[[Stores], T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AskApp(Effect[T]):
     """One question to the app around the flow: its user, its session, its hooks."""
 
     question: Callable[[App], T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Emit(Effect[None]):
     """Emit an event, after the commit that it reports. A handler that fails is logged and changes nothing else."""
 

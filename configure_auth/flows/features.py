@@ -36,7 +36,7 @@ TWO_MESSAGE_AGENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Features:
     """The features of an app by their names."""
 

@@ -26,7 +26,7 @@ from .effects import AskApp, Emit, Limited, Observe, Observed, OpenAhead, Pause,
 log: logging.Logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Performer:
     """Performs effects by blocking. `app` is the adapter's object for this request, None outside of one."""
 
@@ -70,7 +70,7 @@ class Performer:
                 raise TypeError(f"{type(effect).__name__} is not an effect of this package")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AsyncPerformer:
     """`Performer`, awaited. Stores, app and handlers may be synchronous or not."""
 

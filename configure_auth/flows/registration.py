@@ -32,7 +32,7 @@ CallbackKind = Literal["return_to", "redirect_uri"]
 RegistrationEnd = Literal["registered", "already registered", "skipped", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Registration:
     """The result for one callback: the link's ("return_to") or the login's ("redirect_uri").
 

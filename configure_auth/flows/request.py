@@ -30,7 +30,7 @@ _XHR = "XMLHttpRequest"
 _FRAMES = ("iframe", "frame", "fencedframe")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A request. `host` is its Host header; `path` includes the prefix that the app is mounted under.
 

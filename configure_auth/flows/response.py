@@ -22,7 +22,7 @@ COOKIE_MAX_AGE = int(STATE_LIFETIME) + 3600
 """Seconds; longer than any state, so that an expired attempt can be told from one of another browser."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BrowserCookie:
     """The cookie that binds attempts to a browser: 256 opaque bits, unsigned, unreadable for scripts."""
 
@@ -41,7 +41,7 @@ class BrowserCookie:
         return f"{self.name}={self.value}; Path=/; Max-Age={COOKIE_MAX_AGE}; HttpOnly; SameSite=Lax{secure}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderedResponse:
     """Status, headers and body, which an adapter copies into its framework's response."""
 
@@ -50,7 +50,7 @@ class RenderedResponse:
     body: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Response:
     """One of: a redirect, a page of ours, a script or stylesheet, JSON, the app's response, text, or only a status."""
 

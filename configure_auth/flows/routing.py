@@ -48,7 +48,7 @@ class Feature(ABC):
         """Return the response to a request that failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """One of our routes: adapters register it under `endpoint` and hand each request to `serve`.
 

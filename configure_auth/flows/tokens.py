@@ -27,7 +27,7 @@ log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenToken:
     """A token that was valid a moment ago, with its account."""
 

@@ -28,7 +28,7 @@ PAUSE = 0.01
 is twice its time, so that a purge takes a third of a busy store at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Health:
     """What `health` found.
 
@@ -65,7 +65,7 @@ PAGE = 100
 """Connections read in one operation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resealed:
     """The result of `reseal`: numbers of stored secrets.
 

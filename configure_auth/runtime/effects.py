@@ -21,21 +21,19 @@ Flow: TypeAlias = Coroutine[Any, Any, T]
 class Effect(Generic[T_co]):
     """One request of a flow to its driver; `await effect` gives the result."""
 
-    __slots__ = ()
-
     def __await__(self) -> Generator[Any, Any, T_co]:
         result: T_co = yield self
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shielded(Effect[T]):
     """A flow that runs to its end even if the request that started it is cancelled."""
 
     flow: Flow[T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pause(Effect[None]):
     """Wait, in seconds."""
 

@@ -99,7 +99,7 @@ class _Mount(Mount, flows.OfOneFramework):
         return Match.NONE, {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Opened:
     """Objects made from the settings when these are read."""
 

@@ -108,7 +108,7 @@ def session_of(request: Request) -> MutableMapping[str, Any]:
     return session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StarletteApp:
     """The duties of `flows.App`, awaited. Every hook gets the request first; a plain function runs in a thread."""
 

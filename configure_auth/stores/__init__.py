@@ -45,7 +45,7 @@ REPLAY = 30.0
 """Seconds after its end that a login may be played again for the same browser; then its `replay` is wiped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredAccount:
     """A connection with its sealed token. `serial` is new with every change, for compare-and-set.
 
@@ -78,7 +78,7 @@ class StoredAccount:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredSubject:
     """The link of a message's sender, with its sealed token. `subject` is the keyed hash that stands for the sender.
 
@@ -118,7 +118,7 @@ Completed = Literal["linked", "repeated", "over", "taken"]
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Saved:
     """How a save ended; only "saved" changed anything.
 
@@ -133,7 +133,7 @@ class Saved:
     is_finished: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """How an attempt ended: the arguments of `StateStore.finish`."""
 
@@ -144,7 +144,7 @@ class Ended:
     now: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UserExport:
     """What is stored of a user of the app, without what is sealed.
 
@@ -159,7 +159,7 @@ class UserExport:
     sign_ins: tuple[PendingSignIn, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SenderExport:
     """What is stored of a message sender for longer than an open link (`STATE_LIFETIME`), without the token.
 
@@ -324,7 +324,7 @@ class ParameterStore(Protocol):
         """Keep nothing under a name any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stores:
     """The stores of one app.
 

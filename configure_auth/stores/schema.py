@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import SettingsError
@@ -111,7 +110,6 @@ def statements(since: int = 0) -> list[str]:
     return [*(one.strip() for change in CHANGES[since:] for one in change.split(";") if one.strip()), *notes]
 
 
-@dataclass
 class Preparation:
     """Makes tables or checks their number, and checks the keys, once before the first operation.
 
@@ -120,12 +118,16 @@ class Preparation:
         then: called after the checks.
     """
 
-    dialect: Dialect
-    agent: str = ""
-    fingerprints: tuple[str, ...] = ()
-    before: Callable[[int], None] | None = None
-    then: Callable[[], None] | None = None
-    done: bool = False
+    def __init__(
+        self,
+        dialect: Dialect,
+        agent: str = "",
+        fingerprints: tuple[str, ...] = (),
+        before: Callable[[int], None] | None = None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        self.dialect, self.agent, self.fingerprints, self.before, self.then = dialect, agent, fingerprints, before, then
+        self.done = False
 
     async def __call__(self, run: Run) -> None:
         if self.dialect.lock_schema is None:

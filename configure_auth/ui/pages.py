@@ -48,7 +48,7 @@ LAYOUT = read_template("layout.html")
 """The Jinja2 template by which a page extends the app's base template, given as `configure_base`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _StartPage:
     """A page with the button that starts a sign-in.
 
@@ -67,21 +67,17 @@ class _StartPage:
 class ConfirmPage(_StartPage):
     """Asks before a start that came from another site, or from a typed address; a click on its button goes on."""
 
-    __slots__ = ()
-
 
 class FramePage(_StartPage):
     """Leads out of a frame, in which a sign-in can't be shown. The only page that may be framed; it has no secret."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReloadPage:
     """Asks for its own address again, from this site now, so that the browser sends every cookie along."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WaitPage:
     """Another tab or request is finishing the same sign-in, or too many are under way: this page looks again.
 
@@ -94,12 +90,12 @@ class WaitPage:
     code: Code | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TerminalPage:
     """The end of a sign-in that a command in a terminal asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PopupPage:
     """The end of a sign-in in a window that a page of the app opened: the only page with a script.
 
@@ -119,7 +115,7 @@ class PopupPage:
         return f"if (window.opener) {{ window.opener.postMessage({told}, {origin}); window.close(); }}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ErrorPage:
     """Says that a sign-in ended without success, and how to go on.
 

@@ -14,7 +14,7 @@ from configure_auth.values import STATE_LIFETIME
 from ..runtime.frozen import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """Text of a page.
 
@@ -233,7 +233,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
 """Every text by its key: `continue`, and `cancelled.heading`, `.sentence` and `.way_on` for a page."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Words:
     """The texts in one language.
 

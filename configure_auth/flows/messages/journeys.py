@@ -84,7 +84,7 @@ class Recent:
         self._known.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sender:
     """The sender of a message: the platform's id, the same normalized, and the key that is stored, a keyed hash."""
 
@@ -270,7 +270,7 @@ def _with_context(sender: str, context: object) -> str:
     return written
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Completion:
     """The posted fields. All but the journey and the token can only make the completion fail."""
 

@@ -43,7 +43,7 @@ _MOST = 20
 """Numbers of one sender; Configure accepts no more candidates."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PhoneEvidence:
     """What a platform says of the phone that a message came from.
 
@@ -67,7 +67,7 @@ class PhoneEvidence:
         return tuple(dict.fromkeys((*self.numbers, *others)))[:_MOST]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Phones:
     """How an app's phone numbers are read.
 

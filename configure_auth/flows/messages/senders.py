@@ -44,7 +44,7 @@ ONCE = 24 * 3600.0
 _NO_PHONE = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Turn:
     """One message: its sender, the phone that it came from, and until when it may be answered."""
 

@@ -47,7 +47,7 @@ _NOT_A_NAVIGATION = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How an attempt ended: a location to redirect to, or an error code. `user_id` is the user of a login.
 
@@ -80,7 +80,7 @@ class Outcome:
         return cls(**{**plain, "code": code, "replay": replay})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Carried:
     """What the app gave to a start, to have it back at the end.
 

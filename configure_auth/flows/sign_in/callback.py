@@ -59,7 +59,7 @@ CLOCK_SKEW = 300.0
 _CODE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Returned:
     """What the browser brought back. Code and state are secret, also in a traceback that shows local variables.
 
@@ -74,7 +74,7 @@ class Returned:
     redirect_uri: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CompletedSignIn:
     """An attempt that has ended. `response` is None if it had ended in an earlier request."""
 

@@ -32,7 +32,7 @@ from .routes import SIGN_IN_ROUTES, SignInFeature, finish
 OnConflict = Literal["reject", "move"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WantedConnection:
     """A connection to be saved if the user's version is still `version`."""
 
