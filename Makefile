@@ -72,7 +72,7 @@ drills: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.drills.slow_configure
 
 mutation: $(VENV)/test.stamp $(VENV)/mutation.stamp
-	@PYTHONDONTWRITEBYTECODE= $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python tests/support/mutants.py $(if $(SAMPLE),sample=$(SAMPLE)) $(MUTANTS)
+	@PYTHONDONTWRITEBYTECODE= $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python -m tests.support.mutants $(if $(SAMPLE),sample=$(SAMPLE)) $(MUTANTS)
 
 bench: $(VENV)/test.stamp
 	@$(if $(SHM),TMPDIR=$(SHM)) $(BIN)/python benchmarks/sign_in.py $(BENCH)

@@ -154,7 +154,8 @@ class BearerUser(ReadySettings):
             self._keys = KeySet(url, self._algorithms, clock, max_stale or MAX_STALE)
         elif max_stale is not None:
             raise SettingsError("max_stale is for the keys of a jwks_url; leave it out with key=")
-        elif secret is not None:
+        else:
+            assert secret is not None
             self._keys = OneKey(secret, self._algorithms)
 
     @property

@@ -12,10 +12,11 @@ import anyio.to_thread
 import pytest
 
 from configure_auth import BearerUser
+from configure_auth.bearer.key_sets import MAX_STALE, KeySet
 
 from ..api.conftest import Line, Received, http
 from ..public.running import environment
-from .issuer import AUDIENCE, ISSUER, NOW, Issuer
+from .issuer import AUDIENCE, ISSUER, NOW, Clock, Issuer
 
 
 class TestManyAtOnce:
@@ -184,6 +185,26 @@ sys.stdin.readline()
 first.join()
 print(bearer_user.user_id([f"Bearer {token}"]))
 """
+
+
+def test_the_child_of_a_fork_waits_for_no_fetch_of_its_parent(issuer: Issuer, clock: Clock) -> None:
+    """What happens in the child, here without one: the thread that fetches is the parent's."""
+    key_set, key_id = KeySet(issuer.url, ("RS256",), clock, MAX_STALE), ("key-1", "RS256")
+    with issuer.held() as came:
+        first = key_set.refresh(key_id)
+        assert first is not None
+        assert came.acquire(timeout=10)
+        key_set._after_fork()
+        second = key_set.refresh(key_id)
+        assert second not in (None, first)
+        assert came.acquire(timeout=10)
+    for fetch in (first, second):
+        fetch.result(10)
+    key_set._after_fork()  # with keys, and no fetch under way
+
+    assert key_set.find(key_id) is not None
+    assert key_set.refresh(("another", "RS256")) is None
+    assert issuer.fetches == 2
 
 
 def test_a_process_forked_in_the_middle_of_a_fetch_makes_its_own(issuer: Issuer) -> None:

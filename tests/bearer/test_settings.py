@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from typing import Any
 
 import pytest
@@ -84,6 +85,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a secret of 47 for HS384": ({"algorithms": ("HS384",), "key": "s" * 47}, "key isn't one for"),
     "a secret of 63 for HS512": ({"algorithms": ("HS256", "HS512"), "key": "s" * 63}, "key isn't one for"),
     "a secret of nothing": ({"algorithms": ("HS256",), "key": ""}, "key isn't one for"),
+    "half a character as a secret": ({"algorithms": ("HS256",), "key": "\ud800" * 32}, "key isn't one for"),
     "neither URL nor key": ({"jwks_url": None}, "either jwks_url"),
     "URL and key": ({"jwks_url": "https://a.example/k", "key": PEM, "algorithms": ("RS256",)}, "either jwks_url"),
     "http": ({"jwks_url": "http://a.example/keys"}, "http, which is for loopback only"),
@@ -99,6 +101,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "stale keys for less than a fetch": ({"max_stale": 599}, "max_stale"),
     "stale keys for ever": ({"max_stale": float("inf")}, "max_stale"),
     "stale keys true": ({"max_stale": True}, "max_stale"),
+    "stale keys of a key": ({"max_stale": 600, "algorithms": ("HS256",), "key": SECRET}, "max_stale is for"),
     "leeway of hours": ({"leeway": 301}, "leeway"),
     "leeway without end": ({"leeway": float("inf")}, "leeway"),
     "leeway that is no number": ({"leeway": float("nan")}, "leeway"),
@@ -170,6 +173,13 @@ def test_without_pyjwt_it_says_what_to_install_when_it_is_made(module: str) -> N
     said = says(HIDDEN.format(hidden=["jwt"]) + NEEDS_PYJWT.format(module=module))
 
     assert said == "a BearerUser needs PyJWT: pip install 'configure_auth[bearer]'"
+
+
+def test_without_pyjwt_it_cannot_be_made(make_bearer_user: MakeBearerUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "configure_auth.bearer.key_sets", None)
+
+    with pytest.raises(SettingsError, match=r"pip install 'configure_auth\[bearer\]'"):
+        make_bearer_user()
 
 
 @pytest.mark.parametrize("module", first(MODULES))

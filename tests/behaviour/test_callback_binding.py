@@ -13,7 +13,7 @@ from configure_auth.flows.response import LOOPBACK_COOKIE_NAME
 from configure_auth.stores.memory import memory_stores
 from configure_auth.values import STATE_LIFETIME
 
-from ..support.reading import ending, links_of, refused, without_reference
+from ..support.reading import ending, links_of, no_calls, refused, without_reference
 from ..support.web import Browser, Flow, MakeWeb, Web, callback_path, query_of
 
 FLOWS: tuple[Flow, Flow] = ("link", "login")
@@ -132,6 +132,18 @@ def test_signing_out_on_the_way_ends_the_attempt(web: Web, browser: Browser) -> 
         assert ending(browser.come_back(callback)) == (401, "signed_out")
 
     assert browser.account() is None
+
+
+def test_a_link_that_comes_back_without_a_user_looks_for_them_once(web: Web, browser: Browser) -> None:
+    """Whatever keeps the user, its cookie may be SameSite=Strict."""
+    callback = browser.at_configure(browser.begin("link"))
+    with browser.copy(without=("session",)) as crossing, no_calls(web.sandbox):
+        answer = crossing.come_back(callback)
+        assert answer.status_code == 200
+        assert '<meta http-equiv="refresh" content="0">' in answer.text
+
+    assert browser.get(callback).status_code == 303
+    assert browser.account() is not None
 
 
 @pytest.mark.parametrize("flow", FLOWS)

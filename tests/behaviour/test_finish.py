@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from configure_auth.flows.sign_in import attempts
 from configure_auth.values import STATE_LIFETIME
 
+from ..support.reading import meanwhile
 from ..support.web import Browser, MakeWeb, Web, query_of
 
 FINISH = "/configure/finish"
@@ -144,6 +146,22 @@ def test_a_state_is_no_handle_and_a_handle_no_state(web: Web, browser: Browser) 
     assert as_state.status_code == 400
     assert not web.sandbox.calls_to("POST", "/v1/auth/sign-in/exchange")
     assert fetch(browser, handle(page), "u1").status_code == 200
+
+
+def test_a_finish_during_another_is_to_come_again(web: Web, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "POLLS", 1)
+    page = come_back(browser)
+    with (
+        browser.copy() as winner,
+        web.sandbox.hold("/v1/auth/sign-in/exchange") as held,
+        meanwhile(lambda: fetch(winner, handle(page), "u1")) as won,
+    ):
+        held.arrived.wait()
+        waiting = fetch(browser, handle(page), "u1")
+        held.release()
+        assert won().status_code == 200
+
+    assert (waiting.status_code, waiting.json(), waiting.headers["retry-after"]) == (202, {"next": None}, "1")
 
 
 def test_a_finish_from_elsewhere_is_refused(browser: Browser) -> None:

@@ -2,89 +2,224 @@
 
 A survivor is a change of the code that no test sees. Those that are equivalent are listed in tests/mutation.md with the
 reason; this fails if fewer than `KILLED` % of a module's mutants are killed, or if a survivor isn't listed.
+
+mutmut makes the mutants, in a copy of the tree. `mutant_runs.py` runs their tests: those that run the changed line.
+Mutants that were killed before aren't run again unless their function has changed (`rm -r mutants` forgets them), nor
+are those that tests/mutation.md lists.
 """
 
 from __future__ import annotations
 
+import ast
+import fnmatch
+import json
+import os
 import random
+import re
+import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
+from coverage import CoverageData
 from mutmut import __main__ as mutmut
 from mutmut import configuration
-from mutmut.mutation.data import SourceFileMutationData
-from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
+from mutmut.mutation.diff_apply import generated_function_names, get_diff_for_mutant
+from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
+
+from tests.support.mutant_runs import LONGEST, PLAN, RESULTS
 
 KILLED = 90
 SEED = 1
 KNOWN = Path("tests/mutation.md")
+COPY = Path("mutants")
+EXIT_CODES = {"killed": 1, "survived": 0, "no tests": 33, "timeout": 36}
+"""mutmut's, which stores them beside its mutants."""
 
 
-def changes(name: str) -> str:
+def changes(name: str, path: Path) -> str:
     """The lines that a mutant changes, as one: it stays the same while other mutants come and go."""
-    lines = get_diff_for_mutant(name).splitlines()[2:]
+    lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
     return " -> ".join(" ".join(line[1:].split()) for sign in "-+" for line in lines if line.startswith(sign))
 
 
-def results() -> Iterator[tuple[str, str, str]]:
-    """Module, mutant and status."""
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    path: Path
+    status: str
+
+
+def mutants() -> Iterator[Mutant]:
     for path in walk_mutatable_files():
         data = SourceFileMutationData(path=path)
         data.load()
         for name, code in data.exit_code_by_key.items():
-            yield str(path).removeprefix("configure_auth/"), name, status_by_exit_code[code]
+            yield Mutant(name, path, status_by_exit_code[code])
+
+
+def known() -> frozenset[str]:
+    """The changes that tests/mutation.md lists."""
+    return frozenset(re.findall(r"^- `(.*)`$", KNOWN.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def generate() -> None:
+    set_mutant_under_test("mutant_generation")
+    COPY.mkdir(exist_ok=True)
+    for path in mutmut.walk_source_files():
+        # Else mutmut keeps its first copy of what it doesn't mutate.
+        if not configuration.config().should_mutate(path):
+            (COPY / path).unlink(missing_ok=True)
+    mutmut.copy_src_dir()
+    mutmut.copy_also_copy_files()
+    mutmut.create_mutants(1)
+
+
+def pytest(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    config = configuration.config()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.mutant_runs", "-p", "no:randomly"]
+    command += ["--hypothesis-profile", "mutation", *config.pytest_add_cli_args, *arguments]
+    command += config.pytest_add_cli_args_test_selection
+    return subprocess.Popen(command, cwd=COPY, env=os.environ | environment)
+
+
+class Coverage:
+    """Which tests run which lines of the mutated modules, without any mutant."""
+
+    def __init__(self) -> None:
+        for old in COPY.glob(".coverage*"):
+            old.unlink()
+        if pytest("--cov", "--cov-context=test", "--cov-report=").wait() != 0:
+            sys.exit("a test fails without a mutant")
+        self._data = CoverageData(str(COPY / ".coverage"))
+        self._data.read()
+        self._trees: dict[Path, ast.Module] = {}
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """The tests that run a statement which the mutant changes, or its function where it changes the signature."""
+        file = COPY / mutant.path
+        spans = MutantLineSpans.load(mutant.path)
+        assert spans is not None
+        names = generated_function_names(mutant.name)
+        before, after = (text.splitlines() for text in spans.read_function_sources(names))
+        at = next((i for i, (one, other) in enumerate(zip(before, after)) if i and one != other), 0)  # noqa: B905
+        span = spans.span_by_function_name[names[0]]
+        lines = self._statement(file, span.start + at, span.end)
+        contexts = self._data.contexts_by_lineno(str(file.absolute()))
+        return sorted({test.partition("|")[0] for line in lines for test in contexts.get(line, ()) if test})
+
+    def _statement(self, file: Path, line: int, end: int) -> range:
+        if file not in self._trees:
+            self._trees[file] = ast.parse(file.read_text(encoding="utf-8"))
+        around = [
+            node
+            for node in ast.walk(self._trees[file])
+            if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+        ]
+        inner = max(around, key=lambda node: node.lineno)
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+            return range(inner.body[0].lineno, end + 1)
+        body = getattr(inner, "body", None)
+        return range(inner.lineno, max(inner.lineno + 1, body[0].lineno if body else (inner.end_lineno or 0) + 1))
+
+
+def run(chosen: Sequence[Mutant]) -> None:
+    """Run the tests of each mutant. A process that hangs or isn't clean any more is replaced."""
+    coverage = Coverage()
+    outcomes: dict[str, str] = {}
+    left = [(mutant.name, coverage.tests(mutant)) for mutant in chosen]
+    for name, _ in [one for one in left if not one[1]]:
+        outcomes[name] = "no tests"
+    store(chosen, outcomes)
+    results, unclean, seen = COPY / RESULTS, set[str](), 0
+    results.unlink(missing_ok=True)
+    results.touch()
+    while left := [one for one in left if one[0] not in outcomes]:
+        (COPY / PLAN).write_text(json.dumps(left), encoding="utf-8")
+        process = pytest(MUTATION="1")
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            if time.time() - results.stat().st_mtime > 20 * LONGEST:
+                process.kill()
+        lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        if len(lines) == seen:
+            sys.exit("the tests can't be run")
+        seen = len(lines)
+        outcomes |= {name: what for name, what, *_ in lines if what in ("killed", "survived")}
+        for name in {name for name, what, *_ in lines if what == "unclean"} - unclean:
+            # The mutant before may have left what made a test fail: once more, in a process that it begins.
+            unclean.add(name)
+            del outcomes[name]
+        if lines and lines[-1][1] == "begun":
+            outcomes[lines[-1][0]] = "timeout"
+        store(chosen, outcomes)
+
+
+def store(chosen: Sequence[Mutant], outcomes: dict[str, str]) -> None:
+    for path in {mutant.path for mutant in chosen}:
+        data = SourceFileMutationData(path=path)
+        data.load()
+        data.exit_code_by_key |= {
+            name: EXIT_CODES[outcomes[name]] for name in data.exit_code_by_key if name in outcomes
+        }
+        data.save()
 
 
 def report(*, is_sample: bool) -> bool:
     """Print a table and the survivors that aren't known; return whether all is well, of a sample always."""
-    known, counts, unknown = KNOWN.read_text(encoding="utf-8"), Counter[tuple[str, str]](), list[str]()
-    for module, name, status in results():
-        is_known = status in ("survived", "no tests") and f"`{changes(name)}`" in known
-        counts[module, "known" if is_known else status] += 1
-        if status in ("survived", "no tests") and not is_known:
-            unknown.append(f"{name}: {changes(name)}")
+    equivalent, counts, unknown = known(), Counter[tuple[str, str]](), list[str]()
+    for mutant in mutants():
+        change = "" if mutant.status in ("killed", "timeout") else changes(mutant.name, mutant.path)
+        counts[str(mutant.path), "known" if change in equivalent else mutant.status] += 1
+        if mutant.status in ("survived", "no tests") and change not in equivalent:
+            unknown.append(f"{mutant.name}: {change}")
     good = not unknown
     for module in sorted({module for module, status in counts if status != "not checked"}):
         killed = counts[module, "killed"] + counts[module, "timeout"]
-        survived = sum(counts[module, status] for status in ("survived", "no tests"))
+        survivors = sum(counts[module, status] for status in ("survived", "no tests"))
         known_ones = counts[module, "known"]
-        share = 100 * killed / max(1, killed + survived + known_ones)
+        share = 100 * killed / max(1, killed + survivors + known_ones)
         print(
-            f"{module:34} {killed + survived + known_ones:5} mutants, {killed:5} killed ({share:.1f} %), "
-            f"{known_ones} equivalent, {survived} others"
+            f"{module.removeprefix('configure_auth/'):34} {killed + survivors + known_ones:5} mutants, {killed:5} "
+            f"killed ({share:.1f} %), {known_ones} equivalent, {survivors} others, "
+            f"{counts[module, 'not checked']} not run"
         )
         good = good and share >= KILLED
     print(*unknown, sep="\n")
     return good or is_sample
 
 
-def sample(count: int) -> list[str]:
-    """Names of mutants of the modules that `only_mutate` leaves out, the same ones for the same code."""
-    config, module = configuration.config(), cast(Any, mutmut)
-    others = replace(config, only_mutate=[], do_not_mutate=[*config.only_mutate, "configure_auth/sandbox/*"])
-    others.pytest_add_cli_args_test_selection[:] = ["tests"]
-    configuration._config = others
-    made = module.create_mutants
-
-    def create(*given: Any) -> Any:
-        stats = made(*given)
-        names = sorted(name for _, name, _ in results())
-        chosen[:] = random.Random(SEED).sample(names, min(count, len(names)))
-        return stats
-
-    chosen: list[str] = []
-    module.create_mutants = create
-    return chosen
+def main(patterns: list[str]) -> bool:
+    """Run what a pattern names, else what wasn't killed before; with `sample=300` so many of all other modules."""
+    size = int(patterns[0].removeprefix("sample=")) if patterns and patterns[0].startswith("sample=") else None
+    if size is not None:
+        config = configuration.config()
+        others = [*config.only_mutate, "configure_auth/sandbox/*"]
+        configuration._config = replace(
+            config, only_mutate=[], do_not_mutate=others, pytest_add_cli_args_test_selection=["tests"]
+        )
+    generate()
+    equivalent = known()
+    chosen = [
+        one
+        for one in mutants()
+        if one.status not in ("killed", "timeout") and changes(one.name, one.path) not in equivalent
+    ]
+    if size is not None:
+        chosen = random.Random(SEED).sample(sorted(mutants(), key=lambda one: one.name), size)
+    elif patterns:
+        chosen = [one for one in chosen if any(fnmatch.fnmatch(one.name, pattern) for pattern in patterns)]
+    run(chosen)
+    return report(is_sample=size is not None)
 
 
 if __name__ == "__main__":
-    patterns = sys.argv[1:]
-    size = patterns[0].removeprefix("sample=") if patterns and patterns[0].startswith("sample=") else None
-    mutmut._run(patterns if size is None else sample(int(size)), 1)
-    sys.exit(not report(is_sample=size is not None))
+    sys.exit(not main(sys.argv[1:]))

@@ -263,9 +263,7 @@ def _redirect(location: str) -> tuple[Outcome, Response]:
 
 def _read_code(site: Site, returned: Returned, record: PendingSignIn) -> Secret:
     """Return the code, from the query or the deferred attempt, or raise the error that came instead of it."""
-    if returned.parameter == FINISH:
-        if record.code is None:
-            raise SignInError(Code.INVALID_REQUEST, "this attempt has no code yet; it ends at the callback")
+    if record.code is not None:
         return Secret(site.sealer.open(record.code, "code", record.state_hash))
     # An error takes precedence over a code in the same response (RFC 6749, section 4.1.2.1).
     if returned.error is not None:

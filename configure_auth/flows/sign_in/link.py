@@ -66,7 +66,7 @@ class LinkKind(SignInKind):
     async def admit(self, user_id: str | None) -> bool:
         if user_id is None:
             raise _signed_out()
-        return True
+        return await super().admit(user_id)
 
     def needs_session(self, by_bearer: bool) -> bool:
         return not self.defers_exchange(by_bearer)

@@ -1,0 +1,128 @@
+"""pytest plugin of `make mutation`: runs the tests of each mutant in one process, the quickest first, until one fails.
+
+mutmut forks for each mutant and starts pytest, the sandbox and the servers anew. Here they start once, because a mutant
+is switched on by its name. A test that fails is run again without the mutant: if it fails then too, the process is no
+longer clean, and `mutants.py` starts another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from hypothesis import Phase, settings
+from mutmut.mutation.trampoline import set_mutant_under_test
+
+settings.register_profile("mutation", deadline=None, max_examples=20, phases=[Phase.explicit, Phase.generate])
+
+PLAN, RESULTS, DURATIONS = Path("plan.json"), Path("results.jsonl"), Path("durations.json")
+"""In the folder of the mutants: what to run, what came of it, and how long each test takes."""
+
+LONGEST = 90
+"""Seconds that one test may take."""
+
+BUDGET = 60
+"""Seconds after which no other test of a mutant begins: hundreds run every sealed value, for example."""
+
+
+class TookTooLong(BaseException):
+    """A test hangs."""
+
+
+def pytest_configure() -> None:
+    def stop(*_: Any) -> None:
+        raise TookTooLong
+
+    signal.signal(signal.SIGALRM, stop)
+    set_mutant_under_test("")
+
+
+class Tests:
+    """The collected tests, of which any may be run again and again."""
+
+    def __init__(self, items: Iterable[pytest.Item]) -> None:
+        self.by_id = {item.nodeid: item for item in items}
+        self._folders = {item.path.parent: item for item in self.by_id.values()}
+
+    def _elsewhere(self, item: pytest.Item) -> pytest.Item:
+        """A test of another folder: to go on to it ends every fixture but those of the session."""
+        return next(other for folder, other in self._folders.items() if folder != item.path.parent)
+
+    def passes(self, item: pytest.Item, mutant: str = "") -> bool:
+        set_mutant_under_test(mutant)
+        signal.alarm(LONGEST)
+        try:
+            return not any(report.failed for report in runtestprotocol(item, False, nextitem=self._elsewhere(item)))
+        except TookTooLong:
+            return False
+        finally:
+            signal.alarm(0)
+            set_mutant_under_test("")
+
+    def start_session_fixtures(self) -> None:
+        started = set[str]()
+        for item in self.by_id.values():
+            fixtures: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
+            wanted = {name for name, found in fixtures.items() if found[-1].scope == "session"}
+            if not wanted <= started:
+                started |= wanted
+                assert self.passes(item), f"{item.nodeid} fails without a mutant"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    if "MUTATION" not in os.environ:
+        return None
+    tests = Tests(session.items)
+    tests.start_session_fixtures()
+    durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
+    killers: dict[str, list[str]] = {}
+    with RESULTS.open("a", encoding="utf-8") as results:
+
+        def write(*line: object) -> None:
+            print(json.dumps(line), file=results, flush=True)
+
+        for mutant, covering in json.loads(PLAN.read_text(encoding="utf-8")):
+            write(mutant, "begun", None, 0)
+            began, before = time.monotonic(), killers.setdefault(mutant.partition("__mutmut_")[0], [])
+            there = [name for name in covering if name in tests.by_id]
+            order = [name for name in before if name in there]
+            order += sorted(set(there).difference(order), key=lambda name: (durations.get(name, 9.0), name))
+            killer = next(
+                (
+                    name
+                    for name in order
+                    if time.monotonic() - began < BUDGET and not tests.passes(tests.by_id[name], mutant)
+                ),
+                None,
+            )
+            write(mutant, "survived" if killer is None else "killed", killer, round(time.monotonic() - began, 2))
+            if killer is not None:
+                before[:] = [killer, *(name for name in before if name != killer)]
+                if not tests.passes(tests.by_id[killer]):
+                    write(mutant, "unclean", killer, 0)
+                    os._exit(3)
+    return True
+
+
+_times: dict[str, float] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    began = time.monotonic()
+    found: Any = yield
+    _times[item.nodeid] = time.monotonic() - began
+    return found
+
+
+def pytest_sessionfinish() -> None:
+    if "MUTATION" not in os.environ:
+        DURATIONS.write_text(json.dumps(_times), encoding="utf-8")
