@@ -32,7 +32,7 @@ from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
 from mutmut.mutation.diff_apply import generated_function_names, get_diff_for_mutant
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.stats import status_by_exit_code
-from mutmut.utils.file_utils import walk_mutatable_files
+from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, walk_mutatable_files, walk_source_files
 
 from tests.support.mutant_runs import LONGEST, PLAN, RESULTS
 
@@ -73,12 +73,12 @@ def known() -> frozenset[str]:
 def generate() -> None:
     set_mutant_under_test("mutant_generation")
     COPY.mkdir(exist_ok=True)
-    for path in mutmut.walk_source_files():
+    for path in walk_source_files():
         # Else mutmut keeps its first copy of what it doesn't mutate.
         if not configuration.config().should_mutate(path):
             (COPY / path).unlink(missing_ok=True)
-    mutmut.copy_src_dir()
-    mutmut.copy_also_copy_files()
+    copy_src_dir()
+    copy_also_copy_files()
     mutmut.create_mutants(1)
 
 
