@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import redis
+
 from configure_auth.stores import Stores
 from configure_auth.stores.databases import BUSY_SECONDS
 from configure_auth.stores.opening import open_stores
 
-__all__ = ["awaitable", "opened"]
+__all__ = ["LEFT_SOCKETS", "awaitable", "opened"]
+
+LEFT_SOCKETS = [pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")] * (
+    int(redis.__version__.partition(".")[0]) < 6
+)
+"""Marks of a test in which redis-py before 6 leaves a socket that it had opened to the garbage collector."""
 
 
 def opened(

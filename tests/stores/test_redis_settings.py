@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis import __version__ as VERSION
 from redis.cluster import RedisCluster
 
 from configure_auth import SettingsError, StoreError
@@ -18,7 +17,7 @@ from configure_auth.testing.conformance.records import NOW, attempt
 
 from ..browsers.tls import certificate
 from ..support.servers import RedisServer, free_port, private_redis
-from .opened import opened
+from .opened import LEFT_SOCKETS, opened
 
 USERS = {
     "alice": (">right", "~*", "+@all"),
@@ -79,8 +78,7 @@ def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.param(
             "rediss://localhost:{port}?ssl_ca_certs=/nowhere",
             "names a file that doesn't exist; check ssl_ca_certs",
-            # redis-py before 6 leaves the socket that it had opened to the garbage collector.
-            marks=[pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")] * (VERSION < "6"),
+            marks=LEFT_SOCKETS,
         ),
         ("redis://localhost:{port}", "that port of Redis has TLS; use rediss://"),
     ],
