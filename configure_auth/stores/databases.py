@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import os
 import re
 import sqlite3
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from ..errors import SettingsError, StoreError
+from ..runtime import drivers
 from ..runtime.forks import abandon, before_fork, reset_after_fork
 from ..runtime.loops import PerLoop
 from .schema import Dialect, Preparation, Run
@@ -32,9 +32,8 @@ T = TypeVar("T")
 
 Operation: TypeAlias = Callable[[Run], Coroutine[Any, Any, T]]
 
-# What an operation does: read by one statement, write in a transaction, delete a user's data for good, or write before
-# tables and keys were checked.
-Access = Literal["read", "write", "erase", "prepare"]
+# What an operation does: read by one statement, write in a transaction, or delete a user's data for good.
+Access = Literal["read", "write", "erase"]
 
 _WRITERS_FIRST = "the store could not do its work now: other writers came first"
 _UNUSABLE = (
@@ -53,10 +52,6 @@ _SLICE = 0.1  # seconds between two looks at whether the pool's own attempt to c
 
 # PostgreSQL's codes for what another transaction made impossible, and what can be done again: it was rolled back.
 _REPEATABLE = frozenset({"40001", "40P01", "23505"})
-
-
-class RepeatTransaction(Exception):
-    """Raised by an operation that saw a change which makes its work so far useless; nothing of it is kept."""
 
 
 @cache
@@ -108,17 +103,12 @@ def _store_error(error: BaseException) -> StoreError | SettingsError:
 
 def completed(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that waits for nothing but blocking calls."""
-    try:
-        coroutine.send(None)
-    except StopIteration as ended:
-        return cast(T, ended.value)
-    coroutine.close()
-    raise RuntimeError("an operation of a blocking store was suspended")
+    return drivers.run(coroutine, perform=repr)  # which is never called
 
 
 async def _perform(run: Run, begin: str, prepare: Preparation, operation: Operation[T], kind: Access) -> T:
     """Run an operation: a write in a transaction of its own, a read as the one statement that it is."""
-    if kind != "prepare" and not prepare.done:
+    if not prepare.done:
         await _transaction(run, begin, prepare)
         prepare.done = True
     return await (operation(run) if kind == "read" else _transaction(run, begin, operation))
@@ -131,8 +121,7 @@ async def _transaction(run: Run, begin: str, operation: Operation[T]) -> T:
         value = await operation(run)
         await run("COMMIT")
     except BaseException:
-        psycopg = sys.modules.get("psycopg")
-        with suppress(sqlite3.Error, *(() if psycopg is None else (psycopg.Error,))):  # the first error tells more
+        with suppress(Exception):  # the first error tells more
             await run("ROLLBACK")
         raise
     return value
@@ -168,6 +157,8 @@ class Sqlite:
         self.path = path
         self.in_memory: bool = path is None
         self.prepare = prepare
+        if path is not None:
+            prepare.before, prepare.then = partial(_keep_copy, path), partial(_warn_of_readers, path)
         self._busy = busy
         self._new()
         before_fork(self)
@@ -192,7 +183,7 @@ class Sqlite:
                     if busy:
                         log.warning("deleted data stays in the store's -wal file until no other process reads it")
                 return value
-        except (sqlite3.Error, RepeatTransaction) as error:
+        except sqlite3.Error as error:
             raise _store_error(error) from None
 
     @contextmanager
@@ -241,7 +232,7 @@ class Sqlite:
                     "PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; SELECT 1 FROM sqlite_master"
                 )
                 if self.path is not None:
-                    self._files = _identity(self.path), _identity(_wal(self.path))
+                    self._files = _identity(self.path), _identity(Path(f"{self.path}-wal"))
                 return connection
             except sqlite3.Error as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends:
@@ -254,9 +245,10 @@ class Sqlite:
         files, self._files = self._files, None
         self.prepare.done = False
         self._close()
-        if files is not None and files[1] is not None and files[1] == _identity(_wal(path)):
-            _wal(path).unlink(missing_ok=True)
-            path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        wal = Path(f"{path}-wal")
+        if files is not None and files[1] is not None and files[1] == _identity(wal):
+            wal.unlink(missing_ok=True)
+            Path(f"{path}-shm").unlink(missing_ok=True)
         log.error(
             "the store's file %s was replaced or deleted while the app ran; it is opened again as it is now", path
         )
@@ -279,30 +271,18 @@ class Sqlite:
         """Wait for the running write, and close every connection; a later operation opens new ones."""
         with self._turn():
             self._close()
-            self.prepare.done = self.prepare.done and self.path is not None
 
     def _close(self) -> None:
+        self.prepare.done = self.prepare.done and self.path is not None
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
 
-def sqlite_file(path: Path, agent: str, fingerprints: tuple[str, ...], *, busy: float) -> Sqlite:
-    """Return a file's database, which makes its tables, keeps a copy before it changes them, and warns of readers."""
-    prepare = Preparation(SQLITE, agent, fingerprints, partial(_keep_copy, path), partial(_warn_of_readers, path))
-    return Sqlite(path, prepare, busy=busy)
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
-
-
 def _identity(path: Path) -> object:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+    with suppress(FileNotFoundError):
+        return (found := path.stat()).st_dev, found.st_ino
+    return None
 
 
 def is_readable_by_others(path: Path) -> bool:
@@ -379,11 +359,10 @@ class Postgresql:
             done: list[str] = []
             try:
                 return await _perform(self._on(connection, done), self._begin, self.prepare, operation, kind)
-            except (self._error, RepeatTransaction) as error:
+            except self._error as error:
                 # A connection that was kept and that the server had closed, noticed before anything was done.
                 stale = connection.closed and not done and attempt == 1
-                repeatable = getattr(error, "sqlstate", None) in _REPEATABLE or isinstance(error, RepeatTransaction)
-                if attempt >= _ATTEMPTS or not (stale or repeatable):
+                if attempt >= _ATTEMPTS or not (stale or error.sqlstate in _REPEATABLE):
                     raise _store_error(error) from None
                 attempt += 1
             finally:
@@ -477,7 +456,6 @@ class AwaitedDatabase:
         reset_after_fork(self)
 
     async def perform(self, operation: Operation[T], kind: Access = "write") -> T:
-        import anyio
         import anyio.to_thread
 
         if self._loops is not None and _psycopg_can_wait():
@@ -492,11 +470,9 @@ class AwaitedDatabase:
                 "function that opens blocking ones, which works in threads, or a URL"
             )
         reading, writing = await self._places.get()
-        with anyio.move_on_after(self._busy) as waiting:
-            async with reading if kind == "read" else writing:
-                waiting.deadline = math.inf
-                perform, thread = self._database.perform, anyio.CapacityLimiter(1)  # it has its place already
-                return await anyio.to_thread.run_sync(perform, operation, kind, limiter=thread)
+        places = reading if kind == "read" else writing
+        with anyio.move_on_after(self._busy):  # which doesn't end what a thread has begun
+            return await anyio.to_thread.run_sync(self._database.perform, operation, kind, limiter=places)
         raise StoreError(_WRITERS_FIRST)
 
     def _after_fork(self) -> None:
@@ -504,7 +480,6 @@ class AwaitedDatabase:
             self._loops.abandon()
 
     async def close(self) -> None:
-        import anyio
         import anyio.to_thread
 
         if self._loops is not None:
@@ -516,11 +491,10 @@ class AwaitedDatabase:
 def _psycopg_can_wait() -> bool:
     import asyncio
 
-    try:
+    with suppress(RuntimeError):
         loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return not (sys.platform == "win32" and isinstance(loop, asyncio.ProactorEventLoop))
+        return not (sys.platform == "win32" and isinstance(loop, asyncio.ProactorEventLoop))
+    return False
 
 
 Database: TypeAlias = Sqlite | Postgresql | AwaitedDatabase

@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import sys
-from functools import partial
 
 from . import Stores
 from .databases import SQLITE, Sqlite
@@ -19,18 +18,12 @@ log: logging.Logger = logging.getLogger(__name__)
 _held: dict[tuple[str, int], int] = {}
 
 
-def memory_database(agent: str, fingerprints: tuple[str, ...], app: str) -> Sqlite:
-    """Return a new, empty database in memory. `app` tells the app from others on the machine."""
-    then = partial(_report_other_processes, app)
-    return Sqlite(None, Preparation(SQLITE, agent, fingerprints, then=then))
-
-
 def memory_stores() -> Stores:
     """Return a new, empty set of stores."""
     return sql_stores(Sqlite(None, Preparation(SQLITE)))
 
 
-def _report_other_processes(app: str) -> None:
+def report_other_processes(app: str) -> None:
     """Log an error where another process of this machine keeps the same app in its own memory; on Linux only."""
     if not sys.platform.startswith("linux") or (app, os.getpid()) in _held:
         return
@@ -41,11 +34,10 @@ def _report_other_processes(app: str) -> None:
     mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         mark.bind(name)
+        _held[app, os.getpid()] = mark.detach()  # until the process ends
     except OSError:
         mark.close()
         log.error(
             "store=memory:// in more than one process: a sign-in that starts in one of them is unknown to the others; "
             'it is for development. Give the workers a store that they share, such as store="sqlite:///configure.db"'
         )
-    else:
-        _held[app, os.getpid()] = mark.detach()  # until the process ends

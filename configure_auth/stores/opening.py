@@ -10,6 +10,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 from ..errors import SettingsError
 from ..settings import Settings
 from . import REDIS_SCHEMES, StateStore, Stores
-from .databases import BUSY_SECONDS, POSTGRESQL, AwaitedDatabase, Database, Postgresql, Sqlite, patience, sqlite_file
-from .memory import memory_database
+from .databases import BUSY_SECONDS, POSTGRESQL, SQLITE, AwaitedDatabase, Database, Postgresql, Sqlite, patience
+from .memory import report_other_processes
 from .schema import Preparation
 from .sql import sql_stores
 
@@ -134,10 +135,9 @@ def make_tables(store: StoreSource, folder: Path) -> int:
         raise SettingsError("this store has no tables")
     database = open_database(store, "", (), folder, awaited=False)
     assert isinstance(database, Sqlite | Postgresql)
-    try:
-        return database.perform(database.prepare.upgrade, "prepare")
-    finally:
-        database.close()
+    database.prepare.done = True  # or it would refuse the tables that are to be changed
+    with closing(database):
+        return database.perform(database.prepare.upgrade)
 
 
 def _is_for_states(source: object) -> bool:
@@ -164,10 +164,11 @@ def open_database(
     database: Sqlite | Postgresql | None = None
     pool = None
     if kind == "memory":
-        database = memory_database(agent, fingerprints, f"{agent} {folder}")
+        then = partial(report_other_processes, f"{agent} {folder}")
+        database = Sqlite(None, Preparation(SQLITE, agent, fingerprints, then=then))
     elif kind == "sqlite":
         path = (folder / _sqlite_path(cast(str, address))).absolute()
-        database = sqlite_file(path, agent, fingerprints, busy=busy)
+        database = Sqlite(path, Preparation(SQLITE, agent, fingerprints), busy=busy)
     elif kind in ("postgresql", "postgres"):
         try:
             blocking, waiting = _connects(address, busy)
@@ -201,8 +202,6 @@ def _connects(store: object, busy: float) -> tuple[Callable[[], Any] | None, Cal
 
     made: Any = store
     if callable(store) and _engine_of(store) is None:
-        if inspect.iscoroutinefunction(store) or inspect.iscoroutinefunction(type(store).__call__):
-            return None, store
         try:
             made = store()
         except psycopg.Error:

@@ -13,7 +13,7 @@ from .. import stores as protocols
 from ..values import ClaimedAgent, Journey, PendingSignIn
 from . import OUTCOME_TTL, REPLAY, Completed, Ended, Saved, StoredAccount, StoredSubject, Stores
 from . import statements as sql
-from .databases import Access, Database, RepeatTransaction
+from .databases import Access, Database
 from .schema import Run
 
 P = ParamSpec("P")
@@ -122,8 +122,6 @@ class _SqlStates(_SqlStore):
     async def finish(self, run: Run, /, state_hash: str, *, replay: str | None, now: float, **given: Any) -> None:
         await self._tidy(run, now)
         await _finish(run, state_hash=state_hash, replay=replay, now=now, **given)
-        if replay is not None:
-            self._sweep_due = min(self._sweep_due, now + REPLAY)
 
     @_writes
     async def purge(self, run: Run, *, now: float) -> int:
@@ -176,15 +174,9 @@ class _SqlAccounts(_SqlStore):
                 return Saved("stale")
         elif await run(sql.LOCK_VERSION, agent=agent, user_id=user_id) != [(version,)]:
             return Saved("stale")
-        found = _records(StoredAccount, await run(sql.FIND_ACCOUNTS, agent=agent, user_id=user_id))
-        present = {one.configure_user_id for one in found}
-        is_connected = bool(present - {identity})
-        if identity in present:
-            owner: str | None = user_id
-        elif is_connected and not replace:
-            owner = _value(await run(sql.OWNER, **this))
-        else:
-            owner = _value(await run(sql.TAKE_OWNERSHIP, **this, user_id=user_id) or await run(sql.OWNER, **this))
+        found = await run(sql.CONNECTIONS, **this, user_id=user_id)
+        owner = next((local for local, _ in found if local is not None), None)
+        is_connected = any(connected not in (None, identity) for _, connected in found)
         if owner not in (None, user_id, move_from):
             return Saved("taken", owner=owner)
         if is_connected and not replace:
@@ -193,8 +185,7 @@ class _SqlAccounts(_SqlStore):
         if owner != user_id:
             if owner is not None:
                 unlinked = await _unlinked(run, sql.DELETE_ACCOUNTS_OF_IDENTITY, **this, user_id=owner)
-            if not await run(sql.TAKE_OWNERSHIP, **this, user_id=user_id):
-                raise RepeatTransaction  # a third user took it meanwhile
+            await run(sql.TAKE_OWNERSHIP, **this, user_id=user_id)
         if is_connected:
             unlinked += await _deleted(run, sql.DELETE_OTHER_ACCOUNTS, **this, user_id=user_id)
         await run(sql.SAVE_ACCOUNT, **_values(account) | {"serial": secrets.token_hex(8)})
@@ -266,9 +257,8 @@ class _SqlJourneys(_SqlStore):
     async def _forget(self, run: Run, agent: str, subject: str) -> StoredSubject | None:
         # The journeys first: a completion on its way holds the one that it uses, and its link is here when it's done.
         await run(sql.FORGET_JOURNEYS, agent=agent, subject=subject)
-        return cast(
-            StoredSubject | None, _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))
-        )
+        gone: StoredSubject | None = _first(StoredSubject, await run(sql.FORGET_LINK, agent=agent, subject=subject))
+        return gone
 
     forget = _erases(_forget)
 

@@ -57,14 +57,16 @@ KEEP_VERSION = """INSERT INTO configure_users (agent, user_id, version) VALUES (
 LOCK_VERSION = "SELECT version FROM configure_users WHERE agent = :agent AND user_id = :user_id FOR UPDATE"
 RAISE_VERSION = "UPDATE configure_users SET version = :version WHERE agent = :agent AND user_id = :user_id"
 FORGET_VERSION = "DELETE FROM configure_users WHERE agent = :agent AND user_id = :user_id"
-OWNER = "SELECT user_id FROM configure_owners WHERE agent = :agent AND configure_user_id = :configure_user_id"
 OWNER_AND_VERSION = """SELECT users.user_id, users.version FROM configure_owners AS owners
     JOIN configure_users AS users ON users.agent = owners.agent AND users.user_id = owners.user_id
     WHERE owners.agent = :agent AND owners.configure_user_id = :configure_user_id"""
-# Makes a local user the owner of a Configure user that has none; no row where it has one.
+# The local user of a Configure user, and the Configure users of a local user.
+CONNECTIONS = """SELECT user_id, NULL FROM configure_owners
+    WHERE agent = :agent AND configure_user_id = :configure_user_id
+    UNION SELECT NULL, configure_user_id FROM configure_accounts WHERE agent = :agent AND user_id = :user_id"""
+# Violates the key, and so repeats the transaction, if another transaction made a local user the owner meanwhile.
 TAKE_OWNERSHIP = """INSERT INTO configure_owners (agent, configure_user_id, user_id)
-    VALUES (:agent, :configure_user_id, :user_id)
-    ON CONFLICT (agent, configure_user_id) DO NOTHING RETURNING user_id"""
+    VALUES (:agent, :configure_user_id, :user_id)"""
 DROP_OWNERSHIP = """DELETE FROM configure_owners
     WHERE agent = :agent AND configure_user_id = :configure_user_id AND user_id = :user_id"""
 FIND_ACCOUNTS = f"SELECT {_ACCOUNT} FROM configure_accounts WHERE agent = :agent AND user_id = :user_id ORDER BY kind"

@@ -144,8 +144,9 @@ FAULTS: dict[str, Fault] = {
     "a disconnect during an element's validation is undone": _attribute(
         link.LinkKind, "connect", _with_a_late_version(link.LinkKind.connect)
     ),
-    "a Configure user passes to another local user": _sql(
-        statements.TAKE_OWNERSHIP, "DO NOTHING", "DO UPDATE SET user_id = excluded.user_id"
+    "a Configure user passes to another local user": _all(
+        _sql(statements.CONNECTIONS, "SELECT user_id, NULL", "SELECT NULL, NULL"),
+        _sql(statements.TAKE_OWNERSHIP, "INSERT", "INSERT OR REPLACE"),
     ),
     "a Configure user is replaced unasked": _saved_with(replace=True),
     "a reload signs in after 30 s": _all(
