@@ -10,12 +10,13 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import field, replace
-from typing import Any, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from ..errors import ApiCode, ConfigureError, SettingsError
 from ..events import CommitFailed, Event
 from ..runtime.drivers import arun, run
+from ..runtime.effects import Flow
 from ..runtime.frozen import dataclass
 from ..runtime.tracing import span
 from ..runtime.verbs import Awaited, Blocking
@@ -37,6 +38,7 @@ from .wire import invalid
 
 T = TypeVar("T")
 U = TypeVar("U")
+P = TypeVar("P", bound="_ProfileCalls")
 
 
 class Perform(Protocol):
@@ -51,42 +53,29 @@ class AsyncPerform(Protocol):
     async def __call__(self, call: HttpCall[T], /) -> T: ...
 
 
-class _Blocking(Blocking):
-    """Verbs that block; `_perform` sends their calls."""
+class _Sending:
+    """Verbs whose calls are sent by `_perform`: a `Perform`, or an `AsyncPerform`."""
 
-    _perform: Perform
+    _perform: Any
 
-    def _performer(self) -> Perform:
+    def _performer(self) -> Any:
         return self._perform
 
 
-class _Awaited(Awaited):
-    """Verbs that are awaited; `_perform` sends their calls."""
-
-    _perform: AsyncPerform
-
-    def _performer(self) -> AsyncPerform:
-        return self._perform
-
-
-class _AuthCalls(SignInCalls, SenderCalls, MessageSignInCalls, MessageLineCalls):
+class _AuthCalls(_Sending, SignInCalls, SenderCalls, MessageSignInCalls, MessageLineCalls):
     """Everything about the hosted sign-in."""
 
+    def __init__(self, settings: Settings, perform: Any) -> None:
+        super().__init__(settings)
+        self._perform = perform
 
-class Auth(_AuthCalls, _Blocking):
+
+class Auth(_AuthCalls, Blocking):
     """The hosted sign-in, of `Configure.auth`."""
 
-    def __init__(self, settings: Settings, perform: Perform) -> None:
-        super().__init__(settings)
-        self._perform = perform
 
-
-class AsyncAuth(_AuthCalls, _Awaited):
+class AsyncAuth(_AuthCalls, Awaited):
     """The hosted sign-in, of `AsyncConfigure.auth`."""
-
-    def __init__(self, settings: Settings, perform: AsyncPerform) -> None:
-        super().__init__(settings)
-        self._perform = perform
 
 
 @dataclass(frozen=True)
@@ -103,11 +92,23 @@ class _Blocks:
         return self.on_event(CommitFailed(code=ApiCode(failure.code), request_id=failure.request_id))
 
 
-class _ProfileCalls(ReadCalls, MemoryCalls, CommitCalls, ConnectCalls):
+class _ProfileCalls(_Sending, ReadCalls, MemoryCalls, CommitCalls, ConnectCalls):
     """Everything about the profile of one subject."""
 
+    def __init__(self, perform: Any, settings: Settings, subject: Subject, blocks: _Blocks | None = None) -> None:
+        super().__init__(ProfileSession(settings, subject))
+        self._perform = perform
+        self._blocks = blocks or _Blocks()
 
-class Profile(_ProfileCalls, _Blocking):
+    def _left(self, kind: type[BaseException] | None) -> Flow[ConfigureError | None] | None:
+        """Return what the end of a `with` block has to do. A cancellation or Ctrl-C is not delayed."""
+        if kind is not None and not issubclass(kind, Exception):
+            self._session.close()
+            return None
+        return leave(self._session, self._blocks.unsettled, failed=kind is not None, strict=self._blocks.strict)
+
+
+class Profile(_ProfileCalls, Blocking):
     """The profile of one subject, in a session and runtime scope of its own: one person's, and one conversation's.
 
     As a context manager it commits once, at the end of the block, what was noted in it, and settles every read that
@@ -124,50 +125,34 @@ class Profile(_ProfileCalls, _Blocking):
         perform: sends the calls; `Configure.send`, or a function that does something first.
     """
 
-    def __init__(self, perform: Perform, settings: Settings, subject: Subject, blocks: _Blocks | None = None) -> None:
-        super().__init__(ProfileSession(settings, subject))
-        self._perform = perform
-        self._blocks = blocks or _Blocks()
-
     def __enter__(self) -> Self:
         self._session.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A cancellation or Ctrl-C is not delayed.
-        if kind is None or issubclass(kind, Exception):
-            flow = leave(self._session, self._blocks.unsettled, failed=kind is not None, strict=self._blocks.strict)
+        if (flow := self._left(kind)) is not None:
             self._blocks.report(run(flow, self._perform))
-        else:
-            self._session.close()
 
 
-class AsyncProfile(_ProfileCalls, _Awaited):
+class AsyncProfile(_ProfileCalls, Awaited):
     """`Profile`, awaited."""
-
-    def __init__(
-        self, perform: AsyncPerform, settings: Settings, subject: Subject, blocks: _Blocks | None = None
-    ) -> None:
-        super().__init__(ProfileSession(settings, subject))
-        self._perform = perform
-        self._blocks = blocks or _Blocks()
 
     async def __aenter__(self) -> Self:
         self._session.open()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or issubclass(kind, Exception):
-            flow = leave(self._session, self._blocks.unsettled, failed=kind is not None, strict=self._blocks.strict)
+        if (flow := self._left(kind)) is not None:
             told = self._blocks.report(await arun(flow, self._perform))
             if inspect.isawaitable(told):
                 await told
-        else:
-            self._session.close()
 
 
-class _Client(ABC):
-    """Base of both clients: their settings."""
+class _Client(ABC, Generic[P]):
+    """Base of both clients: their settings, and the profiles of their kind."""
+
+    _kind: type[P]
+    send: Any
 
     @overload
     def __init__(
@@ -207,6 +192,29 @@ class _Client(ABC):
     def _connect(self, timeout: float) -> None:
         """Make what sends calls."""
 
+    def profile(
+        self,
+        identity: MessageIdentity | None = None,
+        /,
+        *,
+        token: str | Secret | None = None,
+        external_id: str | None = None,
+        strict: bool = False,
+    ) -> P:
+        """The profile of one subject: exactly one of the first three is given.
+
+        Args:
+            identity: a message's sender, who is read by token where linked, else by external id.
+            token: a linked person's, from the link or the login.
+            external_id: the app's id for one of its own users, 1 to 255 characters of Latin-1.
+            strict: raise every failure of the commit at the end of a `with` block.
+
+        Raises:
+            ConfigureError: INVALID_INPUT for none, for more than one, and for what can't be sent.
+        """
+        subject = _subject(identity, token, external_id)
+        return self._kind(self.send, self.settings, subject, replace(self._blocks, strict=strict))
+
 
 @contextmanager
 def _observed(call: HttpCall[Any]) -> Iterator[None]:
@@ -220,7 +228,7 @@ def _observed(call: HttpCall[Any]) -> Iterator[None]:
             raise
 
 
-class Configure(_Client):
+class Configure(_Client[Profile]):
     """A client that blocks. Threads may share it, and it opens nothing before its first call.
 
     Example::
@@ -243,35 +251,12 @@ class Configure(_Client):
         SettingsError: settings together with one of the other three, or a malformed one.
     """
 
+    _kind = Profile
     auth: Auth
 
     def _connect(self, timeout: float) -> None:
         self.auth = Auth(self.settings, self.send)
         self._transport = Transport(timeout)
-
-    def profile(
-        self,
-        identity: MessageIdentity | None = None,
-        /,
-        *,
-        token: str | Secret | None = None,
-        external_id: str | None = None,
-        strict: bool = False,
-    ) -> Profile:
-        """The profile of one subject: exactly one of the first three is given.
-
-        Args:
-            identity: a message's sender, who is read by token where linked, else by external id.
-            token: a linked person's, from the link or the login.
-            external_id: the app's id for one of its own users, 1 to 255 characters of Latin-1.
-            strict: raise every failure of the commit at the end of a `with` block.
-
-        Raises:
-            ConfigureError: INVALID_INPUT for none, for more than one, and for what can't be sent.
-        """
-        return Profile(
-            self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
-        )
 
     def send(self, call: HttpCall[T], /) -> T:
         """Send one call and return its value.
@@ -308,31 +293,18 @@ class Configure(_Client):
         self.close()
 
 
-class AsyncConfigure(_Client):
+class AsyncConfigure(_Client[AsyncProfile]):
     """`Configure`, awaited, on asyncio and on trio. One may be used from several event loops, one after the other too.
 
     The arguments and errors are those of `Configure`.
     """
 
+    _kind = AsyncProfile
     auth: AsyncAuth
 
     def _connect(self, timeout: float) -> None:
         self.auth = AsyncAuth(self.settings, self.send)
         self._transport = AsyncTransport(timeout)
-
-    def profile(
-        self,
-        identity: MessageIdentity | None = None,
-        /,
-        *,
-        token: str | Secret | None = None,
-        external_id: str | None = None,
-        strict: bool = False,
-    ) -> AsyncProfile:
-        """`Configure.profile`, whose verbs are awaited."""
-        return AsyncProfile(
-            self.send, self.settings, _subject(identity, token, external_id), replace(self._blocks, strict=strict)
-        )
 
     async def send(self, call: HttpCall[T], /) -> T:
         """Send one call and return its value.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
+
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from ..runtime.frozen import dataclass
 from ..settings import Settings
 from ..values import Secret
-from . import oauth_messages as oauth
 from .call import HttpCall, HttpResponse
 from .wire import ResponseBody, json_body, plain, read_response, require_text, require_token
 
@@ -76,15 +79,19 @@ def exchange_authorization_code(
     require_token("code", code, 2048)
     require_token("code_verifier", code_verifier, 128)
     require_text("redirect_uri", redirect_uri)
-    body = oauth.token_body(
-        code=plain(code),
+    call = _token_call(
+        settings,
+        "authorization_code",
+        "the token request",
+        scopes,
         redirect_uri=redirect_uri,
+        code=plain(code),
         client_id=settings.required_oauth_client_id,
         code_verifier=plain(code_verifier),
         resource=resource,
     )
     # The introspection and the profile are asked for at the same time.
-    return replace(_token_call(settings, body, "the token request", scopes), beside=int("profile.read" in scopes))
+    return replace(call, beside=int("profile.read" in scopes))
 
 
 def refresh_tokens(
@@ -101,28 +108,37 @@ def refresh_tokens(
         ConfigureError: as for `exchange_authorization_code`; `invalid_grant` means that the person must sign in again.
     """
     require_token("refresh_token", refresh_token)
-    body = oauth.refresh_body(
-        refresh_token=plain(refresh_token), client_id=settings.required_oauth_client_id, resource=resource
+    return _token_call(
+        settings,
+        "refresh_token",
+        "the refresh",
+        scopes,
+        refresh_token=plain(refresh_token),
+        client_id=settings.required_oauth_client_id,
+        resource=resource,
     )
-    return _token_call(settings, body, "the refresh", scopes)
 
 
-def _token_call(settings: Settings, body: bytes, what: str, scopes: Sequence[str]) -> HttpCall[TokenResponse]:
+def _token_call(
+    settings: Settings, grant_type: str, what: str, scopes: Sequence[str], **parameters: str | None
+) -> HttpCall[TokenResponse]:
+    """Return a token request with its form (RFC 6749 sections 4.1.3 and 6). The client's secret is never in that."""
     asked = tuple(scopes)
 
     def parse(response: HttpResponse) -> TokenResponse:
         return _tokens(read_response(response, what, statuses=(200,)), asked)
 
+    # Configure takes id and secret as they are, not form-encoded as RFC 6749 section 2.3.1 has it. Authlib's own
+    # function encodes them in some versions.
+    pair = Secret(f"{settings.required_oauth_client_id}:{settings.required_oauth_client_secret.reveal()}")
     return HttpCall(
         method="POST",
         url=f"{settings.base_url}/oauth/token",
         headers={
             "Content-Type": "application/x-www-form-urlencoded",
-            "Authorization": oauth.basic_authorization(
-                settings.required_oauth_client_id, settings.required_oauth_client_secret
-            ),
+            "Authorization": f"Basic {base64.b64encode(pair.reveal().encode('latin-1')).decode('ascii')}",
         },
-        content=body,
+        content=cast(str, prepare_token_request(grant_type, **parameters)).encode("ascii"),
         parse=parse,
     )
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-
-from ..values import Secret
 
 
 def authorization_url(
@@ -44,35 +41,6 @@ def authorization_url(
 def with_parameters(url: str, parameters: Mapping[str, object]) -> str:
     """Add parameters to a URL that has some."""
     return cast(str, add_params_to_uri(url, [(name, str(value)) for name, value in parameters.items()]))
-
-
-def token_body(*, code: str, redirect_uri: str, client_id: str, code_verifier: str, resource: str | None) -> bytes:
-    """The form that exchanges an authorization code (RFC 6749 section 4.1.3). The client's secret is never in it."""
-    body = prepare_token_request(
-        "authorization_code",
-        redirect_uri=redirect_uri,
-        code=code,
-        client_id=client_id,
-        code_verifier=code_verifier,
-        resource=resource,
-    )
-    return cast(str, body).encode("ascii")
-
-
-def refresh_body(*, refresh_token: str, client_id: str, resource: str | None) -> bytes:
-    """The form that renews tokens (RFC 6749 section 6)."""
-    body = prepare_token_request("refresh_token", refresh_token=refresh_token, client_id=client_id, resource=resource)
-    return cast(str, body).encode("ascii")
-
-
-def basic_authorization(client_id: str, client_secret: Secret) -> str:
-    """The `Authorization` header of a confidential client.
-
-    Configure takes id and secret as they are, not form-encoded as RFC 6749 section 2.3.1 has it. Authlib's own function
-    encodes them in some versions.
-    """
-    pair = f"{client_id}:{client_secret.reveal()}".encode("latin-1")
-    return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
 def code_challenge(verifier: str) -> str:
