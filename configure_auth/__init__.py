@@ -63,47 +63,19 @@ __all__ = [
 
 if not TYPE_CHECKING:
     # On first use: pytest loads `configure_auth.testing` in every run, and an HTTP client takes its time to import.
-    _HOMES = {
-        ".client.client": ("AsyncConfigure", "AsyncProfile", "Configure", "Profile"),
-        ".client.profile": ("ProfileResponse",),
-        ".access_log": ("AccessLogFilter",),
-        ".bearer.user": ("BearerUser",),
-        ".errors": (
-            "AgentNoOwner",
-            "AgentOwned",
-            "ApiCode",
-            "BearerError",
-            "ConfigureAuthError",
-            "ConfigureError",
-            "LoginRefused",
-            "NotConfigured",
-            "SettingsError",
-            "SignInError",
-            "StoreError",
-        ),
-        ".flows.registration": ("Registration", "ensure_callback"),
-        ".message_agent": ("AsyncMessageAgent", "MessageAgent"),
-        ".settings": ("Settings",),
-        ".values": (
-            "ClaimedAgent",
-            "Identity",
-            "LinkedAccount",
-            "MessageIdentity",
-            "Secret",
-            "SignUpNeeded",
-            "TokenGrant",
-        ),
-    }
+    _HOMES = (".errors", ".values", ".settings", ".access_log", ".client.profile", ".client.client", ".bearer.user")
+    _HOMES += (".flows.registration", ".message_agent")
+    """The modules of these names, those first that others import."""
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":
             from importlib.metadata import version
 
             return version(__name__)
-        home = next((home for home, names in _HOMES.items() if name in names), None)
-        if home is None:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(home, __name__), name)
+        homes = (import_module(home, __name__) for home in _HOMES)
+        value = globals()[name] = next(getattr(home, name) for home in homes if hasattr(home, name))
         return value
 
     def __dir__() -> list[str]:

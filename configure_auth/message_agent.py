@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -25,6 +24,8 @@ class _Agent(UserVerbs):
     """Base of both agents: settings, store and options."""
 
     _awaited: bool
+    _client: Any
+    _performs: Any
 
     def __init__(
         self,
@@ -37,7 +38,6 @@ class _Agent(UserVerbs):
         **options: Unpack[SenderOptions],
     ) -> None:
         settings = settings or Settings.from_env()
-        self._settings = settings
         site = AppOptions(
             user_id=_nothing,
             clock=clock,
@@ -54,15 +54,16 @@ class _Agent(UserVerbs):
                 type(self).__name__,
                 self._stores.path,
             )
-        self._connect(on_event or _nothing)
+        emit = on_event or _nothing
+        self.client = self._client(settings, on_event=emit)
+        self._perform = self._performs(self.client, self._stores, None, emit)
 
     @property
     def _features(self) -> Features:
         return self._registered
 
-    @abstractmethod
-    def _connect(self, emit: Callable[[Event], Any]) -> None:
-        """Create the client and the performer of flows."""
+    def _performer(self) -> Any:
+        return self._perform
 
 
 class MessageAgent(_Agent, BlockingVerbs):
@@ -92,17 +93,10 @@ class MessageAgent(_Agent, BlockingVerbs):
             first verb.
     """
 
-    _awaited = False
+    _awaited, _client, _performs = False, Configure, Performer
 
     client: Configure
     """The API client; `client.profile(identity)` is a sender's profile."""
-
-    def _connect(self, emit: Callable[[Event], Any]) -> None:
-        self.client = Configure(self._settings, on_event=emit)
-        self._perform = Performer(self.client, self._stores, None, emit)
-
-    def _performer(self) -> Performer:
-        return self._perform
 
     def close(self) -> None:
         """Close the connections to Configure and to the store. A later verb opens new ones."""
@@ -121,17 +115,10 @@ class MessageAgent(_Agent, BlockingVerbs):
 class AsyncMessageAgent(_Agent, AwaitedVerbs):
     """`MessageAgent`, awaited. The arguments and errors are the same."""
 
-    _awaited = True
+    _awaited, _client, _performs = True, AsyncConfigure, AsyncPerformer
 
     client: AsyncConfigure
     """The API client; `client.profile(identity)` is a sender's profile."""
-
-    def _connect(self, emit: Callable[[Event], Any]) -> None:
-        self.client = AsyncConfigure(self._settings, on_event=emit)
-        self._perform = AsyncPerformer(self.client, self._stores, None, emit)
-
-    def _performer(self) -> AsyncPerformer:
-        return self._perform
 
     async def aclose(self) -> None:
         """Close the running loop's connections to Configure and to the store. A later verb opens new ones."""

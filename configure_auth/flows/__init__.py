@@ -4,7 +4,7 @@ from ..runtime.drivers import arun, run
 from ..runtime.effects import Flow
 from .agent_claims import CLAIM_ROUTES, PROFILE_ROUTES, AgentClaims, AgentTable, UserProfiles
 from .app import App, AppResponse, Hook, OfOneFramework
-from .destination import Destinations, require_path
+from .destination import require_path
 from .features import TWO_MESSAGE_AGENTS, Features
 from .localization import words_for
 from .messages.journeys import MESSAGE_ROUTES, Messages
@@ -16,10 +16,9 @@ from .routing import METHODS, Feature, Route, current_user, serve
 from .sign_in.link import LINK_ROUTES, AccountLink
 from .sign_in.login import LOGIN_ROUTES, Login, OAuthOptions
 from .sign_in.pending_logins import forget_browser
-from .sign_in.routes import SIGN_IN_ROUTES, reload_first
+from .sign_in.routes import reload_first
 from .site import AppOptions, Clock, Site, name_taken
-from .tokens import call_with_token, open_token
-from .upkeep import Resealed, purge, reseal
+from .upkeep import purge, reseal
 
 __all__ = [
     "CLAIM_ROUTES",
@@ -30,7 +29,6 @@ __all__ = [
     "MESSAGE_ROUTES",
     "METHODS",
     "PROFILE_ROUTES",
-    "SIGN_IN_ROUTES",
     "TWO_MESSAGE_AGENTS",
     "AccountLink",
     "AgentClaims",
@@ -40,7 +38,6 @@ __all__ = [
     "AppResponse",
     "AsyncPerformer",
     "Clock",
-    "Destinations",
     "Feature",
     "Features",
     "Flow",
@@ -52,17 +49,14 @@ __all__ = [
     "Performer",
     "Registration",
     "Request",
-    "Resealed",
     "Response",
     "Route",
     "Site",
     "UserProfiles",
     "arun",
-    "call_with_token",
     "current_user",
     "forget_browser",
     "name_taken",
-    "open_token",
     "purge",
     "register_callbacks",
     "register_paths",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from markupsafe import Markup
 
@@ -29,6 +29,7 @@ from .site import Site
 
 log: logging.Logger = logging.getLogger(__name__)
 
+F = TypeVar("F", bound=Feature)
 
 TWO_MESSAGE_AGENTS = (
     "messages() is registered twice, and the methods for senders can't tell which one is meant; use a second "
@@ -72,7 +73,7 @@ class Features:
         user_id = await current_user(self.site)
         words, key = await words_for(self.site, request), "continue"
         if "label" not in look and user_id is not None:
-            kinds = {"agent": self._first(AccountLink), "oauth": self._first(Login)}
+            kinds: dict[Kind, Feature | None] = {"agent": self._first(AccountLink), "oauth": self._first(Login)}
             dead = {kind for kind in await self._dead(user_id) if kinds[kind] is not None}
             if flow is None and dead:
                 flow = "link" if "agent" in dead else "login"
@@ -133,16 +134,8 @@ class Features:
 
     @property
     def login(self) -> Login:
-        """The app's login.
-
-        Raises:
-            SettingsError: none is registered.
-        """
-        found: Login | None = self._first(Login)
-        if found is None:
-            raise SettingsError("register configure_auth.login(...) first: its on_login may return SignUpNeeded")
-        self.require(found.needs)
-        return found
+        """The app's login."""
+        return self._only(Login, "register configure_auth.login(...) first: its on_login may return SignUpNeeded")
 
     def disconnect_form(
         self, fields: Mapping[str, object], label: str | None, words: wording.Words = wording.ENGLISH_WORDS
@@ -150,14 +143,14 @@ class Features:
         """Return a form that disconnects Configure, with hidden fields of the app's own."""
         if not self.site.settings.has_credentials:
             return Markup()
-        link: AccountLink | None = self._first(AccountLink)
+        link = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_disconnect_form: register configure_auth.account_link(...) first")
         return buttons.disconnect_form(f"{self.site.mount}{link.path}/disconnect", fields, label or words["disconnect"])
 
     async def element(self, request: Request | None, next: str | None) -> Markup:
         """Return the hosted element for the signed-in user, or nothing if no user is signed in."""
-        link: AccountLink | None = self._first(AccountLink)
+        link = self._first(AccountLink)
         if link is None:
             raise SettingsError("configure_auth_element: register configure_auth.account_link(...) first")
         try:
@@ -197,28 +190,26 @@ class Features:
 
     @property
     def messages(self) -> Messages:
-        """The app's message agent.
-
-        Raises:
-            SettingsError: none is registered.
-        """
-        found: Messages | None = self._first(Messages)
-        if found is None:
-            raise SettingsError("register configure_auth.messages(...) first: journeys are completed at its route")
-        self.require(found.needs)
-        return found
+        """The app's message agent."""
+        return self._only(Messages, "register configure_auth.messages(...) first: journeys are completed at its route")
 
     @property
     def claims(self) -> AgentClaims:
-        """The agents that the app's users claim.
+        """The agents that the app's users claim."""
+        return self._only(AgentClaims, "register configure_auth.agent_claims() first: agents are claimed at its route")
+
+    def _only(self, kind: type[F], sentence: str) -> F:
+        """Return the feature of a kind.
 
         Raises:
-            SettingsError: none is registered.
+            SettingsError: none is registered; with this sentence.
+            NotConfigured: a setting that it needs is missing.
         """
-        found: AgentClaims | None = self._first(AgentClaims)
+        found = self._first(kind)
         if found is None:
-            raise SettingsError("register configure_auth.agent_claims() first: agents are claimed at its route")
+            raise SettingsError(sentence)
+        self.require(found.needs)
         return found
 
-    def _first(self, kind: type[Feature]) -> Any:
+    def _first(self, kind: type[F]) -> F | None:
         return next((feature for feature in self.registered.values() if isinstance(feature, kind)), None)

@@ -159,19 +159,26 @@ def seal_context(account: StoredAccount) -> tuple[str, str, str, str]:
     return account.kind, account.agent, account.user_id, account.configure_user_id
 
 
-def _reconnect() -> ConfigureError:
-    return ConfigureError(
-        ApiCode.AUTH_REQUIRED,
-        "the user must connect Configure again",
-        suggested_action="reconnect",
-    )
+def with_tokens(
+    site: Site, account: StoredAccount, access_token: Secret, refresh_token: Secret | None = None
+) -> StoredAccount:
+    """Return a connection with these tokens, sealed here: no frame of a save that fails has them plain."""
+    return replace(account, token=site.sealer.seal(token_pair(access_token, refresh_token), *seal_context(account)))
+
+
+def token_pair(access_token: Secret, refresh_token: Secret | None) -> str:
+    """Return tokens as JSON."""
+    refresh = None if refresh_token is None else refresh_token.reveal()
+    return json.dumps({"access_token": access_token.reveal(), "refresh_token": refresh})
+
+
+def _reconnect(sentence: str = "the user must connect Configure again") -> ConfigureError:
+    return ConfigureError(ApiCode.AUTH_REQUIRED, sentence, suggested_action="reconnect")
 
 
 async def _fresh(site: Site, account: StoredAccount | None, resource: str) -> StoredAccount:
     if account is None:
-        raise ConfigureError(
-            ApiCode.AUTH_REQUIRED, "the user has not connected Configure", suggested_action="reconnect"
-        )
+        raise _reconnect("the user has not connected Configure")
     if account.needs_reconnect:
         raise _reconnect()
     if _is_fresh(site, account):
@@ -310,17 +317,16 @@ def _unavailable(sentence: str, wait: float) -> ConfigureError:
 
 
 async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old: Secret) -> StoredAccount:
-    # RFC 6749 section 6: without a new refresh token the old one stays. Sealed in the same expression, so that no frame
-    # of a save that fails has the plain pair.
     fresh = replace(
         present,
-        token=site.sealer.seal(_pair(response.access_token, response.refresh_token or old), *seal_context(present)),
         expires_at=None if response.expires_in is None else site.clock() + response.expires_in,
         scopes=response.scopes,
         refresh_sent_at=None,
         refresh_sends=0,
         serial=secrets.token_hex(8),
     )
+    # RFC 6749 section 6: without a new refresh token the old one stays.
+    fresh = with_tokens(site, fresh, response.access_token, response.refresh_token or old)
     for _ in range(SAVES - 1):
         try:
             fresh = await _change(site, present, fresh)
@@ -333,10 +339,6 @@ async def _kept(site: Site, present: StoredAccount, response: TokenResponse, old
         fresh = await _change(site, present, fresh)
     await Emit(TokenRefreshed(account=fresh.public))
     return fresh
-
-
-def _pair(access_token: Secret, refresh_token: Secret) -> str:
-    return json.dumps({"access_token": access_token.reveal(), "refresh_token": refresh_token.reveal()})
 
 
 async def _change(site: Site, old: StoredAccount, new: StoredAccount) -> StoredAccount:

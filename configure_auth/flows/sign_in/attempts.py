@@ -274,6 +274,24 @@ def is_marked(state: Secret, kind: SignInKind, cookie: BrowserCookie, *, by_bear
     return hmac.compare_digest(plain[-MARK:].encode(), _mark(plain[:-MARK], kind, cookie, by_bearer).encode())
 
 
+async def take_attempt(site: Site, intent: Intent, state_hash: str, browser_hash: str) -> PendingSignIn | None:
+    """Claim an attempt in one statement that matches state, browser, intent and time; None if another request has."""
+    return await UseStore(
+        lambda stores: stores.states.claim(
+            state_hash, browser_hash=browser_hash, intent=intent, agent=site.agent, now=site.clock()
+        )
+    )
+
+
+async def read_attempt(site: Site, intent: Intent, state_hash: str, browser_hash: str) -> PendingSignIn | None:
+    """Return an attempt as it is stored, if browser and intent match."""
+    return await UseStore(
+        lambda stores: stores.states.read(
+            state_hash, browser_hash=browser_hash, intent=intent, agent=site.agent, now=site.clock()
+        )
+    )
+
+
 async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie: BrowserCookie) -> PendingSignIn | None:
     """Claim an attempt atomically: state, browser, intent and time must match in one statement.
 
@@ -287,20 +305,12 @@ async def claim_attempt(kind: SignInKind, parameter: str, state: Secret, cookie:
         The claimed attempt, one with an outcome if it had ended before, or None while another request is ending it.
     """
     site, browser_hash = kind.site, digest("browser", cookie.binding)
-    state_hash, agent, intent = kind.state_hash(parameter, state, browser_hash), site.agent, kind.intent
-    record = await UseStore(
-        lambda stores: stores.states.claim(
-            state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
-        )
-    )
+    state_hash = kind.state_hash(parameter, state, browser_hash)
+    record = await take_attempt(site, kind.intent, state_hash, browser_hash)
     if record is not None:
         return record
     for _ in range(POLLS):
-        seen = await UseStore(
-            lambda stores: stores.states.read(
-                state_hash, browser_hash=browser_hash, intent=intent, agent=agent, now=site.clock()
-            )
-        )
+        seen = await read_attempt(site, kind.intent, state_hash, browser_hash)
         if seen is None:
             known = any(is_marked(state, kind, cookie, by_bearer=by_bearer) for by_bearer in (False, True))
             code = Code.EXPIRED if known else Code.WRONG_BROWSER

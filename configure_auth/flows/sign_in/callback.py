@@ -19,7 +19,7 @@ from ...settings import Settings
 from ...values import STATE_LIFETIME, PendingSignIn, Secret
 from ..app import AppResponse
 from ..destination import with_query
-from ..effects import Emit, Flow, Limited, Shielded, UseStore
+from ..effects import Emit, Flow, Limited, Shielded
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
@@ -33,6 +33,7 @@ from .attempts import (
     open_verifier,
     random_reference,
     random_state,
+    read_attempt,
     recall_outcome,
     report_end,
     save_attempt,
@@ -216,15 +217,7 @@ async def _finish_attempt(
 async def _read_again(kind: SignInKind, record: PendingSignIn) -> CompletedSignIn | None:
     """Return the outcome that is stored, if any, after the store failed: a commit whose response was lost is done."""
     try:
-        seen = await UseStore(
-            lambda stores: stores.states.read(
-                record.state_hash,
-                browser_hash=record.browser_hash,
-                intent=record.intent,
-                agent=record.agent,
-                now=kind.site.clock(),
-            )
-        )
+        seen = await read_attempt(kind.site, record.intent, record.state_hash, record.browser_hash)
     except StoreError:
         return None
     if seen is None or seen.outcome is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +23,7 @@ from ..request import Request
 from ..response import Response
 from ..routing import Route, check_fresh, current_user
 from ..site import Site
-from ..tokens import validate_token
+from ..tokens import validate_token, with_tokens
 from .attempts import Carried, Outcome, SignInKind, random_reference, report_end, save_account
 from .callback import limited
 from .routes import SIGN_IN_ROUTES, SignInFeature, finish
@@ -106,19 +105,18 @@ class LinkKind(SignInKind):
         Raises:
             SignInError: it can't be saved, for example because the Configure user belongs to another user.
         """
-        site, user_id, identity = self.site, wanted.user_id, wanted.configure_user_id
+        site, user_id = self.site, wanted.user_id
         account = StoredAccount(
             agent=site.agent,
             kind="agent",
             user_id=user_id,
-            configure_user_id=identity,
-            token=site.sealer.seal(
-                json.dumps({"access_token": wanted.token.reveal()}), "agent", site.agent, user_id, identity
-            ),
+            configure_user_id=wanted.configure_user_id,
+            token="",
             expires_at=None,
             scopes=(),
             linked_at=site.clock(),
         )
+        account = with_tokens(site, account, wanted.token)
         conditions: dict[str, Any] = {"version": wanted.version, "replace": wanted.replace}
         saved = await save_account(site, ending, account, **conditions)
         if saved.end == "taken" and await self._may_move(account, saved):

@@ -24,6 +24,7 @@ from ..request import Request
 from ..response import Response
 from ..routing import Route, current_user
 from ..site import Clock, Site
+from ..tokens import token_pair, with_tokens
 from .attempts import Carried, Outcome, SignInKind, save_account
 from .link import check_starter, save_error
 from .pending_logins import TOKEN, claim_pending_login, read_pending_login, save_pending_login
@@ -341,17 +342,17 @@ class LoginKind(SignInKind):
             raise
 
     def _account(self, user_id: str, identity: Identity, grant: TokenGrant) -> StoredAccount:
-        site = self.site
-        return StoredAccount(
-            agent=site.agent,
+        account = StoredAccount(
+            agent=self.site.agent,
             kind="oauth",
             user_id=user_id,
             configure_user_id=identity.user_id,
-            token=site.sealer.seal(_tokens(grant), "oauth", site.agent, user_id, identity.user_id),
+            token="",
             expires_at=grant.expires_at.timestamp() if grant.expires_at else None,
             scopes=grant.scopes,
-            linked_at=site.clock(),
+            linked_at=self.site.clock(),
         )
+        return with_tokens(self.site, account, grant.access_token, grant.refresh_token)
 
     async def _save(
         self,
@@ -457,15 +458,6 @@ async def token(feature: Login, request: Request) -> Response:
 LOGIN_ROUTES = (*SIGN_IN_ROUTES, Route("token", "/token", ("POST",), token))
 
 
-def _tokens(grant: TokenGrant) -> str:
-    return json.dumps(
-        {
-            "access_token": grant.access_token.reveal(),
-            "refresh_token": grant.refresh_token.reveal() if grant.refresh_token else None,
-        }
-    )
-
-
 def serialize_login(identity: Identity, grant: TokenGrant) -> str:
     ends = grant.expires_at.isoformat() if grant.expires_at else None
     rest = {
@@ -475,7 +467,9 @@ def serialize_login(identity: Identity, grant: TokenGrant) -> str:
         "data": dict(grant.data),
         "untrusted": dict(grant.untrusted),
     }
-    return json.dumps({"identity": asdict(identity), "tokens": _tokens(grant), "grant": rest})
+    return json.dumps(
+        {"identity": asdict(identity), "tokens": token_pair(grant.access_token, grant.refresh_token), "grant": rest}
+    )
 
 
 def deserialize_login(replay: str) -> tuple[Identity, TokenGrant]:

@@ -15,7 +15,7 @@ from ..effects import UseStore
 from ..request import Request
 from ..response import BrowserCookie
 from ..site import Site, digest
-from .attempts import save_attempt
+from .attempts import read_attempt, save_attempt, take_attempt
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -48,11 +48,7 @@ async def save_pending_login(
 async def read_pending_login(site: Site, request: Request) -> str | None:
     """Return the login that waits for this browser's form."""
     browser_hash, state_hash = _of(site, request, FORM)
-    record = await UseStore(
-        lambda stores: stores.states.read(
-            state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
-        )
-    )
+    record = await read_attempt(site, "login", state_hash, browser_hash)
     if record is None or record.claimed_at is not None or record.expires_at <= site.clock():
         return None
     return _open(site, record, FORM)
@@ -65,11 +61,7 @@ async def claim_pending_login(site: Site, request: Request, *, purpose: str = FO
         SignInError: `expired`.
     """
     browser_hash, state_hash = _of(site, request, purpose)
-    record = await UseStore(
-        lambda stores: stores.states.claim(
-            state_hash, browser_hash=browser_hash, intent="login", agent=site.agent, now=site.clock()
-        )
-    )
+    record = await take_attempt(site, "login", state_hash, browser_hash)
     if record is None:
         raise SignInError(Code.EXPIRED, "no login of this browser waits for a form, or it is completed already")
     plain = _open(site, record, purpose)

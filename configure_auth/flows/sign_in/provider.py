@@ -24,12 +24,21 @@ from ...runtime.frozen import dataclass
 from ...runtime.verbs import verb
 from ...settings import Settings, require_origin
 from ...values import STATE_LIFETIME, Identity, Intent, PendingSignIn, Secret, TokenGrant
-from ..effects import Emit, Flow, OpenAhead, UseStore
+from ..effects import Emit, Flow, OpenAhead
 from ..failures import as_sign_in_error
 from ..request import Request
 from ..response import BrowserCookie, Response
 from ..site import Clock, Site, circuit_of, digest
-from .attempts import Carried, Outcome, SignInKind, decline_start, random_state, save_attempt, seal_verifier
+from .attempts import (
+    Carried,
+    Outcome,
+    SignInKind,
+    decline_start,
+    random_state,
+    read_attempt,
+    save_attempt,
+    seal_verifier,
+)
 from .callback import STATE, CompletedSignIn, Returned, complete_sign_in, read_callback
 from .login import OAuthOptions, deserialize_login, exchange_code, make_grant, resolve_identity, serialize_login
 from .pending_logins import forget_browser
@@ -161,12 +170,7 @@ async def save_authorization(
     """
     site, browser_hash, now = provider.site, digest("browser", cookie.binding), provider.site.clock()
     state_hash = provider.state_hash(STATE, Secret(state), browser_hash)
-    same = await UseStore(
-        lambda stores: stores.states.read(
-            state_hash, browser_hash=browser_hash, intent=provider.intent, agent=site.agent, now=now
-        )
-    )
-    if same is not None:
+    if await read_attempt(site, provider.intent, state_hash, browser_hash) is not None:
         raise SignInError(Code.INVALID_REQUEST, "this browser has used this state before; make a new one")
     changed = scopes and tuple(scopes) != provider.client.scopes
     carried = Carried(data={"scopes": list(scopes)} if changed else {})
