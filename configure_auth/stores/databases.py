@@ -77,13 +77,6 @@ POSTGRESQL = Dialect(
 )
 
 
-def patience(busy: float) -> dict[str, Any]:
-    """Return libpq's parameters that notice a server which is gone without a word."""
-    seconds = max(2, round(busy))
-    waits = {"connect_timeout": seconds, "keepalives_idle": seconds, "tcp_user_timeout": 1000 * seconds}
-    return {"keepalives_interval": 1, "keepalives_count": 5, **waits}
-
-
 def _store_error(error: BaseException) -> StoreError | SettingsError:
     if isinstance(error, SettingsError):
         return error

@@ -15,12 +15,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
 from ..errors import SettingsError
 from ..settings import Settings
 from . import REDIS_SCHEMES, StateStore, Stores
-from .databases import BUSY_SECONDS, POSTGRESQL, SQLITE, AwaitedDatabase, Database, Postgresql, Sqlite, patience
+from .databases import BUSY_SECONDS, POSTGRESQL, SQLITE, AwaitedDatabase, Database, Postgresql, Sqlite
 from .memory import report_other_processes
 from .schema import Preparation
 from .sql import sql_stores
@@ -82,13 +82,10 @@ def open_stores(
     """Open a store, with the attempts in a second one where `states` is given. Nothing is connected to or created yet.
 
     Args:
-        store: a `Stores`, "memory://", "sqlite:///configure.db" (a relative path lies in `folder`), "postgresql://..."
-            (a driver of SQLAlchemy's may follow a plus sign), or on PostgreSQL an Engine, an AsyncEngine, a
-            Flask-SQLAlchemy `db`, a Session factory or a function that opens a psycopg connection.
-        states: "redis://...", a redis-py client, or a `StateStore`.
+        store, states: as for `ConfigureAuth`.
         agent: whose records these are.
         fingerprints: of the keys that seal, so that a wrong key is noticed before it does harm.
-        folder: the app's own folder for such files; created if it isn't there.
+        folder: the app's own, where a relative path of a file begins; created if it isn't there.
         awaited: whether the app runs on an event loop, where the store must not block.
         local: whether the app runs on loopback.
         busy: seconds that a lock, a writer's turn or a connection is waited for.
@@ -215,10 +212,12 @@ def _connects(store: object, busy: float) -> tuple[Callable[[], Any] | None, Cal
     elif engine is not None:
         address = _address_of_engine(engine)
     else:
-        that = "" if made is store else f" that returns {_article(made)}"
-        raise SettingsError(f"store= got {_article(store)}{that}; expected {_KINDS}")
-    given = patience(busy) | address
-    return partial(psycopg.Connection.connect, **given), partial(psycopg.AsyncConnection.connect, **given)
+        that = "" if made is store else f" that returns type {type(made).__name__}"
+        raise SettingsError(f"store= got type {type(store).__name__}{that}; expected {_KINDS}")
+    seconds = max(2, round(busy))  # until a server that is gone without a word is noticed
+    waits = {"connect_timeout": seconds, "keepalives_idle": seconds, "tcp_user_timeout": 1000 * seconds}
+    address = {"keepalives_interval": 1, "keepalives_count": 5, **waits, **address}
+    return partial(psycopg.Connection.connect, **address), partial(psycopg.AsyncConnection.connect, **address)
 
 
 def _address_of_url(rest: str) -> dict[str, Any]:
@@ -230,13 +229,13 @@ def _address_of_url(rest: str) -> dict[str, Any]:
     given = parse_qsl(query, keep_blank_values=True)
     _refuse_unknown({name for name, _ in given})
     try:
-        # A plus sign in the query is a space, as SQLAlchemy writes it; libpq reads %20 alone as one.
-        address = conninfo_to_dict(f"postgresql://{place}?{urlencode(given, quote_via=quote)}".rstrip("?"))
+        # The query apart: a plus sign in it is a space, as SQLAlchemy writes it, and libpq reads %20 alone as one.
+        address = conninfo_to_dict(f"postgresql://{place}", **dict(given))
         [int(port) for port in str(address.get("port") or 0).split(",")]
     except (psycopg.ProgrammingError, ValueError):
         # libpq's own text quotes the part that it can't read, which may be a password.
         raise SettingsError(f"store= is not a valid URL; it looks like {_KNOWN}") from None
-    return dict(address)
+    return address
 
 
 def _refuse_unknown(names: set[str]) -> None:
@@ -297,11 +296,6 @@ def _engine_of(made: Any) -> Any:
             f"store={type(made).__name__} has no engine yet; call db.init_app(app), or bind the factory, first"
         ) from error
     return engine if hasattr(engine, "dialect") and hasattr(engine, "pool") else None
-
-
-def _article(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _second(

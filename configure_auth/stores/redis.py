@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -32,12 +32,11 @@ from ..errors import SettingsError, StoreError
 from ..runtime.loops import worker_threads
 from ..values import PendingSignIn
 from . import OUTCOME_TTL, REDIS_SCHEMES, REPLAY, StateStore
+from .databases import BUSY_SECONDS
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Names = Callable[[str], tuple[str, ...]]
 
-BUSY_SECONDS = 5  # how long Redis is waited for before the user is told to try again
 PREFIX = "{configure_auth}:"  # of every key; in braces, so that what shards by keys keeps them together
 
 _SINGLE = (
@@ -163,13 +162,20 @@ def _records(found: list[list[Any]]) -> tuple[PendingSignIn, ...]:
 def _nothing(_answer: object = None) -> None: ...
 
 
-def _verb(method: Callable[Concatenate[Any, P], T], read: Callable[[Any], Any]) -> Callable[Concatenate[Any, P], T]:
+def _verb(method: Callable[..., Any], read: Callable[[Any], Any]) -> Any:
     """Make the method of the Protocol that is the script's function of that name, with the same arguments."""
     names = [*inspect.signature(method).parameters][1:]
 
-    def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def perform(self: RedisStates, /, *args: Any, **kwargs: Any) -> Any:
         given = dict(zip(names, args, strict=False)) | kwargs
-        return cast(T, self._does(method.__name__, read, given))
+        if "record" in given:
+            given |= {"record": json.dumps(asdict(given["record"])), "user_id": given["record"].user_id}
+        if given.get("user_id") is not None:
+            given["names"] = self._names(given["user_id"])
+        # The claimer has a name, so that a command that redis-py sends again finds what it did the first time.
+        given |= {"claimer": secrets.token_hex(8), "outcome_ttl": OUTCOME_TTL, "replay_ttl": int(REPLAY)}
+        known = json.dumps({name: value for name, value in given.items() if value is not None})
+        return self._perform(partial(self._script, keys=[PREFIX], args=[method.__name__, known]), read)
 
     return perform
 
@@ -185,24 +191,14 @@ class RedisStates:
         self._perform = perform
         self._names = names or (lambda user_id: ("",))
 
-    put: Any = _verb(StateStore.put, _nothing)
-    claim: Any = _verb(StateStore.claim, _record)
-    read: Any = _verb(StateStore.read, _record)
-    finish: Any = _verb(StateStore.finish, _nothing)
-    forget: Any = _verb(StateStore.forget, _nothing)
-    of_user: Any = _verb(StateStore.of_user, _records)
-    forget_replays: Any = _verb(StateStore.forget_replays, _nothing)
-    purge: Any = _verb(StateStore.purge, int)
-
-    def _does(self, verb: str, read: Callable[[Any], Any], given: dict[str, Any]) -> Any:
-        if "record" in given:
-            given |= {"record": json.dumps(asdict(given["record"])), "user_id": given["record"].user_id}
-        if given.get("user_id") is not None:
-            given["names"] = self._names(given["user_id"])
-        # The claimer has a name, so that a command that redis-py sends again finds what it did the first time.
-        given |= {"claimer": secrets.token_hex(8), "outcome_ttl": OUTCOME_TTL, "replay_ttl": int(REPLAY)}
-        known = json.dumps({name: value for name, value in given.items() if value is not None})
-        return self._perform(partial(self._script, keys=[PREFIX], args=[verb, known]), read)
+    put = _verb(StateStore.put, _nothing)
+    claim = _verb(StateStore.claim, _record)
+    read = _verb(StateStore.read, _record)
+    finish = _verb(StateStore.finish, _nothing)
+    forget = _verb(StateStore.forget, _nothing)
+    of_user = _verb(StateStore.of_user, _records)
+    forget_replays = _verb(StateStore.forget_replays, _nothing)
+    purge = _verb(StateStore.purge, int)
 
 
 def open_redis(source: object, *, awaited: bool, names: Names | None = None) -> tuple[StateStore, Callable[[], object]]:

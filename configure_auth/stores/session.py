@@ -19,7 +19,7 @@ _LIMIT = 3  # a cookie holds 4 KiB, and the app wants most of it
 
 
 class SessionStates:
-    """A `StateStore` for one request, with its attempts under one key of the request's session."""
+    """What a provider uses of a `StateStore`, with the attempts under one key of the request's session."""
 
     def __init__(self, session: MutableMapping[str, Any], key: str, sealer: Sealer) -> None:
         self._session = session
@@ -58,12 +58,6 @@ class SessionStates:
     forget: Any = finish
     forget_replays: Any = finish
 
-    def of_user(self, agent: str, user_id: str) -> tuple[PendingSignIn, ...]:
-        return ()
-
-    def purge(self, *, now: float) -> int:
-        return 0
-
     def _open(self) -> dict[str, Any]:
         kept = self._session.get(self._key)
         return kept if isinstance(kept, dict) else {}
@@ -71,4 +65,5 @@ class SessionStates:
 
 def session_stores(session: MutableMapping[str, Any], name: str, sealer: Sealer) -> Stores:
     """For one request: its states in the session, and no accounts."""
-    return Stores.of_attempts(SessionStates(session, f"_{name}_sign_ins", sealer))
+    states: Any = SessionStates(session, f"_{name}_sign_ins", sealer)
+    return Stores.of_attempts(states)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from .. import stores as protocols
 from ..values import ClaimedAgent, Journey, PendingSignIn
@@ -16,24 +16,20 @@ from . import statements as sql
 from .databases import Access, Database
 from .schema import Run
 
-P = ParamSpec("P")
-T = TypeVar("T")
-R = TypeVar("R")
 Rows = list[tuple[Any, ...]]
-Method = Callable[Concatenate[Any, Run, P], Coroutine[Any, Any, T]]
 
 SWEEP = 20  # how many ended records a new one takes with it, so that the table stays small without a job
 SWEEP_PAUSE = 1.0  # seconds until the next sweep after one that found nothing more to do
 PURGE = 100  # how many go in one step of a purge, so that others don't wait long
 
 
-def _operation(kind: Access) -> Callable[[Method[P, T]], Callable[Concatenate[Any, P], T]]:
+def _operation(kind: Access) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Any]:
     """Make a coroutine method of `run` a method of the store. On an asynchronous database it is awaited."""
 
-    def decorate(method: Method[P, T]) -> Callable[Concatenate[Any, P], T]:
+    def decorate(method: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
         @wraps(method)
-        def perform(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return cast(T, self.database.perform(lambda run: method(self, run, *args, **kwargs), kind))
+        def perform(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return self.database.perform(lambda run: method(self, run, *args, **kwargs), kind)
 
         return perform
 
@@ -43,13 +39,11 @@ def _operation(kind: Access) -> Callable[[Method[P, T]], Callable[Concatenate[An
 _reads, _writes, _erases = _operation("read"), _operation("write"), _operation("erase")
 
 
-def _statement(
-    kind: Access, method: Callable[Concatenate[Any, P], T], statement: str, result: Callable[[Rows], Any]
-) -> Callable[Concatenate[Any, P], T]:
+def _statement(kind: Access, method: Callable[..., Any], statement: str, result: Callable[[Rows], Any]) -> Any:
     """Make the method of a Protocol that is one statement, whose parameters are the method's."""
     names = [*inspect.signature(method).parameters][1:]
 
-    async def only(_self: Any, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+    async def only(_self: Any, run: Run, /, *args: Any, **kwargs: Any) -> Any:
         return result(await run(statement, **dict(zip(names, args, strict=False)), **kwargs))
 
     return _operation(kind)(only)

@@ -29,6 +29,8 @@ def _insert(table: str, record: type) -> str:
 
 _ATTEMPT, _ACCOUNT, _JOURNEY, _LINK = map(_columns, (PendingSignIn, StoredAccount, Journey, StoredSubject))
 
+_USER, _SENDER = "agent = :agent AND user_id = :user_id", "agent = :agent AND subject = :subject"
+
 # Attempts
 _THIS_ATTEMPT = "state_hash = :state_hash AND browser_hash = :browser_hash AND intent = :intent AND agent = :agent"
 PUT_ATTEMPT = _insert("configure_states", PendingSignIn)
@@ -42,9 +44,8 @@ READ_ATTEMPT = f"SELECT {_ATTEMPT} FROM configure_states WHERE {_THIS_ATTEMPT} A
 FINISH_ATTEMPT = """UPDATE configure_states SET outcome = :outcome, finished_at = :now, replay = :replay,
     replay_until = :replay_until, user_id = coalesce(:user_id, user_id)
     WHERE state_hash = :state_hash AND claimed_at IS NOT NULL"""
-FORGET_ATTEMPTS = "DELETE FROM configure_states WHERE agent = :agent AND user_id = :user_id"
-ATTEMPTS_OF_USER = f"""SELECT {_ATTEMPT} FROM configure_states
-    WHERE agent = :agent AND user_id = :user_id ORDER BY created_at"""
+FORGET_ATTEMPTS = f"DELETE FROM configure_states WHERE {_USER}"
+ATTEMPTS_OF_USER = f"SELECT {_ATTEMPT} FROM configure_states WHERE {_USER} ORDER BY created_at"
 FORGET_REPLAYS = """UPDATE configure_states SET replay = NULL, replay_until = NULL
     WHERE browser_hash = :browser_hash AND agent = :agent AND replay IS NOT NULL"""
 SWEEP_ATTEMPTS = f"DELETE FROM configure_states {_due('configure_states', 'state_hash', 'expires_at')}"
@@ -54,29 +55,28 @@ WIPE_REPLAYS = f"""UPDATE configure_states SET replay = NULL, replay_until = NUL
 # Accounts. A user's version is made where there is none; its row is locked until the commit.
 KEEP_VERSION = """INSERT INTO configure_users (agent, user_id, version) VALUES (:agent, :user_id, :version)
     ON CONFLICT (agent, user_id) DO UPDATE SET version = configure_users.version RETURNING version"""
-LOCK_VERSION = "SELECT version FROM configure_users WHERE agent = :agent AND user_id = :user_id FOR UPDATE"
-RAISE_VERSION = "UPDATE configure_users SET version = :version WHERE agent = :agent AND user_id = :user_id"
-FORGET_VERSION = "DELETE FROM configure_users WHERE agent = :agent AND user_id = :user_id"
+LOCK_VERSION = f"SELECT version FROM configure_users WHERE {_USER} FOR UPDATE"
+RAISE_VERSION = f"UPDATE configure_users SET version = :version WHERE {_USER}"
+FORGET_VERSION = f"DELETE FROM configure_users WHERE {_USER}"
 OWNER_AND_VERSION = """SELECT users.user_id, users.version FROM configure_owners AS owners
     JOIN configure_users AS users ON users.agent = owners.agent AND users.user_id = owners.user_id
     WHERE owners.agent = :agent AND owners.configure_user_id = :configure_user_id"""
 # The local user of a Configure user, and the Configure users of a local user.
-CONNECTIONS = """SELECT user_id, NULL FROM configure_owners
+CONNECTIONS = f"""SELECT user_id, NULL FROM configure_owners
     WHERE agent = :agent AND configure_user_id = :configure_user_id
-    UNION SELECT NULL, configure_user_id FROM configure_accounts WHERE agent = :agent AND user_id = :user_id"""
+    UNION SELECT NULL, configure_user_id FROM configure_accounts WHERE {_USER}"""
 # Violates the key, and so repeats the transaction, if another transaction made a local user the owner meanwhile.
 TAKE_OWNERSHIP = """INSERT INTO configure_owners (agent, configure_user_id, user_id)
     VALUES (:agent, :configure_user_id, :user_id)"""
-DROP_OWNERSHIP = """DELETE FROM configure_owners
-    WHERE agent = :agent AND configure_user_id = :configure_user_id AND user_id = :user_id"""
-FIND_ACCOUNTS = f"SELECT {_ACCOUNT} FROM configure_accounts WHERE agent = :agent AND user_id = :user_id ORDER BY kind"
+DROP_OWNERSHIP = f"DELETE FROM configure_owners WHERE {_USER} AND configure_user_id = :configure_user_id"
+FIND_ACCOUNTS = f"SELECT {_ACCOUNT} FROM configure_accounts WHERE {_USER} ORDER BY kind"
 PAGE_OF_ACCOUNTS = f"""SELECT {_ACCOUNT} FROM configure_accounts
     WHERE agent = :agent AND (user_id, kind) > (:user_id, :kind) ORDER BY user_id, kind LIMIT :limit"""
 SAVE_ACCOUNT = f"""{_insert("configure_accounts", StoredAccount)}
     ON CONFLICT (agent, user_id, kind) DO UPDATE SET {_columns(StoredAccount, "{} = excluded.{}")}"""
 UPDATE_ACCOUNT = f"""UPDATE configure_accounts SET {_columns(StoredAccount, "{} = :{}")}
-    WHERE agent = :agent AND user_id = :user_id AND kind = :kind AND serial = :old_serial RETURNING 1"""
-_DELETE_ACCOUNTS = "DELETE FROM configure_accounts WHERE agent = :agent AND user_id = :user_id"
+    WHERE {_USER} AND kind = :kind AND serial = :old_serial RETURNING 1"""
+_DELETE_ACCOUNTS = f"DELETE FROM configure_accounts WHERE {_USER}"
 DELETE_ACCOUNTS = f"{_DELETE_ACCOUNTS} RETURNING {_ACCOUNT}"
 DELETE_ACCOUNTS_OF_IDENTITY = f"{_DELETE_ACCOUNTS} AND configure_user_id = :configure_user_id RETURNING {_ACCOUNT}"
 DELETE_OTHER_ACCOUNTS = f"{_DELETE_ACCOUNTS} AND configure_user_id <> :configure_user_id RETURNING {_ACCOUNT}"
@@ -92,8 +92,8 @@ SWEEP_LEASES = f"DELETE FROM configure_leases {_due('configure_leases', 'name', 
 # Journeys, and the links that come of them
 _OPEN_JOURNEY = "journey_hash = :journey_hash AND agent = :agent AND expires_at > :now"
 PUT_JOURNEY = _insert("configure_journeys", Journey)
-DROP_SURPLUS_JOURNEYS = """DELETE FROM configure_journeys WHERE token_hash IS NULL AND journey_hash = ANY (ARRAY(
-    SELECT journey_hash FROM configure_journeys WHERE agent = :agent AND subject = :subject AND token_hash IS NULL
+DROP_SURPLUS_JOURNEYS = f"""DELETE FROM configure_journeys WHERE token_hash IS NULL AND journey_hash = ANY (ARRAY(
+    SELECT journey_hash FROM configure_journeys WHERE {_SENDER} AND token_hash IS NULL
     ORDER BY created_at DESC LIMIT 1000 OFFSET :kept))"""
 READ_JOURNEY = f"SELECT {_JOURNEY} FROM configure_journeys WHERE {_OPEN_JOURNEY}"
 COUNT_TRY = f"""UPDATE configure_journeys SET tries = tries + 1
@@ -102,9 +102,9 @@ COUNT_TRY = f"""UPDATE configure_journeys SET tries = tries + 1
 LOCK_JOURNEY = f"SELECT token_hash FROM configure_journeys WHERE {_OPEN_JOURNEY} AND subject = :subject FOR UPDATE"
 COMPLETE_JOURNEY = """UPDATE configure_journeys SET token_hash = :token_hash, sender = NULL
     WHERE journey_hash = :journey_hash"""
-FORGET_JOURNEYS = "DELETE FROM configure_journeys WHERE agent = :agent AND subject = :subject"
+FORGET_JOURNEYS = f"DELETE FROM configure_journeys WHERE {_SENDER}"
 SWEEP_JOURNEYS = f"DELETE FROM configure_journeys {_due('configure_journeys', 'journey_hash', 'expires_at')}"
-FIND_LINK = f"SELECT {_LINK} FROM configure_subjects WHERE agent = :agent AND subject = :subject"
+FIND_LINK = f"SELECT {_LINK} FROM configure_subjects WHERE {_SENDER}"
 PAGE_OF_LINKS = f"""SELECT {_LINK} FROM configure_subjects
     WHERE agent = :agent AND subject > coalesce(:after, '') ORDER BY subject LIMIT :limit"""
 ADD_LINK = f"{_insert('configure_subjects', StoredSubject)} ON CONFLICT (agent, subject) DO NOTHING RETURNING 1"
@@ -114,10 +114,9 @@ REPLACE_LINK = f"""{_insert("configure_subjects", StoredSubject)}
 RENEW_LINK = f"""{REPLACE_LINK}
     WHERE configure_subjects.configure_user_id IN ('', excluded.configure_user_id) RETURNING 1"""
 UPDATE_LINK = f"""UPDATE configure_subjects SET {_columns(StoredSubject, "{} = :{}")}
-    WHERE agent = :agent AND subject = :subject AND serial = :old_serial RETURNING 1"""
-REMOVE_LINK = """DELETE FROM configure_subjects
-    WHERE agent = :agent AND subject = :subject AND serial = :serial RETURNING 1"""
-FORGET_LINK = f"DELETE FROM configure_subjects WHERE agent = :agent AND subject = :subject RETURNING {_LINK}"
+    WHERE {_SENDER} AND serial = :old_serial RETURNING 1"""
+REMOVE_LINK = f"DELETE FROM configure_subjects WHERE {_SENDER} AND serial = :serial RETURNING 1"
+FORGET_LINK = f"DELETE FROM configure_subjects WHERE {_SENDER} RETURNING {_LINK}"
 
 # Claims of agents
 REGISTER_AGENT = """INSERT INTO configure_agents (app, agent_id, claim_hash, claim_until)

@@ -307,9 +307,9 @@ async def opens_awaited() -> Any:
         (Redis(password=SECRET), ONLY_STATES),
         ("sqlite:///x.db?timeout=5", "has no options; leave out what follows the question mark"),
         (create_engine("sqlite://"), NO_SQLITE),
-        (7, "store= got an int; expected sqlite:///configure.db, .*or a function that opens a psycopg connection"),
-        (None, "store= got a NoneType; expected"),
-        (lambda: None, "store= got a function that returns a NoneType; expected .*a Session factory"),
+        (7, "store= got type int; expected sqlite:///configure.db, .*or a function that opens a psycopg connection"),
+        (None, "store= got type NoneType; expected"),
+        (lambda: None, "store= got type function that returns type NoneType; expected .*a Session factory"),
         (create_engine("postgresql+psycopg://h/d", creator=lambda: None), NO_CREATOR),
         (listened_to(create_engine("postgresql+psycopg://h/d")), NO_CREATOR),
         (
