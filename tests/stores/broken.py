@@ -709,12 +709,9 @@ def _awaited_race() -> Stores:
 
 
 _STATES: dict[type[MemoryStates], tuple[str, ...]] = {
-    ClaimsTwice: ("an_attempt_is_claimed_once", "a_finished_attempt_is_not_claimed_again"),
+    ClaimsTwice: ("an_attempt_is_claimed_once",),
     LooksThenClaims: ("one_of_many_claims_an_attempt",),
-    ClaimsForAnyBrowser: (
-        "a_claim_that_does_not_match_changes_nothing",
-        "an_attempt_is_read_by_its_own_browser_only",
-    ),
+    ClaimsForAnyBrowser: ("a_claim_that_does_not_match_changes_nothing", "an_attempt_is_read_by_its_own_browser_only"),
     ClaimsForAnyIntent: ("a_claim_that_does_not_match_changes_nothing", "an_attempt_is_read_by_its_own_browser_only"),
     ClaimsForAnyAgent: ("a_claim_that_does_not_match_changes_nothing", "an_attempt_is_read_by_its_own_browser_only"),
     BurnsOnAMismatch: ("a_claim_that_does_not_match_changes_nothing", "an_attempt_is_claimed_once"),
@@ -728,11 +725,10 @@ _STATES: dict[type[MemoryStates], tuple[str, ...]] = {
     KeepsNoReplay: ("a_replay_is_there_for_a_while",),
     KeepsTheReplay: ("a_replay_goes_with_a_later_write_and_the_outcome_stays",),
     PurgesNothing: ("what_has_ended_is_purged_and_nothing_else",),
-    PurgesForEver: ("there_is_nothing_to_purge_where_nothing_is", "what_has_ended_is_purged_and_nothing_else"),
+    PurgesForEver: ("nothing_is_purged_that_lingers", "what_has_ended_is_purged_and_nothing_else"),
     PurgesTheLingering: ("nothing_is_purged_that_lingers",),
     NoCap: (
         "the_oldest_open_attempts_of_a_browser_go",
-        "one_attempt_of_a_browser_may_be_all",
         "no_more_attempts_of_a_browser_than_may_be_are_left_after_many_at_once",
     ),
     CapOverAll: ("the_attempts_of_another_browser_and_agent_neither_count_nor_go",),
@@ -778,20 +774,13 @@ _ACCOUNTS: dict[type[MemoryAccounts], tuple[str, ...]] = {
     LooksThenSaves: ("one_of_many_users_gets_a_configure_user",),
     LooksAtTheUserThenSaves: ("one_of_many_configure_users_gets_a_user",),
     LooksAtTheVersionThenSaves: ("of_saves_and_an_unlink_at_once_the_unlink_wins",),
-    UpdatesAnySerial: (
-        "a_connection_that_changed_is_not_changed_by_its_old_serial",
-        "a_connection_that_was_saved_anew_is_not_changed_by_its_old_serial",
-        "of_two_kinds_one_is_changed",
-    ),
-    UpdatesWhatIsGone: ("a_connection_that_is_gone_is_not_changed",),
+    UpdatesAnySerial: ("a_connection_that_changed_is_not_changed_by_its_old_serial", "of_two_kinds_one_is_changed"),
+    UpdatesWhatIsGone: ("a_connection_that_changed_is_not_changed_by_its_old_serial",),
     LooksThenUpdates: ("one_of_many_changes_a_connection",),
     LooksThenUnlinks: ("of_many_who_unlink_a_user_one_gets_the_connections",),
     UnlinksSilently: ("a_save_in_flight_brings_nothing_back", "of_saves_and_an_unlink_at_once_the_unlink_wins"),
     UnlinksOneKind: ("a_user_is_unlinked",),
-    ForgetsNoVersion: (
-        "whoever_gets_a_forgotten_users_id_inherits_nothing",
-        "a_save_in_flight_brings_nothing_back",
-    ),
+    ForgetsNoVersion: ("whoever_gets_a_forgotten_users_id_inherits_nothing", "a_save_in_flight_brings_nothing_back"),
     ForgetsNoConnection: ("whoever_gets_a_forgotten_users_id_inherits_nothing",),
     LoginFirst: ("both_kinds_of_one_pair_are_found_the_link_first",),
     PagesOfAllAgents: ("an_agents_connections_are_paged_in_order",),

@@ -37,16 +37,12 @@ class JourneyConformance(Conformance):
             assert _read(kept, record, now=END - 0.5) is not None
             assert _read(kept, record, now=END) is None
 
-    def test_the_oldest_open_journeys_of_a_sender_go(self, kept: Stores) -> None:
-        records = [journey(f"j{n}", created_at=NOW + n) for n in range(6)]
-        for record in records:
-            _put(kept, record, limit=3)
-        assert [_read(kept, record) for record in records] == [None, None, None, *records[3:]]
-        assert [_complete(kept, record) for record in records[:3]] == ["over", "over", "over"]
-
-    def test_one_journey_of_a_sender_may_be_all(self, kept: Stores) -> None:
-        records = [_put(kept, journey(f"j{n}", created_at=NOW + n), limit=1) for n in range(3)]
-        assert [_read(kept, record) for record in records] == [None, None, records[2]]
+    @pytest.mark.parametrize("limit", [3, 1])
+    def test_the_oldest_open_journeys_of_a_sender_go(self, kept: Stores, limit: int) -> None:
+        records = [_put(kept, journey(f"j{n}", created_at=NOW + n), limit=limit) for n in range(6)]
+        gone, left = records[:-limit], records[-limit:]
+        assert [_read(kept, record) for record in records] == [*(None for _ in gone), *left]
+        assert [_complete(kept, record) for record in gone] == ["over" for _ in gone]
 
     def test_completed_journeys_neither_count_nor_go(self, kept: Stores) -> None:
         done = _put(kept, journey("j0"), limit=2)
@@ -164,28 +160,21 @@ class JourneyConformance(Conformance):
         assert kept.journeys.save(link("s3", "c1"), serial=None) is True
         assert [_find(kept, saved) for saved in links] == links
 
-    def test_of_many_tokens_one_completes_a_journey(self, kept: Stores, at_once: AtOnce) -> None:
+    @pytest.mark.parametrize("others", ["over", "repeated"], ids=["own tokens", "the same token"])
+    def test_of_many_tokens_one_completes_a_journey(self, kept: Stores, at_once: AtOnce, others: Completed) -> None:
+        tokens = [hashed(f"token {number}") if others == "over" else TOKEN for number in range(CONTESTANTS)]
         for turn in range(ROUNDS):
             record = _put(kept, journey(f"j{turn}", subject=f"s{turn}"))
             got = at_once(
                 lambda stores, number, record: _complete(
-                    stores, record, _numbered(record, number), token_hash=hashed(f"token {number}")
+                    stores, record, _numbered(record, number), token_hash=tokens[number]
                 ),
                 record,
             )
-            assert Counter(got) == {"linked": 1, "over": CONTESTANTS - 1}
+            assert Counter(got) == {"linked": 1, others: CONTESTANTS - 1}
             winner = got.index("linked")
-            completed = replace(record, token_hash=hashed(f"token {winner}"), sender=None)
-            assert _read(kept, record) == completed
+            assert _read(kept, record) == replace(record, token_hash=tokens[winner], sender=None)
             assert _find(kept, _numbered(record, winner)) == _numbered(record, winner)
-
-    def test_of_many_same_tokens_one_completes_a_journey(self, kept: Stores, at_once: AtOnce) -> None:
-        for turn in range(ROUNDS):
-            record = _put(kept, journey(f"j{turn}", subject=f"s{turn}"))
-            got = at_once(lambda stores, number, record: _complete(stores, record, _numbered(record, number)), record)
-            assert Counter(got) == {"linked": 1, "repeated": CONTESTANTS - 1}
-            winner = _numbered(record, got.index("linked"))
-            assert _find(kept, winner) == winner
 
     def test_of_many_journeys_one_gets_a_sender(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
@@ -236,22 +225,14 @@ class JourneyConformance(Conformance):
         assert _find(kept, saved) is None
         assert kept.journeys.save(replace(saved, serial="new"), serial=None) is True
 
-    def test_one_of_many_adds_a_link(self, kept: Stores, at_once: AtOnce) -> None:
+    @pytest.mark.parametrize("serial", [None, "first"], ids=["adds", "replaces"])
+    def test_one_of_many_saves_a_link(self, kept: Stores, at_once: AtOnce, serial: str | None) -> None:
         for turn in range(ROUNDS):
             record = journey("j", subject=f"s{turn}")
+            if serial is not None:
+                kept.journeys.save(link(record.subject, "c1", serial=serial), serial=None)
             got = at_once(
-                lambda stores, number, record: stores.journeys.save(_numbered(record, number), serial=None), record
-            )
-            assert sum(got) == 1
-            winner = _numbered(record, got.index(True))
-            assert _find(kept, winner) == winner
-
-    def test_one_of_many_replaces_a_link(self, kept: Stores, at_once: AtOnce) -> None:
-        for turn in range(ROUNDS):
-            record = journey("j", subject=f"s{turn}")
-            kept.journeys.save(link(record.subject, "c1"), serial=None)
-            got = at_once(
-                lambda stores, number, record: stores.journeys.save(_numbered(record, number), serial="first"), record
+                lambda stores, number, record: stores.journeys.save(_numbered(record, number), serial=serial), record
             )
             assert sum(got) == 1
             winner = _numbered(record, got.index(True))
@@ -305,39 +286,40 @@ class JourneyConformance(Conformance):
         assert [_read(kept, record) for record in records] == records
         assert [_find(kept, saved) for saved in links] == links
 
-    def test_of_many_who_forget_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce) -> None:
-        for turn in range(ROUNDS):
-            saved = link(f"s{turn}", "c1")
-            assert kept.journeys.save(saved, serial=None)
-            got = at_once(lambda stores, _, subject: stores.journeys.forget("a", subject), saved.subject)
-            assert [one for one in got if one is not None] == [saved]
+    @pytest.mark.parametrize("how", ["forget", "unlink"])
+    def test_of_many_who_forget_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce, how: str) -> None:
+        def step(stores: Stores, number: int, subject: str) -> StoredSubject | None:
+            if how == "forget":
+                return stores.journeys.forget("a", subject)
+            return stores.journeys.unlink(link(subject, "", token="", serial=f"opt_out {number}"))
 
-    def test_of_many_who_unlink_a_sender_one_gets_the_link(self, kept: Stores, at_once: AtOnce) -> None:
         for turn in range(ROUNDS):
             saved = link(f"s{turn}", "c1")
             assert kept.journeys.save(saved, serial=None)
-            got = at_once(
-                lambda stores, number, subject: stores.journeys.unlink(
-                    link(subject, "", token="", serial=f"opt_out {number}")
-                ),
-                saved.subject,
-            )
-            assert [one for one in got if one is not None and not one.is_opt_out] == [saved]
+            got = at_once(step, saved.subject)
+            found = [one for one in got if one is not None]
+            assert [one for one in found if how == "forget" or not one.is_opt_out] == [saved]
             left = _find(kept, saved)
-            assert left is not None
-            assert left.is_opt_out
+            assert (left is not None and left.is_opt_out) is (how == "unlink")
 
-    def test_of_completions_and_a_forgetting_at_once_nothing_is_left(self, kept: Stores, at_once: AtOnce) -> None:
+    @pytest.mark.parametrize("how", ["forget", "unlink"])
+    def test_of_completions_and_a_forgetting_at_once_no_link_is_left(
+        self, kept: Stores, at_once: AtOnce, how: str
+    ) -> None:
         def step(stores: Stores, number: int, records: list[Journey]) -> object:
-            if number == CONTESTANTS // 2:
-                return cast(object, stores.journeys.forget("a", records[number].subject))
+            subject = records[number].subject
+            if how == "forget" and number == CONTESTANTS // 2:
+                return cast(object, stores.journeys.forget("a", subject))
+            if how == "unlink" and number % 2:
+                return cast(object, stores.journeys.unlink(link(subject, "", token="", serial=f"opt_out {number}")))
             return _complete(stores, records[number])
 
         for turn in range(ROUNDS):
             subject = f"s{turn}"
             records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
             at_once(step, records)
-            assert _find(kept, link(subject, "c1")) is None
+            found = _find(kept, link(subject, "c1"))
+            assert found is None if how == "forget" else found is not None and found.is_opt_out
             assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
 
     def test_a_wish_takes_the_place_of_a_link_and_of_journeys(self, kept: Stores) -> None:
@@ -360,22 +342,6 @@ class JourneyConformance(Conformance):
         assert [_find(kept, one) for one in others] == others
         assert [_read(kept, record) for record in records] == records
         assert kept.journeys.forget("a", "s1") == link("s1", "", token="", serial="opt_out")
-
-    def test_of_completions_and_a_wish_at_once_the_wish_is_left(self, kept: Stores, at_once: AtOnce) -> None:
-        def step(stores: Stores, number: int, records: list[Journey]) -> object:
-            if number % 2:
-                opt_out = link(records[number].subject, "", token="", serial=f"opt_out {number}")
-                return cast(object, stores.journeys.unlink(opt_out))
-            return _complete(stores, records[number])
-
-        for turn in range(ROUNDS):
-            subject = f"s{turn}"
-            records = [_put(kept, journey(f"{subject} {n}", subject=subject)) for n in range(CONTESTANTS)]
-            at_once(step, records)
-            found = _find(kept, link(subject, "c1"))
-            assert found is not None
-            assert found.is_opt_out
-            assert [_read(kept, record) for record in records] == [None] * CONTESTANTS
 
     def test_a_wish_is_over_with_a_new_link_only(self, kept: Stores) -> None:
         opt_out = link("s1", "", token="", serial="opt_out")
@@ -412,13 +378,11 @@ class JourneyConformance(Conformance):
         assert (_read(kept, present), _find(kept, saved)) == (present, saved)
 
     def test_no_journey_is_purged_before_its_end(self, kept: Stores) -> None:
+        kept.journeys.save(link("s1", "c1"), serial=None)
+        assert kept.journeys.purge(now=END) == 0
         record = _put(kept, journey("j"))
         assert purge_all(kept.journeys, now=END - 0.5) == 0
         assert _read(kept, record) == record
-
-    def test_there_is_no_journey_to_purge_where_none_is(self, kept: Stores) -> None:
-        kept.journeys.save(link("s1", "c1"), serial=None)
-        assert kept.journeys.purge(now=END) == 0
 
     def test_odd_senders_are_told_apart(self, kept: Stores) -> None:
         links = {subject: link(subject, subject, serial=str(number)) for number, subject in enumerate(ODD_IDS)}

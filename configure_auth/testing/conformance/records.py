@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -9,17 +10,9 @@ from ...stores import StoredAccount, StoredSubject
 from ...values import Journey, Kind, PendingSignIn
 
 NOW = 1_700_000_000.0
-
-
 LIFETIME = 900.0
-
-
 END = NOW + LIFETIME
-
-
 KINDS: tuple[Kind, ...] = ("agent", "oauth")
-
-
 ODD_IDS = (
     *("u", "U", "u ", " u", "u\t", "\nu", "ss", "ß", "é", "e\u0301", "É", "用户", "\U0001f600", "\u202eu"),
     *("'", '"', "'; DROP TABLE users; --", "\\", "$1", "%", "_", "u%", "u_", "%s", ":u", "*", "{0}", "a:b", "a b"),
@@ -30,61 +23,61 @@ ODD_IDS = (
 
 def attempt(name: str, **changes: Any) -> PendingSignIn:
     """An open attempt, of the same browser unless `changes` name another."""
-    given: dict[str, Any] = {
-        "state_hash": hashed(f"state {name}"),
-        "browser_hash": hashed("browser"),
-        "intent": "login",
-        "agent": "a",
-        "user_id": None,
-        "next": None,
-        "verifier": None,
-        "redirect_uri": "https://app.example/auth/configure/callback",
-        "version": None,
-        "replace": False,
-        "created_at": NOW,
-        "expires_at": END,
-    }
-    return PendingSignIn(**(given | changes))
+    plain = PendingSignIn(
+        state_hash=hashed(f"state {name}"),
+        browser_hash=hashed("browser"),
+        intent="login",
+        agent="a",
+        user_id=None,
+        next=None,
+        verifier=None,
+        redirect_uri="https://app.example/auth/configure/callback",
+        version=None,
+        replace=False,
+        created_at=NOW,
+        expires_at=END,
+    )
+    return replace(plain, **changes)
 
 
 def connection(user_id: str, configure_user_id: str, **changes: Any) -> StoredAccount:
-    given: dict[str, Any] = {
-        "agent": "a",
-        "kind": "agent",
-        "user_id": user_id,
-        "configure_user_id": configure_user_id,
-        "token": "sealed",
-        "expires_at": None,
-        "scopes": (),
-        "linked_at": NOW,
-    }
-    return StoredAccount(**(given | changes))
+    plain = StoredAccount(
+        agent="a",
+        kind="agent",
+        user_id=user_id,
+        configure_user_id=configure_user_id,
+        token="sealed",
+        expires_at=None,
+        scopes=(),
+        linked_at=NOW,
+    )
+    return replace(plain, **changes)
 
 
 def journey(name: str, **changes: Any) -> Journey:
     """An open journey, of the same sender unless `changes` name another."""
-    given: dict[str, Any] = {
-        "journey_hash": hashed(f"journey {name}"),
-        "agent": "a",
-        "subject": "s1",
-        "sender": "sealed",
-        "created_at": NOW,
-        "expires_at": END,
-    }
-    return Journey(**(given | changes))
+    plain = Journey(
+        journey_hash=hashed(f"journey {name}"),
+        agent="a",
+        subject="s1",
+        sender="sealed",
+        created_at=NOW,
+        expires_at=END,
+    )
+    return replace(plain, **changes)
 
 
 def link(subject: str, configure_user_id: str, **changes: Any) -> StoredSubject:
-    given: dict[str, Any] = {
-        "agent": "a",
-        "subject": subject,
-        "configure_user_id": configure_user_id,
-        "token": "sealed",
-        "linked_at": NOW,
-        "proven": False,
-        "serial": "first",
-    }
-    return StoredSubject(**(given | changes))
+    plain = StoredSubject(
+        agent="a",
+        subject=subject,
+        configure_user_id=configure_user_id,
+        token="sealed",
+        linked_at=NOW,
+        proven=False,
+        serial="first",
+    )
+    return replace(plain, **changes)
 
 
 def hashed(text: str) -> str:
