@@ -37,16 +37,16 @@ def element(
         connectors: tools that the element offers to connect.
         words: the texts in the user's language.
     """
-    values: dict[str, object] = {
-        "publishable_key": publishable_key,
-        "agent": agent,
-        "external_id": external_id,
-        "hosted_script": hosted_script,
-        "script": script,
-        "session": session,
-        "button": button,
-        "words": words,
-        "next": None if next is None else checked_href(next),
-        "connectors": ",".join(connectors),
-    }
-    return Markup(fill("element.html", values))  # noqa: S704  # every value in it was escaped by the template
+    return fill(
+        "element.html",
+        publishable_key=publishable_key,
+        agent=agent,
+        external_id=external_id,
+        hosted_script=hosted_script,
+        script=script,
+        session=session,
+        button=button,
+        words=words,
+        next=None if next is None else checked_href(next),
+        connectors=",".join(connectors),
+    )

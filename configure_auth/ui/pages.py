@@ -180,18 +180,19 @@ def render(page: Page, words: Words = ENGLISH_WORDS) -> str:
         The document. It loads nothing, and only a `PopupPage` runs a script.
     """
     title, content, refresh = _content(page, words)
-    values: dict[str, object] = {
-        "configure_base": "base.html",
-        "configure_title": title,
-        "configure_content": content,
-        "words": words,
-        "refresh": refresh,
-        "style": Markup(_STYLE),  # noqa: S704  # a file of this package
-        "script": None,
-    }
-    if isinstance(page, PopupPage):
-        values |= {"script": Markup(page.script), "nonce": page.nonce}  # noqa: S704  # JSON of our own, escaped
-    return fill("layout.html", values)
+    return str(
+        fill(
+            "layout.html",
+            configure_base="base.html",
+            configure_title=title,
+            configure_content=content,
+            words=words,
+            refresh=refresh,
+            style=Markup(_STYLE),  # noqa: S704  # a file of this package
+            script=Markup(page.script) if isinstance(page, PopupPage) else None,  # noqa: S704  # JSON of our own, escaped
+            nonce=page.nonce if isinstance(page, PopupPage) else None,
+        )
+    )
 
 
 def layout_values(page: Page, words: Words) -> dict[str, Markup] | None:
@@ -229,5 +230,5 @@ def _content(page: Page, words: Words) -> tuple[str, Markup, int | None]:
             values |= {"error": page, "code": page.code}
         case _:
             assert_never(page)
-    content = fill("content.html", {**values, "refresh": refresh, "text": text, "words": words, "cause_label": CAUSE})
-    return text.heading, Markup(content), refresh  # noqa: S704  # every value in it was escaped by the template
+    content = fill("content.html", **values, refresh=refresh, text=text, words=words, cause_label=CAUSE)
+    return text.heading, content, refresh

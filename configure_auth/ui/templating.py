@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
 from importlib.resources import files
 from urllib.parse import urlsplit
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
 # Read now, once: a request may be served on an event loop, where no file may be read.
 _TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
@@ -33,7 +33,7 @@ def read_template(name: str) -> str:
     return _TEMPLATES[name]
 
 
-def fill(template: str, values: Mapping[str, object]) -> str:
+def fill(template: str, **values: object) -> Markup:
     """Fill a template of this package; every value that isn't `Markup` is escaped.
 
     Args:
@@ -43,7 +43,7 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     Returns:
         The HTML.
     """
-    return _ENVIRONMENT.get_template(template).render(values)
+    return Markup(_ENVIRONMENT.get_template(template).render(values))  # noqa: S704  # escaped by the template
 
 
 def checked_href(href: str) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from ...flows.effects import Flow
 from .application import Application
 from .deployment import Deployment
-from .findings import End, Finding, Result, catch_errors, errors_as_findings, skipped
+from .findings import End, Finding, Result, catch_errors, skipped
 from .report import Report
 
 T = TypeVar("T")
+PerformFlow: TypeAlias = Callable[[Flow[Any]], Any]
+"""Performs a flow, with the app's client and store if there is an app."""
 
 
 CheckFlow: TypeAlias = Callable[[Deployment], Flow[Finding]]
@@ -60,16 +62,14 @@ def app_check(
     return add
 
 
-class PerformFlow(Protocol):
-    """Performs a flow, with the app's client and store if there is an app."""
-
-    def __call__(self, flow: Flow[T], /) -> T: ...
-
-
 def perform_check(perform: PerformFlow, check: Callable[[], Flow[T]]) -> T | Finding:
     """Perform a flow; whatever it raises becomes a finding."""
-    with closing(errors_as_findings(check)) as flow:  # the app may fail before it starts the flow
-        return catch_errors(partial(perform, flow))
+
+    def performed() -> T:
+        with closing(check()) as flow:  # the app may fail before it starts the flow
+            return cast(T, perform(flow))
+
+    return catch_errors(performed)
 
 
 def run_checks(

@@ -6,6 +6,7 @@ and of a repeated directive the first counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -27,6 +28,7 @@ _FALLBACKS = {
     "style-src": ("style-src-elem", "style-src", "default-src"),
     "form-action": ("form-action",),
 }
+_HOST_SOURCE = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?([^/:']+)(?::([0-9]{1,5}|\*))?(/.*)?", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -163,22 +165,22 @@ def allows(policy: Policy, name: str, url: str, home: str) -> bool:
 def _matches(source: str, url: SplitResult, own: SplitResult) -> bool:
     if source.lower() == "'self'":
         return _is_same_origin(url, own)
-    if source.startswith("'"):
-        return False
     if source == "*":
         return url.scheme in ("http", "https")
     if source.endswith(":") and "/" not in source:
         return _scheme_fits(source[:-1].lower(), url.scheme)
-    scheme, mark, rest = source.partition("://")
-    if not mark:
-        scheme, rest = own.scheme, source
-    host, slash, path = rest.partition("/")
-    name, _, port = host.partition(":")
+    found = _HOST_SOURCE.fullmatch(source)
+    if found is None:
+        return False
+    scheme, host, port, path = found[1] or own.scheme, found[2].lower(), found[3], found[4] or "/"
+    allowed = _PORTS.get(scheme.lower()) if port is None or port == "*" else int(port)
+    asked = url.port or _PORTS.get(url.scheme)
+    name = url.hostname or ""
     return (
         _scheme_fits(scheme.lower(), url.scheme)
-        and _host_fits(name.lower(), url.hostname or "")
-        and _port_fits(port, scheme.lower(), url)
-        and _path_fits(f"{slash}{path}", url.path)
+        and (name.endswith(host[1:]) if host.startswith("*.") else name == host)
+        and (port == "*" or allowed == asked or (allowed, asked) == (80, 443))
+        and (path == url.path or (path.endswith("/") and url.path.startswith(path)))
     )
 
 
@@ -188,21 +190,3 @@ def _is_same_origin(one: SplitResult, other: SplitResult) -> bool:
 
 def _scheme_fits(allowed: str, scheme: str) -> bool:
     return allowed == scheme or (allowed, scheme) == ("http", "https")
-
-
-def _host_fits(allowed: str, host: str) -> bool:
-    return host.endswith(allowed[1:]) if allowed.startswith("*.") else allowed == host
-
-
-def _port_fits(allowed: str, scheme: str, url: SplitResult) -> bool:
-    port = url.port or _PORTS.get(url.scheme)
-    if allowed == "*":
-        return True
-    wanted = int(allowed) if allowed.isdecimal() else _PORTS.get(scheme)
-    return port == wanted or (wanted == 80 and port == 443)
-
-
-def _path_fits(allowed: str, path: str) -> bool:
-    if allowed in ("", "/"):
-        return True
-    return path.startswith(allowed) if allowed.endswith("/") else path == allowed

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ...errors import ConfigureAuthError, ConfigureError, SettingsError, StoreError
-from ...flows.effects import Flow
 from ..apps.loading import source_line
 
 T = TypeVar("T")
@@ -81,12 +80,18 @@ def worst(findings: Sequence[Finding]) -> Finding:
 
 
 def catch_errors(check: Callable[[], T]) -> T | Finding:
-    """Return a check's value, or a failed finding for whatever it raised.
+    """Return a check's value, or a finding for whatever it raised.
 
     The text of a foreign exception is left out, because it may quote a secret.
     """
     try:
         return check()
+    except SettingsError as error:
+        return failed("the settings are unusable", str(error))
+    except StoreError as error:
+        return failed("the store doesn't work", str(error))
+    except ConfigureError as error:
+        return no_answer(error)
     except ConfigureAuthError as error:
         return failed("check failed", str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # most often raised by the app
@@ -94,15 +99,3 @@ def catch_errors(check: Callable[[], T]) -> T | Finding:
             f"check failed with {type(error).__name__}{source_line(error)}",
             "look at that line, or at what the app does there; if it isn't the app's, report it with this line",
         )
-
-
-async def errors_as_findings(check: Callable[[], Flow[T]]) -> T | Finding:
-    """Run a flow; the errors that it is expected to raise become findings."""
-    try:
-        return await check()
-    except SettingsError as error:
-        return failed("the settings are unusable", str(error))
-    except StoreError as error:
-        return failed("the store doesn't work", str(error))
-    except ConfigureError as error:
-        return no_answer(error)

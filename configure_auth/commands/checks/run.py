@@ -221,7 +221,7 @@ def _wait_for_callback(
         )
     if parameters is None:
         return failed(f"no callback within {patience:.0f} s", "run it again, and sign in at the URL that it shows")
-    code = sign_in.code_of(started, parameters)
+    code = sign_in.code_of(parameters)
     return code if isinstance(code, Finding) else (started, code)
 
 

