@@ -175,8 +175,7 @@ def name_or_part(text: str) -> str:
 
 def target_of(call: Call) -> str:
     """Return the path and query of a request, without the code of a sign-in link and without secret values."""
-    served = next(served_at(call.origin, call.path), None)
-    code = served.params.get("code") if served else None
+    code = next((params.get("code") for _, params in served_at(call.origin, call.path)), None)
     parts = (_shortened(one, FIRST_LETTERS) if one == code else name_or_part(one) for one in call.path.split("/"))
     pairs = parse_qsl(call.query_string, keep_blank_values=True)
     query = "&".join(f"{name_or_part(name)}={_value(name, value)}" for name, value in pairs)

@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypedDict
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypedDict
 import msgspec
 
 from .errors import FaultError, message_of, place_of
-from .routes import TABLES, Served, served_at
+from .routes import TABLES, served_at
 from .values import Origin
 
 Body = str | bytes | Mapping[str, object]
@@ -163,19 +163,19 @@ def read_fault(line: str, agents: Collection[str]) -> Fault:
 def check_endpoint(fault: Fault, agents: Collection[str]) -> None:
     """Raise ValueError for a fault of an endpoint that its origin doesn't serve."""
 
-    def endpoints(origin: Origin) -> Iterator[Served]:
-        return (one for one in served_at(origin, fault.path) if one.params.get("agent") in {None, *agents})
+    def methods_of(origin: Origin) -> list[str]:
+        return [method for method, params in served_at(origin, fault.path) if params.get("agent") in {None, *agents}]
 
-    methods = dict.fromkeys(one.method for one in endpoints(fault.origin))
+    methods = methods_of(fault.origin)
     if not methods:
-        other = next((origin for origin in TABLES if any(endpoints(origin))), None)
+        other = next((origin for origin in TABLES if methods_of(origin)), None)
         if other is not None:
             raise ValueError(f"{fault.path!r} is served by {other}, not by {fault.origin}: add origin={other}")
         served = dict.fromkeys(template for _, template, _ in TABLES[fault.origin])
         nearest = difflib.get_close_matches(fault.path, served, n=3, cutoff=0.0)
         raise ValueError(f"{fault.origin} does not serve {fault.path!r}; its nearest paths are {', '.join(nearest)}")
     if fault.method is not None and fault.method not in methods:
-        raise ValueError(f"{fault.path} has no method {fault.method!r}; it has {', '.join(methods)}")
+        raise ValueError(f"{fault.path} has no method {fault.method!r}; it has {', '.join(dict.fromkeys(methods))}")
 
 
 def body_bytes(body: Body) -> bytes:

@@ -132,7 +132,6 @@ class ApiRequest:
     """A request with its body, as an endpoint gets it."""
 
     origin: Origin
-    method: str
     path: str
     path_params: Mapping[str, str]
     query: tuple[tuple[str, str], ...]

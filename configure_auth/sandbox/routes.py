@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
@@ -88,20 +87,11 @@ TABLES: Final[Mapping[Origin, tuple[tuple[str, str, Endpoint], ...]]] = {
 _PATTERNS: Final = {path: compile_path(path)[0] for table in TABLES.values() for _, path, _ in table}
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """An endpoint that a path leads to. `params` are the parts of the path that its template names."""
-
-    method: str
-    template: str
-    params: Mapping[str, str]
-
-
-def served_at(origin: Origin, path: str) -> Iterator[Served]:
-    """Return the endpoints of one path, in the order in which they are tried."""
+def served_at(origin: Origin, path: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Return the methods of one path, in the order in which they are tried, with the parts that its template names."""
     for method, template, _ in TABLES[origin]:
         if found := _PATTERNS[template].fullmatch(path):
-            yield Served(method, template, found.groupdict())
+            yield method, found.groupdict()
 
 
 def application(db: Database, origin: Origin) -> Starlette:
@@ -126,7 +116,6 @@ def _served(db: Database, origin: Origin, endpoint: Endpoint) -> Callable[[Reque
     async def serve(request: Request) -> Response:
         incoming = ApiRequest(
             origin=origin,
-            method=request.method,
             path=request.url.path,
             path_params=request.path_params,
             query=tuple(request.query_params.multi_items()),

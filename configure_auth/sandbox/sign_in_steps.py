@@ -23,8 +23,7 @@ def begin(
     db: Database, incoming: ApiRequest, request: OAuthRequest | HostedRequest, agent: str, agent_name: str
 ) -> Response:
     """Start a sign-in and return its first page: the phone, or the consent for a signed-in browser."""
-    for stale in [i for i in db.interactions.values() if db.now() - i.created_at > INTERACTION_SECONDS]:
-        del db.interactions[stale.id]
+    _forget_stale(db)
     interaction = Interaction(request, agent, agent_name, incoming.path, db.now())
     user_id = db.browsers.get(incoming.cookies.get(_cookie_name(incoming), ""))
     if user_id is not None:
@@ -34,6 +33,11 @@ def begin(
     return step_page(db, interaction)
 
 
+def _forget_stale(db: Database) -> None:
+    for stale in [i for i in db.interactions.values() if db.now() - i.created_at > INTERACTION_SECONDS]:
+        del db.interactions[stale.id]
+
+
 def advance(db: Database, incoming: ApiRequest) -> Response:
     """Handle a form that one of the pages posted."""
     try:
@@ -41,11 +45,9 @@ def advance(db: Database, incoming: ApiRequest) -> Response:
     except ApiError as error:
         return error_page("That did not work", error.message, error.status)
     fields = dict(pairs)
+    _forget_stale(db)
     interaction = db.interactions.get(fields.get("interaction", ""))
     if interaction is None or interaction.action != incoming.path:
-        return error_page("This page is out of date", "Go back to the app and start again.", 400, code="expired")
-    if db.now() - interaction.created_at > INTERACTION_SECONDS:
-        del db.interactions[interaction.id]
         return error_page("This page is out of date", "Go back to the app and start again.", 400, code="expired")
     if interaction.step in {"done", "failed"}:
         # A second click on the same button gets the same response.
@@ -102,36 +104,36 @@ def _allow(db: Database, interaction: Interaction, connectors: tuple[str, ...]) 
     assert interaction.user_id is not None
     request = interaction.request
     if isinstance(request, OAuthRequest):
-        _allow_client(db, interaction, request)
+        _allow_client(db, interaction, interaction.user_id, request)
     else:
-        _allow_agent(db, interaction, request, connectors)
+        chosen = tuple(c for c in request.connectors if c in connectors)
+        _allow_agent(db, interaction, interaction.user_id, request, chosen)
     interaction.step = "done"
     return _finished(db, interaction)
 
 
-def _allow_client(db: Database, interaction: Interaction, request: OAuthRequest) -> None:
-    assert interaction.user_id is not None
+def _allow_client(db: Database, interaction: Interaction, user_id: str, request: OAuthRequest) -> None:
     narrower = db.variants.granted_scopes
     scopes = request.scopes if narrower is None else tuple(s for s in request.scopes if s in narrower)
-    db.issuer.grants.append(Grant("oauth", interaction.user_id, interaction.agent, scopes, (), db.now()))
-    code = db.issuer.issue_code(interaction.user_id, request, scopes)
+    db.issuer.grants.append(Grant("oauth", user_id, interaction.agent, scopes, (), db.now()))
+    code = db.issuer.issue_code(user_id, request, scopes)
     interaction.redirect_to = _return_url(db, request.redirect_uri, [("code", code)], request.state)
 
 
-def _allow_agent(db: Database, interaction: Interaction, request: HostedRequest, connectors: tuple[str, ...]) -> None:
-    assert interaction.user_id is not None
-    chosen = tuple(c for c in request.connectors if c in connectors)
-    db.issuer.grants.append(Grant("agent", interaction.user_id, request.agent, SCOPES, chosen, db.now()))
+def _allow_agent(
+    db: Database, interaction: Interaction, user_id: str, request: HostedRequest, connectors: tuple[str, ...]
+) -> None:
+    db.issuer.grants.append(Grant("agent", user_id, request.agent, SCOPES, connectors, db.now()))
     if request.return_to is not None:
-        code = db.issuer.issue_return_code(interaction.user_id, request.agent)
+        code = db.issuer.issue_return_code(user_id, request.agent)
         interaction.redirect_to = _return_url(db, request.return_to, [("code", code)], request.state)
     if request.external_id is not None:
-        db.connect(request.agent, request.external_id, interaction.user_id)
+        db.connect(request.agent, request.external_id, user_id)
     if request.return_url is not None:
         interaction.redirect_to = request.return_url
     if request.message_complete_url is not None and request.by_message:
-        token = db.issuer.issue_agent_token(interaction.user_id, request.agent, SCOPES)
-        body = {"token": token.token, "userId": interaction.user_id, "agent": request.agent}
+        token = db.issuer.issue_agent_token(user_id, request.agent, SCOPES)
+        body = {"token": token.token, "userId": user_id, "agent": request.agent}
         if request.journey is not None:
             body["journeyId"] = request.journey
         if db.variants.completion_sender in {"server", "both"}:
@@ -173,16 +175,13 @@ def _finished(db: Database, interaction: Interaction) -> Response:
 
 
 def _return_url(db: Database, address: str, added: list[tuple[str, str]], state: str | None) -> str:
-    match db.variants.callback_state:
-        case "same":
-            states = [state]
-        case "missing":
-            states = [None]
-        case "changed":
-            states = [secrets.token_urlsafe(16)]
-        case "repeated":
-            states = [state, state]
-    pairs = added + [("state", s) for s in states if s is not None]
+    states: dict[str, list[str | None]] = {
+        "same": [state],
+        "missing": [],
+        "changed": [secrets.token_urlsafe(16)],
+        "repeated": [state, state],
+    }
+    pairs = added + [("state", s) for s in states[db.variants.callback_state] if s is not None]
     if db.variants.callback_iss:
         pairs.append(("iss", db.urls.accounts))
     query = urlencode(pairs)
