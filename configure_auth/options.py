@@ -360,3 +360,74 @@ class RouteMethods(ABC, Generic[R]):
     @abstractmethod
     def _add(self, method: str, options: Mapping[str, Any]) -> R:
         """Make the routes of one row of `FEATURES`."""
+
+
+class RequestMethods(ABC):
+    """The methods of `ConfigureAuth` that a view calls. On Starlette and FastAPI they have the request as their first
+    argument, and are awaited, all but `disconnect_form`.
+    """
+
+    @abstractmethod
+    def forget_browser(self, *_request: Any) -> Any:
+        """Forget this browser's recent sign-ins. Call it where the app signs a user out.
+
+        A callback that is loaded again within 30 seconds of a sign-in would sign the user in again.
+        """
+
+    @abstractmethod
+    def button(self, *_arguments: Any, **_look: Any) -> Any:
+        """The "Continue with Configure" button; it says "Reconnect Configure" where that is what is needed.
+
+        In templates it is `configure_button`.
+
+        Args:
+            flow: by default the link for a signed-in user, the login otherwise.
+            next: the page to come back to.
+            look: `theme="light" | "dark" | "auto"`, and `label=`.
+        """
+
+    @abstractmethod
+    def start(self, *_arguments: Any, **_options: Any) -> Any:
+        """Return the redirect to Configure, for a view of the app: a start with data of the app's own.
+
+        Args:
+            flow: which of the two to start, "link" or "login".
+            next: the page to come back to.
+            replace: the link may replace the connected Configure user.
+            data: a mapping that can be written as JSON, of 2 KiB at most. It travels with the attempt, sealed, and in
+                no URL. `on_login` gets it as `grant.data`, and the events of the link have it.
+        """
+
+    @abstractmethod
+    def pending_login(self, *_request: Any) -> Any:
+        """Return what `on_login` got before it returned `SignUpNeeded`; None if no login of this browser waits."""
+
+    @abstractmethod
+    def complete_login(self, *_arguments: Any) -> Any:
+        """Connect the user that a sign-up form has made; return the page to go on to. Sign the user in after it.
+
+        The session is renewed, as before `on_login`. Commit the user before.
+
+        Raises:
+            SignInError: `expired` if no login of this browser waits, or it is completed already; `account_taken`.
+        """
+
+    @abstractmethod
+    def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str | None = None) -> Any:
+        """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
+
+        Args:
+            fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
+            label: the text of its button; by default "Disconnect Configure", or the text in `texts`.
+        """
+
+    @abstractmethod
+    def element(self, *_arguments: Any) -> Any:
+        """Configure's hosted `<configure-auth>` element for the signed-in user; empty if no user is signed in.
+
+        A user who verifies a phone in it keeps the profile of `external_id()`. On Flask it is `configure_auth_element`
+        in templates; a template of Starlette can't await, so give it to the template as a value.
+
+        Args:
+            next: the page to go on to; the link's `after_link` by default.
+        """

@@ -10,7 +10,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import field, replace
-from typing import Any, Generic, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from ..errors import ApiCode, ConfigureError, SettingsError
@@ -41,20 +41,8 @@ U = TypeVar("U")
 P = TypeVar("P", bound="_ProfileCalls")
 
 
-class Perform(Protocol):
-    """Sends a call and returns its value: `Configure.send`, or a function that does something first."""
-
-    def __call__(self, call: HttpCall[T], /) -> T: ...
-
-
-class AsyncPerform(Protocol):
-    """`Perform`, awaited."""
-
-    async def __call__(self, call: HttpCall[T], /) -> T: ...
-
-
 class _Sending:
-    """Verbs whose calls are sent by `_perform`: a `Perform`, or an `AsyncPerform`."""
+    """Verbs whose calls are sent by `_perform`, which takes one and returns its value, awaited or not."""
 
     _perform: Any
 

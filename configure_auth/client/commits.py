@@ -226,7 +226,7 @@ def _call(
 
     def parse(response: ResponseBody) -> CommitResponse:
         committed = _committed(response)
-        session.mark_committed(covered, committed)
+        session.mark_committed(covered, committed.obligations_committed)
         return committed
 
     return session.call("POST", "/v1/profile/commit", parse, "the commit", body=body, headers=settles.headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..errors import ApiCode, ConfigureError
 from ..runtime.frozen import dataclass
@@ -45,13 +45,6 @@ class CommitObligation:
     def headers(self) -> dict[str, str]:
         """The headers that tie a call to the read."""
         return self.scope.headers | ({"X-Configure-Read-Id": self.read_id} if self.read_id else {})
-
-
-class Committed(Protocol):
-    """What is looked at of the response to a commit."""
-
-    @property
-    def obligations_committed(self) -> tuple[str, ...]: ...
 
 
 class ProfileSession:
@@ -133,13 +126,12 @@ class ProfileSession:
         """Return the obligations that a commit for one of them covers: without a read's id, all of its scope."""
         return [obligation] if obligation.read_id else [one for one in self._owed if one.scope == obligation.scope]
 
-    def mark_committed(self, covered: Collection[CommitObligation], response: Committed) -> None:
+    def mark_committed(self, covered: Collection[CommitObligation], named: Collection[str]) -> None:
         """Remove the obligations that an accepted commit covers, and those whose ids the response names.
 
         The one place that decides it: a commit that Configure accepted, be it "processing" or "completed", commits its
         reads. Once none is left, the next read has a new scope.
         """
-        named = response.obligations_committed
         with self._lock:
             self._owed = tuple(one for one in self._owed if one not in covered and one.read_id not in named)
             if not self._owed:

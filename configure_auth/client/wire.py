@@ -162,30 +162,26 @@ class ResponseBody:
     """The JSON object of a response. Its getters return a field of the right shape, or raise SERVER_ERROR.
 
     Configure writes some fields in camelCase and some in snake_case. Every getter takes the snake_case name and reads
-    both; where both are there they must agree. null and blank strings count as absent.
+    both; where both are there they must agree. null and blank strings count as absent. `fields` is everything, as it
+    came.
     """
 
-    __slots__ = ("_fields", "_response", "_what")
+    __slots__ = ("_response", "_what", "fields")
 
     def __init__(self, fields: Mapping[str, Any], what: str, response: HttpResponse) -> None:
-        self._fields = fields
+        self.fields = fields
         self._what = what
         self._response = response
 
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """Everything, as it came."""
-        return self._fields
-
     def _get(self, name: str) -> Any:
-        first, second = (_present(self._fields.get(spelling)) for spelling in (name, _camel(name)))
+        first, second = (_present(self.fields.get(spelling)) for spelling in (name, _camel(name)))
         if first is not None and second is not None and (type(first) is not type(second) or first != second):
             return _CONTRADICTION
         return second if first is None else first
 
     def has(self, name: str) -> bool:
         """Whether a field is there in either spelling, blank or not."""
-        return self._fields.get(name) is not None or self._fields.get(_camel(name)) is not None
+        return self.fields.get(name) is not None or self.fields.get(_camel(name)) is not None
 
     def _fitting(self, name: str, fits: Callable[[Any], bool]) -> Any:
         # Never in a local variable: a traceback that prints locals would print a token of the wrong shape.

@@ -25,7 +25,7 @@ from ..errors import SettingsError
 from ..flows.app import require_id, warn_of_fixation
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import BlockingVerbs
-from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
+from ..options import FEATURES, ConfigureAuthOptions, RequestMethods, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
 from ..runtime.frozen import dataclass
 from ..settings import Settings, SettingsSource, read_settings
@@ -105,7 +105,7 @@ def installations(of: Flask | ConfigureAuth) -> tuple[Installed, ...]:
     return of._everywhere() if isinstance(of, ConfigureAuth) else tuple(of.extensions.get(_KEY, {}).values())
 
 
-class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
+class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint], RequestMethods):
     """Configure for Flask apps. One object serves several apps; nothing of a request is kept on it.
 
     Example::
@@ -238,12 +238,7 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
     # For any user, in an application context: the verbs in `flows.verbs`.
 
     def forget_browser(self) -> None:
-        """Forget this browser's recent sign-ins. Call it where the app signs a user out.
-
-        A callback that is loaded again within 30 seconds of a sign-in would sign the user in again.
-        """
-        installed = self._installed()
-        installed.run(flows.forget_browser(installed.site, read_request(has_session=False)))
+        self._run(flows.forget_browser(self._features.site, read_request(has_session=False)))
 
     @property
     def client(self) -> Configure:
@@ -251,15 +246,7 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         return self._installed().client
 
     def button(self, flow: Literal["link", "login"] | None = None, next: str | None = None, **look: Any) -> Markup:
-        """The "Continue with Configure" button; `configure_button` in templates.
-
-        Args:
-            flow: by default the link for a signed-in user, the login otherwise.
-            next: the page to come back to.
-            look: `theme="light" | "dark" | "auto"`, and `label=`.
-        """
-        installed = self._installed()
-        return installed.run(installed.all_features.button(_request_or_none(), flow, next, look))
+        return self._run(self._features.button(_request_or_none(), flow, next, look))
 
     def start(
         self,
@@ -269,58 +256,23 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
         replace: bool = False,
         data: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return the redirect to Configure, for a view of the app: a start with data of the app's own.
-
-        Args:
-            flow: which of the two to start.
-            next: the page to come back to.
-            replace: the link may replace the connected Configure user.
-            data: a mapping that can be written as JSON, of 2 KiB at most. It travels with the attempt, sealed, and in
-                no URL. `on_login` gets it as `grant.data`, and the events of the link have it.
-        """
-        installed = self._installed()
-        seen = read_request(bool(installed.site.session))
-        made = installed.all_features.start(flow, seen, next=next, replace=replace, data=data)
-        return write_response(installed.run(made))
+        seen = read_request(has_session=False)
+        made = self._features.start(flow, seen, next=next, replace=replace, data=data)
+        return write_response(self._run(made))
 
     def pending_login(self) -> tuple[Identity, TokenGrant] | None:
-        """Return what `on_login` got before it returned `SignUpNeeded`; None if no login of this browser waits."""
-        installed = self._installed()
-        return installed.run(installed.all_features.login.sign_in.pending(read_request(has_session=False)))
+        return self._run(self._features.login.sign_in.pending(read_request(has_session=False)))
 
     def complete_login(self, user_id: UserId) -> str:
-        """Connect the user that a sign-up form has made; return the page to go on to. Sign the user in after it.
-
-        The session is renewed, as before `on_login`. Commit the user before.
-
-        Raises:
-            SignInError: `expired` if no login of this browser waits, or it is completed already; `account_taken`.
-        """
-        installed = self._installed()
-        kind = installed.all_features.login.sign_in
-        return installed.run(kind.complete(read_request(has_session=False), require_id(user_id)))
+        kind = self._features.login.sign_in
+        return self._run(kind.complete(read_request(has_session=False), require_id(user_id)))
 
     def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str | None = None) -> Markup:
-        """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
-
-        Args:
-            fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
-            label: the text of its button; by default "Disconnect Configure", or the text in `texts`.
-        """
-        installed = self._installed()
-        words = installed.run(flows.words_for(installed.site, _request_or_none()))
-        return installed.all_features.disconnect_form(fields or {}, label, words)
+        words = self._run(flows.words_for(self._features.site, _request_or_none()))
+        return self._features.disconnect_form(fields or {}, label, words)
 
     def element(self, next: str | None = None) -> Markup:
-        """Configure's hosted `<configure-auth>` element for the signed-in user; `configure_auth_element` in templates.
-
-        A user who verifies a phone in it keeps the profile of `external_id()`. Empty if no user is signed in.
-
-        Args:
-            next: the page to go on to; the link's `after_link` by default.
-        """
-        installed = self._installed()
-        return installed.run(installed.all_features.element(_request_or_none(), next))
+        return self._run(self._features.element(_request_or_none(), next))
 
     def close(self) -> None:
         """Close the connections to Configure and to the store, in every app. A later request opens new ones.
@@ -331,8 +283,10 @@ class ConfigureAuth(BlockingVerbs, RouteMethods[Blueprint]):
             installed.close()
 
     def _current_user(self) -> str | None:
-        installed = self._installed()
-        return installed.run(flows.current_user(installed.site))
+        return self._run(flows.current_user(self._features.site))
+
+    def _run(self, flow: flows.Flow[T]) -> T:
+        return self._installed().run(flow)
 
     def _everywhere(self) -> tuple[Installed, ...]:
         """Return the installation in each app, in the order in which it was installed."""

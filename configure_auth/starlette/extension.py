@@ -33,7 +33,7 @@ from ..events import EVENTS, Event
 from ..flows.app import is_async, require_id
 from ..flows.registration import Registration, register_at_boot
 from ..flows.verbs import AwaitedVerbs
-from ..options import FEATURES, ConfigureAuthOptions, RouteMethods, feature_builder, require_known
+from ..options import FEATURES, ConfigureAuthOptions, RequestMethods, RouteMethods, feature_builder, require_known
 from ..runtime.circuit import Circuit
 from ..runtime.frozen import dataclass
 from ..runtime.loops import is_cancelled
@@ -111,7 +111,7 @@ class _Opened:
     circuit: Circuit
 
 
-class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
+class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R], RequestMethods):
     """Base of `ConfigureAuth` on Starlette and on FastAPI; the methods that make routes return them as an `R`."""
 
     def __init__(
@@ -171,10 +171,6 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
 
     @_dependency
     async def forget_browser(self, request: Request) -> None:
-        """Forget this browser's recent sign-ins. Call it where the app signs a user out.
-
-        A callback that is loaded again within 30 seconds of a sign-in would sign the user in again.
-        """
         await self._run(flows.forget_browser(self._site, read_request(request, has_session=False)))
 
     # For any user: the verbs in `flows.verbs`.
@@ -192,13 +188,6 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         next: str | None = None,
         **look: Any,
     ) -> Markup:
-        """The "Continue with Configure" button; it says "Reconnect Configure" where that is what is needed.
-
-        Args:
-            flow: by default the link for a signed-in user, the login otherwise.
-            next: the page to come back to.
-            look: `theme="light" | "dark" | "auto"`, and `label=`.
-        """
         return await self._run(self._features.button(read_request(request, False), flow, next, look), request)
 
     async def start(
@@ -210,53 +199,22 @@ class AsgiConfigureAuth(AwaitedVerbs, RouteMethods[R]):
         replace: bool = False,
         data: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return the redirect to Configure, for a view of the app: a start with data of the app's own.
-
-        Args:
-            flow: which of the two to start.
-            next: the page to come back to.
-            replace: the link may replace the connected Configure user.
-            data: a mapping that can be written as JSON, of 2 KiB at most. It travels with the attempt, sealed, and in
-                no URL. `on_login` gets it as `grant.data`, and the events of the link have it.
-        """
         seen = read_request(request, self._has_session(request))
         made = self._features.start(flow, seen, next=next, replace=replace, data=data)
         return await respond_by_app(request, await self._run(made, request))
 
     async def pending_login(self, request: Request) -> tuple[Identity, TokenGrant] | None:
-        """Return what `on_login` got before it returned `SignUpNeeded`; None if no login of this browser waits."""
         return await self._run(self._features.login.sign_in.pending(read_request(request, has_session=False)), request)
 
     async def complete_login(self, request: Request, user_id: UserId) -> str:
-        """Connect the user that a sign-up form has made; return the page to go on to. Sign the user in after it.
-
-        The session is renewed, as before `on_login`. Commit the user before.
-
-        Raises:
-            SignInError: `expired` if no login of this browser waits, or it is completed already; `account_taken`.
-        """
         kind = self._features.login.sign_in
         return await self._run(kind.complete(read_request(request, has_session=False), require_id(user_id)), request)
 
     @_dependency
     async def element(self, request: Request, next: str | None = None) -> Markup:
-        """Configure's hosted `<configure-auth>` element for the signed-in user; empty if no user is signed in.
-
-        A user who verifies a phone in it keeps the profile of `external_id()`. A template can't await, so
-        give it to the template as a value.
-
-        Args:
-            next: the page to go on to; the link's `after_link` by default.
-        """
         return await self._run(self._features.element(read_request(request, False), next), request)
 
     def disconnect_form(self, fields: Mapping[str, object] | None = None, *, label: str | None = None) -> Markup:
-        """Return a form that disconnects Configure; `configure_disconnect_form` in templates.
-
-        Args:
-            fields: hidden fields that the app's own check of forms wants, such as `{"nonce": session["nonce"]}`.
-            label: the text of its button; by default "Disconnect Configure", or the text in `texts`.
-        """
         return self._features.disconnect_form(fields or {}, label, self._site.words(()))
 
     def install(self, templates: Jinja2Templates) -> None:
