@@ -55,7 +55,7 @@ class _Agent(UserVerbs):
                 self._stores.path,
             )
         emit = on_event or _nothing
-        self.client = self._client(settings, on_event=emit)
+        self.client: Any = self._client(settings, on_event=emit)
         self._perform = self._performs(self.client, self._stores, None, emit)
 
     @property

@@ -201,15 +201,12 @@ class KeySet(SigningKeys):
         with self._lock:
             # In this order: a flight that has just ended left its keys first.
             flight, known = self._flight, self._known
-            there = self.find(key_id) is not None
-            if flight is None and not (there and known.is_fresh(now, COOLDOWN)) and self._may_try(now):
+            there, may_try = self.find(key_id) is not None, not 0 <= now - self._tried_at < COOLDOWN
+            if flight is None and not (there and known.is_fresh(now, COOLDOWN)) and may_try:
                 self._flight = flight = Future()
                 self._tried_at = now
                 self._start(flight)
             return None if there and known.is_fresh(now) else flight
-
-    def _may_try(self, now: float) -> bool:
-        return not 0 <= now - self._tried_at < COOLDOWN
 
     def _start(self, flight: Future[None]) -> None:
         # No request's own thread: it goes on when a request is cancelled, and doesn't delay the end of the process.

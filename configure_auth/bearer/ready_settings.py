@@ -43,7 +43,7 @@ class ReadySettings:
 
     _session: SupabaseSession | None = None
     _provider: IssuerSettings | None = None
-    _issuer: str
+    issuer: str
 
     @classmethod
     def _of(cls, provider: str, name: str, options: BearerOptions, **checks: Any) -> Self:
@@ -105,7 +105,7 @@ class ReadySettings:
         if check_session:
             from .sessions import SupabaseSession
 
-            self._session = SupabaseSession(f"{self._issuer}/user", anon_key)
+            self._session = SupabaseSession(f"{self.issuer}/user", anon_key)
         elif anon_key is not None:
             raise SettingsError("anon_key is for check_session=True; leave it out, or set both")
         return self

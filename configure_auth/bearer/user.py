@@ -118,7 +118,7 @@ class BearerUser(ReadySettings):
     ) -> None:
         secret = wrap_key(key)
         del key
-        self._issuer = _named("issuer", issuer)
+        self.issuer: str = _named("issuer", issuer)
         self._audiences = _all_named("audience", audience)
         self._parties = {
             "azp": _all_named("authorized_parties", authorized_parties),
@@ -136,7 +136,7 @@ class BearerUser(ReadySettings):
             )
         self._accepted = {*self._audiences, *_all_named("extra_audiences", extra_audiences or None)}
         self._user_claim = _named("user_claim", user_claim)
-        self._algorithms = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms or ())
+        self.algorithms: tuple[str, ...] = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms or ())
         self._leeway = _seconds(leeway)
         self._clock = clock
         self._refuse = refuse
@@ -151,20 +151,12 @@ class BearerUser(ReadySettings):
             if max_stale is not None and (isinstance(max_stale, bool) or not LIFESPAN <= max_stale < math.inf):
                 raise SettingsError("max_stale must be a number of seconds from 600 on, such as 7 * 86400")
             url = _key_set_url(jwks_url, host_names(allow_http))
-            self._keys = KeySet(url, self._algorithms, clock, max_stale or MAX_STALE)
+            self._keys = KeySet(url, self.algorithms, clock, max_stale or MAX_STALE)
         elif max_stale is not None:
             raise SettingsError("max_stale is for the keys of a jwks_url; leave it out with key=")
         else:
             assert secret is not None
-            self._keys = OneKey(secret, self._algorithms)
-
-    @property
-    def issuer(self) -> str:
-        return self._issuer
-
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        return self._algorithms
+            self._keys = OneKey(secret, self.algorithms)
 
     def key_set(self) -> HttpCall[Published] | None:
         """Return the call that fetches the issuer's keys without storing them; None where `key` was given."""
@@ -265,7 +257,7 @@ class BearerUser(ReadySettings):
         if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
             raise _Refused("it is a token of another type")
         algorithm = header.get("alg")
-        if algorithm not in self._algorithms:
+        if algorithm not in self.algorithms:
             raise _Refused("it isn't signed with one of the algorithms set")
         kid = header.get("kid")
         if "kid" in header and not self._keys.names(kid):
@@ -278,7 +270,7 @@ class BearerUser(ReadySettings):
         claims = json_object(payload)
         if claims is None:
             raise _Refused("it doesn't hold a JSON object")
-        if claims.get("iss") != self._issuer:
+        if claims.get("iss") != self.issuer:
             raise _Refused("it is of another issuer")
         self._check_audience(claims)
         now = self._clock()

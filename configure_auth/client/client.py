@@ -295,11 +295,7 @@ class AsyncConfigure(_Client[AsyncProfile]):
         self._transport = AsyncTransport(timeout)
 
     async def send(self, call: HttpCall[T], /) -> T:
-        """Send one call and return its value.
-
-        Raises:
-            ConfigureError: whatever went wrong.
-        """
+        """`Configure.send`, awaited."""
         with _observed(call):
             return call.parse(await self._transport.send(call))
 

@@ -177,17 +177,7 @@ def read_profile(
     sections: Sequence[str] | None = None,
     scope: RuntimeScope | None = None,
 ) -> HttpCall[ProfileResponse]:
-    """Read a profile.
-
-    Args:
-        sections: of identity, preferences, integrations, imports, agents, summary, soul and context; all that Configure
-            gives by default if absent.
-        scope: the caller's; a fresh one if absent.
-
-    Raises:
-        ConfigureError: INVALID_INPUT for a section name that can't be one; later Configure's refusal
-            (`insufficient_scope` in `backend_code` where the person didn't grant `profile.read`).
-    """
+    """Read a profile: arguments and errors as for `ReadCalls.read`; `scope` is the caller's, a fresh one if absent."""
     named = () if sections is None else sections
     if isinstance(named, str | Mapping) or not isinstance(named, Iterable) or not all(map(_is_section, named)):
         raise invalid('sections must be a list of section names such as ["identity"]')

@@ -169,7 +169,7 @@ class ResponseBody:
     __slots__ = ("_response", "_what", "fields")
 
     def __init__(self, fields: Mapping[str, Any], what: str, response: HttpResponse) -> None:
-        self.fields = fields
+        self.fields: Mapping[str, Any] = fields
         self._what = what
         self._response = response
 

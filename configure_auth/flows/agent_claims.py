@@ -80,11 +80,7 @@ class AgentClaims(_JsonFeature):
             raise SettingsError("agent_claims(table=) needs two methods: register(agent_id, claim_hash) and claim(...)")
 
     async def register(self, agent_id: str | int) -> Secret:
-        """Return a claim token for an unclaimed agent. It replaces an earlier one.
-
-        Raises:
-            AgentOwned: the agent has been claimed.
-        """
+        """Return a claim token for an unclaimed agent, or raise AgentOwned. It replaces an earlier one."""
         agent, site, table = _agent_id(agent_id), self.site, self.table
         token = Secret(secrets.token_urlsafe(32))
         claim_hash, now = digest("claim", token.reveal()), site.clock()
@@ -135,11 +131,7 @@ class AgentClaims(_JsonFeature):
         return await UseStore(lambda stores: stores.agents.owned_by(user_id, app=site.agent))
 
     async def owner(self, agent_id: str | int) -> str:
-        """Return the owner of an agent.
-
-        Raises:
-            AgentNoOwner: it hasn't been claimed.
-        """
+        """Return the owner of an agent, or raise AgentNoOwner."""
         site, agent = self._with_our_store(), _agent_id(agent_id)
         owner = await UseStore(lambda stores: stores.agents.owner(agent, app=site.agent))
         if owner is None:

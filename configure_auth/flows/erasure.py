@@ -22,11 +22,7 @@ UNREACHABLE = "a token that Configure no longer accepts can't be used to erase w
 
 
 async def erase_user(site: Site, user_id: str, resource: str) -> None:
-    """`erase` a user of the app. Without an API key nothing was saved, and nothing is done.
-
-    Raises:
-        ConfigureError: a part could not be erased; the message says which. It can be repeated.
-    """
+    """`erase` a user of the app. Without an API key nothing was saved, and nothing is done."""
     if site.settings.api_key is None:
         return
     found = await UseStore(lambda stores: stores.accounts.find(site.agent, user_id))

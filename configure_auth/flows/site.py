@@ -216,11 +216,7 @@ class Site:
         return self.sealer.macs(user_id)
 
     def require(self, names: Iterable[str]) -> None:
-        """`Settings.require`, where the keys may be the app's own.
-
-        Raises:
-            NotConfigured: some of the settings are not set.
-        """
+        """`Settings.require`, where the keys may be the app's own."""
         self.settings.require(name for name in names if name != "token_keys" or not self.keys)
 
     def words(self, languages: Iterable[str], chosen: object = None) -> wording.Words:

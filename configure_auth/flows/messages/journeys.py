@@ -209,16 +209,12 @@ async def resolve_sender(messages: Messages, sender: str | int) -> Sender:
 
 def seal_link(site: Site, subject: str, configure_user_id: str, token: Secret, *, proven: bool) -> StoredSubject:
     """Return a sender's link with its token sealed."""
-    link = _kept(site, subject, configure_user_id=configure_user_id, proven=proven)
+    link = unsealed_link(site, subject, configure_user_id=configure_user_id, proven=proven)
     return replace(link, token=site.sealer.seal(token.reveal(), *link_seal_context(link)))
 
 
-def create_opt_out(site: Site, subject: str) -> StoredSubject:
-    """Return the record of a sender who opted out."""
-    return _kept(site, subject, configure_user_id="", proven=True)
-
-
-def _kept(site: Site, subject: str, *, configure_user_id: str, proven: bool) -> StoredSubject:
+def unsealed_link(site: Site, subject: str, *, configure_user_id: str = "", proven: bool = True) -> StoredSubject:
+    """Return a sender's link without a token; without a Configure user it records that the sender opted out."""
     return StoredSubject(
         agent=site.agent,
         subject=subject,

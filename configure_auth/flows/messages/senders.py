@@ -28,7 +28,7 @@ from ..features import Features
 from ..keyed_ids import forget_id, keyed_id, known_id, salted_id
 from ..site import Site, digest
 from ..tokens import validate_token
-from .journeys import Messages, Sender, create_opt_out, link_seal_context, resolve_sender, seal_link, start_journey
+from .journeys import Messages, Sender, link_seal_context, resolve_sender, seal_link, start_journey, unsealed_link
 from .phones import PhoneEvidence
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -408,7 +408,7 @@ async def _opt_out(site: Site, sender: Sender) -> StoredSubject | None:
 
     Without it, Configure would recognize the phone at the next message, because the user approved the agent once.
     """
-    opt_out = create_opt_out(site, sender.subject)
+    opt_out = unsealed_link(site, sender.subject)
     return await UseStore(lambda stores: stores.journeys.unlink(opt_out))
 
 

@@ -247,10 +247,7 @@ async def _defer_exchange(
         claimed_at=None,
     )
     await save_attempt(site, deferred)
-    return _redirect(with_query(record.next or kind.after, FINISH, handle.reveal()))
-
-
-def _redirect(location: str) -> tuple[Outcome, Response]:
+    location = with_query(record.next or kind.after, FINISH, handle.reveal())
     return Outcome(location=location), Response.redirect(location)
 
 

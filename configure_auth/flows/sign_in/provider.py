@@ -108,9 +108,8 @@ def authorize(
     """Return the URL of an authorization request and what has to be saved of it, named as Authlib names them.
 
     Args:
-        redirect_uri: the app's own callback, exactly as it is registered at Configure.
-        parameters: of the request: `scope`, `state`, and others that are sent as they are.
-        cookie: of the browser, if it is known: a state of ours is marked as made for it.
+        cookie: of the browser, if it is known: a state of ours is marked as made for it. The others are those of
+            `RegistryClient.authorize_redirect`.
 
     Raises:
         SettingsError: one of them can't be honoured.
