@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,6 @@ PLAN, RESULTS, DURATIONS = Path("plan.json"), Path("results.jsonl"), Path("durat
 
 LONGEST = 90
 """Seconds that one test may take."""
-
-BUDGET = 60
-"""Seconds after which no other test of a mutant begins: hundreds run every sealed value, for example."""
 
 
 class TookTooLong(BaseException):
@@ -76,6 +74,17 @@ class Tests:
                 assert self.passes(item), f"{item.nodeid} fails without a mutant"
 
 
+def in_turn(names: Iterable[str], durations: dict[str, float]) -> list[str]:
+    """The quickest case of each test, then the second of each, and so on: other cases of a test see the same mutants."""
+    numbers = Counter[str]()
+    ranked = []
+    for name in sorted(names, key=lambda name: (durations.get(name, 9.0), name)):
+        function = name.partition("[")[0]
+        ranked.append((numbers[function], durations.get(name, 9.0), name))
+        numbers[function] += 1
+    return [name for *_, name in sorted(ranked)]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if "MUTATION" not in os.environ:
@@ -89,17 +98,18 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         def write(*line: object) -> None:
             print(json.dumps(line), file=results, flush=True)
 
+        budget = float(os.environ["MUTATION"])
         for mutant, covering in json.loads(PLAN.read_text(encoding="utf-8")):
             write(mutant, "begun", None, 0)
             began, before = time.monotonic(), killers.setdefault(mutant.partition("__mutmut_")[0], [])
             there = [name for name in covering if name in tests.by_id]
             order = [name for name in before if name in there]
-            order += sorted(set(there).difference(order), key=lambda name: (durations.get(name, 9.0), name))
+            order += in_turn(set(there).difference(order), durations)
             killer = next(
                 (
                     name
                     for name in order
-                    if time.monotonic() - began < BUDGET and not tests.passes(tests.by_id[name], mutant)
+                    if time.monotonic() - began < budget and not tests.passes(tests.by_id[name], mutant)
                 ),
                 None,
             )

@@ -23,13 +23,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import unified_diff
+from functools import cache
 from pathlib import Path
+from textwrap import dedent
 
 from coverage import CoverageData
 from mutmut import __main__ as mutmut
 from mutmut import configuration
 from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
-from mutmut.mutation.diff_apply import generated_function_names, get_diff_for_mutant
+from mutmut.mutation.diff_apply import generated_function_names
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, walk_mutatable_files, walk_source_files
@@ -38,15 +41,36 @@ from tests.support.mutant_runs import LONGEST, PLAN, RESULTS
 
 KILLED = 90
 SEED = 1
+BUDGET = 60.0
+"""Seconds after which no other test of a mutant begins: most tests run each line of sealing, for example."""
+SAMPLED = "adapters api bearer behaviour claims flows messages provider runtime secrecy stores verification".split()
+"""The folders of tests that run for a sample: those without browsers and without programs of their own."""
+
 KNOWN = Path("tests/mutation.md")
 COPY = Path("mutants")
 EXIT_CODES = {"killed": 1, "survived": 0, "no tests": 33, "timeout": 36}
 """mutmut's, which stores them beside its mutants."""
 
 
+@cache
+def _spans(path: Path) -> MutantLineSpans:
+    found = MutantLineSpans.load(path)
+    assert found is not None, f"{path} has no mutants"
+    return found
+
+
+def sources(name: str, path: Path) -> list[list[str]]:
+    """The lines of a function without and with a mutant."""
+    names = generated_function_names(name)
+    return [
+        text.replace(own, names[1]).splitlines()
+        for own, text in zip(names, _spans(path).read_function_sources(names), strict=True)
+    ]
+
+
 def changes(name: str, path: Path) -> str:
     """The lines that a mutant changes, as one: it stays the same while other mutants come and go."""
-    lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
+    lines = list(unified_diff(*sources(name, path), n=0))[2:]
     return " -> ".join(" ".join(line[1:].split()) for sign in "-+" for line in lines if line.startswith(sign))
 
 
@@ -100,34 +124,28 @@ class Coverage:
             sys.exit("a test fails without a mutant")
         self._data = CoverageData(str(COPY / ".coverage"))
         self._data.read()
-        self._trees: dict[Path, ast.Module] = {}
+        self._contexts: dict[Path, dict[int, list[str]]] = {}
 
     def tests(self, mutant: Mutant) -> list[str]:
         """The tests that run a statement which the mutant changes, or its function where it changes the signature."""
-        file = COPY / mutant.path
-        spans = MutantLineSpans.load(mutant.path)
-        assert spans is not None
-        names = generated_function_names(mutant.name)
-        before, after = (text.splitlines() for text in spans.read_function_sources(names))
-        at = next((i for i, (one, other) in enumerate(zip(before, after)) if i and one != other), 0)  # noqa: B905
-        span = spans.span_by_function_name[names[0]]
-        lines = self._statement(file, span.start + at, span.end)
-        contexts = self._data.contexts_by_lineno(str(file.absolute()))
-        return sorted({test.partition("|")[0] for line in lines for test in contexts.get(line, ()) if test})
+        before, after = sources(mutant.name, mutant.path)
+        at = next((i for i, (one, other) in enumerate(zip(before, after)) if one != other), 0)  # noqa: B905
+        start = _spans(mutant.path).span_by_function_name[generated_function_names(mutant.name)[0]].start
+        if mutant.path not in self._contexts:
+            self._contexts[mutant.path] = self._data.contexts_by_lineno(str((COPY / mutant.path).absolute()))
+        lines = self._contexts[mutant.path]
+        found = (test for line in statement(before, at + 1) for test in lines.get(start + line - 1, ()))
+        return sorted({test.partition("|")[0] for test in found if test})
 
-    def _statement(self, file: Path, line: int, end: int) -> range:
-        if file not in self._trees:
-            self._trees[file] = ast.parse(file.read_text(encoding="utf-8"))
-        around = [
-            node
-            for node in ast.walk(self._trees[file])
-            if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-        ]
-        inner = max(around, key=lambda node: node.lineno)
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            return range(inner.body[0].lineno, end + 1)
-        body = getattr(inner, "body", None)
-        return range(inner.lineno, max(inner.lineno + 1, body[0].lineno if body else (inner.end_lineno or 0) + 1))
+
+def statement(function: Sequence[str], line: int) -> range:
+    """The lines of the smallest statement around a line, the first being 1; of one with a body, those before it."""
+    around = (node for node in ast.walk(ast.parse(dedent("\n".join(function)))) if isinstance(node, ast.stmt))
+    inner = max((node for node in around if node.lineno <= line <= (node.end_lineno or 0)), key=lambda one: one.lineno)
+    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+        return range(inner.body[0].lineno, len(function) + 1)
+    body = getattr(inner, "body", None)
+    return range(inner.lineno, max(inner.lineno, body[0].lineno - 1 if body else inner.end_lineno or 0) + 1)
 
 
 def run(chosen: Sequence[Mutant]) -> None:
@@ -143,7 +161,7 @@ def run(chosen: Sequence[Mutant]) -> None:
     results.touch()
     while left := [one for one in left if one[0] not in outcomes]:
         (COPY / PLAN).write_text(json.dumps(left), encoding="utf-8")
-        process = pytest(MUTATION="1")
+        process = pytest(MUTATION=str(BUDGET))
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
@@ -198,13 +216,17 @@ def report(*, is_sample: bool) -> bool:
 
 
 def main(patterns: list[str]) -> bool:
-    """Run what a pattern names, else what wasn't killed before; with `sample=300` so many of all other modules."""
+    """Run what a pattern names, else what wasn't killed before; with `sample=300` so many of the other modules."""
     size = int(patterns[0].removeprefix("sample=")) if patterns and patterns[0].startswith("sample=") else None
     if size is not None:
         config = configuration.config()
         others = [*config.only_mutate, "configure_auth/sandbox/*"]
         configuration._config = replace(
-            config, only_mutate=[], do_not_mutate=others, pytest_add_cli_args_test_selection=["tests"]
+            config,
+            only_mutate=[],
+            do_not_mutate=others,
+            pytest_add_cli_args=["-p", "no:cacheprovider"],
+            pytest_add_cli_args_test_selection=[f"tests/{folder}" for folder in SAMPLED],
         )
     generate()
     equivalent = known()
@@ -213,10 +235,10 @@ def main(patterns: list[str]) -> bool:
         for one in mutants()
         if one.status not in ("killed", "timeout") and changes(one.name, one.path) not in equivalent
     ]
-    if size is not None:
-        chosen = random.Random(SEED).sample(sorted(mutants(), key=lambda one: one.name), size)
-    elif patterns:
+    if patterns[size is not None :]:
         chosen = [one for one in chosen if any(fnmatch.fnmatch(one.name, pattern) for pattern in patterns)]
+    if size is not None:
+        chosen = random.Random(SEED).sample(sorted(chosen, key=lambda one: one.name), size)
     run(chosen)
     return report(is_sample=size is not None)
 
