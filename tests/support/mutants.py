@@ -59,13 +59,11 @@ def _spans(path: Path) -> MutantLineSpans:
     return found
 
 
-def sources(name: str, path: Path) -> list[list[str]]:
+def sources(name: str, path: Path) -> tuple[list[str], list[str]]:
     """The lines of a function without and with a mutant."""
     names = generated_function_names(name)
-    return [
-        text.replace(own, names[1]).splitlines()
-        for own, text in zip(names, _spans(path).read_function_sources(names), strict=True)
-    ]
+    before, after = _spans(path).read_function_sources(names)
+    return before.replace(*names).splitlines(), after.splitlines()
 
 
 def changes(name: str, path: Path) -> str:
