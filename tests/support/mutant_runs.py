@@ -75,7 +75,7 @@ class Tests:
 
 
 def in_turn(names: Iterable[str], durations: dict[str, float]) -> list[str]:
-    """The quickest case of each test, then the second of each, and so on: cases of one test fail for the same mutants."""
+    """The quickest case of each test, then the second of each, and so on: a test's cases fail for the same mutants."""
     numbers = Counter[str]()
     ranked = []
     for name in sorted(names, key=lambda name: (durations.get(name, 9.0), name)):
