@@ -91,6 +91,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         return None
     tests = Tests(session.items)
     tests.start_session_fixtures()
+    plan = json.loads(PLAN.read_text(encoding="utf-8"))
     durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
     killers: dict[str, list[str]] = {}
     with RESULTS.open("a", encoding="utf-8") as results:
@@ -99,9 +100,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             print(json.dumps(line), file=results, flush=True)
 
         budget = float(os.environ["MUTATION"])
-        for mutant, covering in json.loads(PLAN.read_text(encoding="utf-8")):
+        for mutant, number in plan["mutants"]:
+            covering = plan["covering"][number]
             write(mutant, "begun", None, 0)
-            began, before = time.monotonic(), killers.setdefault(mutant.partition("__mutmut_")[0], [])
+            began, spent, before = (
+                time.monotonic(),
+                time.process_time(),
+                killers.setdefault(mutant.partition("__mutmut_")[0], []),
+            )
             there = [name for name in covering if name in tests.by_id]
             order = [name for name in before if name in there]
             order += in_turn(set(there).difference(order), durations)
@@ -109,7 +115,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
                 (
                     name
                     for name in order
-                    if time.monotonic() - began < budget and not tests.passes(tests.by_id[name], mutant)
+                    if time.process_time() - spent < budget and not tests.passes(tests.by_id[name], mutant)
                 ),
                 None,
             )

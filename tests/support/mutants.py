@@ -42,7 +42,7 @@ from tests.support.mutant_runs import LONGEST, PLAN, RESULTS
 KILLED = 90
 SEED = 1
 BUDGET = 60.0
-"""Seconds after which no other test of a mutant begins: most tests run each line of sealing, for example."""
+"""Seconds of the processor after which no other test of a mutant begins: nearly all run each line of sealing."""
 SAMPLED = "adapters api bearer behaviour claims flows messages provider runtime secrecy stores verification".split()
 """The folders of tests that run for a sample: those without browsers and without programs of their own."""
 
@@ -124,7 +124,7 @@ class Coverage:
         self._data.read()
         self._contexts: dict[Path, dict[int, list[str]]] = {}
 
-    def tests(self, mutant: Mutant) -> list[str]:
+    def tests(self, mutant: Mutant) -> tuple[str, ...]:
         """The tests that run a statement which the mutant changes, or its function where it changes the signature."""
         before, after = sources(mutant.name, mutant.path)
         at = next((i for i, (one, other) in enumerate(zip(before, after)) if one != other), 0)  # noqa: B905
@@ -133,7 +133,7 @@ class Coverage:
             self._contexts[mutant.path] = self._data.contexts_by_lineno(str((COPY / mutant.path).absolute()))
         lines = self._contexts[mutant.path]
         found = (test for line in statement(before, at + 1) for test in lines.get(start + line - 1, ()))
-        return sorted({test.partition("|")[0] for test in found if test})
+        return tuple(sorted({test.partition("|")[0] for test in found if test}))
 
 
 def statement(function: Sequence[str], line: int) -> range:
@@ -149,16 +149,16 @@ def statement(function: Sequence[str], line: int) -> range:
 def run(chosen: Sequence[Mutant]) -> None:
     """Run the tests of each mutant. A process that hangs or isn't clean any more is replaced."""
     coverage = Coverage()
-    outcomes: dict[str, str] = {}
-    left = [(mutant.name, coverage.tests(mutant)) for mutant in chosen]
-    for name, _ in [one for one in left if not one[1]]:
-        outcomes[name] = "no tests"
+    outcomes = dict[str, str]()
+    covering = {mutant.name: coverage.tests(mutant) for mutant in chosen}
+    outcomes |= {name: "no tests" for name, tests in covering.items() if not tests}
+    sets = {tests: number for number, tests in enumerate(dict.fromkeys(covering.values()))}
     store(chosen, outcomes)
     results, unclean, seen = COPY / RESULTS, set[str](), 0
     results.unlink(missing_ok=True)
     results.touch()
-    while left := [one for one in left if one[0] not in outcomes]:
-        (COPY / PLAN).write_text(json.dumps(left), encoding="utf-8")
+    while left := [(name, sets[tests]) for name, tests in covering.items() if name not in outcomes]:
+        (COPY / PLAN).write_text(json.dumps({"covering": list(sets), "mutants": left}), encoding="utf-8")
         process = pytest(MUTATION=str(BUDGET))
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
