@@ -1,7 +1,7 @@
 """pytest plugin of `make mutation`: runs the tests of each mutant in one process, the quickest first, until one fails.
 
 mutmut forks for each mutant and starts pytest, the sandbox and the servers anew. Here they start once, because a mutant
-is switched on by its name. A test that fails is run again without the mutant: if it fails then too, the process is no
+is switched on by its name. A test that failed is run again without a mutant: if it fails then too, the process is no
 longer clean, and `mutants.py` starts another one.
 """
 
@@ -11,8 +11,8 @@ import json
 import os
 import signal
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -85,46 +85,62 @@ def in_turn(names: Iterable[str], durations: dict[str, float]) -> list[str]:
     return [name for *_, name in sorted(ranked)]
 
 
+class Runs:
+    """The runs of a plan, and what came of them, a line each.
+
+    A test that killed a mutant is run without one before long, so that a kill which an earlier mutant has left behind
+    doesn't count. That costs little, because most tests that kill have passed under another mutant soon.
+    """
+
+    def __init__(self, tests: Tests, plan: dict[str, Any], write: Callable[..., None]) -> None:
+        self._tests, self._write = tests, write
+        self._careful, self._mutants = frozenset(plan["careful"]), plan["mutants"]
+        durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
+        known = ([name for name in covering if name in tests.by_id] for covering in plan["covering"])
+        self._orders = [in_turn(covering, durations) for covering in known]
+        self._killers: dict[str, list[str]] = defaultdict(list)
+        self._doubtful: dict[str, list[str]] = defaultdict(list)
+
+    def run(self, budget: float) -> None:
+        for count, (mutant, number) in enumerate(self._mutants, 1):
+            self._write(mutant, "begun", None, 0)
+            began = time.monotonic()
+            killer = self._killer(mutant, self._orders[number], budget)
+            self._write(mutant, "survived" if killer is None else "killed", killer, round(time.monotonic() - began, 2))
+            if killer is not None:
+                self._doubtful[killer].append(mutant)
+            if mutant in self._careful or count % 25 == 0 or count == len(self._mutants):
+                self._confirm()
+
+    def _killer(self, mutant: str, order: list[str], budget: float) -> str | None:
+        before, covering, began = self._killers[mutant.partition("__mutmut_")[0]], set(order), time.process_time()
+        for name in dict.fromkeys([*(name for name in before if name in covering), *order]):
+            if not self._tests.passes(self._tests.by_id[name], mutant):
+                before[:] = [name, *(other for other in before if other != name)]
+                return name
+            self._doubtful.pop(name, None)
+            if time.process_time() - began > budget:
+                break
+        return None
+
+    def _confirm(self) -> None:
+        for name in list(self._doubtful):
+            if not self._tests.passes(self._tests.by_id[name]):
+                for mutant in self._doubtful[name]:
+                    self._write(mutant, "unclean", name, 0)
+                os._exit(3)
+            del self._doubtful[name]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if "MUTATION" not in os.environ:
         return None
     tests = Tests(session.items)
     tests.start_session_fixtures()
-    plan = json.loads(PLAN.read_text(encoding="utf-8"))
-    durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
-    killers: dict[str, list[str]] = {}
     with RESULTS.open("a", encoding="utf-8") as results:
-
-        def write(*line: object) -> None:
-            print(json.dumps(line), file=results, flush=True)
-
-        budget = float(os.environ["MUTATION"])
-        for mutant, number in plan["mutants"]:
-            covering = plan["covering"][number]
-            write(mutant, "begun", None, 0)
-            began, spent, before = (
-                time.monotonic(),
-                time.process_time(),
-                killers.setdefault(mutant.partition("__mutmut_")[0], []),
-            )
-            there = [name for name in covering if name in tests.by_id]
-            order = [name for name in before if name in there]
-            order += in_turn(set(there).difference(order), durations)
-            killer = next(
-                (
-                    name
-                    for name in order
-                    if time.process_time() - spent < budget and not tests.passes(tests.by_id[name], mutant)
-                ),
-                None,
-            )
-            write(mutant, "survived" if killer is None else "killed", killer, round(time.monotonic() - began, 2))
-            if killer is not None:
-                before[:] = [killer, *(name for name in before if name != killer)]
-                if not tests.passes(tests.by_id[killer]):
-                    write(mutant, "unclean", killer, 0)
-                    os._exit(3)
+        write = lambda *line: print(json.dumps(line), file=results, flush=True)  # noqa: E731
+        Runs(tests, json.loads(PLAN.read_text(encoding="utf-8")), write).run(float(os.environ["MUTATION"]))
     return True
 
 

@@ -158,7 +158,9 @@ def run(chosen: Sequence[Mutant]) -> None:
     results.unlink(missing_ok=True)
     results.touch()
     while left := [(name, sets[tests]) for name, tests in covering.items() if name not in outcomes]:
-        (COPY / PLAN).write_text(json.dumps({"covering": list(sets), "mutants": left}), encoding="utf-8")
+        (COPY / PLAN).write_text(
+            json.dumps({"covering": list(sets), "mutants": left, "careful": list(unclean)}), encoding="utf-8"
+        )
         process = pytest(MUTATION=str(BUDGET))
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
@@ -171,7 +173,7 @@ def run(chosen: Sequence[Mutant]) -> None:
         seen = len(lines)
         outcomes |= {name: what for name, what, *_ in lines if what in ("killed", "survived")}
         for name in {name for name, what, *_ in lines if what == "unclean"} - unclean:
-            # The mutant before may have left what made a test fail: once more, in a process that it begins.
+            # Another mutant may have left what made the test fail: once more, in a process of which that is known.
             unclean.add(name)
             del outcomes[name]
         if lines and lines[-1][1] == "begun":
