@@ -11,7 +11,7 @@ from configure_auth.bearer import key_sets
 from configure_auth.bearer import user as bearer
 from configure_auth.bearer.key_sets import COOLDOWN, LIFESPAN, KeySet
 
-from ..api.conftest import http
+from ..api.conftest import CLOSE, http
 from .conftest import UNAVAILABLE, Ask, MakeBearerUser
 from .issuer import Clock, Issuer, Signer, rsa_key
 from .tokens import NEW, forever, unknown, warm
@@ -262,7 +262,12 @@ class TestOutage:
         assert issuer.fetches == 2
 
     def test_a_process_without_threads_to_spare_answers_too(
-        self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+        self,
+        bearer_user: BearerUser,
+        issuer: Issuer,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         def fail(_thread: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
@@ -272,6 +277,7 @@ class TestOutage:
             with pytest.raises(BearerError) as caught:
                 bearer_user.user_id([f"Bearer {issuer.rsa.token()}"])
             assert caught.value.status == 503
+        assert caplog.messages == [f"failed to load JWKS from {issuer.url}: can't start new thread"]
         clock.advance(COOLDOWN)
         warm(bearer_user, issuer)
 
@@ -284,7 +290,12 @@ class TestOutage:
         assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
 
     def test_an_answer_that_breaks_its_reader_ends_the_wait_too(
-        self, bearer_user: BearerUser, issuer: Issuer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+        self,
+        bearer_user: BearerUser,
+        issuer: Issuer,
+        ask: Ask,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         def fail(*_: object) -> None:
             raise ArithmeticError
@@ -292,6 +303,7 @@ class TestOutage:
         monkeypatch.setattr(key_sets, "read_response", fail)
 
         assert ask(bearer_user, issuer.rsa.token()) == UNAVAILABLE
+        assert caplog.messages == [f"failed to load JWKS from {issuer.url}: ArithmeticError"]
 
     def test_it_is_logged_once_an_attempt_without_what_was_answered(
         self, bearer_user: BearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture
@@ -305,6 +317,22 @@ class TestOutage:
             f"failed to load JWKS from {issuer.url}: SERVER_ERROR, HTTP 502"
         ]
         assert "hello" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("answer", "why"),
+        [(http({"keys": []}), "it has no key that is good for the algorithms set"), (CLOSE, "NETWORK_ERROR")],
+        ids=["no key", "no answer"],
+    )
+    def test_it_is_logged_why(
+        self, bearer_user: BearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture, answer: object, why: str
+    ) -> None:
+        issuer.answer(answer if isinstance(answer, bytes) else lambda _line, _received: CLOSE)
+        with pytest.raises(BearerError):
+            bearer_user.user_id([f"Bearer {issuer.rsa.token()}"])
+
+        assert caplog.messages == [
+            f"failed to load JWKS from {issuer.url}: {why}",
+        ]
 
     def test_it_is_logged_without_the_query_of_the_address(
         self, make_bearer_user: MakeBearerUser, issuer: Issuer, caplog: pytest.LogCaptureFixture

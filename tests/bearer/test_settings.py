@@ -67,6 +67,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"algorithms": ("HS256",), "key": base64.urlsafe_b64encode(DER).rstrip(b"=")},
         "key isn't one for",
     ),
+    "the base64 of a DER with too much padding": ({"algorithms": ("HS256",), "key": BODY + "="}, "key isn't one for"),
     "an SSH key as a secret": ({"algorithms": ("HS256",), "key": SSH}, "key isn't one for"),
     "a private PEM as a secret": ({"algorithms": ("HS256",), "key": PRIVATE}, "key isn't one for"),
     "a JWK as a secret": (
