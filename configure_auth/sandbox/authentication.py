@@ -10,19 +10,22 @@ from .issuer import AuthorizationCode, ReturnCode, Token
 from .profiles import ProfileOwner
 
 
-def agent_of_key(db: Database, incoming: ApiRequest) -> Agent:
-    """Return the agent of `X-API-Key`. A publishable key is refused with 403, anything unknown with 401."""
+def agent_of_key(db: Database, incoming: ApiRequest, *, publishable: bool = False) -> Agent:
+    """Return the agent of `X-API-Key`, which may be `publishable` where browsers call too.
+
+    Anywhere else a publishable key is refused with 403; anything unknown with 401.
+    """
     keys = incoming.headers.getlist("x-api-key")
     if not keys or not keys[0].strip():
         raise unauthenticated("api_key_missing", "X-API-Key is required")
     if len(keys) > 1:
         raise invalid("X-API-Key is repeated", "X-API-Key")
-    if keys[0].startswith("pk_"):
+    if keys[0].startswith("pk_") and not publishable:
         raise forbidden("secret_key_required", "a publishable key can't be used here; use the secret key")
-    agent = db.agent_with_key(keys[0])
-    if agent is None:
-        raise unauthenticated("api_key_invalid", "the API key is not valid")
-    return agent
+    for agent in db.agents.values():
+        if keys[0] in {agent.credentials.api_key, agent.credentials.publishable_key}:
+            return agent
+    raise unauthenticated("api_key_invalid", "the API key is not valid")
 
 
 def acting_agent(db: Database, incoming: ApiRequest) -> Agent:

@@ -131,9 +131,6 @@ class Database:
     def agent_of_client(self, client_id: str) -> Agent | None:
         return next((a for a in self.agents.values() if client_id and a.credentials.client_id == client_id), None)
 
-    def agent_with_key(self, api_key: str) -> Agent | None:
-        return next((a for a in self.agents.values() if a.credentials.api_key == api_key), None)
-
     def connect(self, agent: str, external_id: str, user_id: str) -> None:
         """Merge the profile of a server-side user into that of a person: one way, once."""
         linked = ProfileOwner(agent, user_id, None)

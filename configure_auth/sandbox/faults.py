@@ -191,11 +191,6 @@ class Arrivals:
         self._condition = threading.Condition()
         self._count = 0
 
-    @property
-    def count(self) -> int:
-        with self._condition:
-            return self._count
-
     def wait(self, number: int = 1, timeout: float = WAIT_SECONDS) -> None:
         """Wait until `number` requests have arrived. Raises TimeoutError after `timeout` seconds."""
         with self._condition:

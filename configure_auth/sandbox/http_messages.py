@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
+from .phones import canonical_phone
 from .values import Origin
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*", re.IGNORECASE)
@@ -189,6 +190,14 @@ def text_field(body: Mapping[str, object], name: str, *, limit: int = 4096) -> s
     if value is None:
         raise missing(name)
     return value
+
+
+def phone_field(body: Mapping[str, object]) -> str:
+    """Return the phone of a body as E.164. Raises ApiError when it is absent or invalid."""
+    phone = canonical_phone(text_field(body, "phone"))
+    if phone is None:
+        raise invalid("phone is not a phone number", "phone")
+    return phone
 
 
 def optional_text(body: Mapping[str, object], name: str, *, limit: int = 4096) -> str | None:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from .authentication import acting_agent, subject_of
 from .database import Agent, Database, MintedLink
-from .http_messages import ApiRequest, invalid, missing, optional_text, text_field
+from .http_messages import ApiRequest, invalid, missing, optional_text, phone_field, text_field
 from .phones import canonical_phone
 from .sign_in_endpoints import timestamp
 from .uris import is_web_address
@@ -171,10 +171,7 @@ def _minted_url(db: Database, agent: Agent, code: str) -> str:
 
 
 def _line_key(body: dict[str, Any]) -> tuple[str, str]:
-    phone = canonical_phone(text_field(body, "phone"))
-    if phone is None:
-        raise invalid("phone is not a phone number", "phone")
-    return (optional_text(body, "channel", limit=64) or "imessage").lower(), phone
+    return (optional_text(body, "channel", limit=64) or "imessage").lower(), phone_field(body)
 
 
 def _active(agent: Agent) -> list[dict[str, Any]]:

@@ -6,20 +6,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from .authentication import bearer
-from .database import Agent, Database
-from .http_messages import ApiError, ApiRequest, forbidden, invalid, missing, optional_text, text_field, unauthenticated
+from .authentication import agent_of_key, bearer
+from .database import Database
+from .http_messages import ApiError, ApiRequest, forbidden, optional_text, phone_field, text_field, unauthenticated
 from .interactions import RIGHT_CODE
 from .issuer import Grant
-from .phones import canonical_phone
 from .profiles import ProfileOwner
 from .values import SCOPES
 
 
 def start(db: Database, incoming: ApiRequest) -> dict[str, Any]:
     """Pretend to send a code."""
-    _any_key(db, incoming)
-    _phone(incoming)
+    agent_of_key(db, incoming, publishable=True)
+    phone_field(incoming.json())
     return {"ok": True, "mocked": True}
 
 
@@ -28,9 +27,9 @@ def verify(db: Database, incoming: ApiRequest) -> dict[str, Any]:
 
     What was kept under an `external_id` moves to the person, once and one way, as the older documents promise.
     """
-    agent = _any_key(db, incoming)
-    phone = _phone(incoming)
+    agent = agent_of_key(db, incoming, publishable=True)
     body = incoming.json()
+    phone = phone_field(body)
     if body.get("agent") not in {None, "", agent.handle}:
         raise forbidden("agent_forbidden", "the API key does not belong to this agent")
     if text_field(body, "code") != RIGHT_CODE:
@@ -65,24 +64,3 @@ def preflight(db: Database, incoming: ApiRequest) -> Response:
         "Access-Control-Max-Age": "0",
     }
     return Response(status_code=204, headers=headers)
-
-
-def _any_key(db: Database, incoming: ApiRequest) -> Agent:
-    """Return the agent of a secret or a publishable key: browsers call these endpoints too."""
-    key = incoming.headers.get("x-api-key", "")
-    if not key:
-        raise unauthenticated("api_key_missing", "X-API-Key is required")
-    for agent in db.agents.values():
-        if key in {agent.credentials.api_key, agent.credentials.publishable_key}:
-            return agent
-    raise unauthenticated("api_key_invalid", "the API key is not valid")
-
-
-def _phone(incoming: ApiRequest) -> str:
-    text = incoming.json().get("phone")
-    if not isinstance(text, str) or not text:
-        raise missing("phone")
-    phone = canonical_phone(text)
-    if phone is None:
-        raise invalid("phone is not a phone number", "phone")
-    return phone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -74,21 +74,12 @@ def read_seed(source: Path | str | Mapping[str, object]) -> Seed:
     values = source if isinstance(source, Mapping) else _parsed(Path(source))
     try:
         seed = msgspec.convert(values, Seed)
-        for text in _texts(values):
-            text.encode()
+        msgspec.json.encode(seed)
     except msgspec.ValidationError as error:
         raise SeedError(name, place_of(error), message_of(error)) from None
     except UnicodeEncodeError:
         raise SeedError(name, "", "it has half a surrogate pair in it; write the whole character") from None
     return seed
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
 
 
 def _parsed(path: Path) -> Any:
