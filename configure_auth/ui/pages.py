@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from configure_auth.errors import Code
 from configure_auth.ui.buttons import BUTTON_STYLE, button
-from configure_auth.ui.templating import checked_href, fill, read_style, read_template
+from configure_auth.ui.templating import TEMPLATES, checked_href, fill, read_style
 from configure_auth.ui.wording import CAUSE, ENGLISH_WORDS, Words
 from configure_auth.values import Intent
 
@@ -44,7 +44,7 @@ CONTENT_SECURITY_POLICY = _policy(_STYLE)
 LAYOUT_POLICY = _policy(_CONTENT_STYLE, "img-src 'self' data:", "font-src 'self'")
 """The header of a page in the app's own layout: its stylesheets, images and fonts load from the app, no script runs."""
 
-LAYOUT = read_template("layout.html")
+LAYOUT = TEMPLATES["layout.html"]
 """The Jinja2 template by which a page extends the app's base template, given as `configure_base`."""
 
 

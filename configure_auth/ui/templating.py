@@ -10,7 +10,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 # Read now, once: a request may be served on an event loop, where no file may be read.
-_TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
+TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
+"""The sources of the templates by their file names."""
 
 
 def read_style(name: str) -> str:
@@ -19,18 +20,13 @@ def read_style(name: str) -> str:
 
 
 _ENVIRONMENT = Environment(
-    loader=DictLoader(_TEMPLATES),
+    loader=DictLoader(TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,
 )
-
-
-def read_template(name: str) -> str:
-    """Return the source of a template of this package."""
-    return _TEMPLATES[name]
 
 
 def fill(template: str, **values: object) -> Markup:

@@ -132,10 +132,9 @@ async def return_to(deployment: Deployment) -> Finding:
 async def authorize(deployment: Deployment) -> Finding:
     # Configure's own programs use the API's origin, which responds with the page itself or an error.
     settings = deployment.settings
-    try:
-        fault = await _authorize_fault(deployment, settings.base_url)
-    except ConfigureError as error:
-        return _page_error(error, settings, "base_url")
+    fault = await _authorize_fault(deployment, "base_url")
+    if isinstance(fault, Finding):
+        return fault
     if fault == "request":
         return failed(
             "Configure rejects the request, although client, callback and scopes are known",
@@ -154,27 +153,26 @@ async def authorize(deployment: Deployment) -> Finding:
 async def accounts(deployment: Deployment) -> Finding:
     # Where users are sent. What this page responds to programs is undocumented, apart from its redirects.
     settings = deployment.settings
-    try:
-        fault = await _authorize_fault(deployment, settings.accounts_url)
-    except ConfigureError as error:
-        return _page_error(error, settings, "accounts_url")
+    fault = await _authorize_fault(deployment, "accounts_url")
+    if isinstance(fault, Finding):
+        return fault
     if fault == "request":
         return unknown(f"{settings.accounts_url} rejects the request without a reason", _LOOK)
     return _refused(deployment, fault) or passed(f"{settings.accounts_url} shows a page")
 
 
-async def _authorize_fault(deployment: Deployment, origin: str) -> AuthorizeFault | None:
-    client = deployment.client
+async def _authorize_fault(deployment: Deployment, name: str) -> AuthorizeFault | Finding | None:
+    client, settings = deployment.client, deployment.settings
     url = authorization_url(
-        f"{origin}/oauth/authorize",
-        client_id=deployment.settings.required_oauth_client_id,
+        f"{getattr(settings, name)}/oauth/authorize",
+        client_id=settings.required_oauth_client_id,
         redirect_uri=deployment.redirect_uri,
         scopes=client.scopes,
         code_challenge=code_challenge(_STATE),
         state=_STATE,
         resource=client.resource,
     )
-    return await _fault_of(probe_authorize(url))
+    return await _probe(probe_authorize(url), settings, name)
 
 
 def _refused(deployment: Deployment, fault: AuthorizeFault | None) -> Finding | None:
@@ -198,13 +196,10 @@ def _refused(deployment: Deployment, fault: AuthorizeFault | None) -> Finding | 
 async def sign_in_page(deployment: Deployment) -> Finding:
     settings = deployment.settings
     url = f"{settings.sign_in_url}/{settings.required_agent}"
-    try:
-        fault = await _fault_of(probe_page(url))
-    except ConfigureError as error:
-        return _page_error(error, settings, "sign_in_url", "; and check CONFIGURE_AGENT")
-    if fault is not None:
-        return failed("Configure redirects with an error", _LOOK)
-    return passed(f"{url} shows a page")
+    fault = await _probe(probe_page(url), settings, "sign_in_url", "; and check CONFIGURE_AGENT")
+    if isinstance(fault, Finding):
+        return fault
+    return passed(f"{url} shows a page") if fault is None else failed("Configure redirects with an error", _LOOK)
 
 
 @check("Configure's script", after=("CONFIGURE_PUBLISHABLE_KEY", "CONFIGURE_SCRIPT_URL"))
@@ -213,26 +208,25 @@ async def script(deployment: Deployment) -> Finding:
     if settings.publishable_key is None:
         return skipped("only Configure's element in a page needs it")
     url = f"{settings.script_url}/js/configure.js"
-    try:
-        fault = await _fault_of(probe_script(url))
-    except ConfigureError as error:
-        return _page_error(error, settings, "script_url")
+    fault = await _probe(probe_script(url), settings, "script_url")
+    if isinstance(fault, Finding):
+        return fault
     if fault is not None:
         return failed(f"{url} isn't the script", _wrong_server(settings, "script_url"))
     return passed(f"{url} exists")
 
 
-async def _fault_of(call: HttpCall[T]) -> T | None:
-    """Send a probe and return its fault. A page that isn't an API response has none."""
+async def _probe(call: HttpCall[T], settings: Settings, name: str, more: str = "") -> T | Finding | None:
+    """Return the fault of a page at the origin that a setting names, or a finding if the page gave no answer.
+
+    A page that isn't an API response has no fault.
+    """
     try:
         return await call
-    except ConfigureError as error:
-        if is_page(error):
+    except ConfigureError as failure:
+        if is_page(failure):
             return None
-        raise
-
-
-def _page_error(error: ConfigureError, settings: Settings, name: str, more: str = "") -> Finding:
+        error = failure
     origin: str = getattr(settings, name)
     if error.code is ApiCode.NETWORK_ERROR:
         return unknown(f"no response from {origin}", f"check CONFIGURE_{name.upper()} and the network")
