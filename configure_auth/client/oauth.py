@@ -6,14 +6,12 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
-
-from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from ..runtime.frozen import dataclass
 from ..settings import Settings
 from ..values import Secret
 from .call import HttpCall, HttpResponse
+from .oauth_messages import token_form
 from .wire import ResponseBody, json_body, plain, read_response, require_text, require_token
 
 # RFC 6749 section 3.3, with more than one space between two allowed.
@@ -122,7 +120,6 @@ def refresh_tokens(
 def _token_call(
     settings: Settings, grant_type: str, what: str, scopes: Sequence[str], **parameters: str | None
 ) -> HttpCall[TokenResponse]:
-    """Return a token request with its form (RFC 6749 sections 4.1.3 and 6). The client's secret is never in that."""
     asked = tuple(scopes)
 
     def parse(response: HttpResponse) -> TokenResponse:
@@ -138,7 +135,7 @@ def _token_call(
             "Content-Type": "application/x-www-form-urlencoded",
             "Authorization": f"Basic {base64.b64encode(pair.reveal().encode('latin-1')).decode('ascii')}",
         },
-        content=cast(str, prepare_token_request(grant_type, **parameters)).encode("ascii"),
+        content=token_form(grant_type, **parameters),
         parse=parse,
     )
 

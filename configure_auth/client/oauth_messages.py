@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 
@@ -41,6 +41,11 @@ def authorization_url(
 def with_parameters(url: str, parameters: Mapping[str, object]) -> str:
     """Add parameters to a URL that has some."""
     return cast(str, add_params_to_uri(url, [(name, str(value)) for name, value in parameters.items()]))
+
+
+def token_form(grant_type: str, **parameters: str | None) -> bytes:
+    """The form of a token request (RFC 6749 sections 4.1.3 and 6). The client's secret is never in it."""
+    return cast(str, prepare_token_request(grant_type, **parameters)).encode("ascii")
 
 
 def code_challenge(verifier: str) -> str:
