@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +22,13 @@ if TYPE_CHECKING:
 configure: AppGroup = AppGroup("configure", help="Sign-in with Configure: register callbacks, maintain the store.")
 
 
-@contextmanager
-def _current() -> Iterator[tuple[Target, ...]]:
-    from .apps.targets import at_least_one, closing_targets, targets_in
-
-    app = current_app._get_current_object()  # type: ignore[attr-defined]  # the app behind the proxy
-    with error_messages(), closing_targets(at_least_one(targets_in(app), "this app")) as found:
-        yield found
-
-
 def _add(command: click.Command, run: Callable[[tuple[Target, ...]], None]) -> None:
     @configure.command(command.name, help=command.help)
     def perform() -> None:
-        with _current() as found:
+        from .apps.targets import at_least_one, closing_targets, targets_in
+
+        app = current_app._get_current_object()  # type: ignore[attr-defined]  # the app behind the proxy
+        with error_messages(), closing_targets(at_least_one(targets_in(app), "this app")) as found:
             run(found)
 
 

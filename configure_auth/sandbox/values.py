@@ -93,14 +93,13 @@ class Credentials:
         def constant(kind: str) -> str:
             return hashlib.sha256(f"configure sandbox {kind} {agent}".encode()).hexdigest()[:32]
 
-        if test_mode:
-            return cls(agent, f"sk_test_{constant('secret key')}", f"pk_test_{constant('publishable key')}", "", "")
+        mode = "test" if test_mode else "local"
         return cls(
             agent=agent,
-            api_key=f"sk_local_{constant('secret key')}",
-            publishable_key=f"pk_local_{constant('publishable key')}",
-            client_id=f"oc_local_{constant('client id')[:20]}",
-            client_secret=f"ocs_local_{constant('client secret')}",
+            api_key=f"sk_{mode}_{constant('secret key')}",
+            publishable_key=f"pk_{mode}_{constant('publishable key')}",
+            client_id="" if test_mode else f"oc_local_{constant('client id')[:20]}",
+            client_secret="" if test_mode else f"ocs_local_{constant('client secret')}",
         )
 
 

@@ -346,10 +346,9 @@ AGENTS: dict[type[MemoryAgents], tuple[str, ...]] = {
     TellsTheOwnerForEver: ("a_token_is_good_until_its_end",),
     KeepsTheFirstToken: (
         "an_agent_that_waits_gets_another_token",
-        "an_agent_whose_token_is_at_its_end_gets_another",
         "of_two_apps_neither_meets_the_others_agents",
     ),
-    KeepsTheFirstEnd: ("an_agent_that_waits_gets_another_token", "an_agent_whose_token_is_at_its_end_gets_another"),
+    KeepsTheFirstEnd: ("an_agent_that_waits_gets_another_token",),
     KeepsEveryToken: ("an_agent_that_waits_gets_another_token", "of_many_registrations_at_once_one_token_is_good"),
     RegistersOnce: ("an_agent_that_waits_gets_another_token", "of_many_registrations_at_once_one_token_is_good"),
     TakesTheOwnerAway: ("an_agent_that_somebody_has_is_not_registered_again",),

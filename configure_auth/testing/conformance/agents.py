@@ -54,18 +54,13 @@ class AgentConformance(Conformance):
         assert [_claim(kept, "t1", user_id, now=END + 0.25) for user_id in ("u1", "u2")] == [None, None]
         assert kept.agents.owner("a1", app="a") == "u1"
 
-    def test_an_agent_that_waits_gets_another_token(self, kept: Stores) -> None:
+    @pytest.mark.parametrize("now", [NOW, END], ids=["good", "at its end"])
+    def test_an_agent_that_waits_gets_another_token(self, kept: Stores, now: float) -> None:
         _register(kept, "a1", "t1")
-        assert _register(kept, "a1", "t2", until=END + 1) is True
-        assert _claim(kept, "t1", "u1") is None
-        assert kept.agents.owner("a1", app="a") is None
         # With an end of its own.
-        assert _claim(kept, "t2", "u1", now=END) == _claimed("a1", "u1", is_new=True)
-
-    def test_an_agent_whose_token_is_at_its_end_gets_another(self, kept: Stores) -> None:
-        _register(kept, "a1", "t1")
-        assert kept.agents.register("a1", hashed("t2"), app="a", until=END + 900, now=END) is True
-        assert _claim(kept, "t1", "u1", now=END) is None
+        assert kept.agents.register("a1", hashed("t2"), app="a", until=END + 1, now=now) is True
+        assert _claim(kept, "t1", "u1", now=now) is None
+        assert kept.agents.owner("a1", app="a") is None
         assert _claim(kept, "t2", "u1", now=END) == _claimed("a1", "u1", is_new=True)
 
     def test_an_agent_that_somebody_has_is_not_registered_again(self, kept: Stores) -> None:
