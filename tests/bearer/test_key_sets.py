@@ -190,6 +190,17 @@ class TestOutage:
         clock.advance(COOLDOWN)
         assert ask(bearer_user, forever(issuer.rsa)) == "u1"
 
+    def test_an_app_may_use_keys_for_less(self, make_bearer_user: MakeBearerUser, issuer: Issuer, clock: Clock) -> None:
+        bearer_user = make_bearer_user(max_stale=600)
+        warm(bearer_user, issuer)
+        issuer.answer(http({}, status=503))
+        clock.advance(600)
+        assert bearer_user.user_id([f"Bearer {forever(issuer.rsa)}"]) == "u1"
+        clock.advance(1)
+        with pytest.raises(BearerError) as raised:
+            bearer_user.user_id([f"Bearer {forever(issuer.rsa)}"])
+        assert raised.value.status == 503
+
     def test_when_it_is_over_the_new_set_counts(
         self, bearer_user: BearerUser, issuer: Issuer, clock: Clock, ask: Ask
     ) -> None:

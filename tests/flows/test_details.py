@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from configure_auth.errors import ApiCode, Code, ConfigureError, LoginRefused, SignInError, StoreError
+from configure_auth.errors import ApiCode, Code, ConfigureError, LoginRefused, SettingsError, SignInError, StoreError
 from configure_auth.events import LinkFailed
 from configure_auth.flows import Request, Response, run, serve
 from configure_auth.flows.effects import Flow, Limited
-from configure_auth.flows.sign_in.attempts import INTERRUPTED_AFTER
+from configure_auth.flows.sign_in.attempts import INTERRUPTED_AFTER, OPEN_LIMIT
 from configure_auth.flows.sign_in.callback import limited, read_callback
 from configure_auth.flows.sign_in.routes import SIGN_IN_ROUTES, reload_first, start_in_view
 from configure_auth.runtime.circuit import Busy
@@ -616,6 +616,25 @@ def test_start_at_another_host_is_moved_once() -> None:
     assert asked(moved.location) == {"next": "/page", "replace": "1", "moved": "1"}
     assert moved.cookie is None
     assert run(SIGN_IN_ROUTES[0].flow(world.link, replace(request, query=query)), world.perform).cookie is not None
+
+
+@pytest.mark.parametrize("script", [False, True])
+def test_scripts_start_beside_navigations_and_delete_none_of_them(script: bool) -> None:
+    world, browser = World(), signed_in("link")
+    for _ in range(OPEN_LIMIT):
+        world.start("link", browser)
+    world.request("link", "sign_in", "", browser, **({**JSON, "sec-fetch-dest": "empty"} if script else {}))
+
+    assert len(world.rows["configure_states"]) == OPEN_LIMIT + script
+
+
+def test_options_of_a_site_may_be_one_origin_and_any_path() -> None:
+    site = World(options={"trusted_origins": "https://www.example.com"}).link.site
+
+    assert site.trusted_origins == ("https://www.example.com",)
+    assert replace(World().link, path="/X").path == "/X"
+    with pytest.raises(SettingsError, match="trusted_origins"):
+        World(options={"trusted_origins": ("ftp://www.example.com",)})
 
 
 # Reloads and waits
