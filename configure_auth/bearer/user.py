@@ -212,7 +212,7 @@ class BearerUser(ReadySettings):
     def _id(self, claims: Claims | None) -> str | None:
         return None if claims is None else claims[self._user_claim]
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch
 
         def __call__(self, *_: object) -> NoReturn:
             raise SettingsError("as user_id= take BearerUser from configure_auth.flask or configure_auth.starlette")

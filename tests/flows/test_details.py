@@ -21,6 +21,7 @@ from configure_auth.flows.sign_in.routes import SIGN_IN_ROUTES, reload_first, st
 from configure_auth.runtime.circuit import Busy
 from configure_auth.runtime.effects import Effect
 from configure_auth.stores import REPLAY
+from configure_auth.ui.buttons import BUTTON_STYLE
 from configure_auth.ui.pages import ConfirmPage, ErrorPage, ReloadPage, WaitPage
 from configure_auth.values import STATE_LIFETIME
 
@@ -635,6 +636,17 @@ def test_options_of_a_site_may_be_one_origin_and_any_path() -> None:
     assert replace(World().link, path="/X").path == "/X"
     with pytest.raises(SettingsError, match="trusted_origins"):
         World(options={"trusted_origins": ("ftp://www.example.com",)})
+
+
+def test_button_has_its_stylesheet_below_the_feature() -> None:
+    world = World()
+    path, _, query = world.link.button_style.partition("?v=")
+    request = Request(method="GET", host="localhost:3000", path=path, query=f"v={query}", headers={})
+    response = run(serve(world.link, SIGN_IN_ROUTES[3], request), world.perform)
+
+    assert path == "/configure/button.css"
+    assert query
+    assert (response.status, response.stylesheet) == (200, BUTTON_STYLE)
 
 
 # Reloads and waits
