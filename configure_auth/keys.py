@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from .errors import SettingsError
-from .values import Secret
+from .values import Secret, is_one_line
 
 LEAST_KEY_LENGTH: Final = 32
 """Characters of the shortest key that tokens are encrypted with."""
@@ -16,13 +16,12 @@ MAKE_KEY: Final = 'make a key of 32 random bytes with: python -c "import secrets
 
 # How Python writes a list, a tuple, a str or bytes.
 _LITERAL = re.compile(r"[\[(]|b?['\"]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_PLACEHOLDER = re.compile(
-    r"change[-_ ]?(?:me|this|it)|replace[-_ ]?(?:me|this|with)|place[-_ ]?holder|example|insecure|password|passphrase"
-    r"|your[-_ ]|my[-_ ]?secret|(?:super|top|very|not)[-_ ]?secret|secret[-_ ]?key|keyboard[-_ ]?cat|guess"
-    r"|correct[-_ ]?horse|lorem[-_ ]?ipsum|do[-_ ]?not[-_ ]?use|dont[-_ ]?use|to[-_ ]?be[-_ ]?(?:set|changed)",
-    re.IGNORECASE,
-)
+_PLACEHOLDERS = (
+    "changeme changethis changeit replaceme replacethis replacewith placeholder example insecure password passphrase "
+    "mysecret supersecret topsecret verysecret notsecret secretkey keyboardcat guess correcthorse loremipsum donotuse "
+    "dontuse tobeset tobechanged"
+).split()
+_JOINED = str.maketrans("", "", "-_ ")
 
 
 def read_key(variable: str, value: object) -> Secret:
@@ -70,7 +69,7 @@ def _text(value: object) -> Secret | None:
 
 
 def _is_list_or_broken(key: Secret) -> bool:
-    return _LITERAL.match(key.reveal()) is not None or _CONTROL.search(key.reveal()) is not None
+    return _LITERAL.match(key.reveal()) is not None or not is_one_line(key.reveal())
 
 
 def _weakness(plain: str, least: int) -> str | None:
@@ -78,7 +77,8 @@ def _weakness(plain: str, least: int) -> str | None:
         return f"is shorter than {least} characters"
     if _is_repetition(plain):
         return "repeats a few characters"
-    if _PLACEHOLDER.search(plain):
+    joined = plain.lower().translate(_JOINED)
+    if any(word in joined for word in _PLACEHOLDERS) or any(f"your{one}" in plain.lower() for one in "-_ "):
         return "is a placeholder out of an example"
     return None
 

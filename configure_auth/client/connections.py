@@ -20,11 +20,12 @@ from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import h11
 
 from ..errors import SettingsError
+from ..runtime.frozen import dataclass
 from ..runtime.loops import settled
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ _HEAD_LIMIT = 100 * 1024
 _CHUNK = 64 * 1024
 
 
-class Origin(NamedTuple):
+@dataclass(frozen=True)
+class Origin:
     """Where connections lead to."""
 
     scheme: str
@@ -56,7 +58,8 @@ class Origin(NamedTuple):
     port: int
 
 
-class Readiness(NamedTuple):
+@dataclass(frozen=True)
+class Readiness:
     """A socket that is to become readable, or writable."""
 
     socket: socket.socket

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..values import CONTROLS
 from .wire import is_text
 
-_CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Letters that turn the text around them; names in right-to-left scripts need none of them.
 _OVERRIDES = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _LONGEST_LINE = 256
@@ -25,7 +25,7 @@ def line(value: Any) -> str | None:
 def paragraph(value: Any) -> str | None:
     """`line`, with line breaks and tabs, of up to 4096 characters."""
     text = _string(value)
-    return None if text is None or _CONTROL_BUT_BREAKS.search(text) else _shown(text, _LONGEST_PARAGRAPH)
+    return None if text is None or CONTROLS.search(text) else _shown(text, _LONGEST_PARAGRAPH)
 
 
 def whole(value: Any) -> str | None:
@@ -33,7 +33,7 @@ def whole(value: Any) -> str | None:
     text = value.get("value") if isinstance(value, dict) else value
     if not isinstance(text, str):
         return None
-    return _shown(_CONTROL_BUT_BREAKS.sub("", text.replace("\r\n", "\n")), None)
+    return _shown(CONTROLS.sub("", text.replace("\r\n", "\n")), None)
 
 
 def names(value: Any, most: int = 100, read: Callable[[Any], str | None] = line) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 from ..errors import ApiCode, ConfigureError
 from ..runtime.verbs import Verbs
 from ..settings import Settings
-from ..values import Secret
+from ..values import Secret, is_one_line
 from .call import HttpCall, HttpResponse
 
 T = TypeVar("T")
@@ -21,7 +21,6 @@ T = TypeVar("T")
 log: logging.Logger = logging.getLogger(__name__)
 
 _DEEPEST = 64
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 # Both get into logs. Neither is ever one of Configure's keys or codes, sent back to us; nor a state, a verifier or a
 # token, which have 43 characters and more. A UUID behind a prefix has 40.
@@ -277,7 +276,7 @@ def _present(value: Any) -> Any:
 
 def is_text(value: object, limit: int) -> TypeGuard[str]:
     """Whether a value is a string of at most `limit` characters without control characters."""
-    return isinstance(value, str) and len(value) <= limit and _CONTROL.search(value) is None
+    return isinstance(value, str) and len(value) <= limit and is_one_line(value)
 
 
 def _is_list(value: object, most: int, fits: Callable[[Any], bool]) -> bool:

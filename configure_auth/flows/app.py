@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -171,9 +170,6 @@ def raised_by(error: Exception) -> list[str]:
     return [note for note in getattr(error, "__notes__", ()) if note.startswith(_RAISED_BY)]
 
 
-# A NUL and a lone surrogate, which no database keeps.
-_UNKEPT = re.compile("[\0\ud800-\udfff]")
-
 _NO_IDS = (bool, float, complex, bytes, bytearray, list, tuple, dict, set, frozenset, Secret)
 
 
@@ -208,7 +204,11 @@ def normalize_id(value: object, source: str = "user_id") -> str | None:
 
 def is_storable(value: str) -> bool:
     """Whether every store can keep a string as an id."""
-    return 0 < len(value) <= 255 and _UNKEPT.search(value) is None
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return 0 < len(value) <= 255 and "\0" not in value
 
 
 def require_id(value: object) -> str:

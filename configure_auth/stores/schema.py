@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..errors import SettingsError
+from ..runtime.frozen import dataclass
 from .statements import ANYTHING_SEALED, KEEP_PARAMETER, PARAMETERS_WITH_PREFIX, REMOVE_PARAMETER
 
 # `owners` has one row for a Configure user: the constraint that gives it one local user, whatever the kind of token.
@@ -75,7 +76,8 @@ deployed again. The tables have it from then on, as the parameter `readable sinc
 TABLES = frozenset(word for change in CHANGES for word in change.split() if f"CREATE TABLE {word} (" in change)
 
 
-class Dialect(NamedTuple):
+@dataclass(frozen=True)
+class Dialect:
     """What the two databases are told in different words.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial, wraps
+from types import FunctionType
 from typing import Any, cast
 
 from .. import stores as protocols
@@ -41,7 +41,8 @@ _reads, _writes, _erases = _operation("read"), _operation("write"), _operation("
 
 def _statement(kind: Access, method: Callable[..., Any], statement: str, result: Callable[[Rows], Any]) -> Any:
     """Make the method of a Protocol that is one statement, whose parameters are the method's."""
-    names = [*inspect.signature(method).parameters][1:]
+    code = cast(FunctionType, method).__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
     async def only(_self: Any, run: Run, /, *args: Any, **kwargs: Any) -> Any:
         return result(await run(statement, **dict(zip(names, args, strict=False)), **kwargs))

@@ -30,7 +30,7 @@ def _sql(statement: str, old: str, new: str = "") -> Fault:
     def planted() -> AbstractContextManager[object]:
         present = databases.SQLITE
         changed = {statement: text.replace(old, new, 1)}
-        altered = present._replace(text=lambda one: changed.get(one) or present.text(one))
+        altered = replace(present, text=lambda one: changed.get(one) or present.text(one))
         return patch.object(databases, "SQLITE", altered)
 
     return planted
