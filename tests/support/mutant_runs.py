@@ -18,10 +18,17 @@ from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from mutmut.mutation.trampoline import set_mutant_under_test
 
-settings.register_profile("mutation", deadline=None, max_examples=20, phases=[Phase.explicit, Phase.generate])
+# A slow machine must not look like a test that fails.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 PLAN, RESULTS, DURATIONS = Path("plan.json"), Path("results.jsonl"), Path("durations.json")
 """In the folder of the mutants: what to run, what came of it, and how long each test takes."""
