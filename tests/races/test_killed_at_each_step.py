@@ -61,7 +61,7 @@ LINK: dict[When, list[str]] = {
 LINK_WITH_STATES: dict[When, list[str]] = {
     "before": [WENT_ON, INTERRUPTED, INTERRUPTED, INTERRUPTED],
     "after": [INTERRUPTED, INTERRUPTED, INTERRUPTED, WENT_ON],
-    "inside": [INTERRUPTED] * 12,
+    "inside": [INTERRUPTED] * 11,
 }
 
 
@@ -116,12 +116,13 @@ def connected(visitor: Visitor) -> bool:
     return visitor.ask("/account").json["account"] is not None
 
 
-# What a refresh does: find, take the lease, find, note it, send it, save the new pair, give the lease back.
+# What a refresh does: find, read the key of the ids, which is in the name of the lease, take the lease, find, note it,
+# send it, save the new pair, give the lease back.
 REFRESH: dict[tuple[When, int], list[str]] = {
-    ("before", 31): [WENT_ON] * 7,
-    ("after", 31): [WENT_ON] * 7,
+    ("before", 31): [WENT_ON] * 8,
+    ("after", 31): [WENT_ON] * 8,
     # Noted as sent a minute ago, and no answer: nobody knows whether the refresh token is used up.
-    ("after", 61): [WENT_ON, WENT_ON, WENT_ON, RECONNECT, RECONNECT, WENT_ON, WENT_ON],
+    ("after", 61): [*[WENT_ON] * 4, RECONNECT, RECONNECT, WENT_ON, WENT_ON],
 }
 
 
