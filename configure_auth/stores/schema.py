@@ -128,7 +128,11 @@ class Preparation:
         before: Callable[[int], None] | None = None,
         then: Callable[[], None] | None = None,
     ) -> None:
-        self.dialect, self.agent, self.fingerprints, self.before, self.then = dialect, agent, fingerprints, before, then
+        self.dialect = dialect
+        self.agent = agent
+        self.fingerprints = fingerprints
+        self.before = before
+        self.then = then
         self.done = False
 
     async def __call__(self, run: Run) -> None:
