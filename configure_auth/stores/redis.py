@@ -191,14 +191,14 @@ class RedisStates:
         self._perform = perform
         self._names = names or (lambda user_id: ("",))
 
-    put = _verb(StateStore.put, _nothing)
-    claim = _verb(StateStore.claim, _record)
-    read = _verb(StateStore.read, _record)
-    finish = _verb(StateStore.finish, _nothing)
-    forget = _verb(StateStore.forget, _nothing)
-    of_user = _verb(StateStore.of_user, _records)
-    forget_replays = _verb(StateStore.forget_replays, _nothing)
-    purge = _verb(StateStore.purge, int)
+    put: Any = _verb(StateStore.put, _nothing)
+    claim: Any = _verb(StateStore.claim, _record)
+    read: Any = _verb(StateStore.read, _record)
+    finish: Any = _verb(StateStore.finish, _nothing)
+    forget: Any = _verb(StateStore.forget, _nothing)
+    of_user: Any = _verb(StateStore.of_user, _records)
+    forget_replays: Any = _verb(StateStore.forget_replays, _nothing)
+    purge: Any = _verb(StateStore.purge, int)
 
 
 def open_redis(source: object, *, awaited: bool, names: Names | None = None) -> tuple[StateStore, Callable[[], object]]:

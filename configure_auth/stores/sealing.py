@@ -38,7 +38,7 @@ class Sealer:
             self._mac_keys.append(hmac.digest(stretched, b"configure_auth names", "sha256"))
             # A fingerprint says which key sealed a value; it is of the stretched key and tells nothing about it.
             self._ciphers[hashlib.sha256(b"fingerprint" + stretched).hexdigest()[:16]] = AESGCM(stretched)
-        self.fingerprints = tuple(self._ciphers)
+        self.fingerprints: tuple[str, ...] = tuple(self._ciphers)
         self._first = self.fingerprints[0]
 
     def macs(self, value: str) -> tuple[str, ...]:
