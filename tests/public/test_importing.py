@@ -231,6 +231,7 @@ app.register_blueprint(ours.login(on_login=lambda identity, grant: "1"))
 app.register_blueprint(ours.account_link())
 """,
     "starlette": """
+import asyncio  # every server has it
 import sys, authlib.integrations.starlette_client
 import starlette.applications, starlette.middleware.sessions, starlette.templating
 before = set(sys.modules)
