@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import MutableMapping
 from importlib.resources import files
+from threading import Lock
+from types import CodeType
+from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
+
+from configure_auth.runtime.forks import reset_after_fork
 
 # Read now, once: a request may be served on an event loop, where no file may be read.
 TEMPLATES = {one.name: one.read_text(encoding="utf-8") for one in files(__package__).joinpath("templates").iterdir()}
@@ -19,8 +25,27 @@ def read_style(name: str) -> str:
     return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8").splitlines())
 
 
+class CompiledOnce(DictLoader):
+    """Compiles a template in one thread, and the others use its code: all may need their first page at once."""
+
+    def __init__(self) -> None:
+        super().__init__(TEMPLATES)
+        self._codes: dict[str, CodeType] = {}
+        self._after_fork()
+        reset_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._compiling = Lock()
+
+    def load(self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None) -> Template:
+        with self._compiling:
+            if name not in self._codes:
+                self._codes[name] = environment.compile(self.get_source(environment, name)[0], name)
+        return Template.from_code(environment, self._codes[name], globals or {})
+
+
 _ENVIRONMENT = Environment(
-    loader=DictLoader(TEMPLATES),
+    loader=CompiledOnce(),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
