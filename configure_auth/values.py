@@ -46,7 +46,10 @@ Intent = Literal["link", "login", "provider"]
 """What a state was made for; a link's callback can never end as a login. "provider" is Authlib's way to sign in."""
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+|[\u2028\u2029]+|[\ud800-\udfff]+")
-"""Control characters except tabs and line feeds, and lone surrogates; one set of all compiles three times as slowly."""
+"""Control characters except tabs and line feeds, line separators, and lone surrogates.
+
+Three sets, because one of all compiles three times as slowly.
+"""
 
 
 def is_one_line(text: str) -> bool:

@@ -229,7 +229,7 @@ def _client(source: object) -> Redis:
         clustered = re.search("sentinel|cluster", named, re.IGNORECASE)
         raise SettingsError(_SINGLE.format(problem) if clustered else f"{problem}; use redis://...")
     # Before version 6 redis-py takes a certificate for any host unless it is told. What the URL says goes first.
-    names_host = scheme in ("rediss", "valkeys") and "ssl_cert_reqs=none" not in source
+    names_host = scheme in ("rediss", "valkeys") and "ssl_cert_reqs=none" not in source.rpartition("?")[2]
     try:
         client = Redis.from_url(
             re.sub("^valkey", "redis", source),

@@ -75,6 +75,7 @@ def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     [
         ("rediss://localhost:{port}", "the certificate of Redis is refused .*self-signed.*; give its CA in states="),
         ("rediss://127.0.0.1:{port}?{ca}", "the certificate of Redis is refused .*'127.0.0.1'"),
+        ("rediss://:ssl_cert_reqs=none@127.0.0.1:{port}?{ca}", "the certificate of Redis is refused .*'127.0.0.1'"),
         pytest.param(
             "rediss://localhost:{port}?ssl_ca_certs=/nowhere",
             "names a file that doesn't exist; check ssl_ca_certs",
